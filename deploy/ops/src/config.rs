@@ -1,0 +1,173 @@
+//! Layered settings: flags over environment over a file over defaults.
+//!
+//! A command's settings are one struct whose fields are all options, filled by clap from flags and
+//! environment. [`layered`] lays it over the same struct read from a TOML file. Defaults come last,
+//! where the command turns options into a checked value. What a setting means is not known here.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use toml::{Table, Value};
+
+/// Why settings could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read settings file {path}: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or holds a key or a value that is not a setting.
+    #[error("settings file {path}{place}: {message}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// " line N", or nothing.
+        place: String,
+        /// What is wrong, on one line.
+        message: String,
+    },
+    /// A value given by flag or environment has no TOML form, such as an integer above 2^63 - 1.
+    #[error("settings: {0}")]
+    Value(String),
+}
+
+/// Lays `flags` over the settings in `file`, if there is one.
+///
+/// The struct's field names are the keys; it should deny unknown fields, so that a misspelt key is
+/// an error that names the key and the file.
+///
+/// # Errors
+/// When the file cannot be read, or is not a valid form of the settings.
+pub fn layered<T>(flags: T, file: Option<&Path>) -> Result<T, ConfigError>
+where
+    T: Serialize + DeserializeOwned,
+{
+    let Some(path) = file else { return Ok(flags) };
+    // Reading the file a user names is what this function is for.
+    #[allow(clippy::disallowed_methods)]
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    // Parsed as the settings first: errors then carry the place in the file.
+    let lower: T = toml::from_str(&text).map_err(|error| in_file(path, &text, &error))?;
+    let mut settings = table(&lower)?;
+    overlay(&mut settings, table(&flags)?);
+    Value::Table(settings)
+        .try_into()
+        .map_err(|error: toml::de::Error| ConfigError::Value(one_line(error.message())))
+}
+
+/// The settings as a file that [`layered`] reads back, for `--print-config` and run folders.
+///
+/// # Errors
+/// When a value has no TOML form.
+pub fn to_toml<T: Serialize>(settings: &T) -> Result<String, ConfigError> {
+    toml::to_string(settings).map_err(|error| ConfigError::Value(one_line(&error.to_string())))
+}
+
+fn table<T: Serialize>(settings: &T) -> Result<Table, ConfigError> {
+    Table::try_from(settings).map_err(|error| ConfigError::Value(one_line(&error.to_string())))
+}
+
+fn overlay(lower: &mut Table, upper: Table) {
+    for (key, value) in upper {
+        match (lower.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => overlay(below, above),
+            (_, value) => {
+                lower.insert(key, value);
+            }
+        }
+    }
+}
+
+fn in_file(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let place = error
+        .span()
+        .and_then(|span| text.get(..span.start))
+        .map_or_else(String::new, |before| format!(" line {}", before.matches('\n').count() + 1));
+    ConfigError::File { path: path.to_owned(), place, message: one_line(error.message()) }
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A span of time with its unit, as in `3s` or `500ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Duration(pub std::time::Duration);
+
+/// Why a text is no [`Duration`].
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum DurationError {
+    /// A bare number.
+    #[error("`{0}` has no unit: give a unit, as in 3s or 500ms")]
+    NoUnit(String),
+    /// Something else.
+    #[error("`{text}` is not a duration ({source}): write it as in 3s or 500ms")]
+    Malformed {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        source: humantime::DurationError,
+    },
+}
+
+impl Duration {
+    /// The span itself.
+    #[must_use]
+    pub fn get(self) -> std::time::Duration {
+        self.0
+    }
+}
+
+impl FromStr for Duration {
+    type Err = DurationError;
+
+    fn from_str(text: &str) -> Result<Self, DurationError> {
+        if text.trim().parse::<f64>().is_ok() {
+            return Err(DurationError::NoUnit(text.to_owned()));
+        }
+        let malformed = |source| DurationError::Malformed { text: text.to_owned(), source };
+        humantime::parse_duration(text).map(Duration).map_err(malformed)
+    }
+}
+
+impl std::fmt::Display for Duration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+impl TryFrom<String> for Duration {
+    type Error = DurationError;
+
+    fn try_from(text: String) -> Result<Self, DurationError> {
+        text.parse()
+    }
+}
+
+impl From<Duration> for String {
+    fn from(duration: Duration) -> String {
+        duration.to_string()
+    }
+}
+
+impl From<Duration> for std::time::Duration {
+    fn from(duration: Duration) -> Self {
+        duration.0
+    }
+}
+
+impl From<std::time::Duration> for Duration {
+    fn from(duration: std::time::Duration) -> Self {
+        Duration(duration)
+    }
+}
+
+#[cfg(test)]
+mod tests;

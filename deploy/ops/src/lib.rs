@@ -1,0 +1,14 @@
+//! What both binaries need to be operated: exit codes, logs, metrics, signals, settings, and who
+//! they are. It stands at the edges of the journey, where a process starts, reports and stops.
+//!
+//! What is deliberately not here: anything about batches. The crate knows no other crate of ours.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod build;
+pub mod config;
+pub mod exit;
+pub mod logging;
+pub mod metrics;
+pub mod signals;
+pub mod testing;

@@ -1,0 +1,99 @@
+//! What a test may need from its surroundings, and what happens when it is not there.
+//!
+//! A test that lacks something is skipped and says so on one line; it fails instead where
+//! `MIXFEED_REQUIRE` (a comma-separated list of needs) promised that the thing is present. The
+//! runner of the project's tests collects the lines into its closing table.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// Needs promised by the environment.
+const REQUIRE: &str = "MIXFEED_REQUIRE";
+
+/// Returns what the test needs, or `None` after printing `SKIPPED <test>: <need>: <why>`.
+///
+/// # Panics
+/// When the need is missing although `MIXFEED_REQUIRE` names it.
+#[must_use]
+#[track_caller]
+pub fn require<T>(need: &str, present: Result<T, String>) -> Option<T> {
+    match decide(need, present, &variable(REQUIRE).unwrap_or_default().to_string_lossy()) {
+        Decision::Present(value) => Some(value),
+        Decision::Skip(why) => {
+            let thread = std::thread::current();
+            let test = thread.name().unwrap_or("a test");
+            // Written to the stream itself: what `eprintln!` prints stays inside a passing test.
+            // One write for the whole line, so that lines of tests running side by side do not mix.
+            let line = format!("\nSKIPPED {test}: {need}: {}\n", why.replace('\n', " "));
+            let _ = std::io::stderr().write_all(line.as_bytes());
+            None
+        }
+        Decision::Fail(why) => panic!("{need} is required here ({REQUIRE}) and missing: {why}"),
+    }
+}
+
+/// The Python interpreter that has the packages of the examples (`MIXFEED_TEST_PYTHON`).
+///
+/// # Errors
+/// When the variable is not set; the message says how to have it set.
+pub fn python() -> Result<PathBuf, String> {
+    path("MIXFEED_TEST_PYTHON", "cargo xtask test makes the environment")
+}
+
+/// A folder with CIFAR-10 in the binary layout (`MIXFEED_TEST_DATA`).
+///
+/// # Errors
+/// When the variable is not set; the message says how to set it.
+pub fn data() -> Result<PathBuf, String> {
+    path("MIXFEED_TEST_DATA", "give a folder with the CIFAR-10 .bin files")
+}
+
+/// Whether tests that take minutes were asked for (`cargo xtask test --slow`, `MIXFEED_SLOW`).
+///
+/// # Errors
+/// When they were not; the message says how to ask.
+pub fn slow() -> Result<(), String> {
+    match variable("MIXFEED_SLOW") {
+        Some(_) => Ok(()),
+        None => Err("takes minutes; cargo xtask test --slow runs it".to_owned()),
+    }
+}
+
+fn path(name: &str, hint: &str) -> Result<PathBuf, String> {
+    variable(name).map(PathBuf::from).ok_or_else(|| format!("{name} is not set; {hint}"))
+}
+
+/// An empty variable counts as one that is not set.
+#[allow(clippy::disallowed_methods)] // The settings of tests have no flags to come in by.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+enum Decision<T> {
+    Present(T),
+    Skip(String),
+    Fail(String),
+}
+
+fn decide<T>(need: &str, present: Result<T, String>, required: &str) -> Decision<T> {
+    match present {
+        Ok(value) => Decision::Present(value),
+        Err(why) if required.split(',').any(|name| name.trim() == need) => Decision::Fail(why),
+        Err(why) => Decision::Skip(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_need_is_skipped_unless_it_was_promised() {
+        let missing = || Err::<(), _>("not here".to_owned());
+        assert!(matches!(decide("data", missing(), ""), Decision::Skip(why) if why == "not here"));
+        assert!(matches!(decide("data", missing(), "python"), Decision::Skip(_)));
+        assert!(matches!(decide("data", missing(), "python, data"), Decision::Fail(_)));
+        assert!(matches!(decide("data", Ok(7), "data"), Decision::Present(7)));
+    }
+}

@@ -1,0 +1,83 @@
+//! Signals sent to a real process: this test program, started once more in another role.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
+
+use mixfeed_ops::signals;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// Names the role; not set in the process that tests.
+const ROLE: &str = "MIXFEED_OPS_SIGNALS_ROLE";
+
+/// Starts `role`, and returns once it has taken over the signals.
+fn start(role: &str) -> (Child, BufReader<ChildStdout>) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "role", "--nocapture", "--test-threads", "1"])
+        .env(ROLE, role)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    wait_for(&mut lines, "ready");
+    (child, lines)
+}
+
+fn wait_for(lines: &mut BufReader<ChildStdout>, text: &str) {
+    let mut line = String::new();
+    while !line.contains(text) {
+        line.clear();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "the process ended without saying {text}");
+    }
+}
+
+fn send(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// What the other process does; in this one, nothing.
+#[test]
+fn role() {
+    match std::env::var(ROLE).as_deref() {
+        Ok("asynchronous") => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let first = signals::first().unwrap();
+                println!("ready");
+                println!("first: {:?}", first.await);
+                std::future::pending::<()>().await;
+            });
+        }
+        Ok("blocking") => {
+            signals::on_first(|signal| println!("first: {signal:?}")).unwrap();
+            println!("ready");
+            loop {
+                std::thread::park();
+            }
+        }
+        _ => {}
+    }
+}
+
+fn both_ways(role: &str) {
+    let (mut child, mut lines) = start(role);
+    send(&child, "-TERM");
+    wait_for(&mut lines, "first: Terminate");
+    send(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130), "the second signal says the code");
+
+    let (mut child, mut lines) = start(role);
+    send(&child, "-INT");
+    wait_for(&mut lines, "first: Interrupt");
+    send(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143), "the second signal says the code");
+}
+
+#[test]
+fn the_first_signal_is_told_and_the_second_ends_an_asynchronous_program() {
+    both_ways("asynchronous");
+}
+
+#[test]
+fn the_first_signal_is_told_and_the_second_ends_a_blocking_program() {
+    both_ways("blocking");
+}

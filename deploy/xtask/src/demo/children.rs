@@ -1,0 +1,154 @@
+//! The processes of the demo. None outlives it, however it ends short of SIGKILL.
+
+use anyhow::{Context as _, Result, bail};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Time in which a process asked to stop has to do so.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How often it is looked at in that time.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Exit code of a program interrupted from the keyboard.
+const INTERRUPTED: i32 = 130;
+
+/// Running processes, ended when this is dropped or the program is interrupted.
+pub(crate) struct Children(Arc<Mutex<Vec<Child>>>);
+
+impl Children {
+    /// No processes yet. Takes over SIGINT, SIGTERM and SIGHUP.
+    pub(crate) fn new() -> Result<Self> {
+        let children = Children(Arc::default());
+        let shared = Arc::clone(&children.0);
+        ctrlc::set_handler(move || {
+            let _ = end(&mut lock(&shared));
+            std::process::exit(INTERRUPTED);
+        })
+        .context("cannot take over signals")?;
+        Ok(children)
+    }
+
+    /// Starts a loader that writes to `log`, and returns its address once it listens.
+    pub(crate) fn start_loader(&self, command: &mut Command, log: &Path) -> Result<String> {
+        let mut file = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+        let mut child =
+            command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().context("cannot start a loader")?;
+        let stderr = child.stderr.take().context("a piped stream is there once")?;
+        lock(&self.0).push(child);
+        let mut lines = BufReader::new(stderr);
+        let mut line = String::new();
+        while lines.read_line(&mut line)? > 0 {
+            file.write_all(line.as_bytes())?;
+            if let Some(address) = address(&line) {
+                let address = address.to_owned();
+                drain(lines, file)?;
+                return Ok(address);
+            }
+            line.clear();
+        }
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        bail!("a loader ended before it was ready: {}", said.trim_end())
+    }
+
+    /// Runs the trainer to its end, its logs shown; returns what it wrote to stdout.
+    pub(crate) fn run_trainer(&self, command: &mut Command) -> Result<(ExitStatus, String)> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the trainer")?;
+        let mut stdout = child.stdout.take().context("a piped stream is there once")?;
+        lock(&self.0).push(child);
+        // Not waited for under the lock: an interruption needs it to end the processes.
+        let mut text = String::new();
+        stdout.read_to_string(&mut text)?;
+        let mut trainer = lock(&self.0).pop().context("the trainer was pushed last")?;
+        Ok((trainer.wait()?, text))
+    }
+
+    /// Ends all processes; an error when one did not end well.
+    pub(crate) fn end(&self) -> Result<()> {
+        end(&mut lock(&self.0))
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+fn lock(children: &Mutex<Vec<Child>>) -> MutexGuard<'_, Vec<Child>> {
+    children.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks every process to stop, then insists. Ids cannot have been given to others: none of these
+/// was waited for yet.
+fn end(children: &mut Vec<Child>) -> Result<()> {
+    for child in &*children {
+        let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    }
+    let deadline = Instant::now() + GRACE;
+    let mut result = Ok(());
+    for mut child in children.drain(..) {
+        let status = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break Some(status),
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(LOOK),
+                _ => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    break None;
+                }
+            }
+        };
+        if !status.is_some_and(|status| status.success()) && result.is_ok() {
+            let how = status.map_or_else(|| "not at all".to_owned(), |status| status.to_string());
+            result = Err(anyhow::anyhow!("a process that was asked to stop ended with: {how}"));
+        }
+    }
+    result
+}
+
+/// Keeps the pipe empty, so that the loader never waits for its log.
+fn drain(mut lines: BufReader<ChildStderr>, mut file: File) -> Result<()> {
+    // Ends with the loader, whose end closes the pipe.
+    #[allow(clippy::disallowed_methods)]
+    std::thread::Builder::new().name("loader log".to_owned()).spawn(move || {
+        let _ = std::io::copy(&mut lines, &mut file);
+    })?;
+    Ok(())
+}
+
+/// Reads the address in "... listening address=127.0.0.1:40123 ...".
+fn address(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(" listening ")?;
+    rest.split_whitespace().find_map(|field| field.strip_prefix("address="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_read_from_the_log() {
+        let line = "2026-11-23T19:30:12.345Z INFO  listening address=127.0.0.1:40123 workers=1\n";
+        assert_eq!(address(line), Some("127.0.0.1:40123"));
+        assert_eq!(address("2026-11-23T19:30:12.345Z INFO  opened address=1:2\n"), None);
+    }
+
+    #[test]
+    fn no_process_outlives_its_owner() {
+        let children = Children(Arc::default());
+        let child = Command::new("sleep").arg("600").spawn().unwrap();
+        let id = child.id().to_string();
+        children.0.lock().unwrap().push(child);
+        drop(children);
+        assert!(!crate::libtorch::machine::is_running(&id));
+    }
+}

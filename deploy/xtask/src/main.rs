@@ -1,0 +1,109 @@
+//! Project tasks, as `cargo xtask <task>`: getting libtorch, running every test, showing the whole
+//! road, and the checks of continuous integration. Each task gets what it needs by itself.
+//!
+//! What is deliberately not here: anything that the programs themselves need to run.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod checks;
+mod demo;
+mod environment;
+mod libtorch;
+mod place;
+mod process;
+mod say;
+mod tests;
+mod venv;
+
+use anyhow::{Result, bail};
+use lexopt::Parser;
+use lexopt::prelude::*;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Mixfeed's project tasks
+
+usage: cargo xtask <task> [options]
+
+tasks
+  demo [--data DIR] [--epochs N] [--limit N]
+      build everything, start 2 loaders and 1 trainer, train with and without mixup, report
+      (DIR: CIFAR-10 in the binary layout; N images of it)
+  test [--slow] [-- ARGUMENTS]
+      get what the tests need and run every one (--slow: those that take minutes too;
+      ARGUMENTS go to cargo test, to run a part)
+  ci [--slow] [-- ARGUMENTS]
+      what a change must pass: formatting, lints, dependencies, tests
+  libtorch [--cuda]
+      prepare libtorch under .libtorch/ (--cuda: another, with what an NVIDIA GPU needs)
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            say::line(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let mut arguments = Parser::from_env();
+    let own =
+        arguments.raw_args()?.as_slice().split(|argument| argument == "--").next().unwrap_or(&[]).to_vec();
+    if own.is_empty() || own.iter().any(|argument| argument == "-h" || argument == "--help") {
+        say::result(USAGE);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let task = match arguments.next()? {
+        Some(Value(task)) => task.string()?,
+        Some(other) => return Err(other.unexpected().into()),
+        None => bail!("name a task; see cargo xtask --help"),
+    };
+    match task.as_str() {
+        "libtorch" => libtorch_task(arguments),
+        "test" => tests::run(&test_options(arguments)?),
+        "ci" => checks::run(&test_options(arguments)?),
+        "demo" => demo_task(arguments),
+        _ => bail!("there is no task `{task}`; see cargo xtask --help"),
+    }
+}
+
+fn libtorch_task(mut arguments: Parser) -> Result<ExitCode> {
+    let mut cuda = false;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("cuda") => cuda = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    libtorch::prepare(if cuda { libtorch::Kind::Cuda } else { libtorch::Kind::Cpu })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn test_options(mut arguments: Parser) -> Result<tests::Options> {
+    let mut options = tests::Options::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("slow") => options.slow = true,
+            Value(value) => options.rest.push(value),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(options)
+}
+
+fn demo_task(mut arguments: Parser) -> Result<ExitCode> {
+    let mut options = demo::Options::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("data") => options.data = Some(arguments.value()?.into()),
+            Long("epochs") => options.epochs = Some(arguments.value()?.parse()?),
+            Long("limit") => options.limit = Some(arguments.value()?.parse()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    demo::run(&options)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,19 @@
+//! Compiles the `.proto` files with protox, so that no `protoc` is needed.
+
+use std::path::Path;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=mixfeed");
+    let descriptors = protox::compile(["mixfeed/v1/loader.proto"], ["."])?;
+    let out = std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?;
+    std::fs::write(Path::new(&out).join("mixfeed.v1.bin"), prost_bytes(&descriptors))?;
+    tonic_prost_build::configure()
+        // Payloads are taken out of the received frame without a copy.
+        .bytes(".mixfeed.v1.Batch")
+        .compile_fds(descriptors)?;
+    Ok(())
+}
+
+fn prost_bytes(descriptors: &impl prost::Message) -> Vec<u8> {
+    descriptors.encode_to_vec()
+}

@@ -1,0 +1,208 @@
+//! The canonical encoding of a `StreamSpec` and its digest, as `loader.proto` defines them.
+//!
+//! Both ends compute this digest: the client over what it means, the loader over what it
+//! understood. prost drops fields that it does not know, so a spec with such a field comes out
+//! with another digest and is refused instead of being half obeyed.
+
+use crate::v1::{Mixing, RowShard, StreamSpec};
+use sha2::{Digest, Sha256};
+
+/// The first bytes of what is hashed: a digest of another message can never be mistaken for one.
+const DOMAIN: &[u8] = b"mixfeed.v1.StreamSpec";
+
+/// Returns the SHA-256 of the canonical encoding of `spec`.
+#[must_use]
+pub fn spec_digest(spec: &StreamSpec) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(DOMAIN);
+    hasher.update(stream_spec(spec));
+    hasher.finalize().into()
+}
+
+/// Fields in ascending order of number, those at their default left out.
+#[derive(Default)]
+struct Fields(Vec<u8>);
+
+impl Fields {
+    fn integer(mut self, number: u32, value: u64) -> Self {
+        if value != 0 {
+            self.0.extend(number.to_le_bytes());
+            self.0.extend(value.to_le_bytes());
+        }
+        self
+    }
+
+    /// Negative zero is not the default: its bits differ.
+    fn double(self, number: u32, value: f64) -> Self {
+        self.integer(number, value.to_bits())
+    }
+
+    /// Enums are signed on the wire; an unknown negative value still has one encoding.
+    fn enumeration(self, number: u32, value: i32) -> Self {
+        self.integer(number, i64::from(value).cast_unsigned())
+    }
+
+    fn message(mut self, number: u32, value: Option<Vec<u8>>) -> Self {
+        if let Some(encoding) = value {
+            self.0.extend(number.to_le_bytes());
+            self.0.extend((encoding.len() as u64).to_le_bytes());
+            self.0.extend(encoding);
+        }
+        self
+    }
+}
+
+// Destructured without `..`, so that a new field cannot be forgotten here.
+
+fn stream_spec(spec: &StreamSpec) -> Vec<u8> {
+    let StreamSpec {
+        split,
+        limit,
+        seed,
+        batch_size,
+        remainder,
+        shuffle,
+        mixing: mixing_field,
+        shard,
+        pixel_type,
+        pixel_layout,
+    } = spec;
+    Fields::default()
+        .enumeration(1, *split)
+        .integer(2, *limit)
+        .integer(3, *seed)
+        .integer(4, u64::from(*batch_size))
+        .enumeration(5, *remainder)
+        .integer(6, u64::from(*shuffle))
+        .message(7, mixing_field.as_ref().map(mixing))
+        .message(8, shard.as_ref().map(row_shard))
+        .enumeration(9, *pixel_type)
+        .enumeration(10, *pixel_layout)
+        .0
+}
+
+fn mixing(mixing: &Mixing) -> Vec<u8> {
+    let Mixing { kind, alpha, probability, lambda_scope, partner_source } = mixing;
+    Fields::default()
+        .enumeration(1, *kind)
+        .double(2, *alpha)
+        .double(3, *probability)
+        .enumeration(4, *lambda_scope)
+        .enumeration(5, *partner_source)
+        .0
+}
+
+fn row_shard(shard: &RowShard) -> Vec<u8> {
+    let RowShard { rank, world } = shard;
+    Fields::default().integer(1, u64::from(*rank)).integer(2, u64::from(*world)).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message as _;
+    use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage as _, Value};
+
+    fn full() -> StreamSpec {
+        StreamSpec {
+            split: 1,
+            limit: 1000,
+            seed: u64::MAX,
+            batch_size: 128,
+            remainder: 2,
+            shuffle: true,
+            mixing: Some(Mixing {
+                kind: 1,
+                alpha: 0.2,
+                probability: 0.2,
+                lambda_scope: 1,
+                partner_source: 2,
+            }),
+            shard: Some(RowShard { rank: 1, world: 4 }),
+            pixel_type: 2,
+            pixel_layout: 1,
+        }
+    }
+
+    /// The encoding again, from the descriptor alone: this is what another language would write.
+    fn by_reflection(message: &DynamicMessage) -> Vec<u8> {
+        let mut fields: Vec<_> = message.fields().collect();
+        fields.sort_by_key(|(field, _)| field.number());
+        let mut out = Vec::new();
+        for (field, value) in fields {
+            out.extend(field.number().to_le_bytes());
+            let word = match value {
+                Value::Bool(v) => u64::from(*v),
+                Value::U32(v) => u64::from(*v),
+                Value::U64(v) => *v,
+                Value::EnumNumber(v) => i64::from(*v).cast_unsigned(),
+                Value::F64(v) => v.to_bits(),
+                Value::Message(v) => {
+                    let inner = by_reflection(v);
+                    out.extend((inner.len() as u64).to_le_bytes());
+                    out.extend(inner);
+                    continue;
+                }
+                other => panic!("no canonical encoding for {other:?}"),
+            };
+            out.extend(word.to_le_bytes());
+        }
+        out
+    }
+
+    fn dynamic(spec: &StreamSpec) -> DynamicMessage {
+        let pool = DescriptorPool::decode(crate::FILE_DESCRIPTOR_SET).expect("descriptors");
+        let descriptor = pool.get_message_by_name("mixfeed.v1.StreamSpec").expect("StreamSpec");
+        DynamicMessage::decode(descriptor, spec.encode_to_vec().as_slice()).expect("decodes")
+    }
+
+    #[test]
+    fn follows_the_descriptor_field_by_field() {
+        for spec in [full(), StreamSpec::default(), StreamSpec { mixing: Some(Mixing::default()), ..full() }]
+        {
+            assert_eq!(stream_spec(&spec), by_reflection(&dynamic(&spec)));
+        }
+        let set = dynamic(&full());
+        assert_eq!(
+            set.fields().count(),
+            set.descriptor().fields().count(),
+            "the example must set every field"
+        );
+    }
+
+    #[test]
+    fn every_field_moves_the_digest() {
+        let mut seen = vec![spec_digest(&full())];
+        let mixing = full().mixing.expect("set above");
+        let variants = [
+            StreamSpec { split: 2, ..full() },
+            StreamSpec { limit: 999, ..full() },
+            StreamSpec { seed: 0, ..full() },
+            StreamSpec { batch_size: 1, ..full() },
+            StreamSpec { remainder: 1, ..full() },
+            StreamSpec { shuffle: false, ..full() },
+            StreamSpec { mixing: None, ..full() },
+            StreamSpec { mixing: Some(Mixing { kind: 0, ..mixing }), ..full() },
+            StreamSpec { mixing: Some(Mixing { alpha: 1.0, ..mixing }), ..full() },
+            StreamSpec { mixing: Some(Mixing { probability: 0.0, ..mixing }), ..full() },
+            StreamSpec { mixing: Some(Mixing { lambda_scope: 2, ..mixing }), ..full() },
+            StreamSpec { mixing: Some(Mixing { partner_source: 1, ..mixing }), ..full() },
+            StreamSpec { shard: None, ..full() },
+            StreamSpec { shard: Some(RowShard { rank: 0, world: 4 }), ..full() },
+            StreamSpec { shard: Some(RowShard { rank: 1, world: 2 }), ..full() },
+            StreamSpec { pixel_type: 1, ..full() },
+            StreamSpec { pixel_layout: 2, ..full() },
+        ];
+        for variant in variants {
+            let digest = spec_digest(&variant);
+            assert!(!seen.contains(&digest), "{variant:?} has the digest of another spec");
+            seen.push(digest);
+        }
+    }
+
+    #[test]
+    fn the_digest_of_the_empty_spec_is_the_hash_of_the_domain() {
+        let expected: [u8; 32] = Sha256::digest(DOMAIN).into();
+        assert_eq!(spec_digest(&StreamSpec::default()), expected);
+    }
+}

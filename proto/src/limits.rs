@@ -1,0 +1,29 @@
+//! Bounds that both ends of the wire keep, each with its reason.
+
+/// Rows of a global batch. Beyond this a step is no longer a mini-batch, and one message no longer
+/// a unit of scheduling.
+pub const MAX_BATCH_SIZE: u32 = 65_536;
+
+/// Pixel bytes of one batch. A batch is one gRPC message, copied once into its frame: 64 MiB keeps
+/// that copy, and what a stream may hold in memory, in proportion.
+pub const MAX_BATCH_BYTES: u64 = 64 << 20;
+
+/// Bytes of one encoded message, either way: the largest batch, its labels and lambdas (12 bytes a
+/// row), and room for the message around them.
+pub const MAX_MESSAGE_BYTES: usize = (MAX_BATCH_BYTES + 12 * MAX_BATCH_SIZE as u64 + (64 << 10)) as usize;
+
+/// Bytes of one encoded request. The largest is a [`MAX_INDICES_PER_REQUEST`] list twice over.
+pub const MAX_REQUEST_BYTES: usize = 64 << 10;
+
+/// Indices asked for on one stream and not yet answered. Far above what hides any latency, far
+/// below what costs memory.
+pub const MAX_WANTED: u32 = 1024;
+
+/// Indices in one request, wanted and withdrawn each.
+pub const MAX_INDICES_PER_REQUEST: u32 = 1024;
+
+/// Characters of a run id.
+pub const MAX_RUN_ID_CHARS: usize = 64;
+
+/// The value of a wire lambda that stands for 1.
+pub const LAMBDA_ONE: u32 = 65_536;
