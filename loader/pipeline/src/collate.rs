@@ -1,0 +1,239 @@
+//! From a plan to the bytes of a batch: arithmetic, with no generator in scope.
+
+use crate::dataset::{SampleError, Samples};
+use crate::lambda::Lambda;
+use crate::mix::{mix_f32, mix_u8};
+use crate::plan::BatchPlan;
+use crate::spec::{CheckedSpec, PixelLayout, PixelType};
+
+/// The bytes of one batch of n rows. Reusing one keeps its memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchBuffer {
+    /// n images.
+    pub pixels: Vec<u8>,
+    /// n labels, u32 little-endian.
+    pub labels: Vec<u8>,
+    /// n labels of the partners, u32 little-endian; the label itself where nothing is mixed.
+    pub partner_labels: Vec<u8>,
+    /// n lambdas, u32 little-endian, 0 to 65536.
+    pub lambdas: Vec<u8>,
+}
+
+/// Working memory for [`collate`], kept from batch to batch.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    base: Vec<u8>,
+    partner: Vec<u8>,
+    planar: Vec<u8>,
+}
+
+/// Writes the batch that `plan` describes into `out`.
+///
+/// # Errors
+/// When a sample cannot be read; `out` then holds nothing of use.
+pub fn collate(
+    checked: &CheckedSpec,
+    plan: &BatchPlan,
+    samples: &dyn Samples,
+    scratch: &mut Scratch,
+    out: &mut BatchBuffer,
+) -> Result<(), SampleError> {
+    let image_bytes = checked.image_bytes();
+    out.labels.clear();
+    out.partner_labels.clear();
+    out.lambdas.clear();
+    out.pixels.resize(plan.rows.len() * image_bytes, 0);
+    for (row, pixels) in plan.rows.iter().zip(out.pixels.chunks_exact_mut(image_bytes)) {
+        let label = samples.label(row.sample);
+        let base = samples.image(row.sample, &mut scratch.base)?;
+        let (partner_label, partner, lambda) = match row.partner {
+            Some(partner) => {
+                let image = samples.image(partner.sample, &mut scratch.partner)?;
+                (samples.label(partner.sample), image, partner.lambda)
+            }
+            None => (label, base, Lambda::ONE),
+        };
+        write_image(checked, base, partner, lambda, &mut scratch.planar, pixels);
+        out.labels.extend(label.to_le_bytes());
+        out.partner_labels.extend(partner_label.to_le_bytes());
+        out.lambdas.extend(lambda.to_q16().to_le_bytes());
+    }
+    Ok(())
+}
+
+fn write_image(
+    checked: &CheckedSpec,
+    base: &[u8],
+    partner: &[u8],
+    lambda: Lambda,
+    planar: &mut Vec<u8>,
+    out: &mut [u8],
+) {
+    let spec = checked.spec();
+    match spec.pixel_layout {
+        PixelLayout::Nhwc => mix_row(spec.pixel_type, base, partner, lambda, out),
+        PixelLayout::Nchw => {
+            planar.resize(out.len(), 0);
+            mix_row(spec.pixel_type, base, partner, lambda, planar);
+            interleaved_to_planar(planar, checked.image().channels as usize, spec.pixel_type.bytes(), out);
+        }
+    }
+}
+
+fn mix_row(pixel_type: PixelType, base: &[u8], partner: &[u8], lambda: Lambda, out: &mut [u8]) {
+    match pixel_type {
+        PixelType::U8 if lambda == Lambda::ONE => out.copy_from_slice(base),
+        PixelType::U8 => mix_u8(out, base, partner, lambda),
+        PixelType::F32 => mix_f32(out, base, partner, lambda),
+    }
+}
+
+/// Moves values of `size` bytes from pixel order to plane order.
+fn interleaved_to_planar(image: &[u8], channels: usize, size: usize, out: &mut [u8]) {
+    let plane = image.len() / channels;
+    for (channel, out) in out.chunks_exact_mut(plane).enumerate() {
+        let values = image.chunks_exact(channels * size).map(|pixel| &pixel[channel * size..][..size]);
+        for (out, value) in out.chunks_exact_mut(size).zip(values) {
+            out.copy_from_slice(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Dataset, ImageShape, InMemory, Split};
+    use crate::key::Seed;
+    use crate::spec::{LambdaScope, Mixing, MixingKind, PartnerSource, Remainder, RowShard, StreamSpec};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    const SHAPE: ImageShape = ImageShape { height: 2, width: 3, channels: 3 };
+
+    /// Ten images whose values tell sample and place.
+    fn data() -> Dataset {
+        let pixels = (0..10 * 18).map(|i| (i * 7 % 256) as u8).collect();
+        let samples: Arc<dyn Samples> = Arc::new(InMemory::new(SHAPE, pixels, (0..10).collect()));
+        Dataset {
+            name: "ten".into(),
+            classes: (0..10).map(|i| i.to_string()).collect(),
+            image: SHAPE,
+            train: Arc::clone(&samples),
+            test: samples,
+            digest: [0; 32],
+        }
+    }
+
+    fn spec(seed: u64, alpha: f64, probability: f64) -> StreamSpec {
+        StreamSpec {
+            split: Split::Train,
+            limit: 0,
+            seed: Seed(seed),
+            batch_size: 10,
+            remainder: Remainder::Keep,
+            shuffle: true,
+            mixing: Some(Mixing {
+                kind: MixingKind::Mixup,
+                alpha,
+                probability,
+                lambda_scope: LambdaScope::Sample,
+                partner_source: PartnerSource::Dataset,
+            }),
+            shard: RowShard::WHOLE,
+            pixel_type: PixelType::U8,
+            pixel_layout: PixelLayout::Nhwc,
+        }
+    }
+
+    fn build(spec: StreamSpec, index: u64) -> (BatchPlan, BatchBuffer) {
+        let data = data();
+        let checked = CheckedSpec::new(spec, &data).unwrap();
+        let plan = BatchPlan::new(&checked, index);
+        let mut out = BatchBuffer::default();
+        collate(&checked, &plan, data.train.as_ref(), &mut Scratch::default(), &mut out).unwrap();
+        (plan, out)
+    }
+
+    fn words(bytes: &[u8]) -> Vec<u32> {
+        bytes.chunks_exact(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect()
+    }
+
+    fn image(sample: u64) -> Vec<u8> {
+        data().train.image(sample, &mut Vec::new()).unwrap().to_vec()
+    }
+
+    proptest! {
+        #[test]
+        fn labels_lambdas_and_pixels_tell_of_the_same_mix(seed: u64, index in 0_u64..100) {
+            let (plan, batch) = build(spec(seed, 1.0, 0.7), index);
+            for (i, row) in plan.rows.iter().enumerate() {
+                let q = words(&batch.lambdas)[i];
+                let partner = row.partner.map_or(row.sample, |p| p.sample);
+                prop_assert_eq!(words(&batch.labels)[i], row.sample as u32);
+                prop_assert_eq!(words(&batch.partner_labels)[i], partner as u32);
+                prop_assert_eq!(q, row.partner.map_or(65_536, |p| p.lambda.to_q16()));
+                for ((mixed, a), b) in batch.pixels[i * 18..][..18].iter().zip(image(row.sample)).zip(image(partner)) {
+                    let exact = (f64::from(q) * f64::from(a) + f64::from(65_536 - q) * f64::from(b)) / 65_536.0;
+                    prop_assert!((f64::from(*mixed) - exact).abs() <= 0.5);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn probability_zero_and_alpha_zero_leave_images_untouched() {
+        for spec in [spec(1, 0.2, 0.0), spec(1, 0.0, 1.0), StreamSpec { mixing: None, ..spec(1, 1.0, 1.0) }] {
+            let (plan, batch) = build(spec, 3);
+            for (row, pixels) in plan.rows.iter().zip(batch.pixels.chunks_exact(18)) {
+                assert_eq!(pixels, image(row.sample));
+            }
+            assert_eq!(batch.labels, batch.partner_labels);
+            assert!(words(&batch.lambdas).iter().all(|q| *q == 65_536));
+        }
+    }
+
+    #[test]
+    fn a_vanishing_alpha_leaves_every_image_one_of_the_two_sources() {
+        let (plan, batch) = build(spec(1, 1e-9, 1.0), 0);
+        for (row, pixels) in plan.rows.iter().zip(batch.pixels.chunks_exact(18)) {
+            let source = row.partner.map_or(row.sample, |p| p.sample);
+            assert_eq!(pixels, image(source));
+        }
+    }
+
+    #[test]
+    fn layouts_and_types_hold_the_same_values() {
+        let base = spec(5, 1.0, 0.0);
+        let (_, nhwc) = build(base, 0);
+        let (_, nchw) = build(StreamSpec { pixel_layout: PixelLayout::Nchw, ..base }, 0);
+        let (_, f32s) = build(StreamSpec { pixel_type: PixelType::F32, ..base }, 0);
+        let (_, planar_f32s) =
+            build(StreamSpec { pixel_type: PixelType::F32, pixel_layout: PixelLayout::Nchw, ..base }, 0);
+        for (row, pixel, channel) in
+            (0..10).flat_map(|r| (0..6).flat_map(move |p| (0..3).map(move |c| (r, p, c))))
+        {
+            let value = nhwc.pixels[row * 18 + pixel * 3 + channel];
+            assert_eq!(nchw.pixels[row * 18 + channel * 6 + pixel], value);
+            let float = |buffer: &BatchBuffer, at: usize| {
+                f32::from_le_bytes(buffer.pixels[(row * 18 + at) * 4..][..4].try_into().unwrap())
+            };
+            let expected = f32::from(value) / 255.0;
+            assert!((float(&f32s, pixel * 3 + channel) - expected).abs() < 1e-7);
+            assert!((float(&planar_f32s, channel * 6 + pixel) - expected).abs() < 1e-7);
+        }
+    }
+
+    #[test]
+    fn a_reused_buffer_holds_nothing_of_the_batch_before() {
+        let data = data();
+        let checked = CheckedSpec::new(StreamSpec { batch_size: 6, ..spec(1, 1.0, 0.5) }, &data).unwrap();
+        let (mut scratch, mut reused) = (Scratch::default(), BatchBuffer::default());
+        for index in 0..6 {
+            let plan = BatchPlan::new(&checked, index);
+            collate(&checked, &plan, data.train.as_ref(), &mut scratch, &mut reused).unwrap();
+            let mut fresh = BatchBuffer::default();
+            collate(&checked, &plan, data.train.as_ref(), &mut Scratch::default(), &mut fresh).unwrap();
+            assert_eq!(reused, fresh);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What batches are made of: labelled images of one shape, read by number.
+//!
+//! A [`Dataset`] is complete and immutable once made. Where its bytes come from (files, a
+//! generator) is the business of whoever makes it; here it is only read, from many threads.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Height, width and channels of an image. Images are rows of pixels, each pixel red, green, blue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageShape {
+    /// Rows of pixels.
+    pub height: u32,
+    /// Pixels in a row.
+    pub width: u32,
+    /// Values of a pixel.
+    pub channels: u32,
+}
+
+impl ImageShape {
+    /// Returns the number of values of one image.
+    #[must_use]
+    pub const fn values(self) -> usize {
+        self.height as usize * self.width as usize * self.channels as usize
+    }
+}
+
+impl fmt::Display for ImageShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×{}×{}", self.height, self.width, self.channels)
+    }
+}
+
+/// The two parts of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Split {
+    /// What is trained on.
+    Train,
+    /// What is measured on.
+    Test,
+}
+
+impl Split {
+    /// Both, in the order of the dataset digest.
+    pub const ALL: [Self; 2] = [Self::Train, Self::Test];
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        })
+    }
+}
+
+/// A sample that cannot be read. The message names file, record or offset, and the reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("sample {sample}: {reason}")]
+pub struct SampleError {
+    /// Number of the sample in its split.
+    pub sample: u64,
+    /// What is wrong, and where.
+    pub reason: String,
+}
+
+/// The samples of one split.
+pub trait Samples: Send + Sync + fmt::Debug {
+    /// Returns the number of samples.
+    fn count(&self) -> u64;
+
+    /// Returns the class of a sample, which is below the number of classes.
+    fn label(&self, sample: u64) -> u32;
+
+    /// Returns the image of a sample: height × width × channels bytes. It may be written into
+    /// `scratch`, whose contents are free for use.
+    ///
+    /// # Errors
+    /// When the record is damaged or cannot be read.
+    fn image<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError>;
+}
+
+/// A labelled image set.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// Short readable name, as in "cifar10".
+    pub name: String,
+    /// Names of the classes, in the order of the labels.
+    pub classes: Vec<String>,
+    /// Shape of every image.
+    pub image: ImageShape,
+    /// The training samples.
+    pub train: Arc<dyn Samples>,
+    /// The test samples.
+    pub test: Arc<dyn Samples>,
+    /// See [`digest_of`].
+    pub digest: [u8; 32],
+}
+
+impl Dataset {
+    /// Returns the samples of a split.
+    #[must_use]
+    pub fn samples(&self, split: Split) -> &Arc<dyn Samples> {
+        match split {
+            Split::Train => &self.train,
+            Split::Test => &self.test,
+        }
+    }
+}
+
+/// What enters the dataset digest of one split: BLAKE3 hashes over all its records, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SplitDigest {
+    /// Number of records.
+    pub samples: u64,
+    /// Over the labels, u32 little-endian each.
+    pub labels: [u8; 32],
+    /// Over the lengths of the encoded records, u64 little-endian each.
+    pub lengths: [u8; 32],
+    /// Over the encoded records, one after the other. (The lengths keep two sets apart whose
+    /// records are cut differently.)
+    pub records: [u8; 32],
+}
+
+/// Returns the dataset digest: BLAKE3 over both splits, train first.
+///
+/// It covers split, order, label and encoded bytes of every record, so that replicas of one digest
+/// give one stream. Names of classes are not part of it.
+#[must_use]
+pub fn digest_of(train: &SplitDigest, test: &SplitDigest) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"mixfeed dataset 1");
+    for split in [train, test] {
+        hasher.update(&split.samples.to_le_bytes());
+        hasher.update(&split.labels);
+        hasher.update(&split.lengths);
+        hasher.update(&split.records);
+    }
+    hasher.finalize().into()
+}
+
+/// Samples held decoded in memory.
+pub struct InMemory {
+    image_bytes: usize,
+    pixels: Vec<u8>,
+    labels: Vec<u32>,
+}
+
+impl InMemory {
+    /// Takes images one after the other and a label for each.
+    ///
+    /// # Panics
+    /// When the number of images and of labels differ.
+    #[must_use]
+    pub fn new(shape: ImageShape, pixels: Vec<u8>, labels: Vec<u32>) -> Self {
+        let image_bytes = shape.values();
+        assert_eq!(pixels.len(), image_bytes * labels.len(), "one image for each label");
+        Self { image_bytes, pixels, labels }
+    }
+}
+
+impl fmt::Debug for InMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InMemory").field("samples", &self.labels.len()).finish_non_exhaustive()
+    }
+}
+
+impl Samples for InMemory {
+    fn count(&self) -> u64 {
+        self.labels.len() as u64
+    }
+
+    fn label(&self, sample: u64) -> u32 {
+        self.labels[sample as usize]
+    }
+
+    fn image<'a>(&'a self, sample: u64, _scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError> {
+        let start = sample as usize * self.image_bytes;
+        Ok(&self.pixels[start..start + self.image_bytes])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPLIT: SplitDigest =
+        SplitDigest { samples: 3, labels: [1; 32], lengths: [2; 32], records: [3; 32] };
+
+    #[test]
+    fn every_part_of_a_split_moves_the_digest() {
+        let base = digest_of(&SPLIT, &SPLIT);
+        let others = [
+            SplitDigest { samples: 4, ..SPLIT },
+            SplitDigest { labels: [9; 32], ..SPLIT },
+            SplitDigest { lengths: [9; 32], ..SPLIT },
+            SplitDigest { records: [9; 32], ..SPLIT },
+        ];
+        for other in &others {
+            assert_ne!(digest_of(other, &SPLIT), base);
+            assert_ne!(digest_of(&SPLIT, other), base);
+            assert_ne!(digest_of(other, &SPLIT), digest_of(&SPLIT, other));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The algorithm, named by what it computes.
+//!
+//! Two replicas may share a stream only if they would compute the same batches. Whether they would
+//! is found out, not declared: each builds a frozen set of probe batches and hashes them. Another
+//! decoder, miscompiled code or another math library shows as well as changed code.
+
+use crate::collate::{BatchBuffer, Scratch, collate};
+use crate::dataset::{Dataset, InMemory, Samples, Split};
+use crate::decode::{DecodeError, decode_rgb};
+use crate::key::Seed;
+use crate::plan::BatchPlan;
+use crate::spec::{
+    CheckedSpec, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder, RowShard,
+    StreamSpec,
+};
+use crate::synthetic;
+use std::sync::Arc;
+
+/// Readable name of the algorithm. It moves with every intended change of batch content; the
+/// fingerprint moves with the others too.
+pub const ALGORITHM_VERSION: u32 = 1;
+
+/// Why no fingerprint could be made: this program cannot build the probe batches.
+#[derive(Debug, thiserror::Error)]
+pub enum FingerprintError {
+    /// A built-in image does not decode.
+    #[error("built-in probe image: {0}")]
+    Decode(#[from] DecodeError),
+    /// A probe spec or sample is refused.
+    #[error("built-in probe batch: {0}")]
+    Probe(String),
+}
+
+/// Builds the probe batches and returns their BLAKE3 hash.
+///
+/// # Errors
+/// When the program is so broken that it cannot build them.
+pub fn algorithm_fingerprint() -> Result<[u8; 32], FingerprintError> {
+    let data = probe_images()?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"mixfeed algorithm probes 1");
+    let (mut scratch, mut buffer) = (Scratch::default(), BatchBuffer::default());
+    for spec in probe_specs() {
+        let checked = CheckedSpec::new(spec, &data).map_err(|e| FingerprintError::Probe(e.to_string()))?;
+        let n = checked.batches_per_epoch();
+        // The first batch, the last (short) one of an epoch, and one far away.
+        for index in [0, n - 1, 1_000_003] {
+            let plan = BatchPlan::new(&checked, index);
+            collate(&checked, &plan, data.train.as_ref(), &mut scratch, &mut buffer)
+                .map_err(|e| FingerprintError::Probe(e.to_string()))?;
+            for part in [&buffer.pixels, &buffer.labels, &buffer.partner_labels, &buffer.lambdas] {
+                hasher.update(&(part.len() as u64).to_le_bytes());
+                hasher.update(part);
+            }
+        }
+    }
+    Ok(hasher.finalize().into())
+}
+
+/// One PNG, one JPEG, and twenty-one drawings.
+fn probe_images() -> Result<Dataset, FingerprintError> {
+    let mut pixels = Vec::new();
+    for file in [include_bytes!("../assets/probe.png").as_slice(), include_bytes!("../assets/probe.jpg")] {
+        pixels.extend(decode_rgb(file)?.1);
+    }
+    let drawings = synthetic::dataset(21);
+    let mut scratch = Vec::new();
+    for sample in 0..drawings.train.count() {
+        let image = drawings.train.image(sample, &mut scratch);
+        pixels.extend(image.map_err(|e| FingerprintError::Probe(e.to_string()))?);
+    }
+    let labels: Vec<u32> = (0..23).map(|i| i % 10).collect();
+    let samples: Arc<dyn Samples> = Arc::new(InMemory::new(synthetic::SHAPE, pixels, labels));
+    Ok(Dataset { name: "probes".into(), train: Arc::clone(&samples), test: samples, ..drawings })
+}
+
+/// Every setting of a spec at least once.
+fn probe_specs() -> Vec<StreamSpec> {
+    let mixing = Mixing {
+        kind: MixingKind::Mixup,
+        alpha: 0.2,
+        probability: 0.2,
+        lambda_scope: LambdaScope::Sample,
+        partner_source: PartnerSource::Dataset,
+    };
+    let article = StreamSpec {
+        split: Split::Train,
+        limit: 0,
+        seed: Seed(20_171_025),
+        batch_size: 9,
+        remainder: Remainder::Keep,
+        shuffle: true,
+        mixing: Some(mixing),
+        shard: RowShard::WHOLE,
+        pixel_type: PixelType::U8,
+        pixel_layout: PixelLayout::Nhwc,
+    };
+    let always = |alpha| Some(Mixing { alpha, probability: 1.0, ..mixing });
+    let paper = Mixing {
+        alpha: 1.0,
+        probability: 1.0,
+        lambda_scope: LambdaScope::Batch,
+        partner_source: PartnerSource::Batch,
+        ..mixing
+    };
+    vec![
+        article,
+        StreamSpec { mixing: None, shuffle: false, split: Split::Test, ..article },
+        // Both algorithms of Beta: alpha up to 1, and above.
+        StreamSpec { mixing: always(0.2), ..article },
+        StreamSpec { mixing: always(2.5), ..article },
+        StreamSpec { mixing: Some(paper), ..article },
+        StreamSpec { remainder: Remainder::Drop, limit: 20, ..article },
+        StreamSpec { shard: RowShard { rank: 1, world: 2 }, ..article },
+        StreamSpec { mixing: always(1.0), pixel_type: PixelType::F32, ..article },
+        StreamSpec { mixing: always(1.0), pixel_layout: PixelLayout::Nchw, ..article },
+        StreamSpec { pixel_type: PixelType::F32, pixel_layout: PixelLayout::Nchw, ..article },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_is_the_same_each_time() {
+        assert_eq!(algorithm_fingerprint().unwrap(), algorithm_fingerprint().unwrap());
+    }
+}

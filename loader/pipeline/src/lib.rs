@@ -1,0 +1,34 @@
+//! Mixfeed's pure core: what a batch contains.
+//!
+//! A batch is a pure function of the data set, the algorithm, the stream spec and the batch index.
+//! This crate is that function. [`BatchPlan`] makes every random choice from keyed generators;
+//! [`collate`](collate::collate) turns the plan into bytes without a generator in scope.
+//!
+//! In the order data meets them: [`dataset`] (with [`cifar`], [`synthetic`] and [`decode`]) is what
+//! batches are made of; [`spec`] is what is asked for; [`key`], [`order`] and [`lambda`] are the
+//! draws that [`plan`] consists of; [`mix`] and [`collate`] do the arithmetic; [`fingerprint`]
+//! names the algorithm by what it computes.
+//!
+//! What is deliberately not here: files, sockets, clocks, threads, environment and async. Bytes
+//! come in as slices, results go out in buffers.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod cifar;
+pub mod collate;
+pub mod dataset;
+pub mod decode;
+pub mod fingerprint;
+pub mod key;
+pub mod lambda;
+pub mod mix;
+pub mod order;
+pub mod plan;
+pub mod spec;
+pub mod synthetic;
+
+pub use collate::{BatchBuffer, Scratch, collate};
+pub use dataset::{Dataset, ImageShape, SampleError, Samples, Split};
+pub use key::Seed;
+pub use lambda::Lambda;
+pub use plan::BatchPlan;
+pub use spec::{CheckedSpec, SpecError, StreamSpec};

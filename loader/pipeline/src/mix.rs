@@ -1,0 +1,89 @@
+//! Arithmetic on pixels: the weighted sum of two images, in whole numbers.
+//!
+//! A pixel is `(q·a + (65536 − q)·b + 32768) >> 16` with q = lambda · 65536: exact, rounded once,
+//! the same on every CPU whatever its vector width. The largest term is 255 · 65536 + 32768, well
+//! inside 32 bits. As f32, the same sum before rounding (below 2^24, so exact) is divided by
+//! 65536 · 255, which IEEE 754 rounds one way only.
+
+use crate::lambda::Lambda;
+
+/// The weighted sum of two pixel values, times 65536.
+fn weighted(a: u8, b: u8, q: u32) -> u32 {
+    q * u32::from(a) + (65_536 - q) * u32::from(b)
+}
+
+/// Writes `lambda · a + (1 − lambda) · b`, rounded, into `out`.
+///
+/// # Panics
+/// When the three differ in length.
+pub fn mix_u8(out: &mut [u8], a: &[u8], b: &[u8], lambda: Lambda) {
+    assert!(out.len() == a.len() && a.len() == b.len(), "images of one size");
+    let q = lambda.to_q16();
+    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+        *out = ((weighted(a, b, q) + 32_768) >> 16) as u8;
+    }
+}
+
+/// Writes `(lambda · a + (1 − lambda) · b) / 255` as little-endian f32 into `out`.
+///
+/// # Panics
+/// When `a` and `b` differ in length, or `out` is not four times as long.
+pub fn mix_f32(out: &mut [u8], a: &[u8], b: &[u8], lambda: Lambda) {
+    assert!(out.len() == 4 * a.len() && a.len() == b.len(), "images of one size");
+    let q = lambda.to_q16();
+    for ((out, &a), &b) in out.chunks_exact_mut(4).zip(a).zip(b) {
+        let value = weighted(a, b, q) as f32 / (65_536.0 * 255.0);
+        out.copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn one(a: u8, b: u8, q: f64) -> u8 {
+        let mut out = [0];
+        mix_u8(&mut out, &[a], &[b], Lambda::from_unit(q));
+        out[0]
+    }
+
+    proptest! {
+        #[test]
+        fn pixels_stay_between_the_two_sources(a: u8, b: u8, q in 0.0..=1.0_f64) {
+            let mixed = one(a, b, q);
+            prop_assert!((a.min(b)..=a.max(b)).contains(&mixed));
+        }
+
+        #[test]
+        fn rounds_the_exact_weighted_mean_to_nearest(a: u8, b: u8, q in 0.0..=1.0_f64) {
+            let lambda = Lambda::from_unit(q).to_unit();
+            let exact = lambda * f64::from(a) + (1.0 - lambda) * f64::from(b);
+            prop_assert!((f64::from(one(a, b, q)) - exact).abs() <= 0.5);
+        }
+
+        #[test]
+        fn f32_is_the_exact_weighted_mean_over_255(a: u8, b: u8, q in 0.0..=1.0_f64) {
+            let lambda = Lambda::from_unit(q);
+            let mut out = [0; 4];
+            mix_f32(&mut out, &[a], &[b], lambda);
+            let exact = (lambda.to_unit() * f64::from(a) + (1.0 - lambda.to_unit()) * f64::from(b)) / 255.0;
+            prop_assert_eq!(out, (exact as f32).to_le_bytes());
+        }
+    }
+
+    #[test]
+    fn lambda_one_gives_the_sample_and_lambda_zero_the_partner() {
+        for (a, b) in [(0, 255), (255, 0), (17, 200)] {
+            assert_eq!((one(a, b, 1.0), one(a, b, 0.0)), (a, b));
+        }
+    }
+
+    #[test]
+    fn white_is_exactly_one_and_black_exactly_zero() {
+        let mut out = [0; 8];
+        mix_f32(&mut out, &[255, 0], &[255, 0], Lambda::from_unit(0.3));
+        assert_eq!(out[..4], 1.0_f32.to_le_bytes());
+        assert_eq!(out[4..], 0.0_f32.to_le_bytes());
+    }
+}

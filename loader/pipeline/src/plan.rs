@@ -1,0 +1,291 @@
+//! The plan of a batch: every random choice, from the spec and the index alone.
+//!
+//! A plan depends on nothing that was planned before. It is small (a few words a row) and cheap;
+//! the heavy part, [`collate`](crate::collate), sees decisions and never a generator.
+
+use crate::key::{Key, Purpose, below};
+use crate::lambda::{Lambda, LambdaDraw};
+use crate::order::Permutation;
+use crate::spec::{CheckedSpec, LambdaScope, Mixing, PartnerSource, RowShard};
+
+/// What a batch consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchPlan {
+    /// Index of the batch, from the start of training.
+    pub index: u64,
+    /// The epoch it belongs to.
+    pub epoch: u64,
+    /// Its rows, those of the shard only.
+    pub rows: Vec<RowPlan>,
+}
+
+/// What a row consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowPlan {
+    /// The base sample, which appears once an epoch.
+    pub sample: u64,
+    /// What is mixed into it.
+    pub partner: Option<Partner>,
+}
+
+/// What is mixed into a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partner {
+    /// The sample mixed in; it may be the base sample itself.
+    pub sample: u64,
+    /// The weight of the base sample.
+    pub lambda: Lambda,
+}
+
+impl BatchPlan {
+    /// Plans the batch at `index`.
+    #[must_use]
+    pub fn new(checked: &CheckedSpec, index: u64) -> Self {
+        let spec = checked.spec();
+        let epoch = index / checked.batches_per_epoch();
+        let step = index % checked.batches_per_epoch();
+        let first = step * u64::from(spec.batch_size);
+        let global_rows = checked.global_rows(step);
+
+        let order = Permutation::new(Key::new(spec.seed, Purpose::Order).at(epoch), checked.samples());
+        let sample_at = |row: u64| if spec.shuffle { order.at(first + row) } else { first + row };
+        let mixer = spec.mixing.as_ref().map(|mixing| Mixer::new(checked, mixing, epoch, step));
+
+        let RowShard { rank, world } = spec.shard;
+        let bound = |rank: u32| global_rows * u64::from(rank) / u64::from(world);
+        let rows = (bound(rank)..bound(rank + 1))
+            .map(|row| RowPlan {
+                sample: sample_at(row),
+                partner: mixer.as_ref().and_then(|mixer| mixer.partner(row, sample_at)),
+            })
+            .collect();
+        Self { index, epoch, rows }
+    }
+}
+
+/// The draws of one batch's mixing.
+struct Mixer {
+    key: Key,
+    draw: LambdaDraw,
+    /// Position of the batch's first row in its epoch.
+    first: u64,
+    /// The one draw of the batch, where all rows share it.
+    shared: Option<Option<Lambda>>,
+    partners: Partners,
+}
+
+enum Partners {
+    Dataset { samples: u64 },
+    Batch(Permutation),
+}
+
+impl Mixer {
+    fn new(checked: &CheckedSpec, mixing: &Mixing, epoch: u64, step: u64) -> Self {
+        let spec = checked.spec();
+        let key = Key::new(spec.seed, Purpose::Mixing).at(epoch);
+        let draw = LambdaDraw::new(mixing.alpha, mixing.probability);
+        let shared = match mixing.lambda_scope {
+            LambdaScope::Sample => None,
+            // The key of the batch is a child of its own: `at(epoch)` alone, then a place that no
+            // sample can have.
+            LambdaScope::Batch => Some(draw.draw(key.at(u64::MAX).at(step)).map(|(lambda, _)| lambda)),
+        };
+        let partners = match mixing.partner_source {
+            PartnerSource::Dataset => Partners::Dataset { samples: checked.samples() },
+            PartnerSource::Batch => {
+                let key = Key::new(spec.seed, Purpose::Partners).at(epoch).at(step);
+                Partners::Batch(Permutation::new(key, checked.global_rows(step)))
+            }
+        };
+        Self { key, draw, first: step * u64::from(spec.batch_size), shared, partners }
+    }
+
+    fn partner(&self, row: u64, sample_at: impl Fn(u64) -> u64) -> Option<Partner> {
+        let key = self.key.at(self.first + row);
+        let (lambda, word) = match self.shared {
+            None => self.draw.draw(key)?,
+            Some(lambda) => (lambda?, key.words::<1>()[0]),
+        };
+        let sample = match &self.partners {
+            Partners::Dataset { samples } => below(word, *samples),
+            Partners::Batch(permutation) => sample_at(permutation.at(row)),
+        };
+        Some(Partner { sample, lambda })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Split;
+    use crate::key::Seed;
+    use crate::spec::{MixingKind, PixelLayout, PixelType, Remainder, StreamSpec};
+    use crate::synthetic;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn spec(seed: u64, batch_size: u32) -> StreamSpec {
+        StreamSpec {
+            split: Split::Train,
+            limit: 0,
+            seed: Seed(seed),
+            batch_size,
+            remainder: Remainder::Keep,
+            shuffle: true,
+            mixing: Some(Mixing {
+                kind: MixingKind::Mixup,
+                alpha: 1.0,
+                probability: 0.5,
+                lambda_scope: LambdaScope::Sample,
+                partner_source: PartnerSource::Dataset,
+            }),
+            shard: RowShard::WHOLE,
+            pixel_type: PixelType::U8,
+            pixel_layout: PixelLayout::Nhwc,
+        }
+    }
+
+    fn with_mixing(spec: StreamSpec, change: impl Fn(&mut Mixing)) -> StreamSpec {
+        let mut mixing = spec.mixing.unwrap();
+        change(&mut mixing);
+        StreamSpec { mixing: Some(mixing), ..spec }
+    }
+
+    fn checked(samples: u64, spec: StreamSpec) -> CheckedSpec {
+        CheckedSpec::new(spec, &synthetic::dataset(samples)).unwrap()
+    }
+
+    fn epoch(checked: &CheckedSpec, epoch: u64) -> Vec<RowPlan> {
+        let n = checked.batches_per_epoch();
+        (epoch * n..(epoch + 1) * n).flat_map(|index| BatchPlan::new(checked, index).rows).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn each_epoch_holds_each_sample_once(seed: u64, samples in 1_u64..500, batch in 1_u32..64, e in 0_u64..1_000_000) {
+            let checked = checked(samples, spec(seed, batch));
+            let mut seen: Vec<_> = epoch(&checked, e).iter().map(|row| row.sample).collect();
+            seen.sort_unstable();
+            prop_assert!(seen.into_iter().eq(0..samples));
+        }
+
+        #[test]
+        fn shards_are_the_global_batch_cut_in_order(seed: u64, index: u64, world in 1_u32..8, per_batch: bool) {
+            let mut whole = spec(seed, 16);
+            if per_batch {
+                whole = with_mixing(whole, |m| {
+                    m.lambda_scope = LambdaScope::Batch;
+                    m.partner_source = PartnerSource::Batch;
+                });
+            }
+            let rows: Vec<_> = (0..world)
+                .flat_map(|rank| {
+                    let spec = StreamSpec { shard: RowShard { rank, world }, ..whole };
+                    BatchPlan::new(&checked(123, spec), index).rows
+                })
+                .collect();
+            prop_assert_eq!(rows, BatchPlan::new(&checked(123, whole), index).rows);
+        }
+
+        #[test]
+        fn any_index_can_be_planned(seed: u64, index: u64) {
+            let plan = BatchPlan::new(&checked(100, spec(seed, 32)), index);
+            prop_assert!(plan.rows.iter().all(|row| row.sample < 100 && row.partner.is_none_or(|p| p.sample < 100)));
+        }
+    }
+
+    #[test]
+    fn a_plan_does_not_depend_on_what_was_planned_before() {
+        let checked = checked(1000, spec(3, 32));
+        let forwards: Vec<_> = (0..100).map(|i| BatchPlan::new(&checked, i)).collect();
+        let mut backwards: Vec<_> = (0..100).rev().map(|i| BatchPlan::new(&checked, i)).collect();
+        backwards.reverse();
+        assert_eq!(forwards, backwards);
+        assert_eq!(BatchPlan::new(&checked, 57), forwards[57]);
+    }
+
+    #[test]
+    fn dropping_the_remainder_leaves_out_another_few_each_epoch() {
+        let checked = checked(100, StreamSpec { remainder: Remainder::Drop, ..spec(1, 32) });
+        let left_out = |e| {
+            let seen: Vec<_> = epoch(&checked, e).iter().map(|row| row.sample).collect();
+            assert_eq!(seen.len(), 96);
+            (0..100).filter(|s| !seen.contains(s)).collect::<Vec<_>>()
+        };
+        assert_eq!(left_out(0).len(), 4);
+        assert_ne!(left_out(0), left_out(1));
+    }
+
+    #[test]
+    fn without_shuffling_the_split_is_read_in_order() {
+        let checked = checked(100, StreamSpec { shuffle: false, ..spec(1, 32) });
+        assert!(epoch(&checked, 7).iter().map(|row| row.sample).eq(0..100));
+    }
+
+    #[test]
+    fn a_limit_bounds_samples_and_partners() {
+        let checked = checked(1000, StreamSpec { limit: 50, ..spec(1, 32) });
+        for row in epoch(&checked, 0) {
+            assert!(row.sample < 50 && row.partner.is_none_or(|p| p.sample < 50));
+        }
+    }
+
+    #[test]
+    fn partners_from_the_data_set_are_uniform() {
+        let checked = checked(100, with_mixing(spec(1, 50), |m| m.probability = 1.0));
+        let mut counts = HashMap::new();
+        for row in (0..1000).flat_map(|e| epoch(&checked, e)) {
+            *counts.entry(row.partner.map_or(0, |p| p.sample)).or_insert(0.0) += 1.0;
+        }
+        let chi2: f64 = counts.values().map(|n: &f64| (n - 1000.0).powi(2) / 1000.0).sum();
+        // 99 degrees of freedom: 148.2 is the 99.9 % quantile.
+        assert!(counts.len() == 100 && chi2 < 148.2, "chi-squared {chi2}");
+    }
+
+    #[test]
+    fn partners_from_the_batch_are_a_permutation_of_it() {
+        let spec = with_mixing(spec(1, 32), |m| {
+            m.probability = 1.0;
+            m.lambda_scope = LambdaScope::Batch;
+            m.partner_source = PartnerSource::Batch;
+        });
+        let checked = checked(96, spec);
+        for index in 0..40 {
+            let plan = BatchPlan::new(&checked, index);
+            let mut samples: Vec<_> = plan.rows.iter().map(|row| row.sample).collect();
+            let mut partners: Vec<_> = plan.rows.iter().filter_map(|row| Some(row.partner?.sample)).collect();
+            assert_ne!(samples, partners);
+            samples.sort_unstable();
+            partners.sort_unstable();
+            assert_eq!(samples, partners);
+        }
+    }
+
+    #[test]
+    fn one_lambda_for_a_batch_differs_from_batch_to_batch() {
+        let spec = with_mixing(spec(1, 32), |m| {
+            m.probability = 1.0;
+            m.lambda_scope = LambdaScope::Batch;
+        });
+        let checked = checked(96, spec);
+        let lambdas: std::collections::HashSet<_> = (0..50)
+            .map(|index| {
+                let plan = BatchPlan::new(&checked, index);
+                let all: Vec<_> = plan.rows.iter().map(|row| row.partner.unwrap().lambda).collect();
+                assert!(all.iter().all(|lambda| *lambda == all[0]));
+                all[0].to_q16()
+            })
+            .collect();
+        assert!(lambdas.len() > 45, "{} lambdas in 50 batches", lambdas.len());
+    }
+
+    #[test]
+    fn mixing_does_not_depend_on_which_sample_is_drawn() {
+        // The same place of two epochs: order, lambda and partner all change.
+        let checked = checked(1000, with_mixing(spec(1, 100), |m| m.probability = 1.0));
+        let (a, b) = (epoch(&checked, 0), epoch(&checked, 1));
+        let same =
+            a.iter().zip(&b).filter(|(a, b)| a.partner.unwrap().lambda == b.partner.unwrap().lambda).count();
+        assert!(same < 5, "{same} lambdas repeat in the next epoch");
+    }
+}

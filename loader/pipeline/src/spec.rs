@@ -1,0 +1,368 @@
+//! What is asked for, and the border where it is checked.
+//!
+//! [`StreamSpec`] is a wish that may be nonsense; [`CheckedSpec`] is one that cannot be, bound to
+//! the split it reads. Everything after the border takes the checked one and trusts it.
+
+use crate::dataset::{Dataset, ImageShape, Split};
+use crate::key::Seed;
+
+/// Rows of a global batch, at most.
+pub const MAX_BATCH_SIZE: u32 = 65_536;
+
+/// Pixel bytes of one batch, at most.
+pub const MAX_BATCH_BYTES: u64 = 64 << 20;
+
+/// Largest alpha of Beta(alpha, alpha). Far below, every lambda is already about one half.
+pub const MAX_ALPHA: f64 = 1000.0;
+
+/// Everything that shapes the content of a stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StreamSpec {
+    /// The split that is read.
+    pub split: Split,
+    /// Only the first `limit` samples of the split; 0 is all.
+    pub limit: u64,
+    /// Seed of everything random.
+    pub seed: Seed,
+    /// Rows of the global batch.
+    pub batch_size: u32,
+    /// What becomes of the samples left over at the end of an epoch.
+    pub remainder: Remainder,
+    /// Whether each epoch has an order of its own; otherwise all run through the split in order.
+    pub shuffle: bool,
+    /// How samples are mixed, if they are.
+    pub mixing: Option<Mixing>,
+    /// Which rows of each global batch are made.
+    pub shard: RowShard,
+    /// How a pixel value is written.
+    pub pixel_type: PixelType,
+    /// In which order the pixel values of an image come.
+    pub pixel_layout: PixelLayout,
+}
+
+/// What becomes of the samples left over at the end of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remainder {
+    /// They form a short last batch.
+    Keep,
+    /// They are left out.
+    Drop,
+}
+
+/// How samples are mixed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mixing {
+    /// The way of combining two images.
+    pub kind: MixingKind,
+    /// lambda is drawn from Beta(alpha, alpha): 0 (no mixing) to [`MAX_ALPHA`].
+    pub alpha: f64,
+    /// The share of samples (or batches) that is mixed, 0 to 1.
+    pub probability: f64,
+    /// Who shares a lambda.
+    pub lambda_scope: LambdaScope,
+    /// Where a partner comes from.
+    pub partner_source: PartnerSource,
+}
+
+/// The way of combining two images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MixingKind {
+    /// Weighted sum of the pixels (arXiv:1710.09412).
+    Mixup,
+}
+
+/// Who shares a lambda.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LambdaScope {
+    /// Every sample has its own.
+    Sample,
+    /// One for a global batch.
+    Batch,
+}
+
+/// Where the partner of a sample comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartnerSource {
+    /// Any sample of the split, uniformly.
+    Dataset,
+    /// A permutation of the global batch.
+    Batch,
+}
+
+/// Rows `[n * rank / world, n * (rank + 1) / world)` of each global batch of n rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowShard {
+    /// 0 to `world - 1`.
+    pub rank: u32,
+    /// Number of shards.
+    pub world: u32,
+}
+
+impl RowShard {
+    /// All rows.
+    pub const WHOLE: Self = Self { rank: 0, world: 1 };
+}
+
+/// How a pixel value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelType {
+    /// One byte, 0 to 255.
+    U8,
+    /// IEEE 754 single precision, little-endian, 0.0 to 1.0.
+    F32,
+}
+
+impl PixelType {
+    /// Returns the bytes of one value.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::F32 => 4,
+        }
+    }
+}
+
+/// In which order the pixel values of an image come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelLayout {
+    /// Image row, image column, channel.
+    Nhwc,
+    /// Channel, image row, image column.
+    Nchw,
+}
+
+/// A field of a spec that is out of range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {value} is not allowed, {allowed}")]
+pub struct SpecError {
+    /// Name of the field.
+    pub field: &'static str,
+    /// The value found.
+    pub value: String,
+    /// What would be allowed.
+    pub allowed: String,
+}
+
+impl SpecError {
+    /// Makes an error about `field`.
+    #[allow(clippy::needless_pass_by_value)] // Callers hand in numbers.
+    pub fn new(field: &'static str, value: impl ToString, allowed: impl Into<String>) -> Self {
+        Self { field, value: value.to_string(), allowed: allowed.into() }
+    }
+}
+
+/// A spec that has been checked against a data set. All its batches exist.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckedSpec {
+    spec: StreamSpec,
+    image: ImageShape,
+    /// Samples that are read, after `limit`.
+    samples: u64,
+}
+
+impl CheckedSpec {
+    /// Checks `spec` against `dataset`.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range.
+    pub fn new(spec: StreamSpec, dataset: &Dataset) -> Result<Self, SpecError> {
+        let available = dataset.samples(spec.split).count();
+        if spec.limit > available {
+            let allowed = format!("the {} split has {available} samples (0 uses all)", spec.split);
+            return Err(SpecError::new("limit", spec.limit, allowed));
+        }
+        if available == 0 {
+            return Err(SpecError::new("split", spec.split, "this data set has no samples there"));
+        }
+        let samples = if spec.limit == 0 { available } else { spec.limit };
+        if !(1..=MAX_BATCH_SIZE).contains(&spec.batch_size) {
+            return Err(SpecError::new("batch_size", spec.batch_size, format!("1 to {MAX_BATCH_SIZE}")));
+        }
+        let checked = Self { spec, image: dataset.image, samples };
+        let bytes = u64::from(spec.batch_size) * checked.image_bytes() as u64;
+        if bytes > MAX_BATCH_BYTES {
+            let most = MAX_BATCH_BYTES / checked.image_bytes() as u64;
+            let allowed = format!("1 to {most}, so that a batch has at most {MAX_BATCH_BYTES} bytes");
+            return Err(SpecError::new("batch_size", spec.batch_size, allowed));
+        }
+        if spec.remainder == Remainder::Drop && samples < u64::from(spec.batch_size) {
+            let allowed = format!("1 to {samples}, or no batch is left when the remainder is dropped");
+            return Err(SpecError::new("batch_size", spec.batch_size, allowed));
+        }
+        check_mixing(spec.mixing.as_ref())?;
+        checked.check_shard()?;
+        Ok(checked)
+    }
+
+    fn check_shard(&self) -> Result<(), SpecError> {
+        let RowShard { rank, world } = self.spec.shard;
+        let smallest = self.global_rows(self.batches_per_epoch() - 1);
+        if world == 0 || u64::from(world) > smallest {
+            let allowed = format!("1 to {smallest}, the rows of the smallest batch of an epoch");
+            return Err(SpecError::new("shard.world", world, allowed));
+        }
+        if rank >= world {
+            return Err(SpecError::new("shard.rank", rank, format!("0 to {}", world - 1)));
+        }
+        Ok(())
+    }
+
+    /// Returns the spec as asked for.
+    #[must_use]
+    pub fn spec(&self) -> &StreamSpec {
+        &self.spec
+    }
+
+    /// Returns the shape of the images.
+    #[must_use]
+    pub fn image(&self) -> ImageShape {
+        self.image
+    }
+
+    /// Returns the number of samples that partners are drawn from.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// Returns the samples of an epoch, those dropped at its end left out.
+    #[must_use]
+    pub fn samples_per_epoch(&self) -> u64 {
+        match self.spec.remainder {
+            Remainder::Keep => self.samples,
+            Remainder::Drop => self.samples - self.samples % u64::from(self.spec.batch_size),
+        }
+    }
+
+    /// Returns the batches of an epoch, at least 1.
+    #[must_use]
+    pub fn batches_per_epoch(&self) -> u64 {
+        self.samples_per_epoch().div_ceil(u64::from(self.spec.batch_size))
+    }
+
+    /// Returns the bytes of one image as sent.
+    #[must_use]
+    pub fn image_bytes(&self) -> usize {
+        self.image.values() * self.spec.pixel_type.bytes()
+    }
+
+    /// Returns the pixel bytes of the largest batch of this shard.
+    #[must_use]
+    pub fn max_batch_bytes(&self) -> usize {
+        let rows = u64::from(self.spec.batch_size).div_ceil(u64::from(self.spec.shard.world));
+        rows as usize * self.image_bytes()
+    }
+
+    /// Returns the rows of the global batch at `step` of an epoch.
+    pub(crate) fn global_rows(&self, step: u64) -> u64 {
+        let batch = u64::from(self.spec.batch_size);
+        batch.min(self.samples_per_epoch() - step * batch)
+    }
+}
+
+fn check_mixing(mixing: Option<&Mixing>) -> Result<(), SpecError> {
+    let Some(mixing) = mixing else { return Ok(()) };
+    // Written so that NaN is refused.
+    if !(0.0..=MAX_ALPHA).contains(&mixing.alpha) {
+        return Err(SpecError::new("mixing.alpha", mixing.alpha, format!("0 to {MAX_ALPHA}")));
+    }
+    if !(0.0..=1.0).contains(&mixing.probability) {
+        return Err(SpecError::new("mixing.probability", mixing.probability, "0 to 1"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic;
+
+    const SPEC: StreamSpec = StreamSpec {
+        split: Split::Train,
+        limit: 0,
+        seed: Seed(0),
+        batch_size: 8,
+        remainder: Remainder::Keep,
+        shuffle: true,
+        mixing: None,
+        shard: RowShard::WHOLE,
+        pixel_type: PixelType::U8,
+        pixel_layout: PixelLayout::Nhwc,
+    };
+
+    const MIXUP: Mixing = Mixing {
+        kind: MixingKind::Mixup,
+        alpha: 0.2,
+        probability: 0.2,
+        lambda_scope: LambdaScope::Sample,
+        partner_source: PartnerSource::Dataset,
+    };
+
+    fn refused(spec: StreamSpec) -> String {
+        CheckedSpec::new(spec, &synthetic::dataset(20)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn fields_out_of_range_are_named_with_what_is_allowed() {
+        let mixing =
+            |alpha, probability| StreamSpec { mixing: Some(Mixing { alpha, probability, ..MIXUP }), ..SPEC };
+        let shard = |rank, world| StreamSpec { shard: RowShard { rank, world }, ..SPEC };
+        let cases = [
+            (
+                StreamSpec { limit: 21, ..SPEC },
+                "limit: 21 is not allowed, the train split has 20 samples (0 uses all)",
+            ),
+            (StreamSpec { batch_size: 0, ..SPEC }, "batch_size: 0 is not allowed, 1 to 65536"),
+            (StreamSpec { batch_size: 65_537, ..SPEC }, "batch_size: 65537 is not allowed, 1 to 65536"),
+            (
+                StreamSpec { batch_size: 65_536, ..SPEC },
+                "batch_size: 65536 is not allowed, 1 to 21845, so that a batch has at most 67108864 bytes",
+            ),
+            (
+                StreamSpec { batch_size: 21, remainder: Remainder::Drop, ..SPEC },
+                "batch_size: 21 is not allowed, 1 to 20, or no batch is left when the remainder is dropped",
+            ),
+            (mixing(-1.0, 0.2), "mixing.alpha: -1 is not allowed, 0 to 1000"),
+            (mixing(f64::NAN, 0.2), "mixing.alpha: NaN is not allowed, 0 to 1000"),
+            (mixing(f64::INFINITY, 0.2), "mixing.alpha: inf is not allowed, 0 to 1000"),
+            (mixing(0.2, 2.0), "mixing.probability: 2 is not allowed, 0 to 1"),
+            (mixing(0.2, f64::NAN), "mixing.probability: NaN is not allowed, 0 to 1"),
+            (
+                shard(0, 0),
+                "shard.world: 0 is not allowed, 1 to 4, the rows of the smallest batch of an epoch",
+            ),
+            (
+                shard(0, 5),
+                "shard.world: 5 is not allowed, 1 to 4, the rows of the smallest batch of an epoch",
+            ),
+            (shard(4, 4), "shard.rank: 4 is not allowed, 0 to 3"),
+        ];
+        for (spec, message) in cases {
+            assert_eq!(refused(spec), message);
+        }
+    }
+
+    #[test]
+    fn the_ends_of_each_range_are_allowed() {
+        let data = synthetic::dataset(20);
+        for spec in [
+            StreamSpec { limit: 20, ..SPEC },
+            StreamSpec { batch_size: 21_845, ..SPEC },
+            StreamSpec { mixing: Some(Mixing { alpha: 0.0, probability: 0.0, ..MIXUP }), ..SPEC },
+            StreamSpec { mixing: Some(Mixing { alpha: MAX_ALPHA, probability: 1.0, ..MIXUP }), ..SPEC },
+            StreamSpec { shard: RowShard { rank: 3, world: 4 }, ..SPEC },
+        ] {
+            assert!(CheckedSpec::new(spec, &data).is_ok(), "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn keeping_and_dropping_the_remainder_count_batches_and_samples() {
+        let data = synthetic::dataset(20);
+        let keep = CheckedSpec::new(SPEC, &data).unwrap();
+        assert_eq!((keep.samples_per_epoch(), keep.batches_per_epoch(), keep.global_rows(2)), (20, 3, 4));
+        let drop = CheckedSpec::new(StreamSpec { remainder: Remainder::Drop, ..SPEC }, &data).unwrap();
+        assert_eq!((drop.samples_per_epoch(), drop.batches_per_epoch(), drop.global_rows(1)), (16, 2, 8));
+    }
+}

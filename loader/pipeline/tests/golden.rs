@@ -1,0 +1,83 @@
+//! Frozen digests: what a spec gave once, it gives for ever.
+//!
+//! When one of these moves without intent, something broke. When the change is intended, raise
+//! `ALGORITHM_VERSION`, replace the lines of `golden.txt` by the ones printed here, and mark the
+//! change with **changes batches** in the changelog, all in one commit.
+#![allow(clippy::unwrap_used)]
+
+use mixfeed_pipeline::fingerprint::algorithm_fingerprint;
+use mixfeed_pipeline::spec::{
+    LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder, RowShard, StreamSpec,
+};
+use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Scratch, Seed, Split, collate, synthetic};
+use std::fmt::Write as _;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+fn batch(spec: StreamSpec, index: u64) -> String {
+    let data = synthetic::dataset(1000);
+    let checked = CheckedSpec::new(spec, &data).unwrap();
+    let plan = BatchPlan::new(&checked, index);
+    let mut buffer = BatchBuffer::default();
+    let samples = data.samples(spec.split);
+    collate(&checked, &plan, samples.as_ref(), &mut Scratch::default(), &mut buffer).unwrap();
+    let mut hasher = blake3::Hasher::new();
+    for part in [&buffer.pixels, &buffer.labels, &buffer.partner_labels, &buffer.lambdas] {
+        hasher.update(part);
+    }
+    hex(hasher.finalize().as_bytes())
+}
+
+#[test]
+fn frozen_specs_give_the_frozen_batches() {
+    let article = StreamSpec {
+        split: Split::Train,
+        limit: 0,
+        seed: Seed(1),
+        batch_size: 128,
+        remainder: Remainder::Keep,
+        shuffle: true,
+        mixing: Some(Mixing {
+            kind: MixingKind::Mixup,
+            alpha: 0.2,
+            probability: 0.2,
+            lambda_scope: LambdaScope::Sample,
+            partner_source: PartnerSource::Dataset,
+        }),
+        shard: RowShard::WHOLE,
+        pixel_type: PixelType::U8,
+        pixel_layout: PixelLayout::Nhwc,
+    };
+    let paper = StreamSpec {
+        mixing: Some(Mixing {
+            kind: MixingKind::Mixup,
+            alpha: 1.0,
+            probability: 1.0,
+            lambda_scope: LambdaScope::Batch,
+            partner_source: PartnerSource::Batch,
+        }),
+        ..article
+    };
+    let planar = StreamSpec { pixel_type: PixelType::F32, pixel_layout: PixelLayout::Nchw, ..article };
+    let clean = StreamSpec { split: Split::Test, shuffle: false, mixing: None, ..article };
+    let found: Vec<(&str, String)> = vec![
+        ("algorithm-fingerprint", hex(&algorithm_fingerprint().unwrap())),
+        ("synthetic-1000-dataset", hex(&synthetic::dataset(1000).digest)),
+        ("article-batch-0", batch(article, 0)),
+        ("article-batch-7-short", batch(article, 7)),
+        ("article-batch-1000003", batch(article, 1_000_003)),
+        ("paper-batch-9", batch(paper, 9)),
+        ("planar-f32-batch-3", batch(planar, 3)),
+        ("clean-test-batch-1", batch(clean, 1)),
+    ];
+    let found = found.iter().fold(String::new(), |mut text, (name, digest)| {
+        writeln!(text, "{name} {digest}").unwrap();
+        text
+    });
+    assert!(found == include_str!("golden.txt"), "batch content moved; it is now\n{found}");
+}
