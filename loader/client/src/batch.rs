@@ -1,0 +1,54 @@
+//! One finished, checked batch: what the whole client is there to hand out.
+
+use bytes::Bytes;
+use mixfeed_proto::BatchBytes;
+
+/// One batch of training samples. Everything in it was checked against its checksum, the spec and
+/// the data set's classes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Batch {
+    /// Index, counted in batches from the start of training.
+    pub index: u64,
+    /// Epoch that the index lies in.
+    pub epoch: u64,
+    /// Number of samples.
+    pub rows: usize,
+    /// Images, `rows` times height, width and channels in the layout of the spec. The bytes are not
+    /// aligned for anything wider than u8.
+    pub pixels: Bytes,
+    /// Class of each sample.
+    pub labels: Vec<u32>,
+    /// Class of the sample mixed in; the label itself where nothing is mixed.
+    pub partner_labels: Vec<u32>,
+    /// Weight of the sample itself in 65536ths, 0 to 65536.
+    pub lambdas: Vec<u32>,
+    /// Digest of the spec that the batch was made by.
+    pub spec_digest: [u8; 32],
+}
+
+impl Batch {
+    /// Returns the BLAKE3 digest under which batches of two runs are compared.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let (labels, partners, lambdas) =
+            (encode(&self.labels), encode(&self.partner_labels), encode(&self.lambdas));
+        mixfeed_proto::batch_digest(&BatchBytes {
+            spec_digest: &self.spec_digest,
+            index: self.index,
+            pixels: &self.pixels,
+            labels: &labels,
+            partner_labels: &partners,
+            lambdas: &lambdas,
+        })
+    }
+}
+
+/// Little-endian bytes of `values`, as on the wire.
+pub(crate) fn encode(values: &[u32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Values of little-endian `bytes`; a rest of less than four bytes is left out.
+pub(crate) fn decode(bytes: &[u8]) -> Vec<u32> {
+    bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
+}

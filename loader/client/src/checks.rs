@@ -1,0 +1,177 @@
+//! The gate of the journey: a message becomes a [`Batch`] here, or is refused.
+//!
+//! Everything is checked that can be checked without a second opinion: the shape that the index
+//! calls for, the checksum, the ranges of labels and lambdas. Whether the index was asked for is the
+//! scheduler's knowledge; whether two replicas agree is found out by its audits.
+
+use crate::batch::{self, Batch};
+use crate::geometry::Geometry;
+use mixfeed_proto::{BatchBytes, batch_checksum, limits, v1};
+use std::sync::Arc;
+
+/// What every batch of one stream is checked against.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    pub(crate) geometry: Arc<Geometry>,
+    pub(crate) spec_digest: [u8; 32],
+    pub(crate) classes: u32,
+}
+
+/// What is wrong with a batch. The text names it for the log.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("batch {index} has {found} bytes of {part}, expected {expected}")]
+    Shape { index: u64, part: &'static str, found: usize, expected: u64 },
+    #[error("batch {index} has checksum {found:08x}, its bytes have {computed:08x}")]
+    Checksum { index: u64, found: u32, computed: u32 },
+    #[error("batch {index} has label {label}, the data set has {classes} classes")]
+    Label { index: u64, label: u32, classes: u32 },
+    #[error("batch {index} has lambda {lambda} of at most {}", limits::LAMBDA_ONE)]
+    Lambda { index: u64, lambda: u32 },
+}
+
+impl Gate {
+    /// Lets `message` pass as a batch, without copying its pixels.
+    pub(crate) fn check(&self, message: v1::Batch) -> Result<Batch, Fault> {
+        let v1::Batch { index, pixels, labels, partner_labels, lambdas, checksum } = message;
+        let rows = self.geometry.rows(index);
+        for (part, bytes, expected) in [
+            ("pixels", &pixels, rows * self.geometry.row_bytes()),
+            ("labels", &labels, rows * 4),
+            ("partner labels", &partner_labels, rows * 4),
+            ("lambdas", &lambdas, rows * 4),
+        ] {
+            if bytes.len() as u64 != expected {
+                return Err(Fault::Shape { index, part, found: bytes.len(), expected });
+            }
+        }
+        let computed = batch_checksum(&BatchBytes {
+            spec_digest: &self.spec_digest,
+            index,
+            pixels: &pixels,
+            labels: &labels,
+            partner_labels: &partner_labels,
+            lambdas: &lambdas,
+        });
+        if computed != checksum {
+            return Err(Fault::Checksum { index, found: checksum, computed });
+        }
+        let (labels, partner_labels, lambdas) =
+            (batch::decode(&labels), batch::decode(&partner_labels), batch::decode(&lambdas));
+        let classes = self.classes;
+        if let Some(&label) = labels.iter().chain(&partner_labels).find(|label| **label >= classes) {
+            return Err(Fault::Label { index, label, classes });
+        }
+        if let Some(&lambda) = lambdas.iter().find(|lambda| **lambda > limits::LAMBDA_ONE) {
+            return Err(Fault::Lambda { index, lambda });
+        }
+        Ok(Batch {
+            index,
+            epoch: self.geometry.epoch(index),
+            rows: labels.len(),
+            pixels,
+            labels,
+            partner_labels,
+            lambdas,
+            spec_digest: self.spec_digest,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::StreamSpec;
+    use bytes::Bytes;
+
+    fn gate() -> Gate {
+        let spec = StreamSpec { batch_size: 4, ..StreamSpec::default() };
+        let opened = v1::StreamOpened {
+            samples_per_epoch: 10,
+            batches_per_epoch: 3,
+            image: Some(v1::ImageShape { height: 2, width: 2, channels: 3 }),
+            window_batches: 1,
+        };
+        let geometry = Arc::new(Geometry::read(&spec, &opened).unwrap());
+        Gate { geometry, spec_digest: spec.digest(), classes: 3 }
+    }
+
+    fn sealed(index: u64, rows: usize, change: impl FnOnce(&mut v1::Batch)) -> v1::Batch {
+        let words = |values: Vec<u32>| Bytes::from(batch::encode(&values));
+        let mut message = v1::Batch {
+            index,
+            pixels: Bytes::from(vec![9; rows * 12]),
+            labels: words(vec![2; rows]),
+            partner_labels: words(vec![1; rows]),
+            lambdas: words(vec![65_536; rows]),
+            checksum: 0,
+        };
+        change(&mut message);
+        message.checksum = batch_checksum(&BatchBytes {
+            spec_digest: &gate().spec_digest,
+            index: message.index,
+            pixels: &message.pixels,
+            labels: &message.labels,
+            partner_labels: &message.partner_labels,
+            lambdas: &message.lambdas,
+        });
+        message
+    }
+
+    #[test]
+    fn a_sound_batch_passes_with_its_pixels_uncopied() {
+        let message = sealed(5, 2, |_| {});
+        let pixels = message.pixels.as_ptr();
+        let batch = gate().check(message.clone()).unwrap();
+        assert_eq!((batch.index, batch.epoch, batch.rows), (5, 1, 2));
+        assert_eq!(
+            (batch.labels.as_slice(), batch.lambdas.as_slice()),
+            ([2; 2].as_slice(), [65_536; 2].as_slice())
+        );
+        assert_eq!(batch.pixels.as_ptr(), pixels);
+        let wire = BatchBytes {
+            spec_digest: &gate().spec_digest,
+            index: 5,
+            pixels: &message.pixels,
+            labels: &message.labels,
+            partner_labels: &message.partner_labels,
+            lambdas: &message.lambdas,
+        };
+        assert_eq!(batch.digest(), mixfeed_proto::batch_digest(&wire));
+    }
+
+    #[test]
+    fn any_flipped_bit_is_found() {
+        let sound = sealed(0, 4, |_| {});
+        for bit in 0..sound.pixels.len() * 8 {
+            let mut pixels = sound.pixels.to_vec();
+            pixels[bit / 8] ^= 1 << (bit % 8);
+            let message = v1::Batch { pixels: pixels.into(), ..sound.clone() };
+            assert!(matches!(gate().check(message), Err(Fault::Checksum { index: 0, .. })));
+        }
+        let other = v1::Batch { index: 1, ..sound };
+        assert!(
+            matches!(gate().check(other), Err(Fault::Checksum { index: 1, .. })),
+            "the index is sealed too"
+        );
+    }
+
+    #[test]
+    fn a_batch_of_another_shape_is_refused_even_when_its_checksum_is_right() {
+        let fault = gate().check(sealed(2, 4, |_| {})).unwrap_err();
+        assert_eq!(fault, Fault::Shape { index: 2, part: "pixels", found: 48, expected: 24 });
+        let fault = gate().check(sealed(0, 4, |m| m.lambdas = Bytes::new())).unwrap_err();
+        assert_eq!(fault, Fault::Shape { index: 0, part: "lambdas", found: 0, expected: 16 });
+    }
+
+    #[test]
+    fn labels_and_lambdas_out_of_range_are_refused_even_when_the_checksum_is_right() {
+        let words = |value: u32| Bytes::from(batch::encode(&[0, 0, 0, value]));
+        let fault = gate().check(sealed(0, 4, |m| m.labels = words(3))).unwrap_err();
+        assert_eq!(fault, Fault::Label { index: 0, label: 3, classes: 3 });
+        let fault = gate().check(sealed(0, 4, |m| m.partner_labels = words(u32::MAX))).unwrap_err();
+        assert_eq!(fault, Fault::Label { index: 0, label: u32::MAX, classes: 3 });
+        let fault = gate().check(sealed(0, 4, |m| m.lambdas = words(65_537))).unwrap_err();
+        assert_eq!(fault, Fault::Lambda { index: 0, lambda: 65_537 });
+    }
+}

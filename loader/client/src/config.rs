@@ -1,0 +1,151 @@
+//! The settings of one stream, with the reason of each default.
+
+use crate::endpoint::Endpoint;
+use crate::error::StreamError;
+use crate::interrupt::Interrupt;
+use crate::spec::StreamSpec;
+use mixfeed_proto::limits;
+use std::time::Duration;
+
+/// What to read, from where, and how patiently.
+#[derive(Clone, Debug)]
+pub struct StreamConfig {
+    /// Where the loaders are. The first one that can be had decides which data is read.
+    pub loaders: Vec<Endpoint>,
+    /// What is read.
+    pub spec: StreamSpec,
+    /// Index of the first batch.
+    pub start: u64,
+    /// Where the stream ends.
+    pub end: StreamEnd,
+    /// How long to wait when no loader delivers anything.
+    pub loader_timeout: Duration,
+    /// Random id of the run, for the logs of both sides; printable ASCII, may be empty.
+    pub run_id: String,
+    /// What the loaders must serve, as an earlier part of the same run saw it.
+    pub expected: Option<Expected>,
+    /// Ends the stream from outside, as on a signal.
+    pub interrupt: Interrupt,
+    /// Bounds and periods that rarely need a change.
+    pub tuning: Tuning,
+}
+
+/// Where a stream ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum StreamEnd {
+    /// Before the first batch of this epoch.
+    Epoch(u64),
+    /// Before this batch.
+    Batch(u64),
+    /// Nowhere.
+    Never,
+}
+
+/// What the loaders must serve.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Expected {
+    /// Digest of the data set.
+    pub dataset_digest: [u8; 32],
+    /// Fingerprint of the algorithm that makes batches.
+    pub algorithm_fingerprint: [u8; 32],
+}
+
+/// Bounds and periods of a stream.
+#[derive(Clone, Debug)]
+pub struct Tuning {
+    /// How long a replica may owe batches and send none before its work is given to others. Building
+    /// one batch takes milliseconds; three seconds of silence are a stopped process or a dead link.
+    /// The time doubles, up to sixteenfold, for a replica that falls silent again and again.
+    pub idle_timeout: Duration,
+    /// How long connecting, `Describe` and opening a stream may take, each.
+    pub connect_timeout: Duration,
+    /// Longest pause between two attempts to connect. Half of it is how late a replica that is
+    /// back is noticed, on average.
+    pub retry_cap: Duration,
+    /// Pause between two look-ups of a `dns:///` name.
+    pub resolve_interval: Duration,
+    /// How long the choice of the data set waits for loaders that have not answered, so that it is
+    /// made by the order in which they were given and not by a race.
+    pub choose_within: Duration,
+    /// Batches that may be asked for or wait for their turn, at most.
+    pub window_batches: u64,
+    /// Bytes of the batches that may be asked for or wait for their turn, at most. At least two
+    /// batches are always allowed.
+    pub window_bytes: u64,
+    /// Bytes of the batches that one replica may owe, at most. At least one is always allowed.
+    pub replica_bytes: u64,
+    /// Batches that are ready for the consumer. They hide the hand-over between threads; the window
+    /// behind them hides the loaders' latency.
+    pub queue_batches: usize,
+    /// Bytes that one replica may have on the way unread (HTTP/2 window). A cap on its throughput is
+    /// this over the round trip: 2 MiB allow 2 GB/s at one millisecond.
+    pub receive_window_bytes: u32,
+    /// Replicas at most, however many a name resolves to.
+    pub max_replicas: usize,
+    /// Whether a late batch near the head of the line is asked of a second replica.
+    pub hedge: bool,
+    /// Every how many batches one is fetched from two replicas and compared; 0 never.
+    pub audit_every: u64,
+    /// How long a replica is left alone after its first bad batch; four times longer after each
+    /// further one.
+    pub quarantine: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            idle_timeout: Duration::from_secs(3),
+            connect_timeout: Duration::from_secs(5),
+            retry_cap: Duration::from_secs(4),
+            resolve_interval: Duration::from_secs(3),
+            choose_within: Duration::from_secs(1),
+            window_batches: 4096,
+            window_bytes: 256 << 20,
+            replica_bytes: 64 << 20,
+            queue_batches: 2,
+            receive_window_bytes: 2 << 20,
+            max_replicas: 4096,
+            hedge: true,
+            audit_every: 0,
+            quarantine: Duration::from_secs(30),
+        }
+    }
+}
+
+impl StreamConfig {
+    /// Returns the settings that read `spec` from `loaders` from the first batch on, without end.
+    #[must_use]
+    pub fn new(loaders: Vec<Endpoint>, spec: StreamSpec) -> Self {
+        Self {
+            loaders,
+            spec,
+            start: 0,
+            end: StreamEnd::Never,
+            loader_timeout: Duration::from_secs(600),
+            run_id: String::new(),
+            expected: None,
+            interrupt: Interrupt::default(),
+            tuning: Tuning::default(),
+        }
+    }
+
+    /// Checks what can be checked without a loader.
+    pub(crate) fn check(&self) -> Result<(), StreamError> {
+        let fault = if self.loaders.is_empty() {
+            "no loader is given".to_owned()
+        } else if self.spec.batch_size == 0 || self.spec.batch_size > limits::MAX_BATCH_SIZE {
+            format!("batch size {} is not within 1 to {}", self.spec.batch_size, limits::MAX_BATCH_SIZE)
+        } else if self.spec.shard.is_some_and(|shard| shard.rank >= shard.world) {
+            "the rank of the row shard is not below its world".to_owned()
+        } else if self.run_id.len() > limits::MAX_RUN_ID_CHARS
+            || !self.run_id.bytes().all(|b| (b' '..=b'~').contains(&b))
+        {
+            format!("the run id is not printable ASCII of at most {} characters", limits::MAX_RUN_ID_CHARS)
+        } else if matches!(self.end, StreamEnd::Batch(end) if end < self.start) {
+            format!("the stream ends before its start, batch {}", self.start)
+        } else {
+            return Ok(());
+        };
+        Err(StreamError::Config(fault))
+    }
+}

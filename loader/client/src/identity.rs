@@ -1,0 +1,149 @@
+//! What a replica says that it is, and whether it may join the others.
+//!
+//! Read right after connecting. Two replicas may feed one stream when they serve the same data and
+//! compute the same batches from it; both are compared here, by digest. What a batch really
+//! contains is looked at in `checks.rs`.
+
+use crate::config::Expected;
+use crate::spec::StreamSpec;
+use mixfeed_proto::v1;
+
+/// The data set behind a stream.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DatasetInfo {
+    /// Short readable name.
+    pub name: String,
+    /// Digest of its records.
+    pub digest: [u8; 32],
+    /// Names of the classes; a label is a position in this list.
+    pub classes: Vec<String>,
+    /// Number of training samples.
+    pub train_samples: u64,
+    /// Number of test samples.
+    pub test_samples: u64,
+}
+
+/// Height, width and channels of an image.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct ImageShape {
+    /// Rows of pixels.
+    pub height: u32,
+    /// Columns of pixels.
+    pub width: u32,
+    /// Values of a pixel.
+    pub channels: u32,
+}
+
+impl ImageShape {
+    pub(crate) fn read(message: v1::ImageShape) -> Result<Self, String> {
+        let v1::ImageShape { height, width, channels } = message;
+        let in_range = |value| (1..=65_535).contains(&value);
+        if in_range(height) && in_range(width) && in_range(channels) {
+            Ok(Self { height, width, channels })
+        } else {
+            Err(format!("its images have the impossible shape {height}x{width}x{channels}"))
+        }
+    }
+
+    /// Values of one image.
+    pub(crate) fn values(self) -> u64 {
+        u64::from(self.height) * u64::from(self.width) * u64::from(self.channels)
+    }
+}
+
+/// What a replica answered to `Describe`.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) dataset: DatasetInfo,
+    pub(crate) image: ImageShape,
+    pub(crate) algorithm_version: u32,
+    pub(crate) algorithm_fingerprint: [u8; 32],
+    pub(crate) max_batch_size: u32,
+    pub(crate) max_batch_bytes: u64,
+    pub(crate) max_wanted: u32,
+    pub(crate) max_indices_per_request: u32,
+    pub(crate) release: String,
+    pub(crate) workers: u32,
+}
+
+impl Identity {
+    /// Reads the answer to `Describe`; an error says what is wrong with it.
+    pub(crate) fn read(message: v1::DescribeResponse) -> Result<Self, String> {
+        let dataset = message.dataset.ok_or("it describes no data set")?;
+        let limits = message.limits.ok_or("it names no limits")?;
+        let samples = |split: v1::Split| {
+            dataset.splits.iter().find(|s| s.split == i32::from(split)).map_or(0, |s| s.samples)
+        };
+        if dataset.classes.is_empty() {
+            return Err("its data set has no classes".into());
+        }
+        Ok(Self {
+            image: ImageShape::read(dataset.image.ok_or("it names no image shape")?)?,
+            dataset: DatasetInfo {
+                train_samples: samples(v1::Split::Train),
+                test_samples: samples(v1::Split::Test),
+                digest: digest(&dataset.digest).ok_or("its dataset digest has not 32 bytes")?,
+                name: dataset.name,
+                classes: dataset.classes,
+            },
+            algorithm_version: message.algorithm_version,
+            algorithm_fingerprint: digest(&message.algorithm_fingerprint)
+                .ok_or("its algorithm fingerprint has not 32 bytes")?,
+            max_batch_size: limits.max_batch_size,
+            max_batch_bytes: limits.max_batch_bytes,
+            max_wanted: limits.max_wanted.max(1),
+            max_indices_per_request: limits.max_indices_per_request.max(1),
+            release: message.release,
+            workers: message.workers,
+        })
+    }
+
+    /// What a stream with this replica as its reference expects of the others.
+    pub(crate) fn expected(&self) -> Expected {
+        Expected { dataset_digest: self.dataset.digest, algorithm_fingerprint: self.algorithm_fingerprint }
+    }
+
+    /// Says why this replica must not feed a stream that expects `expected`.
+    pub(crate) fn differs_from(&self, expected: &Expected) -> Option<String> {
+        let mut reasons = Vec::new();
+        if self.dataset.digest != expected.dataset_digest {
+            reasons.push(format!(
+                "it serves data set {} ({}), expected {}",
+                short(&self.dataset.digest),
+                self.dataset.name,
+                short(&expected.dataset_digest)
+            ));
+        }
+        if self.algorithm_fingerprint != expected.algorithm_fingerprint {
+            reasons.push(format!(
+                "it computes batches by algorithm {} (version {}, release {}), expected {}",
+                short(&self.algorithm_fingerprint),
+                self.algorithm_version,
+                self.release,
+                short(&expected.algorithm_fingerprint)
+            ));
+        }
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+
+    /// Says why this replica cannot serve `spec` within its limits.
+    pub(crate) fn cannot_serve(&self, spec: &StreamSpec) -> Option<String> {
+        let bytes = u64::from(spec.batch_size) * self.image.values() * spec.pixel_type.bytes();
+        if spec.batch_size > self.max_batch_size {
+            Some(format!("batch size {} is above its limit of {}", spec.batch_size, self.max_batch_size))
+        } else if bytes > self.max_batch_bytes {
+            Some(format!("a batch of {bytes} bytes is above its limit of {}", self.max_batch_bytes))
+        } else {
+            None
+        }
+    }
+}
+
+fn digest(bytes: &[u8]) -> Option<[u8; 32]> {
+    bytes.try_into().ok()
+}
+
+/// The first 12 hexadecimal digits: enough for a person to compare.
+pub(crate) fn short(digest: &[u8; 32]) -> String {
+    digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,53 @@
+//! Reads one stream of training batches from any number of mixfeed loaders.
+//!
+//! A batch is a pure function of the data set, the algorithm, the spec and its index, so any loader can
+//! make any batch. This crate asks for batches by index, from whichever replica is expected to deliver
+//! soonest, checks every answer, asks again elsewhere when a replica is lost, late or wrong, and hands
+//! the batches out in order, each exactly once.
+//!
+//! It stands between the loaders (`mixfeed.v1` on the wire) and the trainer's thread. It computes
+//! nothing about the content of a batch, opens no file and reads no flag.
+//!
+//! Start with [`BatchStream`], or with [`BlockingStream`] in a plain thread.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod backoff;
+mod batch;
+mod blocking;
+mod checks;
+mod config;
+mod discovery;
+mod driver;
+mod endpoint;
+mod error;
+pub mod fake;
+mod geometry;
+mod identity;
+mod idle;
+mod interrupt;
+mod mailbox;
+mod opening;
+mod patience;
+mod roster;
+mod scheduler;
+mod session;
+mod spec;
+mod stats;
+mod stream;
+mod translate;
+mod transport;
+
+pub use batch::Batch;
+pub use blocking::BlockingStream;
+pub use config::{Expected, StreamConfig, StreamEnd, Tuning};
+pub use endpoint::{Endpoint, EndpointError};
+pub use error::StreamError;
+pub use identity::{DatasetInfo, ImageShape};
+pub use interrupt::Interrupt;
+pub use spec::{
+    LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder, RowShard, Split,
+    StreamSpec,
+};
+pub use stats::StreamStats;
+pub use stream::{BatchStream, StreamInfo};

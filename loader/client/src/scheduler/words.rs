@@ -1,0 +1,80 @@
+//! What goes into the scheduler and what comes out.
+
+use super::ReplicaKey;
+
+/// The bounds that the scheduler keeps.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounds {
+    /// First index.
+    pub(crate) start: u64,
+    /// First index that is not wanted.
+    pub(crate) end: u64,
+    /// Indices that may be asked for or wait for their turn, at most.
+    pub(crate) window: u64,
+    /// Whether late batches are asked of a second replica.
+    pub(crate) hedge: bool,
+    /// Every how many batches one is asked of two replicas; 0 never.
+    pub(crate) audit_every: u64,
+}
+
+/// What the driver is to do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Action {
+    /// Ask the replica for the index.
+    Ask { replica: ReplicaKey, index: u64 },
+    /// Tell the replica that the index is no longer wanted.
+    Withdraw { replica: ReplicaKey, index: u64 },
+    /// Stop using the replica, and call `leave`.
+    Distrust { replica: ReplicaKey, index: u64, why: Distrust },
+    /// Two replicas contradict each other about the index; a third will be asked. For the log.
+    Disputed { index: u64, replicas: Vec<ReplicaKey> },
+}
+
+/// Why a replica is not to be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Distrust {
+    /// It sent what it was not asked for.
+    Unasked,
+    /// Its valid-looking answer differs from that of others.
+    Differs,
+    /// It failed again and again.
+    Failing,
+}
+
+/// Why a replica could not make a batch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum FailureKind {
+    /// The data is damaged; others with the same data fail alike.
+    DataLoss,
+    /// A fault of the replica.
+    Internal,
+}
+
+/// A batch that cannot be made.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Lost {
+    pub(crate) index: u64,
+    pub(crate) message: String,
+}
+
+/// What became of a batch that was delivered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Delivered {
+    /// It is the one that will be handed out, or helps to decide which.
+    Used,
+    /// The same batch was there already.
+    Duplicate,
+    /// It must not be used.
+    Rejected,
+}
+
+/// What happened so far, in batches.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Tally {
+    pub(crate) reassigned: u64,
+    pub(crate) hedged: u64,
+    pub(crate) duplicate: u64,
+    pub(crate) audited: u64,
+    /// Batches that should have been audited while there was no second replica.
+    pub(crate) unaudited: u64,
+}

@@ -1,0 +1,303 @@
+//! One attempt to use one replica, from connecting to the end of its stream.
+//!
+//! A session connects, asks the replica what it is, waits until the driver accepts it, opens the
+//! stream, passes requests on and lets answers through the gate. It reports everything as
+//! [`Event`]s and decides nothing: whether and when the replica is tried again is `roster.rs`'s
+//! business, who is asked for what the scheduler's.
+
+use crate::batch::Batch;
+use crate::checks::{Fault, Gate};
+use crate::config::{Expected, Tuning};
+use crate::error;
+use crate::geometry::Geometry;
+use crate::identity::Identity;
+use crate::idle::Idle;
+use crate::mailbox::Mailbox;
+use crate::scheduler::{FailureKind, ReplicaKey};
+use crate::spec::StreamSpec;
+use crate::transport::{self, Target};
+use mixfeed_proto::v1;
+use mixfeed_proto::v1::stream_batches_request::Kind as RequestKind;
+use mixfeed_proto::v1::stream_batches_response::Kind as ResponseKind;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+/// Requests on the way to a replica. One holds as many indices as there are, so few are enough.
+const REQUESTS: usize = 4;
+
+/// Something that happened in a session.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) replica: ReplicaKey,
+    /// Number of the session; those of an earlier session are stale.
+    pub(crate) session: u64,
+    pub(crate) news: News,
+}
+
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The replica said what it is, and waits to be accepted.
+    Described(Box<Identity>),
+    /// The stream is open.
+    Opened { geometry: Arc<Geometry>, window_batches: u32 },
+    /// A batch that passed the gate.
+    Batch { batch: Batch, checksum: u32 },
+    /// A batch that the replica cannot make.
+    Failure { index: u64, kind: FailureKind, message: String },
+    /// The session is over.
+    Ended(Ending),
+}
+
+/// How a session ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The replica could not be reached, or went away.
+    Lost(String),
+    /// It sent nothing for too long while it owed something.
+    Silent(Duration),
+    /// It ended the stream in good order: it is shutting down.
+    Drained,
+    /// It does not accept the stream.
+    Refused(String),
+    /// It sent something that must not be used.
+    Bad(String),
+}
+
+/// What all sessions of a stream share.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) spec: StreamSpec,
+    pub(crate) message: v1::StreamSpec,
+    pub(crate) spec_digest: [u8; 32],
+    pub(crate) run_id: String,
+    pub(crate) tuning: Tuning,
+}
+
+/// One attempt.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) replica: ReplicaKey,
+    pub(crate) number: u64,
+    pub(crate) target: Target,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) common: Arc<Common>,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+impl Session {
+    /// Runs to the end, which is reported too.
+    pub(crate) async fn run(self) {
+        let ending = match self.attempt().await {
+            Ok(never) => match never {},
+            Err(ending) => ending,
+        };
+        self.report(News::Ended(ending)).await;
+    }
+
+    async fn report(&self, news: News) {
+        // The driver is gone when nobody receives; it takes this task with it.
+        let _ = self.events.send(Event { replica: self.replica, session: self.number, news }).await;
+    }
+
+    async fn attempt(&self) -> Result<std::convert::Infallible, Ending> {
+        let tuning = &self.common.tuning;
+        let mut client = transport::connect(&self.target, tuning).await.map_err(Ending::Lost)?;
+        let described = within(tuning.connect_timeout, client.describe(v1::DescribeRequest {})).await;
+        let identity = Identity::read(described.map_err(Ending::Lost)?).map_err(Ending::Bad)?;
+        let classes = u32::try_from(identity.dataset.classes.len()).unwrap_or(u32::MAX);
+        let per_request = (identity.max_indices_per_request as usize)
+            .min(mixfeed_proto::limits::MAX_INDICES_PER_REQUEST as usize);
+        let expected = identity.expected();
+        let limit = self.message_bytes(&identity);
+        self.report(News::Described(Box::new(identity))).await;
+        self.mailbox.accepted().await;
+
+        let (requests, outgoing) = mpsc::channel(REQUESTS);
+        let _ = requests.try_send(self.opening(&expected));
+        let mut client = client.max_decoding_message_size(limit);
+        let answers = tokio::time::timeout(
+            tuning.connect_timeout,
+            client.stream_batches(ReceiverStream::new(outgoing)),
+        );
+        let mut answers = match answers.await {
+            Err(_) => return Err(Ending::Lost(format!("no stream within {:?}", tuning.connect_timeout))),
+            Ok(Err(status)) => return Err(opening_failed(&status)),
+            Ok(Ok(response)) => response.into_inner(),
+        };
+        let (geometry, window_batches) = self.opened(&mut answers).await?;
+        let geometry = Arc::new(geometry);
+        self.report(News::Opened { geometry: geometry.clone(), window_batches }).await;
+        let gate = Gate { geometry, spec_digest: self.common.spec_digest, classes };
+        let pump = Pump { session: self, gate, requests, answers, per_request, owed: HashSet::new() };
+        Err(pump.run().await)
+    }
+
+    /// What the largest answer can have, so that a replica cannot make us buffer more.
+    fn message_bytes(&self, identity: &Identity) -> usize {
+        let spec = &self.common.spec;
+        let row = identity.image.values() * spec.pixel_type.bytes() + 12;
+        let most = u64::from(spec.batch_size) * row + (64 << 10);
+        usize::try_from(most).unwrap_or(usize::MAX).min(mixfeed_proto::limits::MAX_MESSAGE_BYTES)
+    }
+
+    fn opening(&self, expected: &Expected) -> v1::StreamBatchesRequest {
+        let open = v1::StreamOpen {
+            spec: Some(self.common.message),
+            spec_digest: self.common.spec_digest.to_vec(),
+            run_id: self.common.run_id.clone(),
+            expected_dataset_digest: expected.dataset_digest.to_vec(),
+            expected_algorithm_fingerprint: expected.algorithm_fingerprint.to_vec(),
+        };
+        v1::StreamBatchesRequest { kind: Some(RequestKind::Open(open)) }
+    }
+
+    async fn opened(
+        &self,
+        answers: &mut Streaming<v1::StreamBatchesResponse>,
+    ) -> Result<(Geometry, u32), Ending> {
+        let timeout = self.common.tuning.connect_timeout;
+        match tokio::time::timeout(timeout, answers.message()).await {
+            Err(_) => Err(Ending::Lost(format!("no answer to the opening within {timeout:?}"))),
+            Ok(Err(status)) => Err(opening_failed(&status)),
+            Ok(Ok(None)) => Err(Ending::Drained),
+            Ok(Ok(Some(v1::StreamBatchesResponse { kind: Some(ResponseKind::Opened(opened)) }))) => {
+                let geometry = Geometry::read(&self.common.spec, &opened).map_err(Ending::Bad)?;
+                Ok((geometry, opened.window_batches.max(1)))
+            }
+            Ok(Ok(Some(_))) => Err(Ending::Bad("its first answer does not open the stream".into())),
+        }
+    }
+}
+
+/// The open stream of one session.
+struct Pump<'a> {
+    session: &'a Session,
+    gate: Gate,
+    requests: mpsc::Sender<v1::StreamBatchesRequest>,
+    answers: Streaming<v1::StreamBatchesResponse>,
+    per_request: usize,
+    /// What the replica was asked for and has not answered; the silence counts while there is any.
+    owed: HashSet<u64>,
+}
+
+impl Pump<'_> {
+    async fn run(mut self) -> Ending {
+        let mut idle = Idle::new(self.session.idle_timeout);
+        loop {
+            if self.pass_on_requests() {
+                idle.heard();
+            }
+            let stuck = !self.session.mailbox.is_empty();
+            tokio::select! {
+                // An answer that is there is read before its lateness is judged.
+                biased;
+                answer = self.answers.message() => {
+                    idle.heard();
+                    match answer {
+                        Ok(Some(answer)) => match self.read(answer).await {
+                            Ok(()) => {}
+                            Err(ending) => return ending,
+                        },
+                        Ok(None) => return Ending::Drained,
+                        Err(status) => return stream_failed(&status),
+                    }
+                }
+                () = self.session.mailbox.posted(), if !stuck => {}
+                room = async { self.requests.reserve().await.is_ok() }, if stuck => {
+                    if !room {
+                        return Ending::Lost("it closed its side of the stream".into());
+                    }
+                }
+                () = idle.expired(), if stuck || !self.owed.is_empty() => {
+                    return Ending::Silent(self.session.idle_timeout);
+                }
+            }
+        }
+    }
+
+    /// Sends what the driver wants, as far as there is room. True when the replica owed nothing before.
+    fn pass_on_requests(&mut self) -> bool {
+        let owed_nothing = self.owed.is_empty();
+        while !self.session.mailbox.is_empty() {
+            let Ok(permit) = self.requests.try_reserve() else { break };
+            let request = self.session.mailbox.take(self.per_request);
+            for index in &request.withdrawn {
+                self.owed.remove(index);
+            }
+            self.owed.extend(&request.wanted);
+            let request = v1::BatchRequest { wanted: request.wanted, withdrawn: request.withdrawn };
+            permit.send(v1::StreamBatchesRequest { kind: Some(RequestKind::Request(request)) });
+        }
+        owed_nothing && !self.owed.is_empty()
+    }
+
+    async fn read(&mut self, answer: v1::StreamBatchesResponse) -> Result<(), Ending> {
+        let news = match answer.kind {
+            Some(ResponseKind::Batch(message)) => {
+                let (index, checksum) = (message.index, message.checksum);
+                let batch =
+                    self.gate.check(message).map_err(|fault: Fault| Ending::Bad(fault.to_string()))?;
+                self.owed.remove(&index);
+                News::Batch { batch, checksum }
+            }
+            Some(ResponseKind::Failure(failure)) => {
+                self.owed.remove(&failure.index);
+                let kind = match failure.reason() {
+                    v1::FailureReason::DataLoss => FailureKind::DataLoss,
+                    _ => FailureKind::Internal,
+                };
+                News::Failure { index: failure.index, kind, message: failure.message }
+            }
+            Some(ResponseKind::Opened(_)) => return Err(Ending::Bad("it opened its stream twice".into())),
+            // A kind of answer that a later release adds; nothing that was asked for.
+            None => return Ok(()),
+        };
+        self.session.report(news).await;
+        Ok(())
+    }
+}
+
+async fn within<T>(
+    timeout: Duration,
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(timeout, call).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(describe(&status)),
+        Err(_) => Err(format!("no answer within {timeout:?}")),
+    }
+}
+
+/// The translation of an RPC status; there is no other on this side.
+fn opening_failed(status: &Status) -> Ending {
+    match status.code() {
+        Code::InvalidArgument | Code::FailedPrecondition => Ending::Refused(status.message().to_owned()),
+        _ => Ending::Lost(describe(status)),
+    }
+}
+
+fn stream_failed(status: &Status) -> Ending {
+    match status.code() {
+        // What we sent was in order when the stream opened, so these are the replica's fault; so is a
+        // message beyond the size that its own description allows.
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => Ending::Bad(describe(status)),
+        _ => Ending::Lost(describe(status)),
+    }
+}
+
+fn describe(status: &Status) -> String {
+    let code = status.code();
+    let mut text = error::chain(status);
+    if !status.message().is_empty() {
+        text = status.message().to_owned();
+        if let Some(source) = std::error::Error::source(status) {
+            text = format!("{text}: {}", error::chain(source));
+        }
+    }
+    format!("{text} ({code:?})")
+}

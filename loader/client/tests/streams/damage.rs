@@ -1,0 +1,125 @@
+//! Batches that must never be handed out. Every read checks the bytes, so a test that gets to the
+//! end has shown that none was.
+
+use super::*;
+use mixfeed_client::fake::{At, Fault, FaultKind};
+
+async fn survives(kind: FaultKind) {
+    let bad = loader(steady().with(Fault::always(At::Every(5), kind.clone())));
+    let good = loader(steady());
+    let mut config = config(&[&bad, &good], 200);
+    // A quarantine longer than the test: the bad loader is met once.
+    config.tuning.quarantine = PATIENCE;
+    let mut stream = open(config).await;
+    assert_eq!(read_all(&mut stream, 0).await, 200);
+    let stats = stream.stats();
+    assert_eq!((stats.corrupt, stats.replicas_serving), (1, 1), "{kind:?}");
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_never_handed_out() {
+    survives(FaultKind::FlipBit).await;
+}
+
+#[tokio::test]
+async fn a_missing_row_is_never_handed_out() {
+    survives(FaultKind::MissingRow).await;
+}
+
+#[tokio::test]
+async fn a_label_or_lambda_out_of_range_is_never_handed_out() {
+    survives(FaultKind::Label).await;
+    survives(FaultKind::Lambda).await;
+}
+
+#[tokio::test]
+async fn a_batch_that_was_not_asked_for_is_never_handed_out() {
+    survives(FaultKind::Unasked).await;
+}
+
+#[tokio::test]
+async fn a_batch_that_comes_twice_is_handed_out_once() {
+    // The second copy is one that nobody asked for.
+    survives(FaultKind::Twice).await;
+}
+
+#[tokio::test]
+async fn the_only_loader_is_used_again_after_its_quarantine() {
+    let one = loader(Script::default().with(Fault::once(At::Index(10), FaultKind::FlipBit)));
+    let mut stream = open(config(&[&one], 40)).await;
+    assert_eq!(read_all(&mut stream, 0).await, 40);
+    assert_eq!((one.streams(), stream.stats().corrupt), (2, 1));
+}
+
+#[tokio::test]
+async fn damaged_data_is_an_error_after_the_batches_before_it() {
+    let damaged = Script::default().with(Fault::always(At::Index(30), FaultKind::DataLoss));
+    let (one, two) = (loader(damaged.clone()), loader(damaged));
+    let mut stream = open(config(&[&one, &two], 100)).await;
+    for index in 0..30 {
+        read_one(&mut stream, index).await;
+    }
+    let error = read_error(&mut stream).await;
+    assert!(
+        matches!(&error, StreamError::DataLoss { index: 30, message } if message == "record 7 is damaged")
+    );
+    assert!(stream.next().await.is_none());
+    assert!(one.asked().contains(&30) && two.asked().contains(&30), "a second opinion is asked for");
+}
+
+#[tokio::test]
+async fn damaged_data_of_one_loader_is_made_good_by_another() {
+    let damaged = steady().with(Fault::always(At::Every(7), FaultKind::DataLoss));
+    let (one, two) = (loader(damaged), loader(steady()));
+    assert_eq!(read_all(&mut open(config(&[&one, &two], 100)).await, 0).await, 100);
+}
+
+#[tokio::test]
+async fn a_failed_batch_is_asked_for_again() {
+    let fault = Fault { at: At::Every(10), kind: FaultKind::Internal, times: 3 };
+    let one = loader(Script::default().with(fault));
+    assert_eq!(read_all(&mut open(config(&[&one], 50)).await, 0).await, 50);
+}
+
+#[tokio::test]
+async fn an_audit_finds_a_loader_that_computes_otherwise_and_nothing_of_it_is_handed_out() {
+    let wrong = steady().with(Fault::always(At::Every(10), FaultKind::OtherPixels));
+    let (wrong, good, also) = (loader(wrong), loader(steady()), loader(steady()));
+    let mut config = config(&[&wrong, &good, &also], 200);
+    config.tuning.audit_every = 10;
+    let mut stream = open(config).await;
+    assert_eq!(read_all(&mut stream, 0).await, 200);
+    let stats = stream.stats();
+    assert!(stats.corrupt >= 1 && stats.audited >= 10, "{stats:?}");
+    assert_eq!(stats.replicas_serving, 2);
+}
+
+#[tokio::test]
+async fn an_audit_with_one_loader_goes_on_and_counts_what_it_could_not_compare() {
+    let one = loader(Script::default());
+    let mut config = config(&[&one], 50);
+    config.tuning.audit_every = 10;
+    let mut stream = open(config).await;
+    assert_eq!(read_all(&mut stream, 0).await, 50);
+    assert_eq!((stream.stats().audited, stream.stats().unaudited), (0, 5));
+}
+
+#[tokio::test]
+async fn two_loaders_that_contradict_each_other_wait_for_a_third() {
+    let wrong = steady().with(Fault::always(At::Index(20), FaultKind::OtherPixels));
+    let (wrong, good) = (loader(wrong), loader(steady()));
+    let mut config = config(&[&wrong, &good], 100);
+    config.tuning.audit_every = 10;
+    let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = reserved.local_addr().unwrap();
+    config.loaders.push(address.into());
+    drop(reserved);
+    let mut stream = open(config).await;
+    for index in 0..20 {
+        read_one(&mut stream, index).await;
+    }
+    let waited = tokio::time::timeout(Duration::from_millis(300), stream.next()).await;
+    assert!(waited.is_err(), "nothing can be told from two opinions");
+    let _third = FakeLoader::start_at(address, steady()).unwrap();
+    assert_eq!(read_all(&mut stream, 20).await, 80);
+}

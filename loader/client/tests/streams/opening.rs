@@ -1,0 +1,180 @@
+//! Which replicas a stream is opened on, and which are refused.
+
+use super::*;
+use mixfeed_client::fake::{At, Fault, FaultKind};
+use mixfeed_client::{Endpoint, Expected};
+use std::time::Instant;
+
+fn other_data() -> Script {
+    let mut script = steady();
+    script.data.digest = [9; 32];
+    script
+}
+
+fn other_algorithm() -> Script {
+    let mut script = steady();
+    script.data.fingerprint = [8; 32];
+    script
+}
+
+fn closed_port() -> Endpoint {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().into()
+}
+
+#[tokio::test]
+async fn the_first_loader_of_the_list_decides_and_the_others_are_not_used() {
+    for _ in 0..5 {
+        let (first, data, algorithm) = (loader(steady()), loader(other_data()), loader(other_algorithm()));
+        let mut stream = open(config(&[&first, &data, &algorithm], 60)).await;
+        assert_eq!(stream.info().dataset.digest, [1; 32]);
+        assert_eq!(read_all(&mut stream, 0).await, 60);
+        assert_eq!((data.served(), algorithm.served(), data.streams()), (0, 0, 0));
+    }
+}
+
+#[tokio::test]
+async fn an_unreachable_first_loader_does_not_hold_up_the_choice() {
+    let second = loader(steady());
+    let mut config = config(&[&second], 20);
+    config.loaders.insert(0, closed_port());
+    let start = Instant::now();
+    assert_eq!(read_all(&mut open(config).await, 0).await, 20);
+    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_resumed_run_uses_only_loaders_that_serve_what_it_read_before() {
+    let (other, same) = (loader(other_data()), loader(steady()));
+    let mut config = config(&[&other, &same], 40);
+    config.expected = Some(Expected { dataset_digest: [1; 32], algorithm_fingerprint: [2; 32] });
+    assert_eq!(read_all(&mut open(config).await, 0).await, 40);
+    assert_eq!(other.streams(), 0);
+}
+
+#[tokio::test]
+async fn a_resumed_run_without_a_matching_loader_says_what_differs() {
+    let (data, algorithm) = (loader(other_data()), loader(other_algorithm()));
+    let mut config = config(&[&data, &algorithm], 40);
+    config.expected = Some(Expected { dataset_digest: [1; 32], algorithm_fingerprint: [2; 32] });
+    let error = fails_to_open(config).await;
+    let StreamError::Mismatch { detail } = &error else { panic!("{error}") };
+    for part in
+        ["data set 0909", "algorithm 0808", &data.address().to_string(), &algorithm.address().to_string()]
+    {
+        assert!(detail.contains(part), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn no_loader_within_the_timeout_is_an_error_that_names_each() {
+    let gone = [closed_port(), closed_port()];
+    let mut config = StreamConfig::new(gone.to_vec(), spec());
+    config.loader_timeout = Duration::from_millis(400);
+    let error = fails_to_open(config).await;
+    assert!(error.is_transient());
+    let StreamError::NoLoader { waited, detail } = &error else { panic!("{error}") };
+    assert!(*waited >= Duration::from_millis(400) && *waited < Duration::from_secs(3), "{waited:?}");
+    assert!(gone.iter().all(|endpoint| detail.contains(&endpoint.to_string())), "{detail}");
+    assert!(detail.contains("refused"), "the cause is told: {detail}");
+}
+
+#[tokio::test]
+async fn a_name_without_address_is_named_in_the_error() {
+    let mut config = StreamConfig::new(vec!["dns:///no-such-host.invalid:1".parse().unwrap()], spec());
+    config.loader_timeout = Duration::from_millis(300);
+    let error = fails_to_open(config).await;
+    assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refused_spec_ends_the_opening_with_the_loaders_words() {
+    let refuse =
+        Fault::always(At::From(0), FaultKind::RefuseOpen("mixing.alpha is -1, 0 to 1000 allowed".into()));
+    let (one, two) = (loader(steady().with(refuse.clone())), loader(steady().with(refuse)));
+    let mut config = config(&[&one, &two], 10);
+    config.loaders.push(closed_port());
+    let error = fails_to_open(config).await;
+    assert!(
+        matches!(&error, StreamError::Refused { message, .. } if message.contains("alpha is -1")),
+        "{error}"
+    );
+    assert!(!error.is_transient());
+}
+
+#[tokio::test]
+async fn one_loader_that_refuses_the_spec_does_not_matter_when_another_accepts_it() {
+    let refuse = Fault::always(At::From(0), FaultKind::RefuseOpen("unknown field".into()));
+    let (old, new) = (loader(steady().with(refuse)), loader(steady()));
+    let mut stream = open(config(&[&old, &new], 50)).await;
+    assert_eq!(read_all(&mut stream, 0).await, 50);
+    assert_eq!(old.served(), 0);
+}
+
+#[tokio::test]
+async fn a_batch_beyond_the_loaders_limits_is_refused_before_anything_is_opened() {
+    let mut script = steady();
+    script.data.image = mixfeed_client::ImageShape { height: 1000, width: 1000, channels: 3 };
+    let one = loader(script);
+    let mut config = config(&[&one], 1);
+    config.spec.batch_size = 100;
+    let error = fails_to_open(config).await;
+    assert!(matches!(&error, StreamError::Refused { message, .. } if message.contains("limit")), "{error}");
+    assert_eq!(one.streams(), 0);
+}
+
+#[tokio::test]
+async fn a_loader_that_is_still_starting_is_waited_for() {
+    let starting = Fault { at: At::From(0), kind: FaultKind::Starting, times: 3 };
+    let one = loader(steady().with(starting));
+    assert_eq!(read_all(&mut open(config(&[&one], 20)).await, 0).await, 20);
+}
+
+#[tokio::test]
+async fn a_loader_that_answers_nothing_does_not_hold_up_the_others() {
+    let (frozen, live) = (loader(steady()), loader(steady()));
+    frozen.freeze();
+    let start = Instant::now();
+    assert_eq!(read_all(&mut open(config(&[&frozen, &live], 30)).await, 0).await, 30);
+    assert!(start.elapsed() < Duration::from_millis(2500), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn settings_that_make_no_sense_are_errors_at_once() {
+    let one = loader(Script::default());
+    let good = config(&[&one], 10);
+    let mut none = good.clone();
+    none.loaders.clear();
+    let mut empty_batch = good.clone();
+    empty_batch.spec.batch_size = 0;
+    let mut backwards = good.clone();
+    backwards.start = 11;
+    let mut run_id = good;
+    run_id.run_id = "line\nbreak".into();
+    for config in [none, empty_batch, backwards, run_id] {
+        assert!(matches!(fails_to_open(config).await, StreamError::Config(_)));
+    }
+}
+
+#[tokio::test]
+async fn a_loader_replaced_by_one_with_another_algorithm_is_refused_and_the_stream_goes_on() {
+    let (replaced, steady_one) = (loader(steady()), loader(steady()));
+    let address = replaced.address();
+    let mut stream = open(config(&[&replaced, &steady_one], 400)).await;
+    for index in 0..100 {
+        read_one(&mut stream, index).await;
+    }
+    replaced.kill();
+    let upgraded = FakeLoader::start_at(address, other_algorithm()).unwrap();
+    assert_eq!(read_all(&mut stream, 100).await, 300);
+    assert_eq!((upgraded.served(), upgraded.streams()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_loader_that_opens_streams_and_delivers_nothing_does_not_keep_a_stream_waiting_for_ever() {
+    let one = loader(steady().with(Fault::always(At::From(0), FaultKind::Break)));
+    let mut config = config(&[&one], 10);
+    config.loader_timeout = Duration::from_millis(300);
+    config.tuning.idle_timeout = Duration::from_millis(20);
+    let mut stream = open(config).await;
+    assert!(matches!(read_error(&mut stream).await, StreamError::NoLoader { .. }));
+}

@@ -1,0 +1,99 @@
+//! The commands of the binary, and how each ends: a result on stdout, or one line on stderr and an
+//! exit code.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod healthcheck;
+mod inspect;
+mod page;
+mod preview;
+mod replay;
+mod serve;
+
+use crate::config::{Cli, Command};
+use crate::embedded::LoaderError;
+use crate::source::SourceError;
+use mixfeed_ops::{build, exit};
+use mixfeed_pipeline::SpecError;
+use mixfeed_pipeline::fingerprint::{ALGORITHM_VERSION, algorithm_fingerprint};
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// Why a command failed: a line for a person, a code for a program.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn new(code: u8, message: impl Display) -> Self {
+        Self { code, message: message.to_string() }
+    }
+
+    fn usage(message: impl Display) -> Self {
+        Self::new(exit::USAGE, message)
+    }
+
+    fn other(message: impl Display) -> Self {
+        Self::new(exit::FAILURE, message)
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        let code = if matches!(error, SourceError::SyntheticSize(_)) { exit::USAGE } else { exit::DATA };
+        Self::new(code, error)
+    }
+}
+
+impl From<LoaderError> for Failure {
+    fn from(error: LoaderError) -> Self {
+        match error {
+            LoaderError::Source(error) => error.into(),
+            other => Self::other(other),
+        }
+    }
+}
+
+impl From<SpecError> for Failure {
+    fn from(error: SpecError) -> Self {
+        Self::usage(error)
+    }
+}
+
+impl From<mixfeed_pipeline::SampleError> for Failure {
+    fn from(error: mixfeed_pipeline::SampleError) -> Self {
+        Self::new(exit::DATA, error)
+    }
+}
+
+/// Runs the command line and returns how it ended.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        _ if cli.version => version(),
+        Some(Command::Serve(args)) => serve::run(*args),
+        Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Preview(args)) => preview::run(&args),
+        Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Healthcheck(args)) => healthcheck::run(&args),
+        None => Err(Failure::usage("no command given; see --help")),
+    };
+    match result {
+        Ok(()) => ExitCode::from(exit::DONE),
+        Err(failure) => {
+            eprintln!("error: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn version() -> Result<(), Failure> {
+    let fingerprint = algorithm_fingerprint().map_err(Failure::other)?;
+    println!("mixfeed-loader {} ({})", build::RELEASE, build::COMMIT);
+    println!("algorithm {ALGORITHM_VERSION} {}", hex::encode(fingerprint));
+    println!("protocol {}", mixfeed_proto::PROTOCOL);
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! A bare gRPC stream: the same messages, with nothing done to make or check them.
+
+use super::super::Failure;
+use super::process::{Process, own_cpu_seconds};
+use super::{Streamed, WARM_UP};
+use mixfeed_pipeline::synthetic::SHAPE;
+use mixfeed_proto::limits::MAX_MESSAGE_BYTES;
+use mixfeed_proto::v1;
+use mixfeed_proto::v1::loader_service_client::LoaderServiceClient;
+use mixfeed_proto::v1::loader_service_server::{LoaderService, LoaderServiceServer};
+use mixfeed_proto::v1::stream_batches_response::Kind;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio_stream::Iter;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Serves until it is killed.
+pub(super) fn serve(rows: u32) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Failure::other)?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Failure::other)?;
+        eprintln!("listening address={}", listener.local_addr().map_err(Failure::other)?);
+        let service = LoaderServiceServer::new(Bare::new(rows)).max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        Server::builder().add_service(service).serve_with_incoming(incoming).await.map_err(Failure::other)
+    })
+}
+
+struct Bare {
+    message: v1::StreamBatchesResponse,
+}
+
+impl Bare {
+    fn new(rows: u32) -> Self {
+        let rows = rows as usize;
+        let words = bytes::Bytes::from(vec![1; 4 * rows]);
+        let batch = v1::Batch {
+            index: 0,
+            pixels: vec![7; rows * SHAPE.values()].into(),
+            labels: words.clone(),
+            partner_labels: words.clone(),
+            lambdas: words,
+            checksum: 1,
+        };
+        Self { message: v1::StreamBatchesResponse { kind: Some(Kind::Batch(batch)) } }
+    }
+}
+
+type Endless = std::iter::Map<
+    std::iter::Repeat<v1::StreamBatchesResponse>,
+    fn(v1::StreamBatchesResponse) -> Result<v1::StreamBatchesResponse, Status>,
+>;
+
+#[tonic::async_trait]
+impl LoaderService for Bare {
+    async fn describe(
+        &self,
+        _: Request<v1::DescribeRequest>,
+    ) -> Result<Response<v1::DescribeResponse>, Status> {
+        Err(Status::unimplemented("this server only measures the transport"))
+    }
+
+    type StreamBatchesStream = Iter<Endless>;
+
+    async fn stream_batches(
+        &self,
+        _: Request<Streaming<v1::StreamBatchesRequest>>,
+    ) -> Result<Response<Self::StreamBatchesStream>, Status> {
+        // Cloning shares the bytes: a message costs its encoding and no more.
+        let messages: Endless = std::iter::repeat(self.message.clone()).map(Ok);
+        Ok(Response::new(tokio_stream::iter(messages)))
+    }
+}
+
+/// Reads from a bare server for `time`.
+pub(super) fn measure(server: &Process, time: Duration) -> Result<Streamed, Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::other)?;
+    runtime.block_on(async {
+        let client = LoaderServiceClient::connect(format!("http://{}", server.address())).await;
+        let mut client = client.map_err(Failure::other)?.max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let requests = tokio_stream::pending::<v1::StreamBatchesRequest>();
+        let mut batches = client.stream_batches(requests).await.map_err(Failure::other)?.into_inner();
+        let mut read = async |time: Duration| -> Result<(u64, f64), Failure> {
+            let (started, mut images) = (Instant::now(), 0);
+            while started.elapsed() < time {
+                let message = batches.message().await.map_err(Failure::other)?;
+                let Some(Kind::Batch(batch)) = message.and_then(|message| message.kind) else {
+                    return Err(Failure::other("the bare stream ended"));
+                };
+                images += (batch.labels.len() / 4) as u64;
+            }
+            Ok((images, started.elapsed().as_secs_f64()))
+        };
+        read(WARM_UP).await?;
+        let before = (server.cpu_seconds(), own_cpu_seconds());
+        let (images, seconds) = read(time).await?;
+        Ok(Streamed::new(images, seconds, server.cpu_seconds() - before.0, own_cpu_seconds() - before.1))
+    })
+}

@@ -1,0 +1,156 @@
+//! `replay`: builds one batch of a run again, from its spec and its index alone.
+
+use super::Failure;
+use super::page::Page;
+use crate::config::ReplayArgs;
+use crate::service::translate;
+use crate::source;
+use mixfeed_ops::exit;
+use mixfeed_pipeline::fingerprint::algorithm_fingerprint;
+use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Samples, Scratch, collate};
+use mixfeed_proto::{BatchBytes, batch_checksum, batch_digest, spec_digest, v1};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Images in a row of the picture.
+const COLUMNS: u32 = 8;
+
+/// What is read of a run's `run.toml`. The rest belongs to the trainer.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct RunFile {
+    dataset: DatasetRecord,
+    algorithm: AlgorithmRecord,
+    stream: mixfeed_client::StreamSpec,
+    settings: SettingsRecord,
+}
+
+#[derive(Deserialize)]
+struct DatasetRecord {
+    digest: String,
+}
+
+#[derive(Deserialize)]
+struct AlgorithmRecord {
+    fingerprint: String,
+}
+
+#[derive(Deserialize)]
+struct SettingsRecord {
+    data: Option<String>,
+}
+
+/// What to build, and what it must be built from.
+struct Wanted {
+    spec: v1::StreamSpec,
+    data: String,
+    recorded: Option<(DatasetRecord, AlgorithmRecord)>,
+}
+
+impl Wanted {
+    fn new(args: &ReplayArgs) -> Result<Self, Failure> {
+        let needs_data = || Failure::usage("--data is missing: say where the data of this stream is");
+        if let Some(run) = &args.run {
+            let run: RunFile = read_toml(&run.join("run.toml"))?;
+            let data = args.data.clone().or(run.settings.data).ok_or_else(needs_data)?;
+            return Ok(Self {
+                spec: (&run.stream).into(),
+                data,
+                recorded: Some((run.dataset, run.algorithm)),
+            });
+        }
+        let file = args.spec.as_ref().ok_or_else(|| Failure::usage("give --run or --spec"))?;
+        let spec: mixfeed_client::StreamSpec = read_toml(file)?;
+        Ok(Self { spec: (&spec).into(), data: args.data.clone().ok_or_else(needs_data)?, recorded: None })
+    }
+
+    /// Refuses to build something else than the run had.
+    fn compare(&self, dataset: &Dataset) -> Result<(), Failure> {
+        let Some((recorded, algorithm)) = &self.recorded else { return Ok(()) };
+        let digest = hex::encode(dataset.digest);
+        if digest != recorded.digest {
+            let message = format!("{}: its digest is {digest}, the run had {}", self.data, recorded.digest);
+            return Err(Failure::new(exit::DATA, message));
+        }
+        let fingerprint = hex::encode(algorithm_fingerprint().map_err(Failure::other)?);
+        if fingerprint != algorithm.fingerprint {
+            let message =
+                format!("this loader's algorithm is {fingerprint}, the run had {}", algorithm.fingerprint);
+            return Err(Failure::other(message));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn run(args: &ReplayArgs) -> Result<(), Failure> {
+    let wanted = Wanted::new(args)?;
+    let dataset = source::open(&wanted.data.parse()?)?;
+    wanted.compare(&dataset)?;
+    let checked = CheckedSpec::new(translate::stream_spec(&wanted.spec)?, &dataset)?;
+    let plan = BatchPlan::new(&checked, args.index);
+    let samples = dataset.samples(checked.spec().split).as_ref();
+    let mut batch = BatchBuffer::default();
+    collate(&checked, &plan, samples, &mut Scratch::default(), &mut batch)?;
+    let spec_digest = spec_digest(&wanted.spec);
+    let bytes = BatchBytes {
+        spec_digest: &spec_digest,
+        index: args.index,
+        pixels: &batch.pixels,
+        labels: &batch.labels,
+        partner_labels: &batch.partner_labels,
+        lambdas: &batch.lambdas,
+    };
+    let (digest, checksum) = (hex::encode(batch_digest(&bytes)), batch_checksum(&bytes));
+    if let Some(path) = &args.output {
+        let title =
+            format!("batch {} (epoch {}) of {}, digest {digest}", args.index, plan.epoch, dataset.name);
+        Page::of_batch(title, COLUMNS, &dataset, &checked, args.index)?.save(path)?;
+    }
+    if args.json {
+        println!(
+            "{}",
+            json!({
+                "index": args.index,
+                "epoch": plan.epoch,
+                "spec_digest": hex::encode(spec_digest),
+                "digest": digest,
+                "checksum": checksum,
+                "rows": rows(&plan, &dataset, samples),
+            })
+        );
+        return Ok(());
+    }
+    println!("batch     {}  (epoch {}, {} rows)", args.index, plan.epoch, plan.rows.len());
+    println!("digest    {digest}");
+    println!("checksum  {checksum:08x}");
+    println!("spec      {}", hex::encode(spec_digest));
+    if let Some(path) = &args.output {
+        println!("picture   {}", path.display());
+    }
+    Ok(())
+}
+
+fn rows(plan: &BatchPlan, dataset: &Dataset, samples: &dyn Samples) -> Vec<Value> {
+    let class = |sample: u64| &dataset.classes[samples.label(sample) as usize];
+    plan.rows
+        .iter()
+        .map(|row| match row.partner {
+            None => json!({ "sample": row.sample, "class": class(row.sample) }),
+            Some(partner) => json!({
+                "sample": row.sample,
+                "class": class(row.sample),
+                "partner": partner.sample,
+                "partner_class": class(partner.sample),
+                "lambda": partner.lambda.to_unit(),
+            }),
+        })
+        .collect()
+}
+
+fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, Failure> {
+    #[allow(clippy::disallowed_methods)]
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    toml::from_str(&text).map_err(|e| Failure::usage(format!("{}: {}", path.display(), e.message())))
+}

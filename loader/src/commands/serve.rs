@@ -1,0 +1,82 @@
+//! `serve`: the service as a process, from its settings to its graceful end.
+
+use super::Failure;
+use crate::config::{ServeArgs, ServeConfig};
+use crate::embedded::prepare;
+use crate::server::Server;
+use mixfeed_ops::{logging, metrics, signals};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// Threads that wait for the network. Copying frames to sockets is their only work, and workers
+/// need the other CPUs.
+const NETWORK_THREADS: usize = 2;
+
+pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
+    let print_config = args.print_config;
+    let (config, text) = ServeConfig::resolve(args).map_err(Failure::usage)?;
+    if print_config {
+        print!("{text}");
+        return Ok(());
+    }
+    logging::init(config.log_format, &config.log).map_err(Failure::usage)?;
+    if let Some(address) = config.metrics {
+        let address = metrics::install(address).map_err(Failure::other)?;
+        tracing::info!(%address, "metrics");
+    }
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(NETWORK_THREADS)
+        .thread_name("mixfeed-net")
+        .enable_all()
+        .build()
+        .map_err(Failure::other)?
+        .block_on(serve(&config))
+}
+
+async fn serve(config: &ServeConfig) -> Result<(), Failure> {
+    let signal = signals::first().map_err(Failure::other)?;
+    let started = Instant::now();
+    let (drain, draining) = watch::channel(false);
+    // The port is taken before the data is read, so that a mistake there shows at once. Nobody is
+    // answered before the data is there.
+    let server = Server::bind(config.listen.clone()).await.map_err(Failure::other)?;
+    tracing::info!(data = %config.data, "reading data");
+    let service = {
+        let (data, workers, memory, draining) =
+            (config.data.clone(), config.workers, config.stream_memory_bytes, draining.clone());
+        let prepared = tokio::task::spawn_blocking(move || prepare(&data, Some(workers), memory, draining));
+        prepared.await.map_err(Failure::other)??
+    };
+    let dataset = service.dataset();
+    tracing::info!(
+        name = dataset.name,
+        train = dataset.train.count(),
+        test = dataset.test.count(),
+        digest = hex::encode(&dataset.digest[..6]),
+        algorithm = hex::encode(&service.fingerprint()[..6]),
+        workers = config.workers,
+        batch_memory_mib = config.stream_memory_bytes >> 20,
+        start_seconds = started.elapsed().as_secs_f64(),
+        "data ready"
+    );
+    let address = server.address().clone();
+    let serving = server.serve(service, config.reflection, draining, config.grace);
+    let stopping = async {
+        let signal = signal.await;
+        tracing::info!(
+            ?signal,
+            grace_seconds = config.grace.as_secs_f64(),
+            "draining; a second signal ends at once"
+        );
+        // An error means that the server has ended by itself.
+        let _ = drain.send(true);
+        std::future::pending::<()>().await;
+    };
+    tracing::info!(%address, "listening");
+    tokio::select! {
+        result = serving => result.map_err(Failure::other)?,
+        () = stopping => {}
+    }
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,322 @@
+//! The command line: every flag, its environment twin and its default. Nothing else of the loader
+//! reads flags or environment.
+
+use crate::embedded::DEFAULT_STREAM_MEMORY_BYTES;
+use crate::server::Listen;
+use crate::source::Place;
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand};
+use mixfeed_ops::config::Duration;
+use mixfeed_ops::logging::LogFormat;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The port of a loader when none is given.
+const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
+
+/// Time that streams may take to end after SIGTERM: batches in hand take milliseconds, a slow
+/// network seconds.
+const DEFAULT_GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Decodes, mixes and streams training batches to any number of trainers.
+#[derive(Debug, Parser)]
+#[command(name = "mixfeed-loader", disable_version_flag = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Print release, commit, algorithm and protocol.
+    #[arg(long, short = 'V')]
+    pub version: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve batches to trainers.
+    Serve(Box<ServeArgs>),
+    /// Describe a data set: counts, classes, mean and standard deviation, digests.
+    Inspect(InspectArgs),
+    /// Draw a page of mixed images with their labels and lambdas.
+    Preview(PreviewArgs),
+    /// Build one batch of a run again: its digest, what it contains, a picture.
+    Replay(ReplayArgs),
+    /// Measure images a second: in one thread, and from a loader process over loopback gRPC.
+    Bench(BenchArgs),
+    /// Exit with 0 when a loader is ready, for containers.
+    Healthcheck(HealthcheckArgs),
+}
+
+/// Flags of `serve`.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ServeArgs {
+    /// Where the data is: a folder, or synthetic[:N].
+    #[arg(long, env = "MIXFEED_LOADER_DATA", value_name = "WHERE")]
+    pub data: Option<String>,
+    /// Address to listen on: IP:PORT (port 0 picks one) or unix:///path [default: 127.0.0.1:50051].
+    #[arg(long, env = "MIXFEED_LOADER_LISTEN", value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Worker threads [default: one for each CPU].
+    #[arg(long, env = "MIXFEED_LOADER_WORKERS", value_name = "N")]
+    pub workers: Option<usize>,
+    /// Serve Prometheus metrics on this address [default: off].
+    #[arg(long, env = "MIXFEED_LOADER_METRICS", value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
+    /// Memory for batches of all streams, as in 512MiB [default: 1GiB].
+    #[arg(long, env = "MIXFEED_LOADER_STREAM_MEMORY", value_name = "SIZE")]
+    pub stream_memory: Option<ByteSize>,
+    /// Time that streams may take to end after SIGTERM [default: 10s].
+    #[arg(long, env = "MIXFEED_LOADER_GRACE", value_name = "TIME")]
+    pub grace: Option<Duration>,
+    /// Offer gRPC server reflection [default: false].
+    #[arg(
+        long,
+        env = "MIXFEED_LOADER_REFLECTION",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub reflection: Option<bool>,
+    /// How log lines look [default: text].
+    #[arg(long, env = "MIXFEED_LOADER_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// What is logged, as in info or warn,mixfeed_loader=debug [default: info].
+    #[arg(long, env = "MIXFEED_LOADER_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// Read settings from this TOML file; flags and environment win.
+    #[arg(long, env = "MIXFEED_LOADER_CONFIG", value_name = "FILE.toml")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Print the settings in force and exit.
+    #[arg(long)]
+    #[serde(skip)]
+    pub print_config: bool,
+}
+
+/// Settings of `serve`, complete and checked.
+#[derive(Clone, Debug)]
+pub struct ServeConfig {
+    /// Where the data is.
+    pub data: Place,
+    /// Where to listen.
+    pub listen: Listen,
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// Where to serve metrics, if at all.
+    pub metrics: Option<SocketAddr>,
+    /// Memory for batches of all streams.
+    pub stream_memory_bytes: u64,
+    /// Time that streams may take to end.
+    pub grace: std::time::Duration,
+    /// Whether to offer server reflection.
+    pub reflection: bool,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log: String,
+}
+
+impl ServeConfig {
+    /// Lays flags over the settings file, fills in defaults and checks the result. The second value
+    /// is the same as text.
+    ///
+    /// # Errors
+    /// One line that names the setting, its value and what is allowed.
+    pub fn resolve(args: ServeArgs) -> Result<(Self, String), String> {
+        let file = args.config.clone();
+        let args = mixfeed_ops::config::layered(args, file.as_deref()).map_err(|e| e.to_string())?;
+        let data = args.data.ok_or("--data is missing: give a folder, or synthetic[:N]")?;
+        let listen = args.listen.unwrap_or_else(|| DEFAULT_LISTEN.into());
+        let workers = args.workers.unwrap_or_else(crate::embedded::default_workers);
+        if workers == 0 {
+            return Err("--workers 0 is not allowed, at least 1".into());
+        }
+        let config = Self {
+            data: data.parse().map_err(|e: crate::source::SourceError| format!("--data {e}"))?,
+            listen: listen.parse().map_err(|e: crate::server::ListenError| e.to_string())?,
+            workers,
+            metrics: args.metrics,
+            stream_memory_bytes: args.stream_memory.map_or(DEFAULT_STREAM_MEMORY_BYTES, |size| size.as_u64()),
+            grace: args.grace.map_or(DEFAULT_GRACE, Into::into),
+            reflection: args.reflection.unwrap_or(false),
+            log_format: args.log_format.unwrap_or_default(),
+            log: args.log.unwrap_or_else(|| mixfeed_ops::logging::DEFAULT_FILTER.into()),
+        };
+        let text = config.as_toml().map_err(|e| e.to_string())?;
+        Ok((config, text))
+    }
+
+    /// The settings in force, in the form of a settings file.
+    fn as_toml(&self) -> Result<String, mixfeed_ops::config::ConfigError> {
+        mixfeed_ops::config::to_toml(&ServeArgs {
+            data: Some(self.data.to_string()),
+            listen: Some(self.listen.to_string()),
+            workers: Some(self.workers),
+            metrics: self.metrics,
+            stream_memory: Some(ByteSize(self.stream_memory_bytes)),
+            grace: Some(self.grace.into()),
+            reflection: Some(self.reflection),
+            log_format: Some(self.log_format),
+            log: Some(self.log.clone()),
+            ..ServeArgs::default()
+        })
+    }
+}
+
+/// Flags of `inspect`.
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// Where the data is: a folder, or synthetic[:N].
+    #[arg(long, value_name = "WHERE")]
+    pub data: String,
+    /// Also compute the digest of the decoded content, which does not depend on format or order.
+    #[arg(long)]
+    pub content: bool,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `preview`.
+#[derive(Clone, Debug, Args)]
+pub struct PreviewArgs {
+    /// Where the data is: a folder, or synthetic[:N].
+    #[arg(long, value_name = "WHERE")]
+    pub data: String,
+    /// The picture to write (PNG).
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// lambda is drawn from Beta(alpha, alpha).
+    #[arg(long, default_value_t = 0.2, value_name = "ALPHA", allow_negative_numbers = true)]
+    pub mixup_alpha: f64,
+    /// The share of images that is mixed; training by the article mixes 0.2.
+    #[arg(long, default_value_t = 1.0, value_name = "P", allow_negative_numbers = true)]
+    pub mixup_prob: f64,
+    /// Seed of the stream.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Index of the batch.
+    #[arg(long, default_value_t = 0)]
+    pub index: u64,
+    /// Images a row.
+    #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub columns: u32,
+    /// Rows of images.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub rows: u32,
+}
+
+/// Flags of `replay`.
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// Folder of the run that the batch belongs to.
+    #[arg(long, value_name = "DIR", conflicts_with = "spec", required_unless_present = "spec")]
+    pub run: Option<PathBuf>,
+    /// A stream spec as TOML: the keys of a run's [stream] table.
+    #[arg(long, value_name = "FILE.toml")]
+    pub spec: Option<PathBuf>,
+    /// Where the data is [default: where the run found it, if it read the data itself].
+    #[arg(long, value_name = "WHERE")]
+    pub data: Option<String>,
+    /// Index of the batch, from the start of training.
+    #[arg(long)]
+    pub index: u64,
+    /// Draw the batch into this picture (PNG).
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Print one JSON object, with every row.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `bench`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// Where the data is: a folder, or synthetic[:N].
+    #[arg(long, value_name = "WHERE", default_value = "synthetic")]
+    pub data: String,
+    /// Time of each measurement.
+    #[arg(long, default_value = "3s", value_name = "TIME")]
+    pub time: Duration,
+    /// Rounds; each measures everything in turn.
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// Worker threads of the measured loader [default: one for each CPU].
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Rows of a batch.
+    #[arg(long, default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub batch_size: u32,
+    /// Measure only what a bare gRPC stream of equal messages moves.
+    #[arg(long)]
+    pub transport_only: bool,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub json: bool,
+    /// Serve a bare stream of equal messages: the other end of `--transport-only`.
+    #[arg(long, hide = true)]
+    pub bare_server: bool,
+}
+
+/// Flags of `healthcheck`.
+#[derive(Clone, Debug, Args)]
+pub struct HealthcheckArgs {
+    /// Address of the loader: host:port or unix:///path.
+    #[arg(long, default_value = DEFAULT_LISTEN, env = "MIXFEED_LOADER_ADDRESS", value_name = "ADDR")]
+    pub address: String,
+    /// Time to wait for the answer.
+    #[arg(long, default_value = "3s", value_name = "TIME")]
+    pub timeout: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(flags: &[&str]) -> Result<(ServeConfig, String), String> {
+        let cli = Cli::try_parse_from(["mixfeed-loader", "serve"].iter().chain(flags))
+            .map_err(|e| e.to_string())?;
+        let Some(Command::Serve(args)) = cli.command else { unreachable!() };
+        ServeConfig::resolve(*args)
+    }
+
+    #[test]
+    fn defaults_fill_what_is_not_said() {
+        let (config, _) = serve(&["--data", "synthetic:5"]).unwrap();
+        assert_eq!(config.listen.to_string(), DEFAULT_LISTEN);
+        assert_eq!(config.grace, DEFAULT_GRACE);
+        assert!(config.workers >= 1 && config.metrics.is_none() && !config.reflection);
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_printed_settings_are_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("loader.toml");
+        std::fs::write(&file, "data = \"synthetic:7\"\nworkers = 3\ngrace = \"4s\"\n").unwrap();
+        let file_flag = file.to_str().unwrap();
+        let (config, text) = serve(&["--config", file_flag, "--workers", "5", "--reflection"]).unwrap();
+        assert_eq!((config.workers, config.grace.as_secs(), config.reflection), (5, 4, true));
+        std::fs::write(&file, &text).unwrap();
+        let (_, again) = serve(&["--config", file_flag]).unwrap();
+        assert_eq!(text, again);
+    }
+
+    #[test]
+    fn nonsense_is_one_clear_line() {
+        let error = |flags: &[&str]| serve(flags).unwrap_err();
+        assert_eq!(error(&[]), "--data is missing: give a folder, or synthetic[:N]");
+        assert!(error(&["--data", "synthetic:none"]).contains("whole number above 0"));
+        assert_eq!(
+            error(&["--data", "synthetic", "--workers", "0"]),
+            "--workers 0 is not allowed, at least 1"
+        );
+        assert!(
+            error(&["--data", "synthetic", "--listen", "50051"])
+                .contains("expected an IP address and a port")
+        );
+        assert!(error(&["--data", "synthetic", "--grace", "5"]).contains("give a unit"));
+    }
+}

@@ -1,0 +1,151 @@
+//! A loader inside another process: the same service over the same gRPC path, on loopback.
+
+use crate::metrics::LoaderMetrics;
+use crate::pool::Pool;
+use crate::server::{Listen, Server, ServerError};
+use crate::service::Service;
+use crate::source::{self, Place, SourceError};
+use mixfeed_pipeline::fingerprint::{FingerprintError, algorithm_fingerprint};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Memory for batches of all streams, unless said otherwise. Several trainers' worth of windows
+/// (2.4 MB for two workers and batches of 128 CIFAR images) by far.
+pub const DEFAULT_STREAM_MEMORY_BYTES: u64 = 1 << 30;
+
+/// Time that an embedded loader's streams may take to end. Their client is the same process.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Why a loader did not start or ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum LoaderError {
+    /// The data cannot be used.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The probe batches could not be built.
+    #[error(transparent)]
+    Fingerprint(#[from] FingerprintError),
+    /// The server failed.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The system started no thread.
+    #[error("cannot start threads: {0}")]
+    Threads(#[source] std::io::Error),
+}
+
+/// Reads the data and starts the pool: a service ready to be served.
+///
+/// # Errors
+/// When the data cannot be used, or the system starts no thread.
+pub fn prepare(
+    place: &Place,
+    workers: Option<usize>,
+    stream_memory_bytes: u64,
+    drain: watch::Receiver<bool>,
+) -> Result<Service, LoaderError> {
+    let fingerprint = algorithm_fingerprint()?;
+    let dataset = Arc::new(source::open(place)?);
+    let metrics = Arc::new(LoaderMetrics::default());
+    let workers = workers.unwrap_or_else(default_workers);
+    let pool = Pool::start(&dataset, workers, &metrics).map_err(LoaderError::Threads)?;
+    Ok(Service::new(dataset, fingerprint, pool, metrics, stream_memory_bytes, drain))
+}
+
+/// Returns the number of workers when none is given: one for each CPU that this process may use.
+#[must_use]
+pub fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A loader that serves from threads of this process. Dropping it ends and joins them.
+#[derive(Debug)]
+pub struct EmbeddedLoader {
+    address: SocketAddr,
+    drain: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl EmbeddedLoader {
+    /// Starts a loader of the data at `data` (see [`Place`]) on a free port of the loopback
+    /// interface.
+    ///
+    /// # Errors
+    /// When the data cannot be used, or no port or thread is to be had.
+    pub fn start(data: &str, workers: Option<usize>) -> Result<Self, LoaderError> {
+        let place: Place = data.parse()?;
+        let (drain, draining) = watch::channel(false);
+        let service = prepare(&place, workers, DEFAULT_STREAM_MEMORY_BYTES, draining.clone())?;
+        let (started, start) = mpsc::sync_channel(1);
+        // The one thread of an embedded loader besides its pool.
+        #[allow(clippy::disallowed_methods)]
+        let thread = std::thread::Builder::new()
+            .name("mixfeed-embedded".into())
+            .spawn(move || run(service, draining, &started))
+            .map_err(LoaderError::Threads)?;
+        let ended = std::io::Error::other("the thread ended before it served");
+        let address = start.recv().map_err(|_ended| LoaderError::Threads(ended))??;
+        Ok(Self { address, drain, thread: Some(thread) })
+    }
+
+    /// Returns the address to give to a client.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for EmbeddedLoader {
+    fn drop(&mut self) {
+        // An error means that the server has ended already.
+        let _ = self.drain.send(true);
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn run(
+    service: Service,
+    drain: watch::Receiver<bool>,
+    started: &mpsc::SyncSender<Result<SocketAddr, LoaderError>>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(started.send(Err(LoaderError::Threads(error)))),
+    };
+    runtime.block_on(async {
+        match Server::bind(Listen::Tcp((Ipv4Addr::LOCALHOST, 0).into())).await {
+            Err(error) => drop(started.send(Err(error.into()))),
+            Ok(server) => {
+                let Listen::Tcp(address) = *server.address() else { unreachable!("bound to TCP above") };
+                drop(started.send(Ok(address)));
+                if let Err(error) = server.serve(service, false, drain, GRACE).await {
+                    tracing::error!(%error, "embedded loader failed");
+                }
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_answers_and_stops() {
+        let loader = EmbeddedLoader::start("synthetic:10", Some(1)).unwrap();
+        let address = loader.address();
+        assert!(std::net::TcpStream::connect(address).is_ok());
+        drop(loader);
+        assert!(std::net::TcpStream::connect(address).is_err());
+    }
+
+    #[test]
+    fn data_that_is_not_there_is_an_error() {
+        assert!(matches!(EmbeddedLoader::start("/nowhere", None), Err(LoaderError::Source(_))));
+    }
+}

@@ -1,0 +1,30 @@
+//! Mixfeed's loader service.
+//!
+//! In the order data meets them: [`source`] reads files into a data set, [`service`] answers gRPC
+//! calls and opens streams, [`pool`] builds batches on worker threads, [`server`] carries them.
+//! [`embedded`] puts these together inside another process; [`config`] and [`commands`] are the
+//! command line.
+//!
+//! What is deliberately not here: what a batch contains (`mixfeed-pipeline`), and who reads it
+//! (`mixfeed-client`).
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods))]
+
+pub mod commands;
+pub mod config;
+pub mod embedded;
+pub mod metrics;
+pub mod pool;
+pub mod server;
+pub mod service;
+pub mod source;
+
+/// Understands a spec as it came over the wire, filling in what unspecified values mean; ranges are
+/// checked by [`mixfeed_pipeline::CheckedSpec`].
+///
+/// # Errors
+/// Names the first field whose value means nothing.
+pub fn understood(
+    spec: &mixfeed_proto::v1::StreamSpec,
+) -> Result<mixfeed_pipeline::StreamSpec, mixfeed_pipeline::SpecError> {
+    service::translate::stream_spec(spec)
+}

@@ -1,0 +1,266 @@
+//! The worker pool: where threads work. Tasks hand it jobs and wait; nothing here waits for a task.
+//!
+//! The bridge has two sides. Into the pool: a bounded crossbeam channel, whose room is counted by
+//! a semaphore of the same size, so that a task waits for a slot without blocking and the send that
+//! follows always finds room. Out of the pool: each job carries the sender of its stream, whose
+//! queue has room for all jobs that the stream may have in hand.
+
+use crate::metrics::LoaderMetrics;
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, collate};
+use mixfeed_proto::{BatchBytes, batch_checksum};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+/// Jobs that wait in the queue for each worker. One keeps a worker busy while the tasks are
+/// elsewhere; more would only delay the other streams.
+const QUEUED_PER_WORKER: usize = 1;
+
+/// What a stream's batches are made of: its spec, checked once, and the name of that spec.
+#[derive(Debug)]
+pub struct StreamContext {
+    /// The checked spec.
+    pub checked: CheckedSpec,
+    /// Its digest, part of every checksum.
+    pub spec_digest: [u8; 32],
+}
+
+/// One batch to be built.
+pub(crate) struct Job {
+    pub(crate) context: Arc<StreamContext>,
+    pub(crate) index: u64,
+    pub(crate) reply: mpsc::Sender<Finished>,
+}
+
+/// A job that was done, for better or worse.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) index: u64,
+    pub(crate) outcome: Result<BuiltBatch, BuildError>,
+}
+
+/// The bytes of a finished batch, as they are sent.
+#[derive(Debug)]
+pub(crate) struct BuiltBatch {
+    pub(crate) pixels: Bytes,
+    pub(crate) labels: Bytes,
+    pub(crate) partner_labels: Bytes,
+    pub(crate) lambdas: Bytes,
+    pub(crate) checksum: u32,
+}
+
+/// Why a batch could not be built.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BuildError {
+    /// A record is damaged.
+    #[error("{0}")]
+    Data(#[from] mixfeed_pipeline::SampleError),
+    /// The job panicked. Others go on.
+    #[error("building the batch panicked; the loader's log has the details")]
+    Panicked,
+}
+
+/// Worker threads and the queue that feeds them. Dropping the pool ends and joins them.
+#[derive(Debug)]
+pub struct Pool {
+    jobs: Option<Sender<(Job, OwnedSemaphorePermit)>>,
+    slots: Arc<Semaphore>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    /// Starts `workers` threads (at least one) that build batches of `dataset`.
+    ///
+    /// # Errors
+    /// When the system starts no thread.
+    pub fn start(
+        dataset: &Arc<Dataset>,
+        workers: usize,
+        metrics: &Arc<LoaderMetrics>,
+    ) -> std::io::Result<Self> {
+        let workers = workers.max(1);
+        let depth = workers * QUEUED_PER_WORKER;
+        let (sender, receiver) = bounded(depth);
+        let workers = (0..workers)
+            .map(|number| {
+                let (jobs, dataset, metrics) = (receiver.clone(), Arc::clone(dataset), Arc::clone(metrics));
+                // Worker threads are what the pool is.
+                #[allow(clippy::disallowed_methods)]
+                std::thread::Builder::new()
+                    .name(format!("mixfeed-worker-{number}"))
+                    .spawn(move || work(&jobs, &dataset, &metrics))
+            })
+            .collect::<std::io::Result<Vec<_>>>()?;
+        Ok(Self { jobs: Some(sender), slots: Arc::new(Semaphore::new(depth)), workers })
+    }
+
+    /// Returns the number of worker threads.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Waits for room in the queue. Cancel safe; waiters are served in turn.
+    pub(crate) async fn slot(&self) -> Slot<'_> {
+        let permit = Arc::clone(&self.slots).acquire_owned().await;
+        Slot { pool: self, permit: permit.expect("the semaphore of slots is never closed") }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Closing the channel is what ends the workers.
+        self.jobs = None;
+        for worker in self.workers.drain(..) {
+            // A worker catches its jobs' panics, so there is nothing to learn from the result.
+            drop(worker.join());
+        }
+    }
+}
+
+/// Room for one job.
+pub(crate) struct Slot<'a> {
+    pool: &'a Pool,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Slot<'_> {
+    pub(crate) fn fill(self, job: Job) {
+        let jobs = self.pool.jobs.as_ref().expect("the queue lives as long as the pool");
+        // There are as many permits as places, and a permit is given back once its place is free.
+        jobs.try_send((job, self.permit)).expect("a slot is a free place in the queue");
+    }
+}
+
+fn work(jobs: &Receiver<(Job, OwnedSemaphorePermit)>, dataset: &Dataset, metrics: &LoaderMetrics) {
+    let mut scratch = Scratch::default();
+    for (job, slot) in jobs {
+        drop(slot);
+        metrics.queue_depth.set(jobs.len() as f64);
+        if job.reply.is_closed() {
+            continue; // The client has gone away, which is ordinary.
+        }
+        let started = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| build(&job, dataset, &mut scratch)));
+        let outcome = outcome.unwrap_or_else(|_payload| {
+            scratch = Scratch::default();
+            Err(BuildError::Panicked)
+        });
+        metrics.built(&outcome, started.elapsed());
+        // Room is certain (see above); an error means that the client has gone away meanwhile.
+        drop(job.reply.try_send(Finished { index: job.index, outcome }));
+    }
+}
+
+fn build(job: &Job, dataset: &Dataset, scratch: &mut Scratch) -> Result<BuiltBatch, BuildError> {
+    let StreamContext { checked, spec_digest } = &*job.context;
+    let plan = BatchPlan::new(checked, job.index);
+    let mut buffer = BatchBuffer::default();
+    collate(checked, &plan, dataset.samples(checked.spec().split).as_ref(), scratch, &mut buffer)?;
+    let checksum = batch_checksum(&BatchBytes {
+        spec_digest,
+        index: job.index,
+        pixels: &buffer.pixels,
+        labels: &buffer.labels,
+        partner_labels: &buffer.partner_labels,
+        lambdas: &buffer.lambdas,
+    });
+    Ok(BuiltBatch {
+        pixels: buffer.pixels.into(),
+        labels: buffer.labels.into(),
+        partner_labels: buffer.partner_labels.into(),
+        lambdas: buffer.lambdas.into(),
+        checksum,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mixfeed_pipeline::spec::{PixelLayout, PixelType, Remainder, RowShard, StreamSpec};
+    use mixfeed_pipeline::{ImageShape, SampleError, Samples, Seed, Split, synthetic};
+
+    fn context(dataset: &Dataset) -> Arc<StreamContext> {
+        let spec = StreamSpec {
+            split: Split::Train,
+            limit: 0,
+            seed: Seed(1),
+            batch_size: 4,
+            remainder: Remainder::Keep,
+            shuffle: false,
+            mixing: None,
+            shard: RowShard::WHOLE,
+            pixel_type: PixelType::U8,
+            pixel_layout: PixelLayout::Nhwc,
+        };
+        Arc::new(StreamContext { checked: CheckedSpec::new(spec, dataset).unwrap(), spec_digest: [1; 32] })
+    }
+
+    async fn run(dataset: Dataset, workers: usize, indices: std::ops::Range<u64>) -> Vec<Finished> {
+        let (dataset, metrics) = (Arc::new(dataset), Arc::new(LoaderMetrics::default()));
+        let pool = Pool::start(&dataset, workers, &metrics).unwrap();
+        let context = context(&dataset);
+        let (reply, mut finished) = mpsc::channel(indices.clone().count());
+        for index in indices {
+            pool.slot().await.fill(Job { context: Arc::clone(&context), index, reply: reply.clone() });
+        }
+        drop(reply);
+        let mut all = Vec::new();
+        while let Some(one) = finished.recv().await {
+            all.push(one);
+        }
+        all.sort_by_key(|one| one.index);
+        all
+    }
+
+    #[tokio::test]
+    async fn any_number_of_workers_builds_the_same_batches() {
+        let checksums = async |workers| -> Vec<u32> {
+            let all = run(synthetic::dataset(64), workers, 0..40).await;
+            all.into_iter().map(|one| one.outcome.unwrap().checksum).collect()
+        };
+        let one = checksums(1).await;
+        assert_eq!(one.len(), 40);
+        assert_eq!(one, checksums(4).await);
+    }
+
+    /// Sample 5 panics, sample 9 is damaged.
+    #[derive(Debug)]
+    struct Faulty;
+
+    impl Samples for Faulty {
+        fn count(&self) -> u64 {
+            16
+        }
+        fn label(&self, _sample: u64) -> u32 {
+            0
+        }
+        fn image<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError> {
+            assert_ne!(sample, 5, "a planted panic");
+            if sample == 9 {
+                return Err(SampleError { sample, reason: "planted damage".into() });
+            }
+            scratch.resize(3, 7);
+            Ok(scratch)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_or_a_damaged_record_fails_one_batch_and_no_other() {
+        let samples: Arc<dyn Samples> = Arc::new(Faulty);
+        let dataset = Dataset {
+            image: ImageShape { height: 1, width: 1, channels: 3 },
+            train: Arc::clone(&samples),
+            test: samples,
+            ..synthetic::dataset(1)
+        };
+        let all = run(dataset, 2, 0..4).await;
+        assert!(all[0].outcome.is_ok() && all[3].outcome.is_ok());
+        assert!(matches!(all[1].outcome, Err(BuildError::Panicked)));
+        assert_eq!(all[2].outcome.as_ref().unwrap_err().to_string(), "sample 9: planted damage");
+    }
+}

@@ -1,0 +1,194 @@
+//! The gRPC service: the border between the wire and the pool.
+//!
+//! Here a stream is opened (spec checked once, memory reserved); what then happens on it is the
+//! business of [`session`]. Generated types are met in this file, in `session` and in `translate`,
+//! and nowhere further in.
+
+mod admission;
+mod session;
+pub(crate) mod translate;
+
+use crate::metrics::LoaderMetrics;
+use crate::pool::{Pool, StreamContext};
+use admission::Admission;
+use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
+use mixfeed_pipeline::{CheckedSpec, Dataset};
+use mixfeed_proto::{limits, spec_digest, v1};
+use session::Session;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use v1::stream_batches_request::Kind as RequestKind;
+use v1::stream_batches_response::Kind as ResponseKind;
+
+/// How long a client may take to open a stream that it has called for.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Batches that a stream may have in memory for each worker. Two keep every worker busy while as
+/// many finished batches wait for the wire.
+const WINDOW_PER_WORKER: usize = 2;
+
+/// What a loader serves, and with what.
+#[derive(Debug)]
+pub struct Service {
+    dataset: Arc<Dataset>,
+    fingerprint: [u8; 32],
+    pool: Arc<Pool>,
+    metrics: Arc<LoaderMetrics>,
+    admission: Arc<Admission>,
+    drain: watch::Receiver<bool>,
+    open_streams: Arc<AtomicU32>,
+}
+
+impl Service {
+    /// Puts a service together. `stream_memory_bytes` bounds the batches of all streams, and
+    /// `drain` turns true when the loader is to stop.
+    #[must_use]
+    pub fn new(
+        dataset: Arc<Dataset>,
+        fingerprint: [u8; 32],
+        pool: Pool,
+        metrics: Arc<LoaderMetrics>,
+        stream_memory_bytes: u64,
+        drain: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            dataset,
+            fingerprint,
+            pool: Arc::new(pool),
+            metrics,
+            admission: Arc::new(Admission::new(stream_memory_bytes)),
+            drain,
+            open_streams: Arc::default(),
+        }
+    }
+
+    /// Returns the data set served.
+    #[must_use]
+    pub fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    /// Returns the algorithm's fingerprint.
+    #[must_use]
+    pub fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
+    }
+
+    /// Checks what a stream is opened with.
+    #[allow(clippy::result_large_err)]
+    fn check(&self, open: &v1::StreamOpen) -> Result<StreamContext, Status> {
+        let spec = open.spec.as_ref().ok_or_else(|| Status::invalid_argument("spec: missing"))?;
+        let understood = spec_digest(spec);
+        if open.spec_digest != understood {
+            return Err(Status::failed_precondition(
+                "spec_digest: it is not the digest of the spec as this loader understands it; \
+                 the spec has a field that this loader does not know, or the digest is wrong",
+            ));
+        }
+        same(&open.expected_dataset_digest, &self.dataset.digest, "dataset digest")?;
+        same(&open.expected_algorithm_fingerprint, &self.fingerprint, "algorithm fingerprint")?;
+        translate::check_run_id(&open.run_id)?;
+        let spec = translate::stream_spec(spec).map_err(|e| translate::refused(&e))?;
+        let checked = CheckedSpec::new(spec, &self.dataset).map_err(|e| translate::refused(&e))?;
+        Ok(StreamContext { checked, spec_digest: understood })
+    }
+}
+
+/// Refuses the stream when the client expects something else than this replica has.
+#[allow(clippy::result_large_err)]
+fn same(expected: &[u8], own: &[u8; 32], what: &str) -> Result<(), Status> {
+    if expected.is_empty() || expected == own {
+        return Ok(());
+    }
+    let message = format!("{what}: expected {}, this loader has {}", hex::encode(expected), hex::encode(own));
+    Err(Status::failed_precondition(message))
+}
+
+#[tonic::async_trait]
+impl v1::loader_service_server::LoaderService for Service {
+    async fn describe(
+        &self,
+        _: Request<v1::DescribeRequest>,
+    ) -> Result<Response<v1::DescribeResponse>, Status> {
+        Ok(Response::new(v1::DescribeResponse {
+            dataset: Some(translate::dataset(&self.dataset)),
+            algorithm_version: ALGORITHM_VERSION,
+            algorithm_fingerprint: self.fingerprint.to_vec(),
+            limits: Some(v1::Limits {
+                max_batch_size: limits::MAX_BATCH_SIZE,
+                max_batch_bytes: limits::MAX_BATCH_BYTES,
+                max_wanted: limits::MAX_WANTED,
+                max_indices_per_request: limits::MAX_INDICES_PER_REQUEST,
+            }),
+            workers: self.pool.workers() as u32,
+            open_streams: self.open_streams.load(Ordering::Relaxed),
+            release: env!("CARGO_PKG_VERSION").into(),
+        }))
+    }
+
+    type StreamBatchesStream = ReceiverStream<Result<v1::StreamBatchesResponse, Status>>;
+
+    async fn stream_batches(
+        &self,
+        request: Request<Streaming<v1::StreamBatchesRequest>>,
+    ) -> Result<Response<Self::StreamBatchesStream>, Status> {
+        if *self.drain.borrow() {
+            return Err(Status::unavailable("this loader is shutting down"));
+        }
+        let peer = request.remote_addr().map_or_else(|| "local".to_string(), |address| address.to_string());
+        let mut inbound = request.into_inner();
+        let first = tokio::time::timeout(OPEN_TIMEOUT, inbound.message())
+            .await
+            .map_err(|_elapsed| Status::deadline_exceeded("no open message came within 10 s"))??;
+        let Some(v1::StreamBatchesRequest { kind: Some(RequestKind::Open(open)) }) = first else {
+            return Err(Status::invalid_argument("the first message of a stream must be open"));
+        };
+        let context = Arc::new(self.check(&open).inspect_err(|status| {
+            tracing::warn!(%peer, reason = status.message(), "stream refused");
+        })?);
+        let full = WINDOW_PER_WORKER * self.pool.workers();
+        let window = self.admission.reserve(context.checked.max_batch_bytes() as u64, full)?;
+
+        let (sender, receiver) = mpsc::channel(window.batches());
+        let opened = translate::opened(&context.checked, window.batches());
+        let opened = v1::StreamBatchesResponse { kind: Some(ResponseKind::Opened(opened)) };
+        sender.try_send(Ok(opened)).map_err(|_full| Status::internal("a new stream has no room"))?;
+
+        let guard = StreamGuard::new(self);
+        let session = Session::new(context, Arc::clone(&self.pool), window, sender, self.drain.clone());
+        let run_id = open.run_id;
+        tokio::spawn(async move {
+            let _guard = guard;
+            let spec = hex::encode(&session.context().spec_digest[..6]);
+            tracing::info!(%peer, run_id, spec, "stream opened");
+            let ended = session.run(inbound).await;
+            tracing::info!(%peer, run_id, spec, batches = ended.batches, reason = ended.reason, "stream closed");
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+/// Counts a stream for as long as it is open.
+struct StreamGuard {
+    open: Arc<AtomicU32>,
+    metrics: Arc<LoaderMetrics>,
+}
+
+impl StreamGuard {
+    fn new(service: &Service) -> Self {
+        service.open_streams.fetch_add(1, Ordering::Relaxed);
+        service.metrics.streams.increment(1.0);
+        Self { open: Arc::clone(&service.open_streams), metrics: Arc::clone(&service.metrics) }
+    }
+}
+
+impl Drop for StreamGuard {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.streams.decrement(1.0);
+    }
+}

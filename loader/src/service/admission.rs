@@ -1,0 +1,86 @@
+//! Admission by memory: a stream is let in only with room for its batches.
+//!
+//! Reserving at the door keeps streams from each other's memory: one whose client does not read
+//! fills its own window and no more.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use tonic::Status;
+
+/// Pixels of a batch exist twice for a moment: as built, and copied into the frame being sent.
+const COPIES: u64 = 2;
+
+/// The memory that batches of all streams may take.
+#[derive(Debug)]
+pub(super) struct Admission {
+    limit_bytes: u64,
+    reserved_bytes: Mutex<u64>,
+}
+
+/// What one stream has reserved; given back on drop.
+#[derive(Debug)]
+pub(super) struct Window {
+    admission: Arc<Admission>,
+    bytes: u64,
+    batches: usize,
+}
+
+impl Admission {
+    pub(super) fn new(limit_bytes: u64) -> Self {
+        Self { limit_bytes, reserved_bytes: Mutex::new(0) }
+    }
+
+    /// Reserves room for up to `full` batches of `batch_bytes`, at least one.
+    #[allow(clippy::result_large_err)]
+    pub(super) fn reserve(self: &Arc<Self>, batch_bytes: u64, full: usize) -> Result<Window, Status> {
+        let one = batch_bytes.max(1).saturating_mul(COPIES);
+        let mut reserved = self.reserved_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = (self.limit_bytes.saturating_sub(*reserved) / one) as usize;
+        if room == 0 {
+            return Err(Status::resource_exhausted(format!(
+                "a batch of this stream needs {one} bytes and {} of {} are reserved by other streams; \
+                 try again later, ask for smaller batches, or give the loader more --stream-memory",
+                *reserved, self.limit_bytes
+            )));
+        }
+        let batches = full.clamp(1, room);
+        let bytes = one * batches as u64;
+        *reserved += bytes;
+        Ok(Window { admission: Arc::clone(self), bytes, batches })
+    }
+}
+
+impl Window {
+    /// Returns how many batches of the stream may be in memory.
+    pub(super) fn batches(&self) -> usize {
+        self.batches
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        *self.admission.reserved_bytes.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_shrink_as_memory_runs_out_and_grow_back() {
+        let admission = Arc::new(Admission::new(1000));
+        let first = admission.reserve(100, 4).unwrap();
+        let second = admission.reserve(100, 4).unwrap();
+        assert_eq!((first.batches(), second.batches()), (4, 1));
+        let refused = admission.reserve(100, 4).unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+        assert!(refused.message().contains("1000 of 1000 are reserved"), "{}", refused.message());
+        drop(first);
+        assert_eq!(admission.reserve(100, 4).unwrap().batches(), 4);
+    }
+
+    #[test]
+    fn a_batch_larger_than_all_memory_is_refused() {
+        assert!(Arc::new(Admission::new(100)).reserve(u64::MAX, 4).is_err());
+    }
+}

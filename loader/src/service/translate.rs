@@ -1,0 +1,193 @@
+//! Between wire types and ours, both ways. Every status of the service is made here or beside the
+//! check that it reports.
+
+use crate::pool::{BuildError, Finished};
+use mixfeed_pipeline::spec::{
+    LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder, RowShard, SpecError,
+};
+use mixfeed_pipeline::{CheckedSpec, Dataset, ImageShape, Seed, Split, StreamSpec};
+use mixfeed_proto::limits::MAX_RUN_ID_CHARS;
+use mixfeed_proto::v1;
+use tonic::Status;
+
+/// Understands a spec, filling in what unspecified values mean. Ranges are checked later.
+pub(crate) fn stream_spec(spec: &v1::StreamSpec) -> Result<StreamSpec, SpecError> {
+    Ok(StreamSpec {
+        split: match v1::Split::try_from(spec.split) {
+            Ok(v1::Split::Train) => Split::Train,
+            Ok(v1::Split::Test) => Split::Test,
+            _ => return Err(SpecError::new("split", spec.split, "1 (train) or 2 (test)")),
+        },
+        limit: spec.limit,
+        seed: Seed(spec.seed),
+        batch_size: spec.batch_size,
+        remainder: match v1::Remainder::try_from(spec.remainder) {
+            Ok(v1::Remainder::Unspecified | v1::Remainder::Keep) => Remainder::Keep,
+            Ok(v1::Remainder::Drop) => Remainder::Drop,
+            Err(_) => return Err(SpecError::new("remainder", spec.remainder, "0 to 2")),
+        },
+        shuffle: spec.shuffle,
+        mixing: spec.mixing.as_ref().map(mixing).transpose()?,
+        shard: match spec.shard {
+            None => RowShard::WHOLE,
+            Some(v1::RowShard { rank, world }) => RowShard { rank, world },
+        },
+        pixel_type: match v1::PixelType::try_from(spec.pixel_type) {
+            Ok(v1::PixelType::Unspecified | v1::PixelType::U8) => PixelType::U8,
+            Ok(v1::PixelType::F32) => PixelType::F32,
+            Err(_) => return Err(SpecError::new("pixel_type", spec.pixel_type, "0 to 2")),
+        },
+        pixel_layout: match v1::PixelLayout::try_from(spec.pixel_layout) {
+            Ok(v1::PixelLayout::Unspecified | v1::PixelLayout::Nhwc) => PixelLayout::Nhwc,
+            Ok(v1::PixelLayout::Nchw) => PixelLayout::Nchw,
+            Err(_) => return Err(SpecError::new("pixel_layout", spec.pixel_layout, "0 to 2")),
+        },
+    })
+}
+
+fn mixing(mixing: &v1::Mixing) -> Result<Mixing, SpecError> {
+    Ok(Mixing {
+        kind: match v1::MixingKind::try_from(mixing.kind) {
+            Ok(v1::MixingKind::Mixup) => MixingKind::Mixup,
+            _ => return Err(SpecError::new("mixing.kind", mixing.kind, "1 (mixup)")),
+        },
+        alpha: mixing.alpha,
+        probability: mixing.probability,
+        lambda_scope: match v1::LambdaScope::try_from(mixing.lambda_scope) {
+            Ok(v1::LambdaScope::Unspecified | v1::LambdaScope::Sample) => LambdaScope::Sample,
+            Ok(v1::LambdaScope::Batch) => LambdaScope::Batch,
+            Err(_) => return Err(SpecError::new("mixing.lambda_scope", mixing.lambda_scope, "0 to 2")),
+        },
+        partner_source: match v1::PartnerSource::try_from(mixing.partner_source) {
+            Ok(v1::PartnerSource::Unspecified | v1::PartnerSource::Dataset) => PartnerSource::Dataset,
+            Ok(v1::PartnerSource::Batch) => PartnerSource::Batch,
+            Err(_) => return Err(SpecError::new("mixing.partner_source", mixing.partner_source, "0 to 2")),
+        },
+    })
+}
+
+/// The status for a spec that is out of range.
+pub(super) fn refused(error: &SpecError) -> Status {
+    Status::invalid_argument(format!("spec.{error}"))
+}
+
+#[allow(clippy::result_large_err)]
+pub(super) fn check_run_id(run_id: &str) -> Result<(), Status> {
+    // What is logged must not be able to forge log lines.
+    if run_id.len() <= MAX_RUN_ID_CHARS && run_id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(format!(
+        "run_id: at most {MAX_RUN_ID_CHARS} printable ASCII characters without spaces"
+    )))
+}
+
+pub(super) fn dataset(dataset: &Dataset) -> v1::DatasetDescription {
+    let split = |split: Split, wire: v1::Split| v1::SplitDescription {
+        split: wire.into(),
+        samples: dataset.samples(split).count(),
+    };
+    v1::DatasetDescription {
+        name: dataset.name.clone(),
+        digest: dataset.digest.to_vec(),
+        classes: dataset.classes.clone(),
+        image: Some(image(dataset.image)),
+        splits: vec![split(Split::Train, v1::Split::Train), split(Split::Test, v1::Split::Test)],
+    }
+}
+
+pub(super) fn opened(checked: &CheckedSpec, window_batches: usize) -> v1::StreamOpened {
+    v1::StreamOpened {
+        samples_per_epoch: checked.samples_per_epoch(),
+        batches_per_epoch: checked.batches_per_epoch(),
+        image: Some(image(checked.image())),
+        window_batches: window_batches as u32,
+    }
+}
+
+fn image(shape: ImageShape) -> v1::ImageShape {
+    v1::ImageShape { height: shape.height, width: shape.width, channels: shape.channels }
+}
+
+pub(super) fn finished(finished: Finished) -> v1::StreamBatchesResponse {
+    use v1::stream_batches_response::Kind;
+    let index = finished.index;
+    let kind = match finished.outcome {
+        Ok(built) => Kind::Batch(v1::Batch {
+            index,
+            pixels: built.pixels,
+            labels: built.labels,
+            partner_labels: built.partner_labels,
+            lambdas: built.lambdas,
+            checksum: built.checksum,
+        }),
+        Err(error) => {
+            let reason = match &error {
+                BuildError::Data(_) => v1::FailureReason::DataLoss,
+                BuildError::Panicked => v1::FailureReason::Internal,
+            };
+            Kind::Failure(v1::BatchFailure { index, reason: reason.into(), message: error.to_string() })
+        }
+    };
+    v1::StreamBatchesResponse { kind: Some(kind) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mixfeed_proto::limits;
+
+    #[test]
+    fn limits_on_the_wire_are_those_of_the_core() {
+        assert_eq!(limits::MAX_BATCH_SIZE, mixfeed_pipeline::spec::MAX_BATCH_SIZE);
+        assert_eq!(limits::MAX_BATCH_BYTES, mixfeed_pipeline::spec::MAX_BATCH_BYTES);
+        assert_eq!(limits::LAMBDA_ONE, mixfeed_pipeline::Lambda::ONE.to_q16());
+    }
+
+    #[test]
+    fn unspecified_means_what_the_contract_says() {
+        let spec = v1::StreamSpec {
+            split: 1,
+            batch_size: 8,
+            mixing: Some(v1::Mixing { kind: 1, alpha: 0.2, probability: 0.2, ..Default::default() }),
+            ..Default::default()
+        };
+        let understood = stream_spec(&spec).unwrap();
+        assert_eq!(understood.remainder, Remainder::Keep);
+        assert_eq!(understood.shard, RowShard::WHOLE);
+        assert_eq!((understood.pixel_type, understood.pixel_layout), (PixelType::U8, PixelLayout::Nhwc));
+        let mixing = understood.mixing.unwrap();
+        assert_eq!(
+            (mixing.lambda_scope, mixing.partner_source),
+            (LambdaScope::Sample, PartnerSource::Dataset)
+        );
+    }
+
+    #[test]
+    fn values_of_no_meaning_are_refused_by_field() {
+        let good = v1::StreamSpec { split: 1, batch_size: 8, ..Default::default() };
+        let mixing = v1::Mixing { kind: 1, ..Default::default() };
+        let mixed = |mixing| v1::StreamSpec { mixing: Some(mixing), ..good };
+        let cases = [
+            (v1::StreamSpec { split: 0, ..good }, "split"),
+            (v1::StreamSpec { split: 3, ..good }, "split"),
+            (v1::StreamSpec { remainder: -1, ..good }, "remainder"),
+            (v1::StreamSpec { pixel_type: 9, ..good }, "pixel_type"),
+            (v1::StreamSpec { pixel_layout: 9, ..good }, "pixel_layout"),
+            (mixed(v1::Mixing { kind: 0, ..mixing }), "mixing.kind"),
+            (mixed(v1::Mixing { lambda_scope: 3, ..mixing }), "mixing.lambda_scope"),
+            (mixed(v1::Mixing { partner_source: 3, ..mixing }), "mixing.partner_source"),
+        ];
+        for (spec, field) in cases {
+            assert_eq!(stream_spec(&spec).unwrap_err().field, field);
+        }
+    }
+
+    #[test]
+    fn run_ids_cannot_forge_log_lines() {
+        assert!(check_run_id("").is_ok() && check_run_id("run-7f.a").is_ok());
+        for wrong in ["two words", "line\nbreak", "ümlaut", &"x".repeat(65)] {
+            assert!(check_run_id(wrong).is_err(), "{wrong}");
+        }
+    }
+}

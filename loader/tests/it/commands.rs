@@ -1,0 +1,269 @@
+//! The binary, as a user meets it: exit codes, one clear line for bad input, a graceful end.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+fn loader(flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mixfeed-loader"));
+    command.args(flags);
+    command
+}
+
+fn run(flags: &[&str]) -> Output {
+    loader(flags).output().unwrap()
+}
+
+/// Runs a command that must fail with `code` and one line; returns the line.
+fn refused(code: i32, flags: &[&str]) -> String {
+    let output = run(flags);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert!(output.stdout.is_empty());
+    let line = stderr.lines().last().unwrap_or_default().to_string();
+    assert!(line.starts_with("error: "), "{stderr}");
+    line
+}
+
+/// A folder in CIFAR-10's layout, two records a file.
+fn cifar(folder: &Path) {
+    let files = (1..=5).map(|i| format!("data_batch_{i}.bin")).chain(["test_batch.bin".into()]);
+    for (label, file) in files.enumerate() {
+        let record: Vec<u8> =
+            std::iter::once(label as u8).chain((0..3072).map(|i| (i % 251) as u8)).collect();
+        std::fs::write(folder.join(file), record.repeat(2)).unwrap();
+    }
+}
+
+/// A loader process that says it is listening. Dropping it kills it.
+pub(crate) struct Serving {
+    pub(crate) child: Child,
+    log: BufReader<std::process::ChildStderr>,
+    address: String,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+pub(crate) fn signal(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+impl Serving {
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        let mut child = loader(&["serve"]).args(flags).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("listening") {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended before it listened");
+        }
+        let address = line.split_once("address=").unwrap().1.split_whitespace().next().unwrap().to_string();
+        Self { child, log, address }
+    }
+}
+
+#[test]
+fn data_that_is_missing_or_damaged_is_named_and_exits_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let serve = |data: &str| refused(3, &["serve", "--listen", "127.0.0.1:0", "--data", data]);
+    assert!(serve("/no/such/folder").ends_with("/no/such/folder: no such file or folder"));
+    assert!(serve(path).contains("no data of a known format"));
+
+    cifar(folder.path());
+    std::fs::write(folder.path().join("data_batch_3.bin"), vec![0; 3073 + 100]).unwrap();
+    let line = serve(path);
+    assert!(line.contains("data_batch_3.bin") && line.contains("100 are left over after record 1"), "{line}");
+
+    std::fs::write(folder.path().join("data_batch_3.bin"), [vec![10], vec![0; 3072]].concat()).unwrap();
+    let line = serve(path);
+    assert!(line.contains("data_batch_3.bin") && line.contains("record 0 (offset 0) has label 10"), "{line}");
+    assert_eq!(refused(3, &["inspect", "--data", path]), line);
+}
+
+#[test]
+fn nonsense_on_the_command_line_exits_with_2() {
+    for flags in [
+        &["serve", "--data", "synthetic", "--workers", "0"][..],
+        &["serve", "--data", "synthetic:0"],
+        &["serve", "--data", "synthetic", "--listen", "nowhere"],
+        &["preview", "--data", "synthetic", "--output", "x.png", "--mixup-alpha", "-1"],
+        &["preview", "--data", "synthetic", "--output", "x.png", "--mixup-alpha", "NaN"],
+        &["preview", "--data", "synthetic", "--output", "x.png", "--mixup-prob", "2"],
+    ] {
+        refused(2, flags);
+    }
+    // clap's own errors, which are of more than one line.
+    assert_eq!(run(&["serve", "--no-such-flag"]).status.code(), Some(2));
+    assert_eq!(run(&["serve", "--data", "synthetic", "--grace", "5"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let line = refused(1, &["serve", "--data", "synthetic:10", "--listen", &address]);
+    assert!(line.contains(&format!("cannot listen on {address}")), "{line}");
+}
+
+#[test]
+fn a_loader_says_where_it_listens_answers_the_healthcheck_and_drains_on_sigterm() {
+    let metrics = {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().to_string()
+    };
+    let mut serving =
+        Serving::start(&["--data", "synthetic:10", "--listen", "127.0.0.1:0", "--metrics", &metrics]);
+    let health = run(&["healthcheck", "--address", &serving.address]);
+    assert!(health.status.success(), "{}", String::from_utf8_lossy(&health.stderr));
+    signal(&serving.child, "-TERM");
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+    let rest: Vec<_> = serving.log.by_ref().lines().map_while(Result::ok).collect();
+    assert!(rest.last().unwrap().contains("stopped"), "{rest:?}");
+    let line = refused(1, &["healthcheck", "--address", &serving.address]);
+    assert!(line.contains("cannot connect"), "{line}");
+}
+
+#[test]
+fn a_unix_socket_serves_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("unix://{}/loader.sock", folder.path().display());
+    let mut serving = Serving::start(&["--data", "synthetic:10", "--listen", &address]);
+    assert!(run(&["healthcheck", "--address", &address]).status.success());
+    signal(&serving.child, "-INT");
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+    assert!(!folder.path().join("loader.sock").exists());
+}
+
+#[test]
+fn inspect_and_preview_show_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    cifar(folder.path());
+    let path = folder.path().to_str().unwrap();
+    let output = run(&["inspect", "--data", path, "--content", "--json"]);
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(object["splits"]["train"], 10);
+    assert_eq!(object["classes"][2]["train"], 2);
+    assert_eq!(object["content_digest"].as_str().unwrap().len(), 64);
+    assert!((object["mean"][0].as_f64().unwrap() - 0.49).abs() < 0.01, "{object}");
+
+    let table = String::from_utf8(run(&["inspect", "--data", path]).stdout).unwrap();
+    assert!(table.contains("10 train, 2 test, 32×32×3") && table.contains("airplane"), "{table}");
+
+    let picture = folder.path().join("page.png");
+    let output = run(&["preview", "--data", path, "--output", picture.to_str().unwrap(), "--rows", "2"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let page = image::open(&picture).unwrap().into_rgb8();
+    let colours: std::collections::HashSet<_> = page.pixels().collect();
+    assert!(page.width() > 900 && colours.len() > 100, "{} by {}", page.width(), page.height());
+}
+
+#[test]
+fn a_batch_can_be_built_again_from_its_spec_and_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("stream.toml");
+    std::fs::write(
+        &spec,
+        "seed = 7\nbatch-size = 16\n[mixing]\nkind = \"mixup\"\nalpha = 1.0\nprobability = 1.0\n\
+         lambda-scope = \"sample\"\npartner-source = \"dataset\"\n",
+    )
+    .unwrap();
+    let picture = folder.path().join("batch.png");
+    let flags = [
+        "replay",
+        "--spec",
+        spec.to_str().unwrap(),
+        "--data",
+        "synthetic:50",
+        "--index",
+        "7",
+        "--output",
+        picture.to_str().unwrap(),
+        "--json",
+    ];
+    let output = run(&flags);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    // 50 samples in batches of 16 are four batches an epoch, the last one of two.
+    assert_eq!((object["epoch"].as_u64(), object["rows"].as_array().unwrap().len()), (Some(1), 2));
+    assert!(object["rows"][0]["lambda"].as_f64().is_some(), "{object}");
+    assert!(picture.exists());
+
+    let mut stream = mixfeed_client::StreamConfig::new(
+        vec![],
+        mixfeed_client::StreamSpec {
+            seed: 7,
+            batch_size: 16,
+            mixing: Some(mixfeed_client::Mixing {
+                kind: mixfeed_client::MixingKind::Mixup,
+                alpha: 1.0,
+                probability: 1.0,
+                lambda_scope: mixfeed_client::LambdaScope::Sample,
+                partner_source: mixfeed_client::PartnerSource::Dataset,
+            }),
+            ..Default::default()
+        },
+    );
+    let loader = mixfeed_loader::embedded::EmbeddedLoader::start("synthetic:50", Some(1)).unwrap();
+    stream.loaders = vec![loader.address().to_string().parse().unwrap()];
+    (stream.start, stream.end) = (7, mixfeed_client::StreamEnd::Batch(8));
+    let batch = mixfeed_client::BlockingStream::open(stream).unwrap().next().unwrap().unwrap();
+    assert_eq!(object["digest"], hex::encode(batch.digest()));
+
+    let other = refused(2, &["replay", "--spec", "/no/such.toml", "--data", "synthetic:50", "--index", "0"]);
+    assert!(other.contains("/no/such.toml"), "{other}");
+}
+
+#[test]
+fn the_settings_in_force_can_be_printed() {
+    let output = loader(&["serve", "--data", "synthetic:5", "--print-config"])
+        .env("MIXFEED_LOADER_WORKERS", "3")
+        .env("MIXFEED_LOADER_GRACE", "7s")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in ["data = \"synthetic:5\"", "workers = 3", "grace = \"7s\"", "listen = \"127.0.0.1:50051\""] {
+        assert!(text.contains(line), "{line} in\n{text}");
+    }
+}
+
+#[test]
+fn the_version_names_release_algorithm_and_protocol() {
+    let text = String::from_utf8(run(&["--version"]).stdout).unwrap();
+    assert!(text.starts_with(concat!("mixfeed-loader ", env!("CARGO_PKG_VERSION"), " (")), "{text}");
+    assert!(text.contains("algorithm 1 ") && text.contains("protocol mixfeed.v1"), "{text}");
+}
+
+#[test]
+fn bench_measures_both_processes() {
+    let flags = [
+        "bench",
+        "--data",
+        "synthetic:100",
+        "--batch-size",
+        "16",
+        "--time",
+        "200ms",
+        "--rounds",
+        "1",
+        "--json",
+    ];
+    let output = run(&flags);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    for key in [
+        "plan_collate_images_per_second",
+        "loopback_images_per_second",
+        "loader_cpu_seconds_per_million",
+        "client_cpu_seconds_per_million",
+        "transport_images_per_second",
+    ] {
+        assert!(object[key].as_f64().is_some_and(|value| value > 0.0), "{key} in {object}");
+    }
+}

@@ -1,0 +1,6 @@
+//! The loader from outside: its commands as processes, its service over gRPC.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod chaos;
+mod commands;
+mod service;
