@@ -1,0 +1,107 @@
+use super::*;
+use crate::optimizer::{Adam, AdamConfig};
+use tch::Kind;
+
+const PROBLEM: Problem = Problem { height: 4, width: 4, channels: 3, classes: 3 };
+
+fn header() -> Header {
+    Header {
+        format: FORMAT,
+        release: "0.1.0".to_owned(),
+        model: ModelKind::Linear,
+        problem: PROBLEM,
+        normalisation: Normalisation::default(),
+        dataset: "synthetic".to_owned(),
+        dataset_digest: "00".repeat(32),
+        classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
+        algorithm_fingerprint: "11".repeat(32),
+        spec_digest: "22".repeat(32),
+        next_batch: 7,
+        loss_sum: 0.1 + 0.2,
+        loss_rows: 3,
+        device: "cpu".to_owned(),
+        threads: 2,
+        cpu: "a processor".to_owned(),
+        weights_digest: String::new(),
+        tensors_digest: String::new(),
+    }
+}
+
+/// A model after one step, so that no tensor of the optimiser is all zero.
+fn trained() -> (Box<dyn Model>, Adam) {
+    let mut model = model::build(ModelKind::Linear, PROBLEM, 5, Device::Cpu).unwrap();
+    let mut adam = Adam::new(AdamConfig::default(), model.parameters());
+    model
+        .forward(&Tensor::ones([2, 3, 4, 4], (Kind::Float, Device::Cpu)))
+        .square()
+        .sum(Kind::Float)
+        .backward();
+    adam.step(model.parameters_mut(), 1e-3);
+    (model, adam)
+}
+
+fn written(path: &Path) -> Header {
+    let (model, adam) = trained();
+    write(path, header(), &*model, &adam).unwrap()
+}
+
+#[test]
+fn what_is_written_is_read_back_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let header = written(&path);
+    let (model, adam) = trained();
+    assert_eq!(header.weights_digest, weights::digest(model.parameters().iter()).to_string());
+
+    let checkpoint = read(&path).unwrap();
+    assert_eq!(checkpoint.header, header);
+    let read_model = checkpoint.model(Device::Cpu).unwrap();
+    assert_eq!(weights::digest(read_model.parameters().iter()), weights::digest(model.parameters().iter()));
+    let mut read_adam = Adam::new(AdamConfig::default(), read_model.parameters());
+    checkpoint.restore(&mut read_adam).unwrap();
+    for ((name, one), (other_name, other)) in adam.state().iter().zip(read_adam.state()) {
+        assert_eq!(*name, other_name);
+        assert!(one.equal(&other), "{name}");
+    }
+}
+
+#[test]
+fn damage_anywhere_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    written(&path);
+    let whole = std::fs::read(&path).unwrap();
+    let damaged = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(matches!(error, CheckpointError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains("a.safetensors"), "{error}");
+    };
+    for length in [0, 7, 8, 100, whole.len() / 2, whole.len() - 1] {
+        damaged(&whole[..length]);
+    }
+    let data_starts = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    for position in (data_starts..whole.len()).step_by(97) {
+        let mut bytes = whole.clone();
+        bytes[position] ^= 1;
+        damaged(&bytes);
+    }
+}
+
+#[test]
+fn a_newer_format_and_a_foreign_file_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let (model, adam) = trained();
+    write(&path, Header { format: FORMAT + 1, ..header() }, &*model, &adam).unwrap();
+    let error = read(&path).unwrap_err();
+    assert!(matches!(error, CheckpointError::Newer { format: 2, .. }) && error.is_usage(), "{error}");
+
+    std::fs::write(
+        &path,
+        safetensors::serialize(Vec::<(&str, safetensors::tensor::TensorView)>::new(), None).unwrap(),
+    )
+    .unwrap();
+    assert!(read(&path).unwrap_err().to_string().contains("not one of mixfeed's"));
+    assert!(read(&folder.path().join("nowhere")).unwrap_err().is_usage());
+}

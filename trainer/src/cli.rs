@@ -1,0 +1,143 @@
+//! The command line: which commands there are and what they take.
+//!
+//! What a flag does is said where its setting is defined ([`crate::config`]) or, for what is no
+//! setting, here.
+
+use crate::config::Settings;
+use crate::device::DeviceChoice;
+use clap::{Args, Parser, Subcommand};
+use mixfeed_ops::build;
+use mixfeed_ops::config::Duration;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+/// Trains image classifiers on batches that come from any number of loaders.
+#[derive(Debug, Parser)]
+#[command(name = "mixfeed-trainer", version = VERSION.as_str(), about, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant)] // There is one of it in the life of a process.
+pub enum Command {
+    /// Train a model and leave a run folder with checkpoint, metrics and curves
+    Train(TrainArgs),
+    /// Train with and without mixup, several times each, and compare
+    Compare(CompareArgs),
+    /// Measure a checkpoint's accuracy on the clean test split
+    Evaluate(EvaluateArgs),
+    /// Say what is wrong with this machine's set-up, and what to do
+    Doctor(DoctorArgs),
+}
+
+/// What `train` takes.
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    /// Settings.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// What is no setting.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What `compare` takes.
+#[derive(Args, Debug)]
+pub struct CompareArgs {
+    /// Trainings with and trainings without mixup; trial I of both has seed + I
+    #[arg(long, value_name = "N", default_value_t = 3, env = "MIXFEED_TRAINER_TRIALS")]
+    pub trials: u32,
+    /// Settings.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// What is no setting.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Flags of commands that train, beside the settings.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Read settings from this TOML file; flags and environment win over it
+    #[arg(long, value_name = "FILE", env = "MIXFEED_TRAINER_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Print the settings in force, in the form that --config reads, and end
+    #[arg(long)]
+    pub print_config: bool,
+    /// Replace the run that --output holds
+    #[arg(long)]
+    pub overwrite: bool,
+    /// End with one JSON object on stdout instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `evaluate` takes.
+#[derive(Args, Debug)]
+pub struct EvaluateArgs {
+    /// The checkpoint, or the run folder that holds it
+    #[arg(long, value_name = "PATH")]
+    pub checkpoint: PathBuf,
+    /// Where test images come from.
+    #[command(flatten)]
+    pub from: FromArgs,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, env = "MIXFEED_TRAINER_DEVICE", value_name = "DEVICE", default_value_t)]
+    pub device: DeviceChoice,
+    /// CPU threads that compute [default: one per core]
+    #[arg(long, env = "MIXFEED_TRAINER_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
+    /// End with one JSON object on stdout instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `doctor` takes.
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Loaders that should be reachable.
+    #[command(flatten)]
+    pub from: FromArgs,
+}
+
+/// Where batches come from, for commands that do not train.
+#[derive(Args, Debug)]
+pub struct FromArgs {
+    /// Loaders to read from: host:port, dns:///host:port or unix:///path, separated by commas
+    #[arg(long, env = "MIXFEED_TRAINER_LOADERS", value_name = "ADDR,…", value_delimiter = ',')]
+    pub loaders: Option<Vec<String>>,
+    /// Instead of --loaders: start a loader inside this process for a folder, synthetic or synthetic:N
+    #[arg(long, env = "MIXFEED_TRAINER_DATA", value_name = "WHERE")]
+    pub data: Option<String>,
+    /// How long to wait when no loader is to be had
+    #[arg(long, env = "MIXFEED_TRAINER_LOADER_TIMEOUT", value_name = "TIME")]
+    pub loader_timeout: Option<Duration>,
+}
+
+impl FromArgs {
+    /// The same as settings of a run.
+    #[must_use]
+    pub fn settings(self) -> Settings {
+        let FromArgs { loaders, data, loader_timeout } = self;
+        Settings { loaders, data, loader_timeout, ..Settings::default() }
+    }
+}
+
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!("{} (commit {}, libtorch {})", build::RELEASE, build::COMMIT, crate::device::LIBTORCH)
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

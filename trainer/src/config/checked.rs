@@ -1,0 +1,319 @@
+//! The settings of a run, complete and checked: what is here cannot be wrong.
+
+use super::{Preset, Settings};
+use crate::device::{self, DeviceChoice};
+use crate::loss::Loss;
+use crate::model::ModelKind;
+use crate::optimizer::AdamConfig;
+use crate::staging::Normalisation;
+use mixfeed_client::{Endpoint, LambdaScope, Mixing, MixingKind, PartnerSource, Split, StreamSpec};
+use mixfeed_ops::config::Duration;
+use mixfeed_ops::logging::LogFormat;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+/// Long enough to restart a whole fleet of loaders by hand.
+const LOADER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Of a loader inside this process, only troubles: the rest the client says already.
+const LOG_FILTER: &str = "info,mixfeed_loader=warn";
+
+/// A settings value is out of its range, or two of them contradict each other.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(String);
+
+impl UsageError {
+    /// An error with this text.
+    pub(crate) fn new(text: &str) -> Self {
+        UsageError(text.to_owned())
+    }
+}
+
+/// A run, checked.
+#[derive(Clone, Debug)]
+pub struct RunConfig {
+    /// What shapes the weights.
+    pub training: Training,
+    /// Where batches come from.
+    pub source: Source,
+    /// How long to wait while there is no loader at all.
+    pub loader_timeout: std::time::Duration,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// CPU threads that compute, at least 1.
+    pub threads: usize,
+    /// The run folder, if one was named.
+    pub output: Option<PathBuf>,
+    /// Address of the metrics endpoint.
+    pub metrics: Option<SocketAddr>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log: String,
+    /// All settings in force, in the form of a settings file.
+    pub settings: Settings,
+}
+
+/// What shapes the weights: of two runs with the same, both end with the same weights (on the same
+/// device and number of threads).
+#[derive(Clone, Debug)]
+pub struct Training {
+    /// The recipe it started from.
+    pub preset: Preset,
+    /// Network.
+    pub model: ModelKind,
+    /// Loss.
+    pub loss: Loss,
+    /// Adam's constants.
+    pub adam: AdamConfig,
+    /// Learning rate, above 0.
+    pub learning_rate: f64,
+    /// Passes through the samples, at least 1.
+    pub epochs: u64,
+    /// Steps after which to stop, if that is earlier; at least 1.
+    pub steps: Option<u64>,
+    /// How pixels become numbers around zero.
+    pub normalisation: Normalisation,
+    /// The batches.
+    pub stream: StreamSpec,
+}
+
+/// Where batches come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Loader processes; at least one.
+    Loaders(Vec<Endpoint>),
+    /// A loader inside this process.
+    Embedded {
+        /// Folder, or `synthetic[:N]`.
+        data: String,
+        /// Worker threads; one per core when not given.
+        workers: Option<usize>,
+    },
+}
+
+impl Settings {
+    /// These settings with what they leave open filled in: first by the preset, then by defaults.
+    #[must_use]
+    pub fn complete(self) -> Settings {
+        let preset = self.preset.unwrap_or_default();
+        let recipe = preset.settings();
+        Settings {
+            preset: Some(preset),
+            model: self.model.or(recipe.model),
+            epochs: self.epochs.or(recipe.epochs),
+            batch_size: self.batch_size.or(recipe.batch_size),
+            seed: self.seed.or(Some(0)),
+            mixup_alpha: self.mixup_alpha.or(recipe.mixup_alpha),
+            mixup_prob: self.mixup_prob.or(recipe.mixup_prob),
+            loss: self.loss.or(recipe.loss),
+            lr: self.lr.or(recipe.lr),
+            loader_timeout: self.loader_timeout.or(Some(Duration(LOADER_TIMEOUT))),
+            device: self.device.or(Some(DeviceChoice::default())),
+            threads: self.threads.or_else(|| Some(device::default_threads())),
+            log_format: self.log_format.or(Some(LogFormat::default())),
+            log: self.log.or_else(|| Some(LOG_FILTER.to_owned())),
+            ..self
+        }
+    }
+
+    /// Completes and checks these settings.
+    ///
+    /// # Errors
+    /// When a value is out of its range, or not exactly one of loaders and data is given.
+    pub fn check(self) -> Result<RunConfig, UsageError> {
+        let settings = self.complete();
+        let all = settings.clone();
+        let source = source(&settings)?;
+
+        let alpha = number("mixup-alpha", settings.mixup_alpha, 0.0..=1000.0)?;
+        let probability = number("mixup-prob", settings.mixup_prob, 0.0..=1.0)?;
+        let learning_rate = number("lr", settings.lr, f64::MIN_POSITIVE..=1e6)?;
+        if let Some(limit) = settings.limit {
+            integer("limit", Some(limit), 1..=u64::MAX)?;
+        }
+        if let Some(steps) = settings.steps {
+            integer("steps", Some(steps), 1..=u64::MAX)?;
+        }
+        let stream = StreamSpec {
+            split: Split::Train,
+            limit: settings.limit.unwrap_or(0),
+            // TOML has no larger integers, and a run folder has to be able to say what was run.
+            seed: integer("seed", settings.seed, 0..=i64::MAX.cast_unsigned())?,
+            batch_size: integer("batch-size", settings.batch_size, 1..=65_536)?,
+            mixing: (alpha > 0.0 && probability > 0.0).then_some(Mixing {
+                kind: MixingKind::Mixup,
+                alpha,
+                probability,
+                lambda_scope: LambdaScope::Sample,
+                partner_source: PartnerSource::Dataset,
+            }),
+            ..StreamSpec::default()
+        };
+        Ok(RunConfig {
+            training: Training {
+                preset: settings.preset.unwrap_or_default(),
+                model: filled("model", settings.model)?,
+                loss: filled("loss", settings.loss)?,
+                adam: AdamConfig::default(),
+                learning_rate,
+                epochs: integer("epochs", settings.epochs, 1..=1 << 32)?,
+                steps: settings.steps,
+                normalisation: Normalisation::default(),
+                stream,
+            },
+            source,
+            loader_timeout: filled("loader-timeout", settings.loader_timeout)?.get(),
+            device: settings.device.unwrap_or_default(),
+            threads: integer("threads", settings.threads, 1..=1024)?,
+            output: settings.output,
+            metrics: settings.metrics,
+            log_format: settings.log_format.unwrap_or_default(),
+            log: filled("log", settings.log)?,
+            settings: all,
+        })
+    }
+}
+
+fn source(settings: &Settings) -> Result<Source, UsageError> {
+    match (&settings.loaders, &settings.data) {
+        (Some(_), Some(_)) => Err(UsageError("give either --loaders or --data, not both".to_owned())),
+        (None, None) => Err(UsageError(
+            "no data: give --loaders ADDR,… or --data WHERE (a folder, or synthetic)".to_owned(),
+        )),
+        (Some(loaders), None) => {
+            if settings.workers.is_some() {
+                let text = "--workers is for a loader inside this process (--data), not for --loaders";
+                return Err(UsageError(text.to_owned()));
+            }
+            let endpoints = loaders
+                .iter()
+                .filter(|text| !text.trim().is_empty())
+                .map(|text| text.trim().parse().map_err(|error| UsageError(format!("--loaders: {error}"))));
+            let endpoints: Vec<Endpoint> = endpoints.collect::<Result<_, _>>()?;
+            if endpoints.is_empty() {
+                return Err(UsageError("--loaders names no loader".to_owned()));
+            }
+            Ok(Source::Loaders(endpoints))
+        }
+        (None, Some(data)) => {
+            if let Some(workers) = settings.workers {
+                integer("workers", Some(workers), 1..=1024)?;
+            }
+            Ok(Source::Embedded { data: data.clone(), workers: settings.workers })
+        }
+    }
+}
+
+fn filled<T>(name: &str, value: Option<T>) -> Result<T, UsageError> {
+    value.ok_or_else(|| UsageError(format!("--{name} is not set, and the preset says nothing of it")))
+}
+
+fn integer<T>(name: &str, value: Option<T>, range: RangeInclusive<T>) -> Result<T, UsageError>
+where
+    T: PartialOrd + std::fmt::Display,
+{
+    let value = filled(name, value)?;
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(UsageError(format!("--{name} is {value}, it must be {} to {}", range.start(), range.end())))
+}
+
+fn number(name: &str, value: Option<f64>, range: RangeInclusive<f64>) -> Result<f64, UsageError> {
+    let value = filled(name, value)?;
+    // No comparison holds for a value that is not a number.
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (start, end) = (range.start(), range.end());
+    let range = if *start > 0.0 { format!("above 0 and at most {end}") } else { format!("{start} to {end}") };
+    Err(UsageError(format!("--{name} is {value}, it must be {range}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings { data: Some("synthetic".to_owned()), ..Settings::default() }
+    }
+
+    fn error(settings: Settings) -> String {
+        settings.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_article_preset_is_the_published_recipe() {
+        let config = settings().check().unwrap();
+        let training = config.training;
+        assert_eq!((training.epochs, training.stream.batch_size), (30, 128));
+        assert!((training.learning_rate - 1e-3).abs() < f64::EPSILON);
+        let mixing = training.stream.mixing.unwrap();
+        assert!((mixing.alpha - 0.2).abs() < f64::EPSILON && (mixing.probability - 0.2).abs() < f64::EPSILON);
+        assert_eq!(mixing.lambda_scope, LambdaScope::Sample);
+        assert_eq!(mixing.partner_source, PartnerSource::Dataset);
+        assert!(training.stream.shuffle);
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        for (settings, name) in [
+            (Settings { mixup_alpha: Some(-1.0), ..settings() }, "--mixup-alpha is -1"),
+            (Settings { mixup_alpha: Some(f64::NAN), ..settings() }, "--mixup-alpha is NaN"),
+            (Settings { mixup_alpha: Some(f64::INFINITY), ..settings() }, "--mixup-alpha is inf"),
+            (Settings { mixup_prob: Some(2.0), ..settings() }, "--mixup-prob is 2"),
+            (Settings { mixup_prob: Some(f64::NAN), ..settings() }, "--mixup-prob is NaN"),
+            (Settings { batch_size: Some(0), ..settings() }, "--batch-size is 0"),
+            (Settings { batch_size: Some(65_537), ..settings() }, "--batch-size is 65537"),
+            (Settings { epochs: Some(0), ..settings() }, "--epochs is 0"),
+            (Settings { steps: Some(0), ..settings() }, "--steps is 0"),
+            (Settings { limit: Some(0), ..settings() }, "--limit is 0"),
+            (Settings { lr: Some(0.0), ..settings() }, "--lr is 0"),
+            (Settings { lr: Some(f64::NAN), ..settings() }, "--lr is NaN"),
+            (Settings { threads: Some(0), ..settings() }, "--threads is 0"),
+            (Settings { workers: Some(0), ..settings() }, "--workers is 0"),
+            (Settings { seed: Some(u64::MAX), ..settings() }, "--seed is 18446744073709551615"),
+        ] {
+            let error = error(settings);
+            assert!(error.starts_with(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn exactly_one_source_of_batches_is_wanted() {
+        assert!(error(Settings::default()).contains("--data"));
+        let loaders = Some(vec!["127.0.0.1:1".to_owned()]);
+        assert!(error(Settings { loaders: loaders.clone(), ..settings() }).contains("not both"));
+        assert!(
+            error(Settings { loaders: Some(vec![String::new()]), ..Settings::default() })
+                .contains("no loader")
+        );
+        let with_workers = Settings { loaders: loaders.clone(), workers: Some(2), ..Settings::default() };
+        assert!(error(with_workers).contains("--workers"));
+        assert!(Settings { loaders, ..Settings::default() }.check().is_ok());
+    }
+
+    #[test]
+    fn nothing_is_mixed_when_alpha_or_probability_is_zero() {
+        for settings in [
+            Settings { mixup_alpha: Some(0.0), ..settings() },
+            Settings { mixup_prob: Some(0.0), ..settings() },
+        ] {
+            assert_eq!(settings.check().unwrap().training.stream.mixing, None);
+        }
+    }
+
+    #[test]
+    fn complete_settings_can_be_read_back_from_their_file_form() {
+        let complete = Settings { limit: Some(5), output: Some("runs/a".into()), ..settings() }.complete();
+        let text = mixfeed_ops::config::to_toml(&complete).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.toml");
+        std::fs::write(&path, text).unwrap();
+        let read = mixfeed_ops::config::layered(Settings::default(), Some(&path)).unwrap();
+        assert_eq!(read.complete(), complete);
+    }
+}

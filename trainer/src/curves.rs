@@ -1,0 +1,148 @@
+//! Pictures of how training went: loss on the left, test accuracy on the right, over epochs.
+//!
+//! One arm is drawn for a training, two for a comparison; an arm of several trials shows each of them
+//! thinly and their mean boldly. The letters come with the program, so that a picture looks the same
+//! on a machine without fonts.
+
+mod canvas;
+mod epoch_axis;
+mod panel;
+
+use crate::config::RunConfig;
+use crate::error::TrainError;
+use crate::observer::Epoch;
+use canvas::Canvas;
+use panel::Panel;
+use plotters::prelude::*;
+use std::path::Path;
+
+/// Width and height of the picture.
+const SIZE_PIXELS: (u32, u32) = (1280, 560);
+
+/// What a picture shows.
+#[derive(Clone, Debug)]
+pub struct Figure<'a> {
+    /// The bold line at the top.
+    pub title: String,
+    /// The line below it.
+    pub subtitle: String,
+    /// The sets of curves, one colour each; at most [`MAX_ARMS`].
+    pub arms: Vec<Arm<'a>>,
+}
+
+/// Trainings that differ by nothing but their seeds.
+#[derive(Clone, Debug)]
+pub struct Arm<'a> {
+    /// Its name in the legend.
+    pub name: &'a str,
+    /// Each training, epoch by epoch.
+    pub trials: Vec<&'a [Epoch]>,
+}
+
+/// As many arms as there are colours.
+pub const MAX_ARMS: usize = COLOURS.len();
+
+/// Told apart by people who see few colours, too (Okabe and Ito).
+const COLOURS: [RGBColor; 4] =
+    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
+
+/// Draws the curves of one training.
+///
+/// # Errors
+/// When the picture cannot be written.
+pub fn draw_run(path: &Path, history: &[Epoch], config: &RunConfig) -> Result<(), TrainError> {
+    let training = &config.training;
+    let stream = &training.stream;
+    let mixing = stream.mixing.map_or("no mixing".to_owned(), |mixing| {
+        format!("mixup of {:.0} % of the images, alpha {}", 100.0 * mixing.probability, mixing.alpha)
+    });
+    let figure = Figure {
+        title: format!("{} · {}", training.preset.name(), training.model.name()),
+        subtitle: format!("batches of {}, seed {}, {mixing}", stream.batch_size, stream.seed),
+        arms: vec![Arm { name: training.model.name(), trials: vec![history] }],
+    };
+    draw(path, &figure)
+}
+
+/// Draws a figure.
+///
+/// # Errors
+/// When the picture cannot be written.
+pub fn draw(path: &Path, figure: &Figure<'_>) -> Result<(), TrainError> {
+    let mut canvas = Canvas::new(SIZE_PIXELS);
+    canvas
+        .paint(|area, scale| paint(area, scale, figure))
+        .and_then(|()| canvas.save(path))
+        .map_err(|source| TrainError::Write { what: path.display().to_string(), source })
+}
+
+type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
+type Painted<'a> = Result<(), DrawingAreaErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
+
+fn paint<'a>(area: &Area<'a>, scale: u32, figure: &Figure<'_>) -> Painted<'a> {
+    let px = |pixels: u32| (pixels * scale) as i32;
+    area.fill(&WHITE)?;
+    let heading = canvas::bold(20, scale).color(&canvas::INK);
+    area.draw_text(&figure.title, &heading, (px(28), px(18)))?;
+    let below = canvas::text(14, scale).color(&canvas::FAINT_INK);
+    area.draw_text(&figure.subtitle, &below, (px(28), px(46)))?;
+
+    let (_, body) = area.split_vertically(px(72));
+    let loss = Panel { title: "training loss", unit: "", value: |epoch| epoch.train_loss, from_zero: true };
+    let accuracy = Panel {
+        title: "test accuracy",
+        unit: " %",
+        value: |epoch| 100.0 * epoch.test_accuracy,
+        from_zero: false,
+    };
+    for (half, panel) in body.split_evenly((1, 2)).iter().zip([loss, accuracy]) {
+        panel.paint(half, scale, &figure.arms)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An arm whose loss falls and whose accuracy rises, in as many epochs.
+    fn history(epochs: u64, shift: f64) -> Vec<Epoch> {
+        let epoch = |number: u64| {
+            let left = (-(number as f64) / 6.0).exp();
+            Epoch {
+                epoch: number as f64,
+                steps: number * 391,
+                images: 50_000,
+                train_loss: 2.3 * left + shift,
+                test_accuracy: 0.76 - 0.5 * left + shift / 10.0 + 0.01 * (number as f64 * 1.7).sin(),
+                seconds: 80.0,
+                data_wait_seconds: 1.0,
+                evaluation_seconds: 4.0,
+                learning_rate: 1e-3,
+            }
+        };
+        (1..=epochs).map(epoch).collect()
+    }
+
+    #[test]
+    fn any_number_of_epochs_and_trials_can_be_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        for (epochs, trials) in [(1, 1), (3, 1), (30, 3), (200, 2)] {
+            let trials_of = |shift: f64| -> Vec<_> {
+                (0..trials).map(|trial| history(epochs, shift + f64::from(trial) * 0.05)).collect()
+            };
+            let (without, with) = (trials_of(0.05), trials_of(0.2));
+            let arms = [("without mixup", &without), ("with mixup", &with)];
+            let arms = arms.map(|(name, all)| Arm { name, trials: all.iter().map(Vec::as_slice).collect() });
+            let figure = Figure {
+                title: "mixup · article · article-cnn".to_owned(),
+                subtitle: format!("{epochs} epochs, {trials} trials"),
+                arms: arms.to_vec(),
+            };
+            let path = folder.path().join(format!("{epochs}.png"));
+            draw(&path, &figure).unwrap();
+            assert!(std::fs::read(&path).unwrap().starts_with(b"\x89PNG"));
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4, "and nothing else is left");
+    }
+}

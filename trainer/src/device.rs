@@ -1,0 +1,162 @@
+//! Where training computes: the wish, what there is, and how many threads.
+
+use crate::cuda;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use tch::{Cuda, Device};
+
+/// The release of libtorch that this program is made for.
+pub const LIBTORCH: &str = "2.11.0";
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum DeviceChoice {
+    /// The first GPU if there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The GPU of this number, or an error.
+    Cuda(usize),
+}
+
+/// A text is no [`DeviceChoice`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no device: give auto, cpu, cuda or cuda:N")]
+pub struct DeviceParseError(String);
+
+impl FromStr for DeviceChoice {
+    type Err = DeviceParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || DeviceParseError(text.to_owned());
+        match text {
+            "auto" => Ok(DeviceChoice::Auto),
+            "cpu" => Ok(DeviceChoice::Cpu),
+            "cuda" => Ok(DeviceChoice::Cuda(0)),
+            _ => {
+                let number = text.strip_prefix("cuda:").ok_or_else(error)?;
+                number.parse().ok().map(DeviceChoice::Cuda).ok_or_else(error)
+            }
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceChoice::Auto => f.write_str("auto"),
+            DeviceChoice::Cpu => f.write_str("cpu"),
+            DeviceChoice::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = DeviceParseError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<DeviceChoice> for String {
+    fn from(choice: DeviceChoice) -> Self {
+        choice.to_string()
+    }
+}
+
+/// The device that was asked for cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("device {choice} cannot be had: {reason}")]
+pub struct DeviceError {
+    choice: DeviceChoice,
+    reason: String,
+}
+
+/// Finds the device. Has to come before anything else touches libtorch.
+///
+/// # Errors
+/// When a GPU was asked for by name and cannot be had; never silently the CPU instead.
+pub fn select(choice: DeviceChoice) -> Result<Device, DeviceError> {
+    let error = |reason| DeviceError { choice, reason };
+    match choice {
+        // Not even looked for: a broken driver is no reason not to train on the CPU.
+        DeviceChoice::Cpu => Ok(Device::Cpu),
+        DeviceChoice::Auto => match gpus() {
+            Ok(_) => Ok(Device::Cuda(0)),
+            Err(reason) => {
+                tracing::info!(reason, "no GPU to be had, training on the CPU");
+                Ok(Device::Cpu)
+            }
+        },
+        DeviceChoice::Cuda(number) => match gpus().map_err(error)? {
+            count if number < count => Ok(Device::Cuda(number)),
+            count => Err(error(format!("the GPUs here are numbered 0 to {}", count - 1))),
+        },
+    }
+}
+
+/// How many GPUs there are, at least one, or why there is none.
+pub(crate) fn gpus() -> Result<usize, String> {
+    cuda::load()?;
+    if !Cuda::is_available() {
+        return Err("libtorch's CUDA part is loaded but sees no GPU; is there a driver".to_owned());
+    }
+    match usize::try_from(Cuda::device_count()) {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("libtorch's CUDA part sees no GPU".to_owned()),
+    }
+}
+
+/// The name of a device as it is printed and recorded.
+#[must_use]
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cpu => "cpu".to_owned(),
+        Device::Cuda(number) => format!("cuda:{number}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// As many threads as this process may use processors. libtorch itself would count the machine's,
+/// and knows nothing of a container's limit.
+#[must_use]
+pub fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The processor's type. Results depend on it, so runs record it.
+#[must_use]
+pub fn cpu_model() -> String {
+    let unknown = || std::env::consts::ARCH.to_owned();
+    let Ok(text) = std::fs::read_to_string("/proc/cpuinfo") else { return unknown() };
+    let field = |name: &str| {
+        let line = text.lines().find(|line| line.split(':').next().map(str::trim) == Some(name))?;
+        line.split_once(':').map(|(_, value)| value.trim().to_owned())
+    };
+    match (field("model name"), field("cpu family"), field("model")) {
+        (Some(name), Some(family), Some(model)) => format!("{name} (family {family}, model {model})"),
+        (Some(name), ..) => name,
+        _ => unknown(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_as_they_are_printed() {
+        for text in ["auto", "cpu", "cuda:0", "cuda:3"] {
+            assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
+        }
+        assert_eq!("cuda".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(0));
+        for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "CPU"] {
+            let error = text.parse::<DeviceChoice>().unwrap_err().to_string();
+            assert!(error.contains("cuda:N"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Everything that ends a command before it is done, and the exit code each of them means.
+
+use crate::checkpoint::CheckpointError;
+use crate::config::UsageError;
+use crate::device::DeviceError;
+use crate::model::ShapeError;
+use crate::run_folder::RunFolderError;
+use crate::tally::Diverged;
+use mixfeed_client::StreamError;
+use mixfeed_loader::embedded::LoaderError;
+use mixfeed_loader::source::SourceError;
+use mixfeed_ops::config::ConfigError;
+use mixfeed_ops::exit;
+use mixfeed_ops::logging::LoggingError;
+use mixfeed_ops::metrics::MetricsError;
+use mixfeed_ops::signals::Signal;
+use std::io;
+
+/// Why a command ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// The settings file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Logs cannot be set up.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    /// The metrics endpoint cannot be set up.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The device cannot be had.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The loader inside this process cannot start.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
+    /// Batches do not come.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// There is nothing to measure accuracy on.
+    #[error("data set {0} has no test samples to measure accuracy on")]
+    NoTestSamples(String),
+    /// The network does not take the images.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// The loss is no finite number.
+    #[error("training diverged: {0}; a smaller --lr may help")]
+    Diverged(#[from] Diverged),
+    /// The run folder cannot be used.
+    #[error(transparent)]
+    RunFolder(#[from] RunFolderError),
+    /// A checkpoint cannot be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A signal asked for the end.
+    #[error("stopped by a signal")]
+    Stopped(Signal),
+    /// The operating system gives no threads or signal handlers.
+    #[error("cannot start: {source}")]
+    Threads {
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A result cannot be written.
+    #[error("cannot write {what}: {source}")]
+    Write {
+        /// What was being written.
+        what: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl TrainError {
+    /// The exit code that this error means.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            TrainError::Usage(_) | TrainError::Config(_) | TrainError::Logging(_) => exit::USAGE,
+            TrainError::Metrics(_) => exit::FAILURE,
+            TrainError::Device(_) => exit::DEVICE,
+            TrainError::Loader(LoaderError::Source(SourceError::SyntheticSize(_))) => exit::USAGE,
+            TrainError::Loader(LoaderError::Source(_)) => exit::DATA,
+            TrainError::Loader(_) => exit::FAILURE,
+            TrainError::Stream(StreamError::NoLoader { .. }) => exit::NO_LOADER,
+            TrainError::Stream(StreamError::DataLoss { .. }) => exit::DATA,
+            TrainError::Stream(
+                StreamError::Refused { .. } | StreamError::Mismatch { .. } | StreamError::Config(_),
+            ) => exit::USAGE,
+            TrainError::Stream(_) => exit::FAILURE,
+            TrainError::NoTestSamples(_) => exit::DATA,
+            TrainError::Shape(_) => exit::USAGE,
+            TrainError::Diverged(_) => exit::DIVERGED,
+            TrainError::RunFolder(error) if error.is_usage() => exit::USAGE,
+            TrainError::Checkpoint(error) if error.is_usage() => exit::USAGE,
+            TrainError::Checkpoint(error) if error.is_data() => exit::DATA,
+            TrainError::RunFolder(_) | TrainError::Checkpoint(_) => exit::FAILURE,
+            TrainError::Threads { .. } | TrainError::Write { .. } => exit::FAILURE,
+            TrainError::Stopped(signal) => signal.exit_code(),
+        }
+    }
+}

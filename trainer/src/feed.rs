@@ -1,0 +1,68 @@
+//! The batches of a training, one after the other, and how long it waited for them.
+//!
+//! The client fetches ahead on its own thread; while that keeps up, no time passes here.
+
+use crate::error::TrainError;
+use crate::stop::Stop;
+use mixfeed_client::{Batch, BatchStream, StreamConfig, StreamInfo, StreamStats};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+/// A stream of batches for a thread that may wait, with a clock and an ear for the wish to end.
+///
+/// The client's own blocking iterator is not used, because nothing could end its wait.
+pub struct Feed {
+    stream: BatchStream,
+    runtime: Handle,
+    stop: Stop,
+    waited: Duration,
+}
+
+impl Feed {
+    pub(crate) fn open(config: StreamConfig, runtime: &Handle, stop: &Stop) -> Result<Self, TrainError> {
+        let stream = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                signal = stop.wait() => Err(TrainError::Stopped(signal)),
+                stream = BatchStream::open(config) => Ok(stream?),
+            }
+        })?;
+        Ok(Feed { stream, runtime: runtime.clone(), stop: stop.clone(), waited: Duration::ZERO })
+    }
+
+    /// Waits for the next batch; none after the last.
+    ///
+    /// # Errors
+    /// When the stream cannot go on, or the end was asked for.
+    pub fn next_batch(&mut self) -> Result<Option<Batch>, TrainError> {
+        let Feed { stream, runtime, stop, .. } = self;
+        let start = Instant::now();
+        let batch = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                signal = stop.wait() => Err(TrainError::Stopped(signal)),
+                batch = stream.next() => Ok(batch.transpose()?),
+            }
+        });
+        self.waited += start.elapsed();
+        batch
+    }
+
+    /// Time spent waiting for batches so far.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// What the loaders say about the stream.
+    #[must_use]
+    pub fn info(&self) -> &StreamInfo {
+        self.stream.info()
+    }
+
+    /// What happened on the stream so far.
+    #[must_use]
+    pub fn stats(&self) -> StreamStats {
+        self.stream.stats()
+    }
+}

@@ -1,0 +1,142 @@
+//! The loaders that a command reads from: processes somewhere, or one inside this process.
+//!
+//! Both are reached over the same gRPC path, so that nothing after this file knows the difference.
+
+use crate::config::{RunConfig, Source};
+use crate::error::TrainError;
+use crate::feed::Feed;
+use crate::stop::Stop;
+use mixfeed_client::{Endpoint, Expected, StreamConfig, StreamEnd, StreamInfo, StreamSpec};
+use mixfeed_loader::embedded::EmbeddedLoader;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// Loaders, ready to be read from.
+pub struct Loaders {
+    endpoints: Vec<Endpoint>,
+    timeout: Duration,
+    run_id: String,
+    /// One thread, which receives and checks batches while the training computes. There from
+    /// starting to dropping.
+    runtime: Option<Runtime>,
+    embedded: Option<EmbeddedLoader>,
+}
+
+/// Which batches to read.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamRequest<'a> {
+    /// What shapes them.
+    pub spec: &'a StreamSpec,
+    /// Index of the first.
+    pub start: u64,
+    /// Where they end.
+    pub end: StreamEnd,
+    /// An earlier stream of the same run.
+    pub same_as: Option<&'a StreamInfo>,
+}
+
+impl Loaders {
+    /// Takes the addresses as they are, or starts a loader in this process.
+    ///
+    /// # Errors
+    /// When the data for a loader in this process cannot be read.
+    pub fn start(source: &Source, timeout: Duration) -> Result<Self, TrainError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("mixfeed-client")
+            .enable_all()
+            .build()
+            .map_err(|source| TrainError::Threads { source })?;
+        let (endpoints, embedded) = match source {
+            Source::Loaders(endpoints) => (endpoints.clone(), None),
+            Source::Embedded { data, workers } => {
+                let loader = EmbeddedLoader::start(data, *workers)?;
+                (vec![Endpoint::from(loader.address())], Some(loader))
+            }
+        };
+        Ok(Loaders { endpoints, timeout, run_id: run_id(), runtime: Some(runtime), embedded })
+    }
+
+    /// The same from the settings of a run.
+    ///
+    /// # Errors
+    /// As for [`Loaders::start`].
+    pub fn of(config: &RunConfig) -> Result<Self, TrainError> {
+        Self::start(&config.source, config.loader_timeout)
+    }
+
+    /// Opens a stream of batches over all of them, which `stop` ends. A stream of a run that has begun
+    /// names what the first one found, so that no part of a run reads other data than the rest.
+    ///
+    /// # Errors
+    /// When no loader is to be had in time, or none accepts the stream, or the end was asked for.
+    ///
+    /// # Panics
+    /// In an async task: it blocks.
+    pub fn open(&self, request: StreamRequest<'_>, stop: &Stop) -> Result<Feed, TrainError> {
+        let StreamRequest { spec, start, end, same_as } = request;
+        let config = StreamConfig {
+            start,
+            end,
+            loader_timeout: self.timeout,
+            run_id: self.run_id.clone(),
+            expected: same_as.map(|info| Expected {
+                dataset_digest: info.dataset.digest,
+                algorithm_fingerprint: info.algorithm_fingerprint,
+            }),
+            ..StreamConfig::new(self.endpoints.clone(), spec.clone())
+        };
+        let runtime = self.runtime.as_ref().expect("there until dropping");
+        Feed::open(config, runtime.handle(), stop)
+    }
+
+    /// Whether the loader runs inside this process.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// The random name under which loaders log this run.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+}
+
+impl Drop for Loaders {
+    fn drop(&mut self) {
+        // Not waited for: a name that is being looked up may take seconds.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Sixteen random digits. They name a run in logs and shape nothing.
+fn run_id() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mixfeed_ops::signals::Signal;
+
+    #[test]
+    fn the_wish_to_end_ends_the_wait_for_a_loader() {
+        // Nobody listens there, and the timeout is longer than any test run.
+        let source = Source::Loaders(vec!["127.0.0.1:9".parse().unwrap()]);
+        let loaders = Loaders::start(&source, Duration::from_secs(86_400)).unwrap();
+        let stop = Stop::default();
+        let wish = stop.clone();
+        // A test may start a thread.
+        #[allow(clippy::disallowed_methods)]
+        let thread = std::thread::spawn(move || wish.request(Signal::Terminate));
+        let spec = StreamSpec::default();
+        let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Never, same_as: None };
+        let ended = loaders.open(request, &stop).err();
+        assert!(matches!(ended, Some(TrainError::Stopped(Signal::Terminate))), "{ended:?}");
+        thread.join().unwrap();
+    }
+}

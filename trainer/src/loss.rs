@@ -1,0 +1,67 @@
+//! What training makes small: how far the scores are from soft targets.
+//!
+//! Targets are shares per class that sum to one, as mixup makes them; a clean image has all of it in
+//! one class, and both losses are then the ordinary ones.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use tch::{Reduction, Tensor};
+
+/// Which loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Cross-entropy with soft targets: one decision among all classes.
+    #[default]
+    SoftCe,
+    /// Binary cross-entropy per class, averaged over classes: one decision for each class.
+    Bce,
+}
+
+impl Loss {
+    /// The mean loss of a batch, a scalar: `logits` and `targets` are rows × classes.
+    pub fn of(self, logits: &Tensor, targets: &Tensor) -> Tensor {
+        match self {
+            // No class is ignored: the index is one that soft targets do not have.
+            Loss::SoftCe => logits.cross_entropy_loss::<Tensor>(targets, None, Reduction::Mean, -100, 0.0),
+            Loss::Bce => {
+                logits.binary_cross_entropy_with_logits::<Tensor>(targets, None, None, Reduction::Mean)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> (Tensor, Tensor) {
+        let logits = Tensor::from_slice(&[1f32, 2.0, 0.5, -1.0, 0.0, 3.0]).reshape([2, 3]);
+        let targets = Tensor::from_slice(&[0.7f32, 0.3, 0.0, 0.0, 0.0, 1.0]).reshape([2, 3]);
+        (logits, targets)
+    }
+
+    fn close(got: &Tensor, expected: f64) {
+        let got = got.double_value(&[]);
+        assert!((got - expected).abs() < 1e-6, "{got} is not {expected}");
+    }
+
+    #[test]
+    fn soft_cross_entropy_is_the_mean_of_the_targets_against_log_softmax() {
+        let (logits, targets) = example();
+        let log_sum_exp = |row: [f64; 3]| row.map(f64::exp).iter().sum::<f64>().ln();
+        let (one, two) = (log_sum_exp([1.0, 2.0, 0.5]), log_sum_exp([-1.0, 0.0, 3.0]));
+        let first = 0.7 * (one - 1.0) + 0.3 * (one - 2.0);
+        let second = two - 3.0;
+        close(&Loss::SoftCe.of(&logits, &targets), (first + second) / 2.0);
+    }
+
+    #[test]
+    fn binary_cross_entropy_is_the_mean_over_rows_and_classes() {
+        let (logits, targets) = example();
+        let one = |x: f64, y: f64| (1.0 + x.exp()).ln() - x * y;
+        let sum =
+            one(1.0, 0.7) + one(2.0, 0.3) + one(0.5, 0.0) + one(-1.0, 0.0) + one(0.0, 0.0) + one(3.0, 1.0);
+        close(&Loss::Bce.of(&logits, &targets), sum / 6.0);
+    }
+}

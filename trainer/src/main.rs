@@ -1,0 +1,24 @@
+//! The trainer's command line.
+
+#![allow(clippy::print_stderr)] // Errors go to stderr, and this is where they end.
+
+use clap::Parser as _;
+use mixfeed_ops::exit;
+use mixfeed_trainer::cli::Cli;
+use mixfeed_trainer::commands;
+use mixfeed_trainer::error::TrainError;
+use mixfeed_trainer::openmp;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    openmp::sleep_while_waiting();
+    match commands::run(Cli::parse().command) {
+        Ok(()) => ExitCode::from(exit::DONE),
+        // Whoever sent the signal knows.
+        Err(error @ TrainError::Stopped(_)) => ExitCode::from(error.exit_code()),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The trainer's metrics, all of them, for Prometheus.
+//!
+//! | name | type | meaning |
+//! |---|---|---|
+//! | `mixfeed_trainer_steps_total` | counter | steps done |
+//! | `mixfeed_trainer_images_total` | counter | training images |
+//! | `mixfeed_trainer_step_seconds` | histogram | time of a step, the wait for its batch included |
+//! | `mixfeed_trainer_data_wait_seconds_total` | counter | time spent waiting for batches |
+//! | `mixfeed_trainer_train_loss` | gauge | mean loss of the epoch so far |
+//! | `mixfeed_trainer_test_accuracy` | gauge | share of the test split that was right, 0 to 1 |
+//! | `mixfeed_trainer_epoch` | gauge | epochs finished |
+//!
+//! Those of the stream (`mixfeed_client_…`) come from the client.
+
+use crate::observer::{Epoch, Observer, Step};
+use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, gauge, histogram};
+
+/// Handles to every metric of the trainer.
+pub struct TrainerMetrics {
+    steps: Counter,
+    images: Counter,
+    step_seconds: Histogram,
+    /// Only ever grows; the type is a gauge because counters hold whole numbers only.
+    data_wait_seconds: Gauge,
+    train_loss: Gauge,
+    test_accuracy: Gauge,
+    epoch: Gauge,
+}
+
+impl TrainerMetrics {
+    /// Registers them with whatever recorder is installed.
+    #[must_use]
+    pub fn register() -> Self {
+        describe_counter!(STEPS, "Steps done.");
+        describe_counter!(IMAGES, "Training images.");
+        describe_histogram!(STEP_SECONDS, Unit::Seconds, "Time of a step, the wait for its batch included.");
+        describe_gauge!(DATA_WAIT_SECONDS, Unit::Seconds, "Time spent waiting for batches.");
+        describe_gauge!(TRAIN_LOSS, "Mean loss of the epoch so far.");
+        describe_gauge!(TEST_ACCURACY, "Share of the test split that was right, 0 to 1.");
+        describe_gauge!(EPOCH, "Epochs finished.");
+        TrainerMetrics {
+            steps: counter!(STEPS),
+            images: counter!(IMAGES),
+            step_seconds: histogram!(STEP_SECONDS),
+            data_wait_seconds: gauge!(DATA_WAIT_SECONDS),
+            train_loss: gauge!(TRAIN_LOSS),
+            test_accuracy: gauge!(TEST_ACCURACY),
+            epoch: gauge!(EPOCH),
+        }
+    }
+}
+
+const STEPS: &str = "mixfeed_trainer_steps_total";
+const IMAGES: &str = "mixfeed_trainer_images_total";
+const STEP_SECONDS: &str = "mixfeed_trainer_step_seconds";
+const DATA_WAIT_SECONDS: &str = "mixfeed_trainer_data_wait_seconds_total";
+const TRAIN_LOSS: &str = "mixfeed_trainer_train_loss";
+const TEST_ACCURACY: &str = "mixfeed_trainer_test_accuracy";
+const EPOCH: &str = "mixfeed_trainer_epoch";
+
+impl Observer for TrainerMetrics {
+    fn stepped(&mut self, step: &Step) {
+        self.steps.increment(1);
+        self.images.increment(step.rows as u64);
+        self.step_seconds.record(step.time.as_secs_f64());
+        self.data_wait_seconds.increment(step.waited.as_secs_f64());
+        if step.mean_loss.is_finite() {
+            self.train_loss.set(step.mean_loss);
+        }
+    }
+
+    fn finished_epoch(&mut self, epoch: &Epoch) {
+        self.train_loss.set(epoch.train_loss);
+        self.test_accuracy.set(epoch.test_accuracy);
+        self.epoch.set(epoch.epoch);
+    }
+}

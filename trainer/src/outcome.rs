@@ -1,0 +1,110 @@
+//! What a training came to: the last line of `train --json`, one row of `compare`.
+
+use serde::Serialize;
+
+/// The result of a training.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// Recipe it started from.
+    pub preset: String,
+    /// Network.
+    pub model: String,
+    /// Epochs begun.
+    pub epochs: u64,
+    /// Steps done.
+    pub steps: u64,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// CPU threads that computed.
+    pub threads: usize,
+    /// Loader replicas that delivered at least one batch.
+    pub replicas_seen: u64,
+    /// Training images.
+    pub images: u64,
+    /// Time spent training, waiting for data included and evaluation left out.
+    pub seconds: f64,
+    /// Time spent evaluating on the test split.
+    pub evaluation_seconds: f64,
+    /// `images` over `seconds`.
+    pub images_per_second: f64,
+    /// Share of `seconds` spent waiting for data, 0 to 1.
+    pub data_wait_ratio: f64,
+    /// Mean loss over the samples of the last epoch, as they were trained on.
+    pub train_loss: f64,
+    /// Share of the test split that the final model gets right, 0 to 1.
+    pub test_accuracy: f64,
+    /// Name of the data set.
+    pub dataset: String,
+    /// Digest of the data set, hexadecimal.
+    pub dataset_digest: String,
+    /// Digest of the final parameters, hexadecimal.
+    pub weights_digest: String,
+    /// Path of the checkpoint.
+    pub checkpoint: String,
+    /// Path of the curves.
+    pub curves: String,
+}
+
+impl Outcome {
+    /// One sentence on whether the loaders kept up, and what to do if they did not.
+    #[must_use]
+    pub fn verdict(&self, embedded: bool) -> String {
+        let percent = 100.0 * self.data_wait_ratio;
+        if self.data_wait_ratio < KEPT_UP_RATIO {
+            return format!("waiting for data {percent:.1} %: the loaders kept up");
+        }
+        // At a wait of w, n loaders deliver (1 - w) of what training could take: n / (1 - w) would
+        // deliver all of it.
+        let replicas = self.replicas_seen.max(1) as f64;
+        let more = (replicas * self.data_wait_ratio / (1.0 - self.data_wait_ratio).max(0.01)).ceil();
+        let plural = if more > 1.0 { "s" } else { "" };
+        let place = if embedded { " in processes of their own" } else { "" };
+        format!("waiting for data {percent:.0} %: about {more:.0} more loader{plural}{place} would remove it")
+    }
+}
+
+/// Below this share nothing would be gained by more loaders.
+const KEPT_UP_RATIO: f64 = 0.02;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(data_wait_ratio: f64, replicas_seen: u64) -> Outcome {
+        Outcome {
+            preset: "article".to_owned(),
+            model: "article-cnn".to_owned(),
+            epochs: 1,
+            steps: 1,
+            seed: 0,
+            device: "cpu".to_owned(),
+            threads: 1,
+            replicas_seen,
+            images: 1,
+            seconds: 1.0,
+            evaluation_seconds: 0.0,
+            images_per_second: 1.0,
+            data_wait_ratio,
+            train_loss: 1.0,
+            test_accuracy: 0.5,
+            dataset: String::new(),
+            dataset_digest: String::new(),
+            weights_digest: String::new(),
+            checkpoint: String::new(),
+            curves: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_verdict_says_how_many_more_loaders_would_remove_the_wait() {
+        assert!(outcome(0.012, 2).verdict(false).contains("kept up"));
+        assert_eq!(
+            outcome(0.5, 2).verdict(false),
+            "waiting for data 50 %: about 2 more loaders would remove it"
+        );
+        assert!(outcome(0.12, 2).verdict(false).contains("about 1 more loader would"));
+        assert!(outcome(0.75, 1).verdict(true).contains("about 3 more loaders in processes of their own"));
+    }
+}

@@ -1,0 +1,159 @@
+//! What a person sees while training: a bar on a terminal, and a log line per epoch.
+//!
+//! The bar owns the terminal's last line; log lines are sent through [`Terminal::log_writer`], which
+//! writes them above it, whoever logs.
+
+use crate::observer::{Epoch, Observer, Start, Step};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal as _, Write};
+use std::time::{Duration, Instant};
+
+/// Often enough to look alive, seldom enough to cost nothing.
+const REDRAWS_PER_SECOND: u8 = 10;
+
+/// How much of the past the shown rate covers.
+const RATE_SPAN: Duration = Duration::from_secs(5);
+
+const TEMPLATE: &str = "{prefix} {bar:24.cyan/dim} {percent:>3} %  {msg}  ETA {eta}";
+
+/// The terminal's last lines.
+#[derive(Clone)]
+pub(crate) struct Terminal(MultiProgress);
+
+impl Terminal {
+    /// Draws on stderr if that is a terminal; else nothing is drawn.
+    pub(crate) fn stderr() -> Self {
+        let target = if io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        Terminal(MultiProgress::with_draw_target(target))
+    }
+
+    /// A maker of writers to stderr that write above the bar.
+    pub(crate) fn log_writer(&self) -> impl Fn() -> AboveBar + Send + Sync + 'static {
+        let bars = self.0.clone();
+        move || AboveBar(bars.clone())
+    }
+}
+
+/// Writes to stderr, above the bar.
+pub(crate) struct AboveBar(MultiProgress);
+
+impl Write for AboveBar {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Shows a training.
+pub(crate) struct Progress {
+    terminal: Terminal,
+    /// Set in front of the epoch, as in `trial 2/6`; may be empty.
+    label: String,
+    bar: ProgressBar,
+    epochs: u64,
+    recent: Recent,
+}
+
+/// The steps of the last moments.
+struct Recent {
+    since: Instant,
+    images: usize,
+    time: Duration,
+    waited: Duration,
+    shown: String,
+}
+
+impl Progress {
+    pub(crate) fn new(terminal: &Terminal, label: String) -> Self {
+        let recent = Recent {
+            since: Instant::now(),
+            images: 0,
+            time: Duration::ZERO,
+            waited: Duration::ZERO,
+            shown: String::new(),
+        };
+        Progress { terminal: terminal.clone(), label, bar: ProgressBar::hidden(), epochs: 0, recent }
+    }
+
+    fn prefix(&self, epoch: u64) -> String {
+        let space = if self.label.is_empty() { "" } else { "  " };
+        format!("{}{space}epoch {}/{}", self.label, epoch + 1, self.epochs)
+    }
+}
+
+impl Observer for Progress {
+    fn started(&mut self, start: &Start) {
+        tracing::info!(
+            model = start.model,
+            parameters = start.parameters,
+            device = start.device,
+            threads = start.threads,
+            dataset = start.stream.dataset.name,
+            images_per_epoch = start.stream.samples_per_epoch,
+            epochs = start.epochs,
+            steps = start.steps,
+            "training"
+        );
+        self.epochs = start.epochs;
+        self.bar = self.terminal.0.add(ProgressBar::new(start.steps));
+        // The template is a constant that a test draws.
+        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            self.bar.set_style(style.progress_chars("━╸─"));
+        }
+        self.bar.set_prefix(self.prefix(0));
+    }
+
+    fn stepped(&mut self, step: &Step) {
+        let recent = &mut self.recent;
+        recent.images += step.rows;
+        recent.time += step.time;
+        recent.waited += step.waited;
+        let seconds = recent.time.as_secs_f64();
+        // The first second of a span says little; what was shown before stays until then.
+        if recent.shown.is_empty() || seconds > 1.0 {
+            let rate = recent.images as f64 / seconds;
+            let wait = 100.0 * recent.waited.as_secs_f64() / seconds;
+            recent.shown = format!("{rate:.0} images/s  data wait {wait:.0} %");
+        }
+        if recent.since.elapsed() > RATE_SPAN {
+            (recent.images, recent.time, recent.waited) = (0, Duration::ZERO, Duration::ZERO);
+            recent.since = Instant::now();
+        }
+        self.bar.set_message(format!("{}  loss {:.3}", self.recent.shown, step.mean_loss));
+        self.bar.set_prefix(self.prefix(step.epoch));
+        self.bar.set_position(step.done);
+    }
+
+    fn finished_epoch(&mut self, epoch: &Epoch) {
+        tracing::info!(
+            epoch = %format_args!("{}/{}", (epoch.epoch * 100.0).round() / 100.0, self.epochs),
+            train_loss = %format_args!("{:.4}", epoch.train_loss),
+            test_accuracy = %format_args!("{:.4}", epoch.test_accuracy),
+            images_per_second = %format_args!("{:.0}", epoch.images_per_second()),
+            data_wait_ratio = %format_args!("{:.3}", epoch.data_wait_seconds / epoch.seconds),
+            seconds = %format_args!("{:.1}", epoch.seconds + epoch.evaluation_seconds),
+            "epoch done"
+        );
+    }
+
+    fn ended(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_valid() {
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+    }
+}

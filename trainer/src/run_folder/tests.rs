@@ -1,0 +1,95 @@
+use super::*;
+use mixfeed_client::{DatasetInfo, ImageShape};
+
+fn config() -> RunConfig {
+    Settings { data: Some("synthetic".to_owned()), ..Settings::default() }.check().unwrap()
+}
+
+fn info() -> StreamInfo {
+    StreamInfo {
+        dataset: DatasetInfo {
+            name: "synthetic".to_owned(),
+            digest: [1; 32],
+            classes: ["a", "b"].map(str::to_owned).to_vec(),
+            train_samples: 10,
+            test_samples: 2,
+        },
+        algorithm_version: 1,
+        algorithm_fingerprint: [2; 32],
+        image: ImageShape { height: 32, width: 32, channels: 3 },
+        samples_per_epoch: 10,
+        batches_per_epoch: 1,
+    }
+}
+
+#[test]
+fn what_is_run_can_be_read_back() {
+    let root = tempfile::tempdir().unwrap();
+    RunFolder::create(root.path(), false).unwrap().begin(&config(), &info(), Device::Cpu).unwrap();
+    let run: RunFile = toml::from_str(&fs::read_to_string(root.path().join(RUN)).unwrap()).unwrap();
+    assert_eq!(run.format, FORMAT);
+    assert_eq!(run.stream, config().training.stream);
+    assert_eq!(run.settings, config().settings);
+    assert_eq!(run.settings.check().unwrap().training.stream, run.stream);
+    assert_eq!(run.dataset.digest, "01".repeat(32));
+}
+
+#[test]
+fn a_folder_that_holds_a_run_is_taken_unless_it_is_to_be_overwritten() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("runs/a");
+    RunFolder::create(&path, false).unwrap();
+    RunFolder::create(&path, false).unwrap();
+    for name in [RUN, "notes.txt"] {
+        fs::write(path.join(name), "old").unwrap();
+    }
+    let error = RunFolder::create(&path, false).unwrap_err();
+    assert!(matches!(error, RunFolderError::Taken(_)) && error.is_usage());
+    assert!(error.to_string().contains("--overwrite"), "{error}");
+
+    let folder = RunFolder::create(&path, true).unwrap();
+    assert_eq!(
+        fs::read_to_string(path.join(RUN)).unwrap(),
+        "old",
+        "nothing is removed before there is a new run"
+    );
+    fs::write(path.join(CHECKPOINT), "old").unwrap();
+    folder.begin(&config(), &info(), Device::Cpu).unwrap();
+    assert!(!path.join(CHECKPOINT).exists());
+    assert!(path.join("notes.txt").exists(), "only a run's own files are removed");
+}
+
+#[test]
+fn runs_without_a_name_are_numbered() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = root.path().join("runs");
+    let next = || RunFolder::create_next(&runs, "article").unwrap().path().to_owned();
+    assert_eq!(next(), runs.join("article-1"));
+    assert_eq!(next(), runs.join("article-2"));
+}
+
+#[test]
+fn a_path_below_a_file_is_an_error_that_names_it() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = RunFolder::create(&file.join("run"), false).unwrap_err().to_string();
+    assert!(error.contains("file/run"), "{error}");
+}
+
+#[test]
+fn each_epoch_is_a_row_of_as_many_values_as_there_are_columns() {
+    let epoch = Epoch {
+        epoch: 1.0,
+        steps: 8,
+        images: 1000,
+        train_loss: 1.5,
+        test_accuracy: 0.25,
+        seconds: 2.0,
+        data_wait_seconds: 0.5,
+        evaluation_seconds: 0.125,
+        learning_rate: 0.001,
+    };
+    assert_eq!(row(&epoch), "1,8,1000,1.5,0.25,500.0,2.000,0.500,0.125,0.001\n");
+    assert_eq!(COLUMNS.split(',').count(), row(&epoch).split(',').count());
+}

@@ -1,0 +1,93 @@
+//! The promise of the whole project: the trained weights do not depend on who made the batches.
+
+// A test may start threads and look at its environment.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod support;
+
+use mixfeed_trainer::config::Settings;
+use mixfeed_trainer::model::ModelKind;
+use mixfeed_trainer::observer::{Observer, Step};
+use mixfeed_trainer::outcome::Outcome;
+use support::{LoaderProcess, Unwatched, run, small};
+
+/// Kills a loader when so many steps are done.
+struct KillAt {
+    step: u64,
+    victim: Option<LoaderProcess>,
+}
+
+impl Observer for KillAt {
+    fn stepped(&mut self, step: &Step) {
+        if step.done == self.step {
+            self.victim.take().unwrap().kill();
+        }
+    }
+}
+
+const DATA: &str = "synthetic:300";
+
+fn embedded(settings: Settings, data: &str, workers: usize) -> Outcome {
+    let settings = Settings { data: Some(data.to_owned()), workers: Some(workers), ..settings };
+    run(settings, &mut Unwatched).outcome
+}
+
+fn from(loaders: &[LoaderProcess], settings: Settings, observer: &mut dyn Observer) -> Outcome {
+    let addresses = loaders.iter().map(|loader| loader.address.clone()).collect();
+    run(Settings { loaders: Some(addresses), ..settings }, observer).outcome
+}
+
+#[test]
+fn weights_do_not_depend_on_replicas_or_workers() {
+    let golden = embedded(small(), DATA, 1);
+    assert_eq!((golden.steps, golden.images), (16, 512));
+
+    let four_workers = embedded(small(), DATA, 4);
+    assert_eq!(four_workers.weights_digest, golden.weights_digest, "four workers");
+
+    let one = [LoaderProcess::start(DATA, 1)];
+    let one = from(&one, small(), &mut Unwatched);
+    assert_eq!((one.replicas_seen, &one.weights_digest), (1, &golden.weights_digest), "one replica");
+
+    let three: Vec<_> = [1, 4, 2].map(|workers| LoaderProcess::start(DATA, workers)).into();
+    let three = from(&three, small(), &mut Unwatched);
+    assert_eq!((three.replicas_seen, &three.weights_digest), (3, &golden.weights_digest), "three replicas");
+
+    // And the digest says something: another seed gives other weights.
+    let other = embedded(Settings { seed: Some(1), ..small() }, DATA, 1);
+    assert_ne!(other.weights_digest, golden.weights_digest);
+}
+
+#[test]
+fn weights_survive_the_loss_of_a_replica() {
+    let golden = embedded(small(), DATA, 2);
+    let mut replicas: Vec<_> = (0..3).map(|_| LoaderProcess::start(DATA, 1)).collect();
+    // The first is asked first; the addresses of all three are given all the same.
+    let addresses = replicas.iter().map(|loader| loader.address.clone()).collect();
+    let mut killer = KillAt { step: 5, victim: Some(replicas.remove(0)) };
+    let outcome = run(Settings { loaders: Some(addresses), ..small() }, &mut killer).outcome;
+    assert!(killer.victim.is_none(), "a loader was killed");
+    assert_eq!(outcome.weights_digest, golden.weights_digest);
+}
+
+/// A small network would be so slow that every batch is there before the loader is gone; this one is
+/// as fast as its loaders.
+#[test]
+fn weights_survive_the_loss_of_a_replica_that_owes_batches() {
+    let data = "synthetic:4096";
+    let settings = || Settings {
+        model: Some(ModelKind::Linear),
+        limit: None,
+        epochs: Some(8),
+        batch_size: Some(64),
+        ..small()
+    };
+    let golden = embedded(settings(), data, 2);
+    let mut replicas: Vec<_> = (0..2).map(|_| LoaderProcess::start(data, 1)).collect();
+    let addresses = replicas.iter().map(|loader| loader.address.clone()).collect();
+    let mut killer = KillAt { step: 60, victim: Some(replicas.remove(0)) };
+    let outcome = run(Settings { loaders: Some(addresses), ..settings() }, &mut killer).outcome;
+    assert!(killer.victim.is_none(), "a loader was killed");
+    assert_eq!(outcome.steps, 512);
+    assert_eq!(outcome.weights_digest, golden.weights_digest);
+}

@@ -1,0 +1,112 @@
+//! Real loader processes, and trainings of a moment, for the tests of this folder.
+
+#![allow(dead_code)] // Each test binary uses its part.
+
+use mixfeed_trainer::config::{RunConfig, Settings};
+use mixfeed_trainer::loaders::Loaders;
+use mixfeed_trainer::observer::Observer;
+use mixfeed_trainer::run_folder::RunFolder;
+use mixfeed_trainer::stop::Stop;
+use mixfeed_trainer::train::{Job, Trained, train};
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use tch::Device;
+
+/// A loader process; dropping it kills it.
+pub(crate) struct LoaderProcess {
+    child: Child,
+    pub(crate) address: String,
+}
+
+impl LoaderProcess {
+    /// Starts a loader and waits until it is ready.
+    pub(crate) fn start(data: &str, workers: usize) -> Self {
+        let mut child = Command::new(loader_binary())
+            .args(["serve", "--data", data, "--listen", "127.0.0.1:0", "--workers", &workers.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the loader starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let mut seen = String::new();
+        let address = loop {
+            let line = lines.next().unwrap_or_else(|| panic!("the loader ended:\n{seen}")).unwrap();
+            let field = line.split_whitespace().find_map(|word| word.strip_prefix("address="));
+            if let (true, Some(address)) = (line.contains("listening"), field) {
+                break address.to_owned();
+            }
+            seen.push_str(&line);
+            seen.push('\n');
+        };
+        // Read on, so that the loader never waits for room to log in.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        LoaderProcess { child, address }
+    }
+
+    /// SIGKILL: the process is gone at once, and says nothing to anybody.
+    pub(crate) fn kill(&mut self) {
+        assert!(self.child.try_wait().unwrap().is_none(), "the loader has ended by itself");
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for LoaderProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The loader's binary, built if it is not fresh: cargo builds those of other packages only by chance.
+fn loader_binary() -> PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let test = std::env::current_exe().unwrap();
+        let profile = test.ancestors().nth(2).unwrap().to_owned();
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--package", "mixfeed-loader", "--bins", "--target-dir"]);
+        cargo.arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        assert!(cargo.status().unwrap().success(), "the loader builds");
+        profile.join("mixfeed-loader")
+    };
+    BINARY.get_or_init(build).clone()
+}
+
+/// A training's settings: small, on the CPU, with two threads.
+pub(crate) fn small() -> Settings {
+    Settings {
+        limit: Some(256),
+        batch_size: Some(32),
+        epochs: Some(2),
+        threads: Some(2),
+        loader_timeout: Some("30s".parse().unwrap()),
+        ..Settings::default()
+    }
+}
+
+/// Trains in this process.
+pub(crate) fn run(settings: Settings, observer: &mut dyn Observer) -> Trained {
+    let config: RunConfig = settings.check().unwrap();
+    tch::set_num_threads(config.threads as i32);
+    let output = tempfile::tempdir().unwrap();
+    let job = Job {
+        config: &config,
+        loaders: &Loaders::of(&config).unwrap(),
+        device: Device::Cpu,
+        folder: &RunFolder::create(output.path(), false).unwrap(),
+        stop: &Stop::default(),
+    };
+    train(&job, observer).unwrap()
+}
+
+/// Watches nothing.
+pub(crate) struct Unwatched;
+
+impl Observer for Unwatched {}
