@@ -1,5 +1,8 @@
 //! Compiles the `.proto` files with protox, so that no `protoc` is needed.
 
+// Cargo tells build scripts where to write through the environment.
+#![allow(clippy::disallowed_methods)]
+
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,6 +1,8 @@
 //! Finds out which commit is being built. A tree without git (a source archive, a container build)
 //! is no error: the commit is then the one named by `MIXFEED_COMMIT`, or "unknown".
 
+#![allow(clippy::disallowed_methods)] // A build script is told by its environment.
+
 use std::path::Path;
 use std::process::Command;
 

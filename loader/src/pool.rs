@@ -181,22 +181,11 @@ fn build(job: &Job, dataset: &Dataset, scratch: &mut Scratch) -> Result<BuiltBat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mixfeed_pipeline::spec::{PixelLayout, PixelType, Remainder, RowShard, StreamSpec};
-    use mixfeed_pipeline::{ImageShape, SampleError, Samples, Seed, Split, synthetic};
+    use mixfeed_pipeline::spec::StreamSpec;
+    use mixfeed_pipeline::{ImageShape, SampleError, Samples, synthetic};
 
     fn context(dataset: &Dataset) -> Arc<StreamContext> {
-        let spec = StreamSpec {
-            split: Split::Train,
-            limit: 0,
-            seed: Seed(1),
-            batch_size: 4,
-            remainder: Remainder::Keep,
-            shuffle: false,
-            mixing: None,
-            shard: RowShard::WHOLE,
-            pixel_type: PixelType::U8,
-            pixel_layout: PixelLayout::Nhwc,
-        };
+        let spec = StreamSpec { shuffle: false, ..StreamSpec::train(1, 4) };
         Arc::new(StreamContext { checked: CheckedSpec::new(spec, dataset).unwrap(), spec_digest: [1; 32] })
     }
 

@@ -17,8 +17,8 @@ use std::process::Command;
 use std::time::Instant;
 
 /// Training images of a demo: at some 500 images a second on two cores, an epoch of each arm
-/// takes less than a minute.
-const LIMIT: u64 = 20_000;
+/// takes 20 seconds.
+const LIMIT: u64 = 10_000;
 
 /// Epochs of a demo: three are the fewest in which the curves have a shape.
 const EPOCHS: u64 = 3;

@@ -18,7 +18,7 @@ mod venv;
 use anyhow::{Result, bail};
 use lexopt::Parser;
 use lexopt::prelude::*;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
 Mixfeed's project tasks
@@ -34,6 +34,8 @@ tasks
       ARGUMENTS go to cargo test, to run a part)
   ci [--slow] [-- ARGUMENTS]
       what a change must pass: formatting, lints, dependencies, tests
+  chaos [--seeds N]
+      the test that kills, stops, restarts and adds loaders, with N seeds (200)
   libtorch [--cuda]
       prepare libtorch under .libtorch/ (--cuda: another, with what an NVIDIA GPU needs)
 ";
@@ -66,6 +68,7 @@ fn run() -> Result<ExitCode> {
         "test" => tests::run(&test_options(arguments)?),
         "ci" => checks::run(&test_options(arguments)?),
         "demo" => demo_task(arguments),
+        "chaos" => chaos_task(arguments),
         _ => bail!("there is no task `{task}`; see cargo xtask --help"),
     }
 }
@@ -92,6 +95,23 @@ fn test_options(mut arguments: Parser) -> Result<tests::Options> {
         }
     }
     Ok(options)
+}
+
+/// Ten times the seeds of the normal suite.
+const CHAOS_SEEDS: u64 = 200;
+
+fn chaos_task(mut arguments: Parser) -> Result<ExitCode> {
+    let mut seeds = CHAOS_SEEDS;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("seeds") => seeds = arguments.value()?.parse()?,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let mut cargo = Command::new(process::cargo());
+    cargo.args(["test", "--package", "mixfeed-loader", "--test", "it", "chaos", "--", "--nocapture"]);
+    process::run(cargo.env("MIXFEED_CHAOS_SEEDS", seeds.to_string()).current_dir(place::root()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn demo_task(mut arguments: Parser) -> Result<ExitCode> {

@@ -89,6 +89,9 @@ pub struct Tuning {
     /// How long a replica is left alone after its first bad batch; four times longer after each
     /// further one.
     pub quarantine: Duration,
+    /// Whether a replica's first connection is logged for debugging only, as suits a stream that is
+    /// opened again and again.
+    pub quiet: bool,
 }
 
 impl Default for Tuning {
@@ -108,6 +111,7 @@ impl Default for Tuning {
             hedge: true,
             audit_every: 0,
             quarantine: Duration::from_secs(30),
+            quiet: false,
         }
     }
 }

@@ -33,6 +33,9 @@ const FOUND: usize = 16;
 /// How often a stream without any loader says so.
 const WAITING_LOG: Duration = Duration::from_secs(10);
 
+/// The loop looks around this often even when nothing is expected.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
 /// Events handled before the consumer is served again.
 const EVENTS_AT_ONCE: usize = 32;
 
@@ -114,6 +117,7 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let interrupt = self.config.interrupt.clone();
         loop {
+            self.counters.turns.fetch_add(1, Relaxed);
             self.pass_time();
             self.act();
             if let Some(error) = self.failure() {
@@ -178,19 +182,15 @@ impl Driver {
     /// When something must be done though nothing happens.
     fn wakeup(&self) -> Micros {
         let scheduler = self.scheduler.as_ref().and_then(Scheduler::next_wakeup);
-        let patience = self.progress_at.saturating_add(micros(self.patience()));
-        let waiting = self.waiting_said_at.max(self.progress_at).saturating_add(micros(WAITING_LOG));
-        [
-            self.roster.next_retry(),
-            self.opening.decide_at(),
-            scheduler,
-            Some(patience.max(self.now() + 1)),
-            Some(waiting),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-        .unwrap_or(Micros::MAX)
+        // Each time is one at which something will be done, or the loop would turn without rest.
+        let patience = self.is_starved().then(|| self.progress_at.saturating_add(micros(self.patience())));
+        let said_at = self.waiting_said_at.max(self.progress_at);
+        let waiting = (self.roster.serving() == 0).then(|| said_at.saturating_add(micros(WAITING_LOG)));
+        [self.roster.next_retry(), self.opening.decide_at(), scheduler, patience, waiting]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(|| self.now().saturating_add(micros(LONGEST_REST)))
     }
 
     fn start_session(&mut self, replica: ReplicaKey) {

@@ -22,6 +22,11 @@ impl Driver {
         Duration::from_micros(now.saturating_sub(self.progress_at))
     }
 
+    /// Whether the consumer could not be given anything, so that the time counts.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.scheduler.as_ref().is_none_or(|scheduler| !scheduler.is_ready() && !scheduler.is_finished())
+    }
+
     /// A stream was opened: it has time to deliver, even when the stream was about to be given up.
     pub(crate) fn grant_time(&mut self, now: Micros) {
         if self.opened_in_vain < MOST_OPENED_IN_VAIN {
@@ -50,8 +55,7 @@ impl Driver {
         {
             return Some(error);
         }
-        let waiting = self.scheduler.as_ref().is_none_or(|s| !s.is_ready() && !s.is_finished());
         let waited = self.waited(now);
-        (waiting && waited >= self.patience()).then(|| self.opening.nobody(&self.roster, waited))
+        (self.is_starved() && waited >= self.patience()).then(|| self.opening.nobody(&self.roster, waited))
     }
 }

@@ -225,6 +225,8 @@ impl Roster {
         let loader = entry.position.1.clone();
         if std::mem::replace(&mut entry.seen, true) {
             tracing::info!(%loader, release, workers, "loader resumed");
+        } else if self.tuning.quiet {
+            tracing::debug!(%loader, release, workers, "loader connected");
         } else {
             tracing::info!(%loader, release, workers, "loader connected");
         }

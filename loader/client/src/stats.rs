@@ -33,6 +33,8 @@ pub(crate) struct Counters {
     pub(crate) replicas_serving: AtomicU64,
     pub(crate) batches: AtomicU64,
     pub(crate) corrupt: AtomicU64,
+    /// Turns of the driver's loop: few when there is nothing to do.
+    pub(crate) turns: AtomicU64,
     /// Whether the stream came to an end that its driver meant.
     pub(crate) ended: AtomicBool,
     reassigned: AtomicU64,

@@ -42,7 +42,8 @@ pub struct BatchStream {
     info: StreamInfo,
     counters: Arc<Counters>,
     worst_case_bytes: u64,
-    _driver: Driving,
+    #[allow(dead_code)] // It is there to be dropped.
+    driver: Driving,
 }
 
 /// Ends the driver, and with it every task of the stream.
@@ -77,7 +78,7 @@ impl BatchStream {
         let driver = Driving(tokio::spawn(driver.run().instrument(span)));
         let info = opened.await.map_err(|_closed| StreamError::Internal("its task ended".into()))??;
         let worst_case_bytes = worst_case_bytes(&settings, &info);
-        Ok(Self { batches, info, counters, worst_case_bytes, _driver: driver })
+        Ok(Self { batches, info, counters, worst_case_bytes, driver })
     }
 
     /// The next batch in order; `None` after the last one or after an error. Cancel safe.
@@ -131,4 +132,47 @@ fn worst_case_bytes(config: &StreamConfig, info: &StreamInfo) -> u64 {
     window
         + (tuning.queue_batches + 1 + EVENTS) as u64 * batch
         + replicas * (2 * (batch + (64 << 10)) + u64::from(tuning.receive_window_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{FakeLoader, Script};
+    use crate::spec::StreamSpec;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_stream_that_nobody_reads_rests_past_all_its_timeouts() {
+        let loader = FakeLoader::start(Script::default()).unwrap();
+        let mut config = StreamConfig::new(vec![loader.endpoint()], StreamSpec::default());
+        config.loader_timeout = Duration::from_millis(20);
+        config.tuning.idle_timeout = Duration::from_millis(1);
+        config.tuning.connect_timeout = Duration::from_secs(5);
+        let mut stream = BatchStream::open(config).await.unwrap();
+        stream.next().await.unwrap().unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let turns = stream.counters.turns.load(Relaxed);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(stream.counters.turns.load(Relaxed) - turns < 20, "the driver turns without rest");
+        for _ in 0..50 {
+            stream.next().await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_fails_is_not_taken_for_the_end_of_the_data() {
+        let loader = FakeLoader::start(Script::default()).unwrap();
+        let config = StreamConfig::new(vec![loader.endpoint()], StreamSpec::default());
+        let mut stream = BatchStream::open(config).await.unwrap();
+        stream.driver.0.abort();
+        let error = loop {
+            match stream.next().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break error,
+                None => panic!("the stream ended as if all were read"),
+            }
+        };
+        assert!(matches!(error, StreamError::Internal(_)));
+        assert!(stream.next().await.is_none());
+    }
 }

@@ -102,9 +102,9 @@ fn interleaved_to_planar(image: &[u8], channels: usize, size: usize, out: &mut [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{Dataset, ImageShape, InMemory, Split};
-    use crate::key::Seed;
-    use crate::spec::{LambdaScope, Mixing, MixingKind, PartnerSource, Remainder, RowShard, StreamSpec};
+    use crate::dataset::{Dataset, ImageShape, InMemory};
+    
+    use crate::spec::{Mixing, StreamSpec};
     use proptest::prelude::*;
     use std::sync::Arc;
 
@@ -125,24 +125,7 @@ mod tests {
     }
 
     fn spec(seed: u64, alpha: f64, probability: f64) -> StreamSpec {
-        StreamSpec {
-            split: Split::Train,
-            limit: 0,
-            seed: Seed(seed),
-            batch_size: 10,
-            remainder: Remainder::Keep,
-            shuffle: true,
-            mixing: Some(Mixing {
-                kind: MixingKind::Mixup,
-                alpha,
-                probability,
-                lambda_scope: LambdaScope::Sample,
-                partner_source: PartnerSource::Dataset,
-            }),
-            shard: RowShard::WHOLE,
-            pixel_type: PixelType::U8,
-            pixel_layout: PixelLayout::Nhwc,
-        }
+        StreamSpec { mixing: Some(Mixing::mixup(alpha, probability)), ..StreamSpec::train(seed, 10) }
     }
 
     fn build(spec: StreamSpec, index: u64) -> (BatchPlan, BatchBuffer) {

@@ -7,10 +7,9 @@
 use crate::collate::{BatchBuffer, Scratch, collate};
 use crate::dataset::{Dataset, InMemory, Samples, Split};
 use crate::decode::{DecodeError, decode_rgb};
-use crate::key::Seed;
 use crate::plan::BatchPlan;
 use crate::spec::{
-    CheckedSpec, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder, RowShard,
+    CheckedSpec, LambdaScope, Mixing, PartnerSource, PixelLayout, PixelType, Remainder, RowShard,
     StreamSpec,
 };
 use crate::synthetic;
@@ -76,25 +75,8 @@ fn probe_images() -> Result<Dataset, FingerprintError> {
 
 /// Every setting of a spec at least once.
 fn probe_specs() -> Vec<StreamSpec> {
-    let mixing = Mixing {
-        kind: MixingKind::Mixup,
-        alpha: 0.2,
-        probability: 0.2,
-        lambda_scope: LambdaScope::Sample,
-        partner_source: PartnerSource::Dataset,
-    };
-    let article = StreamSpec {
-        split: Split::Train,
-        limit: 0,
-        seed: Seed(20_171_025),
-        batch_size: 9,
-        remainder: Remainder::Keep,
-        shuffle: true,
-        mixing: Some(mixing),
-        shard: RowShard::WHOLE,
-        pixel_type: PixelType::U8,
-        pixel_layout: PixelLayout::Nhwc,
-    };
+    let mixing = Mixing::mixup(0.2, 0.2);
+    let article = StreamSpec { mixing: Some(mixing), ..StreamSpec::train(20_171_025, 9) };
     let always = |alpha| Some(Mixing { alpha, probability: 1.0, ..mixing });
     let paper = Mixing {
         alpha: 1.0,

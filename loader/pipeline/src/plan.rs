@@ -117,32 +117,15 @@ impl Mixer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Split;
-    use crate::key::Seed;
-    use crate::spec::{MixingKind, PixelLayout, PixelType, Remainder, StreamSpec};
+    
+    
+    use crate::spec::{Remainder, StreamSpec};
     use crate::synthetic;
     use proptest::prelude::*;
     use std::collections::HashMap;
 
     fn spec(seed: u64, batch_size: u32) -> StreamSpec {
-        StreamSpec {
-            split: Split::Train,
-            limit: 0,
-            seed: Seed(seed),
-            batch_size,
-            remainder: Remainder::Keep,
-            shuffle: true,
-            mixing: Some(Mixing {
-                kind: MixingKind::Mixup,
-                alpha: 1.0,
-                probability: 0.5,
-                lambda_scope: LambdaScope::Sample,
-                partner_source: PartnerSource::Dataset,
-            }),
-            shard: RowShard::WHOLE,
-            pixel_type: PixelType::U8,
-            pixel_layout: PixelLayout::Nhwc,
-        }
+        StreamSpec { mixing: Some(Mixing::mixup(1.0, 0.5)), ..StreamSpec::train(seed, batch_size) }
     }
 
     fn with_mixing(spec: StreamSpec, change: impl Fn(&mut Mixing)) -> StreamSpec {

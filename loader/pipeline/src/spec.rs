@@ -40,6 +40,26 @@ pub struct StreamSpec {
     pub pixel_layout: PixelLayout,
 }
 
+impl StreamSpec {
+    /// Returns the plainest stream to train on: the whole split, shuffled, nothing mixed, all rows, u8
+    /// in NHWC.
+    #[must_use]
+    pub const fn train(seed: u64, batch_size: u32) -> Self {
+        Self {
+            split: Split::Train,
+            limit: 0,
+            seed: Seed(seed),
+            batch_size,
+            remainder: Remainder::Keep,
+            shuffle: true,
+            mixing: None,
+            shard: RowShard::WHOLE,
+            pixel_type: PixelType::U8,
+            pixel_layout: PixelLayout::Nhwc,
+        }
+    }
+}
+
 /// What becomes of the samples left over at the end of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remainder {
@@ -62,6 +82,20 @@ pub struct Mixing {
     pub lambda_scope: LambdaScope,
     /// Where a partner comes from.
     pub partner_source: PartnerSource,
+}
+
+impl Mixing {
+    /// Returns mixup as the article does it: a lambda for each sample, partners from the whole set.
+    #[must_use]
+    pub const fn mixup(alpha: f64, probability: f64) -> Self {
+        Self {
+            kind: MixingKind::Mixup,
+            alpha,
+            probability,
+            lambda_scope: LambdaScope::Sample,
+            partner_source: PartnerSource::Dataset,
+        }
+    }
 }
 
 /// The way of combining two images.
@@ -278,26 +312,9 @@ mod tests {
     use super::*;
     use crate::synthetic;
 
-    const SPEC: StreamSpec = StreamSpec {
-        split: Split::Train,
-        limit: 0,
-        seed: Seed(0),
-        batch_size: 8,
-        remainder: Remainder::Keep,
-        shuffle: true,
-        mixing: None,
-        shard: RowShard::WHOLE,
-        pixel_type: PixelType::U8,
-        pixel_layout: PixelLayout::Nhwc,
-    };
+    const SPEC: StreamSpec = StreamSpec::train(0, 8);
 
-    const MIXUP: Mixing = Mixing {
-        kind: MixingKind::Mixup,
-        alpha: 0.2,
-        probability: 0.2,
-        lambda_scope: LambdaScope::Sample,
-        partner_source: PartnerSource::Dataset,
-    };
+    const MIXUP: Mixing = Mixing::mixup(0.2, 0.2);
 
     fn refused(spec: StreamSpec) -> String {
         CheckedSpec::new(spec, &synthetic::dataset(20)).unwrap_err().to_string()

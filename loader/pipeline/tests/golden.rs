@@ -7,9 +7,9 @@
 
 use mixfeed_pipeline::fingerprint::algorithm_fingerprint;
 use mixfeed_pipeline::spec::{
-    LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder, RowShard, StreamSpec,
+    LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, StreamSpec,
 };
-use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Scratch, Seed, Split, collate, synthetic};
+use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Scratch, Split, collate, synthetic};
 use std::fmt::Write as _;
 
 fn hex(bytes: &[u8]) -> String {
@@ -35,24 +35,7 @@ fn batch(spec: StreamSpec, index: u64) -> String {
 
 #[test]
 fn frozen_specs_give_the_frozen_batches() {
-    let article = StreamSpec {
-        split: Split::Train,
-        limit: 0,
-        seed: Seed(1),
-        batch_size: 128,
-        remainder: Remainder::Keep,
-        shuffle: true,
-        mixing: Some(Mixing {
-            kind: MixingKind::Mixup,
-            alpha: 0.2,
-            probability: 0.2,
-            lambda_scope: LambdaScope::Sample,
-            partner_source: PartnerSource::Dataset,
-        }),
-        shard: RowShard::WHOLE,
-        pixel_type: PixelType::U8,
-        pixel_layout: PixelLayout::Nhwc,
-    };
+    let article = StreamSpec { mixing: Some(Mixing::mixup(0.2, 0.2)), ..StreamSpec::train(1, 128) };
     let paper = StreamSpec {
         mixing: Some(Mixing {
             kind: MixingKind::Mixup,

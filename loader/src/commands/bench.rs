@@ -12,12 +12,8 @@ mod stream;
 use super::Failure;
 use crate::config::BenchArgs;
 use crate::source;
-use mixfeed_pipeline::spec::{
-    LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder, RowShard,
-};
-use mixfeed_pipeline::{
-    BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, Seed, Split, StreamSpec, collate,
-};
+use mixfeed_pipeline::spec::Mixing;
+use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, StreamSpec, collate};
 use process::Process;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
@@ -81,24 +77,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
 
 /// The stream that the article trains on.
 fn article(batch_size: u32) -> StreamSpec {
-    StreamSpec {
-        split: Split::Train,
-        limit: 0,
-        seed: Seed(0),
-        batch_size,
-        remainder: Remainder::Keep,
-        shuffle: true,
-        mixing: Some(Mixing {
-            kind: MixingKind::Mixup,
-            alpha: 0.2,
-            probability: 0.2,
-            lambda_scope: LambdaScope::Sample,
-            partner_source: PartnerSource::Dataset,
-        }),
-        shard: RowShard::WHOLE,
-        pixel_type: PixelType::U8,
-        pixel_layout: PixelLayout::Nhwc,
-    }
+    StreamSpec { mixing: Some(Mixing::mixup(0.2, 0.2)), ..StreamSpec::train(0, batch_size) }
 }
 
 /// Images a second of plan and collate, in this thread.

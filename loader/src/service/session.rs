@@ -11,7 +11,7 @@ use crate::pool::{Finished, Job, Pool, Slot, StreamContext};
 use mixfeed_proto::limits::{MAX_INDICES_PER_REQUEST, MAX_WANTED};
 use mixfeed_proto::v1::stream_batches_request::Kind;
 use mixfeed_proto::v1::{BatchRequest, StreamBatchesRequest, StreamBatchesResponse};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, watch};
@@ -39,8 +39,9 @@ pub(super) struct Session {
     drain: watch::Receiver<bool>,
     /// Indices asked for and not answered, withdrawn ones left out.
     owed: HashSet<u64>,
-    /// Those of them that no worker has yet, in the order asked for.
-    waiting: VecDeque<u64>,
+    /// Those of them that no worker has yet. The lowest is built first: it is due first, and one that
+    /// is asked for late (because another replica is lost or slow) does not wait behind the rest.
+    waiting: BTreeSet<u64>,
     /// The places of jobs that were handed to the pool and have not come back.
     in_hand: Vec<OwnedPermit<Answer>>,
     batches: u64,
@@ -54,7 +55,7 @@ impl Session {
         outbound: mpsc::Sender<Answer>,
         drain: watch::Receiver<bool>,
     ) -> Self {
-        let (owed, waiting) = (HashSet::new(), VecDeque::new());
+        let (owed, waiting) = (HashSet::new(), BTreeSet::new());
         Self { context, pool, window, outbound, drain, owed, waiting, in_hand: Vec::new(), batches: 0 }
     }
 
@@ -128,7 +129,7 @@ impl Session {
         }
         for index in withdrawn {
             if self.owed.remove(&index) {
-                self.waiting.retain(|waiting| *waiting != index);
+                self.waiting.remove(&index);
             }
         }
         if self.owed.len() + wanted.len() > MAX_WANTED as usize {
@@ -140,13 +141,13 @@ impl Session {
             if !self.owed.insert(index) {
                 return Err(Status::invalid_argument(format!("wanted: {index} is owed already")));
             }
-            self.waiting.push_back(index);
+            self.waiting.insert(index);
         }
         Ok(())
     }
 
     fn dispatch(&mut self, place: OwnedPermit<Answer>, slot: Slot<'_>, reply: &mpsc::Sender<Finished>) {
-        let Some(index) = self.waiting.pop_front() else { return };
+        let Some(index) = self.waiting.pop_first() else { return };
         self.in_hand.push(place);
         slot.fill(Job { context: Arc::clone(&self.context), index, reply: reply.clone() });
     }
@@ -157,7 +158,7 @@ impl Session {
             return; // Withdrawn while it was being built.
         }
         // One that was withdrawn and asked for again while it was being built.
-        self.waiting.retain(|waiting| *waiting != done.index);
+        self.waiting.remove(&done.index);
         self.batches += 1;
         // A client that is gone is noticed by the queue's being closed.
         place.send(Ok(translate::finished(done)));
@@ -182,8 +183,8 @@ mod tests {
     use super::super::admission::Admission;
     use super::*;
     use crate::metrics::LoaderMetrics;
-    use mixfeed_pipeline::spec::{PixelLayout, PixelType, Remainder, RowShard, StreamSpec};
-    use mixfeed_pipeline::{CheckedSpec, Seed, Split, synthetic};
+    use mixfeed_pipeline::spec::StreamSpec;
+    use mixfeed_pipeline::{CheckedSpec, synthetic};
     use mixfeed_proto::v1::StreamOpen;
     use mixfeed_proto::v1::stream_batches_response::Kind as AnswerKind;
     use tokio::sync::mpsc::{Receiver, Sender};
@@ -201,18 +202,7 @@ mod tests {
         fn new(window: usize) -> Self {
             let dataset = Arc::new(synthetic::dataset(100));
             let pool = Pool::start(&dataset, 1, &Arc::new(LoaderMetrics::default())).unwrap();
-            let spec = StreamSpec {
-                split: Split::Train,
-                limit: 0,
-                seed: Seed(1),
-                batch_size: 4,
-                remainder: Remainder::Keep,
-                shuffle: true,
-                mixing: None,
-                shard: RowShard::WHOLE,
-                pixel_type: PixelType::U8,
-                pixel_layout: PixelLayout::Nhwc,
-            };
+            let spec = StreamSpec::train(1, 4);
             let checked = CheckedSpec::new(spec, &dataset).unwrap();
             let context = Arc::new(StreamContext { checked, spec_digest: [0; 32] });
             let window = Arc::new(Admission::new(u64::MAX)).reserve(1, window).unwrap();
@@ -295,6 +285,24 @@ mod tests {
         client.send(&[3], &[3, 99]).await;
         client.requests = None;
         assert_eq!(client.rest().await, [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn the_lowest_index_is_built_first() {
+        let mut client = Client::new(1);
+        client.send(&(100..140).collect::<Vec<_>>(), &[]).await;
+        client.send(&[5], &[]).await;
+        let mut indices = Vec::new();
+        while let Some(Ok(answer)) = client.answers.recv().await {
+            let Some(AnswerKind::Batch(batch)) = answer.kind else { panic!("not a batch") };
+            indices.push(batch.index);
+            if indices.len() == 41 {
+                break;
+            }
+        }
+        // At most what was in hand, in the queue or on the way came before it.
+        let place = indices.iter().position(|index| *index == 5).unwrap();
+        assert!(place <= 4, "{indices:?}");
     }
 
     #[tokio::test]

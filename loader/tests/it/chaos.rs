@@ -9,7 +9,7 @@ use mixfeed_client::{
     StreamSpec,
 };
 use mixfeed_pipeline::key::{Key, Purpose, Seed};
-use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Samples, Scratch, collate, synthetic};
+use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, collate, synthetic};
 use mixfeed_proto::{BatchBytes, batch_digest, v1};
 use rand::Rng as _;
 use std::collections::HashMap;
@@ -95,7 +95,7 @@ impl Replicas {
                 self.states[which] = State::Up;
             }
             State::Up if up < 2 => {}
-            State::Up if word % 3 == 0 => {
+            State::Up if word.is_multiple_of(3) => {
                 signal(&self.processes[which].as_ref().unwrap().child, "-STOP");
                 self.states[which] = State::Stopped;
                 self.stops += 1;

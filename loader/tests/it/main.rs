@@ -1,6 +1,7 @@
 //! The loader from outside: its commands as processes, its service over gRPC.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stderr)]
 
 mod chaos;
 mod commands;
+mod python;
 mod service;

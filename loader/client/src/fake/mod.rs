@@ -215,6 +215,12 @@ impl FakeLoader {
         self.state.streams.load(Ordering::SeqCst)
     }
 
+    /// Streams that are open at it.
+    #[must_use]
+    pub fn open_streams(&self) -> u64 {
+        self.state.open.load(Ordering::SeqCst)
+    }
+
     /// Indices that it was asked for, in order.
     #[must_use]
     pub fn asked(&self) -> Vec<u64> {

@@ -24,6 +24,7 @@ pub(super) struct State {
     pub(super) script: Mutex<Script>,
     pub(super) served: AtomicU64,
     pub(super) streams: AtomicU64,
+    pub(super) open: AtomicU64,
     pub(super) asked: Mutex<Vec<u64>>,
     pub(super) frozen: AtomicBool,
     pub(super) freeze: Notify,
@@ -36,6 +37,7 @@ impl State {
             script: Mutex::new(script),
             served: AtomicU64::new(0),
             streams: AtomicU64::new(0),
+            open: AtomicU64::new(0),
             asked: Mutex::new(Vec::new()),
             frozen: AtomicBool::new(false),
             freeze: Notify::new(),
@@ -149,6 +151,7 @@ impl v1::loader_service_server::LoaderService for Service {
         };
         let _ = answers.try_send(Ok(v1::StreamBatchesResponse { kind: Some(ResponseKind::Opened(opened)) }));
         self.0.streams.fetch_add(1, Ordering::SeqCst);
+        self.0.open.fetch_add(1, Ordering::SeqCst);
         let prepared = lock(&self.0.script).prepared.then(|| batch(&data, &spec, 0));
         tokio::spawn(
             Stream { prepared, state: self.0.clone(), spec, answers, wanted: VecDeque::new() }.run(requests),
@@ -185,6 +188,12 @@ impl Making {
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
         }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.state.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

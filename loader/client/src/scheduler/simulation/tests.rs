@@ -115,8 +115,10 @@ fn a_thousand_replicas_and_a_million_batches() {
 
 /// Prints the table of deploy/docs/SCALING.md.
 #[test]
-#[ignore = "it prints figures and takes minutes"]
 fn figures_for_scaling() {
+    if mixfeed_ops::testing::require("slow", mixfeed_ops::testing::slow()).is_none() {
+        return;
+    }
     println!(
         "| replicas | fate | hedging | trainer | of ideal | time waited | wait p99 | longest | window | hedged | made for nothing |"
     );
@@ -136,6 +138,8 @@ fn figures_for_scaling() {
             setting.fate_every = if fate { 100 * SECOND / count } else { 0 };
             setting.step = if hungry { 0 } else { (1.0 / (0.7 * ideal)) as Micros };
             let report = World::new(setting).run(36_000 * SECOND);
+            let least = if hungry { 0.75 } else { 0.6 };
+            assert!(!hedge || report.rate > least * report.ideal_rate, "{count} replicas: {report:?}");
             println!(
                 "| {count} | {} | {} | {} | {:.0} % | {:.1} % | {:.1} ms | {:.0} ms | {} | {:.2} % | {:.2} % |",
                 if fate { "each replica struck every 100 s" } else { "calm" },

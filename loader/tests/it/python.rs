@@ -1,6 +1,5 @@
 //! The Python example against real loaders: another language, given the .proto alone, reads the same
 //! stream as the Rust client.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use mixfeed_client::fake::{At, FakeLoader, Fault, FaultKind, Script};
 use mixfeed_client::{BlockingStream, Endpoint, Mixing, MixingKind, StreamConfig, StreamEnd, StreamSpec};
