@@ -2,6 +2,7 @@
 //! reads flags or environment.
 
 use crate::embedded::DEFAULT_STREAM_MEMORY_BYTES;
+use crate::pool::MAX_WORKERS;
 use crate::server::Listen;
 use crate::source::Place;
 use bytesize::ByteSize;
@@ -128,11 +129,14 @@ impl ServeConfig {
     pub fn resolve(args: ServeArgs) -> Result<(Self, String), String> {
         let file = args.config.clone();
         let args = mixfeed_ops::config::layered(args, file.as_deref()).map_err(|e| e.to_string())?;
-        let data = args.data.ok_or("--data is missing: give a folder, or synthetic[:N]")?;
+        let data = args
+            .data
+            .filter(|data| !data.is_empty())
+            .ok_or("--data is missing: give a folder, or synthetic[:N]")?;
         let listen = args.listen.unwrap_or_else(|| DEFAULT_LISTEN.into());
         let workers = args.workers.unwrap_or_else(crate::embedded::default_workers);
-        if workers == 0 {
-            return Err("--workers 0 is not allowed, at least 1".into());
+        if !(1..=MAX_WORKERS).contains(&workers) {
+            return Err(format!("--workers {workers} is not allowed, 1 to {MAX_WORKERS}"));
         }
         let config = Self {
             data: data.parse().map_err(|e: crate::source::SourceError| format!("--data {e}"))?,
@@ -245,8 +249,8 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
     /// Worker threads of the measured loader [default: one for each CPU].
-    #[arg(long, value_name = "N")]
-    pub workers: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_WORKERS as i64))]
+    pub workers: Option<u32>,
     /// Rows of a batch.
     #[arg(long, default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub batch_size: u32,
@@ -308,10 +312,10 @@ mod tests {
     fn nonsense_is_one_clear_line() {
         let error = |flags: &[&str]| serve(flags).unwrap_err();
         assert_eq!(error(&[]), "--data is missing: give a folder, or synthetic[:N]");
-        assert!(error(&["--data", "synthetic:none"]).contains("whole number above 0"));
+        assert!(error(&["--data", "synthetic:none"]).contains("whole number from 1"));
         assert_eq!(
             error(&["--data", "synthetic", "--workers", "0"]),
-            "--workers 0 is not allowed, at least 1"
+            "--workers 0 is not allowed, 1 to 1024"
         );
         assert!(
             error(&["--data", "synthetic", "--listen", "50051"])

@@ -20,6 +20,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 /// elsewhere; more would only delay the other streams.
 const QUEUED_PER_WORKER: usize = 1;
 
+/// Worker threads, at most. More would wait for each other on any machine there is.
+pub const MAX_WORKERS: usize = 1024;
+
 /// What a stream's batches are made of: its spec, checked once, and the name of that spec.
 #[derive(Debug)]
 pub struct StreamContext {
@@ -73,7 +76,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Starts `workers` threads (at least one) that build batches of `dataset`.
+    /// Starts `workers` threads (1 to [`MAX_WORKERS`], other numbers are brought into range) that build batches of `dataset`.
     ///
     /// # Errors
     /// When the system starts no thread.
@@ -82,7 +85,7 @@ impl Pool {
         workers: usize,
         metrics: &Arc<LoaderMetrics>,
     ) -> std::io::Result<Self> {
-        let workers = workers.max(1);
+        let workers = workers.clamp(1, MAX_WORKERS);
         let depth = workers * QUEUED_PER_WORKER;
         let (sender, receiver) = bounded(depth);
         let workers = (0..workers)

@@ -10,16 +10,18 @@ pub(crate) mod translate;
 
 use crate::metrics::LoaderMetrics;
 use crate::pool::{Pool, StreamContext};
-use admission::Admission;
+use admission::{Admission, Window};
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use mixfeed_pipeline::{CheckedSpec, Dataset};
 use mixfeed_proto::{limits, spec_digest, v1};
 use session::Session;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 use v1::stream_batches_request::Kind as RequestKind;
 use v1::stream_batches_response::Kind as ResponseKind;
@@ -130,7 +132,7 @@ impl v1::loader_service_server::LoaderService for Service {
         }))
     }
 
-    type StreamBatchesStream = ReceiverStream<Result<v1::StreamBatchesResponse, Status>>;
+    type StreamBatchesStream = Answers;
 
     async fn stream_batches(
         &self,
@@ -153,32 +155,64 @@ impl v1::loader_service_server::LoaderService for Service {
         let full = WINDOW_PER_WORKER * self.pool.workers();
         let window = self.admission.reserve(context.checked.max_batch_bytes() as u64, full)?;
 
-        let (sender, receiver) = mpsc::channel(window.batches());
-        let opened = translate::opened(&context.checked, window.batches());
+        let lease = Arc::new(Lease { window, _open: OpenStream::new(self) });
+        let (sender, receiver) = mpsc::channel(lease.window.batches());
+        let opened = translate::opened(&context.checked, lease.window.batches());
         let opened = v1::StreamBatchesResponse { kind: Some(ResponseKind::Opened(opened)) };
         sender.try_send(Ok(opened)).map_err(|_full| Status::internal("a new stream has no room"))?;
 
-        let guard = StreamGuard::new(self);
-        let session = Session::new(context, Arc::clone(&self.pool), window, sender, self.drain.clone());
+        let session =
+            Session::new(context, Arc::clone(&self.pool), Arc::clone(&lease), sender, self.drain.clone());
         let run_id = open.run_id;
         tokio::spawn(async move {
-            let _guard = guard;
             let spec = hex::encode(&session.context().spec_digest[..6]);
             tracing::info!(%peer, run_id, spec, "stream opened");
             let ended = session.run(inbound).await;
             tracing::info!(%peer, run_id, spec, batches = ended.batches, reason = ended.reason, "stream closed");
         });
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        Ok(Response::new(Answers { receiver, _lease: lease }))
+    }
+}
+
+/// What a stream holds of the loader. It is given back when both are gone: the session, and the
+/// queue of finished batches that its client has not read.
+#[derive(Debug)]
+struct Lease {
+    window: Window,
+    _open: OpenStream,
+}
+
+#[cfg(test)]
+impl Lease {
+    fn of(window: Window) -> Self {
+        let open = OpenStream { open: Arc::default(), metrics: Arc::default() };
+        Self { window, _open: open }
+    }
+}
+
+/// Finished batches on their way to the client.
+#[derive(Debug)]
+pub struct Answers {
+    receiver: mpsc::Receiver<Result<v1::StreamBatchesResponse, Status>>,
+    _lease: Arc<Lease>,
+}
+
+impl Stream for Answers {
+    type Item = Result<v1::StreamBatchesResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.receiver.poll_recv(context)
     }
 }
 
 /// Counts a stream for as long as it is open.
-struct StreamGuard {
+#[derive(Debug)]
+struct OpenStream {
     open: Arc<AtomicU32>,
     metrics: Arc<LoaderMetrics>,
 }
 
-impl StreamGuard {
+impl OpenStream {
     fn new(service: &Service) -> Self {
         service.open_streams.fetch_add(1, Ordering::Relaxed);
         service.metrics.streams.increment(1.0);
@@ -186,7 +220,7 @@ impl StreamGuard {
     }
 }
 
-impl Drop for StreamGuard {
+impl Drop for OpenStream {
     fn drop(&mut self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
         self.metrics.streams.decrement(1.0);

@@ -52,7 +52,7 @@ impl fmt::Display for Place {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The number after `synthetic:` is not one.
-    #[error("synthetic:{0}: the number of samples must be a whole number above 0")]
+    #[error("synthetic:{0}: the number of samples must be a whole number from 1 to 18446744073709551615")]
     SyntheticSize(String),
     /// The path does not exist.
     #[error("{}: no such file or folder", .0.display())]
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!("./synthetic".parse::<Place>().unwrap(), Place::Path("./synthetic".into()));
         for wrong in ["synthetic:", "synthetic:0", "synthetic:x", "synthetic:-1"] {
             let message = wrong.parse::<Place>().unwrap_err().to_string();
-            assert!(message.contains("whole number above 0"), "{message}");
+            assert!(message.contains("whole number from 1"), "{message}");
         }
     }
 

@@ -10,9 +10,14 @@
 //! ```
 
 mod format;
+mod kept;
 
-use crate::files::write_atomically;
+pub use kept::Kept;
+pub(crate) use kept::{LAST, NAMES};
+
+use crate::files::{Pending, link_atomically};
 use crate::model::{self, Model, ModelKind, ParametersError, Problem, ShapeError};
+use crate::observer::Epoch;
 use crate::optimizer::{Optimizer, StateError};
 use crate::staging::Normalisation;
 use crate::weights;
@@ -53,10 +58,19 @@ pub struct Header {
     pub spec_digest: String,
     /// Index of the next batch to train on: this, and nothing else, says where training stands.
     pub next_batch: u64,
-    /// Sum of the losses of the samples of the unfinished epoch.
+    /// Sum of the losses of the samples of the unfinished epoch. An epoch is finished when it is
+    /// evaluated, and its row is the last of `history`.
     pub loss_sum: f64,
     /// Number of these samples.
     pub loss_rows: u64,
+    /// Time spent training in the unfinished epoch, by all processes that led here.
+    pub epoch_seconds: f64,
+    /// Part of it spent waiting for data.
+    pub epoch_data_wait_seconds: f64,
+    /// Loader replicas that delivered batches, at most to one process.
+    pub replicas_seen: u64,
+    /// The finished epochs, as in `metrics.csv`.
+    pub history: Vec<Epoch>,
     /// Device, CPU threads and processor that computed: the same are needed for the same weights.
     pub device: String,
     /// See `device`.
@@ -116,6 +130,22 @@ pub enum CheckpointError {
         /// Its format.
         format: u32,
     },
+    /// Another run wrote it.
+    #[error("checkpoint {path} is not one of this run: its {what} is another", path = path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What tells.
+        what: &'static str,
+    },
+    /// There are checkpoints, and none can be used.
+    #[error("no checkpoint in {folder} is whole ({problems})", folder = folder.display())]
+    NoneWhole {
+        /// The run folder.
+        folder: PathBuf,
+        /// What is wrong with each.
+        problems: String,
+    },
     /// Its model does not fit its own images.
     #[error(transparent)]
     Shape(#[from] ShapeError),
@@ -141,12 +171,14 @@ impl CheckpointError {
     }
 }
 
-/// Writes a checkpoint, whole or not at all. The digests in `header` are filled in here.
+/// Writes a checkpoint, whole or not at all. One that was there before gets the name
+/// `previous`, if that is given. The digests in `header` are filled in here.
 ///
 /// # Errors
 /// When the file cannot be written; one that was there before is left alone then.
 pub fn write(
     path: &Path,
+    previous: Option<&Path>,
     mut header: Header,
     model: &dyn Model,
     optimizer: &dyn Optimizer,
@@ -161,7 +193,11 @@ pub fn write(
 
     let error = |source| CheckpointError::Write { path: path.to_owned(), source };
     let bytes = format::encode(&header, &tensors).map_err(|problem| error(io::Error::other(problem)))?;
-    write_atomically(path, &bytes).map_err(error)?;
+    let pending = Pending::write(path, &bytes).map_err(error)?;
+    if let Some(previous) = previous {
+        link_atomically(path, previous).map_err(error)?;
+    }
+    pending.publish().map_err(error)?;
     Ok(header)
 }
 
@@ -201,8 +237,9 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When that is not the state of this optimiser.
-    pub fn restore(self, optimizer: &mut dyn Optimizer) -> Result<(), CheckpointError> {
-        Ok(optimizer.load(self.optimizer)?)
+    pub fn restore(&self, optimizer: &mut dyn Optimizer) -> Result<(), CheckpointError> {
+        let state = self.optimizer.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        Ok(optimizer.load(state.collect())?)
     }
 }
 

@@ -3,7 +3,7 @@
 //! What a flag does is said where its setting is defined ([`crate::config`]) or, for what is no
 //! setting, here.
 
-use crate::config::Settings;
+use crate::config::{Resume, Settings};
 use crate::device::DeviceChoice;
 use clap::{Args, Parser, Subcommand};
 use mixfeed_ops::build;
@@ -43,6 +43,10 @@ pub struct TrainArgs {
     /// What is no setting.
     #[command(flatten)]
     pub run: RunArgs,
+    /// Go on with the run that --output holds, with its settings; `auto` starts one if there is none
+    #[arg(long, value_name = "auto", num_args = 0..=1, default_missing_value = "yes")]
+    #[arg(env = "MIXFEED_TRAINER_RESUME", hide_possible_values = true, conflicts_with = "overwrite")]
+    pub resume: Option<Resume>,
 }
 
 /// What `compare` takes.

@@ -3,10 +3,14 @@
 //! Every setting is optional here. A preset fills what is left open (`preset.rs`), and what comes out
 //! is checked once and turned into values that cannot be wrong (`checked.rs`).
 
+mod again;
 mod checked;
+mod every;
 mod preset;
 
+pub use again::Resume;
 pub use checked::{RunConfig, Source, Training, UsageError};
+pub use every::{CheckpointEvery, CheckpointEveryError};
 pub use preset::Preset;
 
 use crate::device::DeviceChoice;
@@ -102,6 +106,10 @@ pub struct Settings {
     #[arg(long, short, env = "MIXFEED_TRAINER_OUTPUT", value_name = "DIR", help_heading = "Results")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<PathBuf>,
+    /// Write a checkpoint every so many steps, or so often (5m); always at the end of each epoch
+    #[arg(long, env = "MIXFEED_TRAINER_CHECKPOINT_EVERY", value_name = "N|TIME", help_heading = "Results")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<CheckpointEvery>,
     /// Serve Prometheus metrics here, as in 127.0.0.1:9464
     #[arg(long, env = "MIXFEED_TRAINER_METRICS", value_name = "ADDR", help_heading = "Results")]
     #[serde(skip_serializing_if = "Option::is_none")]

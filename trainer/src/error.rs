@@ -40,6 +40,14 @@ pub enum TrainError {
     /// Batches do not come.
     #[error(transparent)]
     Stream(#[from] StreamError),
+    /// Loaders serve other data than a run learnt from so far, or compute otherwise.
+    #[error("the run to resume learnt from data set {dataset}; {detail}")]
+    OtherData {
+        /// Name of the run's data set.
+        dataset: String,
+        /// What differs, for each loader.
+        detail: String,
+    },
     /// There is nothing to measure accuracy on.
     #[error("data set {0} has no test samples to measure accuracy on")]
     NoTestSamples(String),
@@ -90,11 +98,13 @@ impl TrainError {
             TrainError::Stream(
                 StreamError::Refused { .. } | StreamError::Mismatch { .. } | StreamError::Config(_),
             ) => exit::USAGE,
+            TrainError::OtherData { .. } => exit::USAGE,
             TrainError::Stream(_) => exit::FAILURE,
             TrainError::NoTestSamples(_) => exit::DATA,
             TrainError::Shape(_) => exit::USAGE,
             TrainError::Diverged(_) => exit::DIVERGED,
             TrainError::RunFolder(error) if error.is_usage() => exit::USAGE,
+            TrainError::RunFolder(error) if error.is_data() => exit::DATA,
             TrainError::Checkpoint(error) if error.is_usage() => exit::USAGE,
             TrainError::Checkpoint(error) if error.is_data() => exit::DATA,
             TrainError::RunFolder(_) | TrainError::Checkpoint(_) => exit::FAILURE,

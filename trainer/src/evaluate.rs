@@ -3,7 +3,7 @@
 //! Test images come from the same loaders over the same RPC, in order, unmixed.
 
 use crate::error::TrainError;
-use crate::loaders::{Loaders, StreamRequest};
+use crate::loaders::{self, Loaders, StreamRequest};
 use crate::model::Model;
 use crate::staging::Stager;
 use crate::stop::Stop;
@@ -49,7 +49,8 @@ pub fn evaluate(
     stop: &Stop,
 ) -> Result<Evaluation, TrainError> {
     let spec = test_spec();
-    let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Epoch(1), same_as: Some(stream) };
+    let expected = Some(loaders::same_as(stream));
+    let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Epoch(1), expected };
     let mut feed = loaders.open(request, stop)?;
     // Summed on the device: reading it back once is the only wait.
     let device = model.parameters().device();

@@ -33,6 +33,7 @@ pub mod observer;
 pub mod openmp;
 pub mod optimizer;
 pub mod outcome;
+pub mod resume;
 pub mod run_folder;
 pub mod staging;
 pub mod stop;

@@ -6,7 +6,7 @@ use crate::config::{RunConfig, Source};
 use crate::error::TrainError;
 use crate::feed::Feed;
 use crate::stop::Stop;
-use mixfeed_client::{Endpoint, Expected, StreamConfig, StreamEnd, StreamInfo, StreamSpec};
+use mixfeed_client::{Endpoint, Expected, Split, StreamConfig, StreamEnd, StreamInfo, StreamSpec};
 use mixfeed_loader::embedded::EmbeddedLoader;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
@@ -32,8 +32,14 @@ pub struct StreamRequest<'a> {
     pub start: u64,
     /// Where they end.
     pub end: StreamEnd,
-    /// An earlier stream of the same run.
-    pub same_as: Option<&'a StreamInfo>,
+    /// What an earlier stream of the same run read, so that this one reads no other data.
+    pub expected: Option<Expected>,
+}
+
+/// What a later stream of the same run has to find.
+#[must_use]
+pub fn same_as(info: &StreamInfo) -> Expected {
+    Expected { dataset_digest: info.dataset.digest, algorithm_fingerprint: info.algorithm_fingerprint }
 }
 
 impl Loaders {
@@ -75,18 +81,17 @@ impl Loaders {
     /// # Panics
     /// In an async task: it blocks.
     pub fn open(&self, request: StreamRequest<'_>, stop: &Stop) -> Result<Feed, TrainError> {
-        let StreamRequest { spec, start, end, same_as } = request;
-        let config = StreamConfig {
+        let StreamRequest { spec, start, end, expected } = request;
+        let mut config = StreamConfig {
             start,
             end,
             loader_timeout: self.timeout,
             run_id: self.run_id.clone(),
-            expected: same_as.map(|info| Expected {
-                dataset_digest: info.dataset.digest,
-                algorithm_fingerprint: info.algorithm_fingerprint,
-            }),
+            expected,
             ..StreamConfig::new(self.endpoints.clone(), spec.clone())
         };
+        // A test stream is opened after each epoch; that its loaders are there is no news.
+        config.tuning.quiet = spec.split == Split::Test;
         let runtime = self.runtime.as_ref().expect("there until dropping");
         Feed::open(config, runtime.handle(), stop)
     }
@@ -134,7 +139,7 @@ mod tests {
         #[allow(clippy::disallowed_methods)]
         let thread = std::thread::spawn(move || wish.request(Signal::Terminate));
         let spec = StreamSpec::default();
-        let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Never, same_as: None };
+        let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Never, expected: None };
         let ended = loaders.open(request, &stop).err();
         assert!(matches!(ended, Some(TrainError::Stopped(Signal::Terminate))), "{ended:?}");
         thread.join().unwrap();

@@ -3,7 +3,7 @@
 //! The loop tells what happened and knows nothing of who listens.
 
 use mixfeed_client::StreamInfo;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Something that watches a training. Every call returns quickly: the training waits for it.
@@ -38,6 +38,8 @@ pub struct Start {
     pub epochs: u64,
     /// Steps in all.
     pub steps: u64,
+    /// Steps that an earlier process did already.
+    pub done: u64,
 }
 
 /// One step.
@@ -58,7 +60,7 @@ pub struct Step {
 }
 
 /// One epoch; also a row of `metrics.csv`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Counted from 1, as people count. A fraction when training was stopped in the middle.
     pub epoch: f64,

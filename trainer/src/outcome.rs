@@ -1,5 +1,9 @@
 //! What a training came to: the last line of `train --json`, one row of `compare`.
 
+use crate::checkpoint::Header;
+use crate::config::RunConfig;
+use crate::observer::Epoch;
+use crate::run_folder::RunFolder;
 use serde::Serialize;
 
 /// The result of a training.
@@ -19,11 +23,14 @@ pub struct Outcome {
     pub device: String,
     /// CPU threads that computed.
     pub threads: usize,
-    /// Loader replicas that delivered at least one batch.
+    /// Step from which an earlier run went on; none for a run that was not interrupted.
+    pub resumed_from_step: Option<u64>,
+    /// Loader replicas that delivered at least one batch; of a resumed run, the most to one process.
     pub replicas_seen: u64,
     /// Training images.
     pub images: u64,
-    /// Time spent training, waiting for data included and evaluation left out.
+    /// Time spent training, waiting for data included and evaluation left out. Of a resumed run: by all
+    /// processes, without what was lost and done again.
     pub seconds: f64,
     /// Time spent evaluating on the test split.
     pub evaluation_seconds: f64,
@@ -48,6 +55,38 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What the run came to whose newest checkpoint says `last`.
+    #[must_use]
+    pub fn of(config: &RunConfig, last: &Header, folder: &RunFolder, resumed: Resumed) -> Self {
+        let sum = |part: fn(&Epoch) -> f64| last.history.iter().map(part).sum::<f64>();
+        let images = last.history.iter().map(|epoch| epoch.images).sum::<u64>();
+        let seconds = sum(|epoch| epoch.seconds);
+        let newest = last.history.last();
+        Outcome {
+            preset: config.training.preset.name().to_owned(),
+            model: config.training.model.name().to_owned(),
+            epochs: last.next_batch.div_ceil(resumed.batches_per_epoch),
+            steps: last.next_batch,
+            seed: config.training.stream.seed,
+            device: last.device.clone(),
+            threads: last.threads,
+            resumed_from_step: resumed.step,
+            replicas_seen: last.replicas_seen,
+            images,
+            seconds,
+            evaluation_seconds: sum(|epoch| epoch.evaluation_seconds),
+            images_per_second: images as f64 / seconds,
+            data_wait_ratio: sum(|epoch| epoch.data_wait_seconds) / seconds,
+            train_loss: newest.map_or(f64::NAN, |epoch| epoch.train_loss),
+            test_accuracy: newest.map_or(f64::NAN, |epoch| epoch.test_accuracy),
+            dataset: last.dataset.clone(),
+            dataset_digest: last.dataset_digest.clone(),
+            weights_digest: last.weights_digest.clone(),
+            checkpoint: folder.checkpoint().display().to_string(),
+            curves: folder.curves().display().to_string(),
+        }
+    }
+
     /// One sentence on whether the loaders kept up, and what to do if they did not.
     #[must_use]
     pub fn verdict(&self, embedded: bool) -> String {
@@ -63,6 +102,15 @@ impl Outcome {
         let place = if embedded { " in processes of their own" } else { "" };
         format!("waiting for data {percent:.0} %: about {more:.0} more loader{plural}{place} would remove it")
     }
+}
+
+/// Where the process that ended a run began.
+#[derive(Clone, Copy, Debug)]
+pub struct Resumed {
+    /// Step it went on from; none when it began the run.
+    pub step: Option<u64>,
+    /// Batches of an epoch.
+    pub batches_per_epoch: u64,
 }
 
 /// Below this share nothing would be gained by more loaders.
@@ -81,6 +129,7 @@ mod tests {
             seed: 0,
             device: "cpu".to_owned(),
             threads: 1,
+            resumed_from_step: None,
             replicas_seen,
             images: 1,
             seconds: 1.0,

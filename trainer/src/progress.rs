@@ -99,6 +99,7 @@ impl Observer for Progress {
             images_per_epoch = start.stream.samples_per_epoch,
             epochs = start.epochs,
             steps = start.steps,
+            from_step = start.done,
             "training"
         );
         self.epochs = start.epochs;
@@ -107,7 +108,10 @@ impl Observer for Progress {
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             self.bar.set_style(style.progress_chars("━╸─"));
         }
-        self.bar.set_prefix(self.prefix(0));
+        self.bar.set_prefix(self.prefix(start.done / start.stream.batches_per_epoch.max(1)));
+        self.bar.set_position(start.done);
+        // What was done before says nothing about how fast this goes.
+        self.bar.reset_eta();
     }
 
     fn stepped(&mut self, step: &Step) {

@@ -5,38 +5,60 @@
 //! | `run.toml` | everything the run depends on: settings, stream, data set, algorithm, machine |
 //! | `metrics.csv` | one row per epoch |
 //! | `curves.png` | the same, drawn |
-//! | `checkpoint-last.safetensors` | the model, the optimiser and the position, see [`crate::checkpoint`] |
+//! | `checkpoint-….safetensors` | the model, the optimiser and the position: the last two and the best, see [`Kept`] |
 
-use crate::config::{RunConfig, Settings};
-use crate::device;
+mod run_file;
+
+pub use run_file::{AlgorithmRecord, DatasetRecord, FORMAT, MachineRecord, RunFile};
+
+#[cfg(doc)]
+use crate::checkpoint::Kept;
+use crate::checkpoint::{LAST, NAMES};
 use crate::files::write_atomically;
 use crate::observer::Epoch;
-use mixfeed_client::{StreamInfo, StreamSpec};
-use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use tch::Device;
-
-/// The format of `run.toml` that this release writes.
-pub const FORMAT: u32 = 1;
+use std::{fs, io};
 
 const RUN: &str = "run.toml";
 const METRICS: &str = "metrics.csv";
 const CURVES: &str = "curves.png";
-const CHECKPOINT: &str = "checkpoint-last.safetensors";
 const COMPARISON: &str = "compare.json";
 
 /// Files by which a folder is known to hold a run, and which `--overwrite` replaces. Nothing else in
 /// the folder is ever touched.
-const FILES: [&str; 5] = [RUN, METRICS, CURVES, CHECKPOINT, COMPARISON];
+const FILES: [&str; 7] = [RUN, METRICS, CURVES, COMPARISON, NAMES[0], NAMES[1], NAMES[2]];
 
 /// A run folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RunFolderError {
     /// It holds a run already.
-    #[error("{path} already holds a run; give another --output, or --overwrite", path = .0.display())]
+    #[error(
+        "{path} already holds a run; give another --output, or --overwrite, or (train) --resume",
+        path = .0.display()
+    )]
     Taken(PathBuf),
+    /// It is to be gone on with and holds no run.
+    #[error("{path} holds no run to resume (`--resume auto` starts one)", path = .0.display())]
+    NoRun(PathBuf),
+    /// `run.toml` is damaged.
+    #[error("cannot read {path}: {problem}", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A newer release wrote `run.toml`.
+    #[error(
+        "{path} has format {format}, release {release} reads up to {FORMAT}",
+        path = path.display(), release = mixfeed_ops::build::RELEASE
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: i64,
+    },
     /// It cannot be made or written to.
     #[error("cannot write {path}: {source}", path = path.display())]
     Write {
@@ -54,72 +76,14 @@ impl RunFolderError {
     /// Whether another `--output` is the way out.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        !matches!(self, RunFolderError::Describe(_))
+        !matches!(self, RunFolderError::Describe(_) | RunFolderError::Unreadable { .. })
     }
-}
 
-/// The contents of `run.toml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct RunFile {
-    /// [`FORMAT`] of the release that wrote it; newer ones are to be refused.
-    pub format: u32,
-    /// That release.
-    pub release: String,
-    /// The commit it was built from.
-    pub commit: String,
-    /// Digest of `stream`, hexadecimal: the name of the stream in logs.
-    pub spec_digest: String,
-    /// Batches of an epoch.
-    pub batches_per_epoch: u64,
-    /// What was learnt from.
-    pub dataset: DatasetRecord,
-    /// What made the batches.
-    pub algorithm: AlgorithmRecord,
-    /// What computed.
-    pub machine: MachineRecord,
-    /// The stream of batches: with this and an index, any loader makes the same batch again.
-    pub stream: StreamSpec,
-    /// All settings, in the form that `--config` reads.
-    pub settings: Settings,
-}
-
-/// A data set, as a run records it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct DatasetRecord {
-    /// Short readable name.
-    pub name: String,
-    /// Digest of its records, hexadecimal.
-    pub digest: String,
-    /// Number of training samples.
-    pub train_samples: u64,
-    /// Number of test samples.
-    pub test_samples: u64,
-    /// Names of the classes.
-    pub classes: Vec<String>,
-}
-
-/// An algorithm, as a run records it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct AlgorithmRecord {
-    /// Readable version.
-    pub version: u32,
-    /// Fingerprint, hexadecimal: what counts.
-    pub fingerprint: String,
-}
-
-/// A machine, as a run records it: the same is needed for the same weights.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct MachineRecord {
-    /// `cpu` or `cuda:N`.
-    pub device: String,
-    /// CPU threads that compute.
-    pub threads: usize,
-    /// Type of processor.
-    pub cpu: String,
+    /// Whether a file of the run is to blame.
+    #[must_use]
+    pub fn is_data(&self) -> bool {
+        matches!(self, RunFolderError::Unreadable { .. })
+    }
 }
 
 /// A run folder.
@@ -162,16 +126,33 @@ impl RunFolder {
         unreachable!("there are more numbers than folders")
     }
 
+    /// Takes a folder that holds a run, to go on with it; none where there is no run.
+    ///
+    /// # Errors
+    /// When what it holds cannot be read.
+    pub fn open(path: &Path) -> Result<Option<(Self, RunFile)>, RunFolderError> {
+        let file = path.join(RUN);
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(RunFolderError::Unreadable { path: file, problem: source.to_string() });
+            }
+        };
+        let run = RunFile::parse(&text, &file)?;
+        Ok(Some((RunFolder { path: path.to_owned() }, run)))
+    }
+
     /// Where it lies.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the checkpoint lies.
+    /// Where the newest checkpoint lies.
     #[must_use]
     pub fn checkpoint(&self) -> PathBuf {
-        self.path.join(CHECKPOINT)
+        self.path.join(LAST)
     }
 
     /// Where the curves lie.
@@ -190,34 +171,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn begin(&self, config: &RunConfig, info: &StreamInfo, device: Device) -> Result<(), RunFolderError> {
-        let hex = |digest: [u8; 32]| blake3::Hash::from(digest).to_string();
-        let run = RunFile {
-            format: FORMAT,
-            release: mixfeed_ops::build::RELEASE.to_owned(),
-            commit: mixfeed_ops::build::COMMIT.to_owned(),
-            spec_digest: hex(config.training.stream.digest()),
-            batches_per_epoch: info.batches_per_epoch,
-            dataset: DatasetRecord {
-                name: info.dataset.name.clone(),
-                digest: hex(info.dataset.digest),
-                train_samples: info.dataset.train_samples,
-                test_samples: info.dataset.test_samples,
-                classes: info.dataset.classes.clone(),
-            },
-            algorithm: AlgorithmRecord {
-                version: info.algorithm_version,
-                fingerprint: hex(info.algorithm_fingerprint),
-            },
-            machine: MachineRecord {
-                device: device::name(device),
-                threads: config.threads,
-                cpu: device::cpu_model(),
-            },
-            stream: config.training.stream.clone(),
-            settings: config.settings.clone(),
-        };
-        let text = toml::to_string(&run)?;
+    pub fn begin(&self, run: &RunFile) -> Result<(), RunFolderError> {
         for name in FILES {
             match fs::remove_file(self.path.join(name)) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -226,21 +180,29 @@ impl RunFolder {
                 _ => {}
             }
         }
-        let path = self.path.join(RUN);
-        write_atomically(&path, text.as_bytes()).map_err(|source| self.error(RUN, source))?;
-        write_atomically(&self.path.join(METRICS), COLUMNS.as_bytes())
-            .map_err(|source| self.error(METRICS, source))
+        self.go_on(run, &[])
     }
 
-    /// Adds an epoch to `metrics.csv`.
+    /// Writes down what is run from here on, and cuts `metrics.csv` back to what was reached.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn go_on(&self, run: &RunFile, history: &[Epoch]) -> Result<(), RunFolderError> {
+        self.write(RUN, &toml::to_string(run)?)?;
+        self.record(history)
+    }
+
+    /// Writes `metrics.csv`: all epochs, as it is never more than a few hundred lines.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn record(&self, epoch: &Epoch) -> Result<(), RunFolderError> {
-        // One write for the whole row: a row is there or not.
-        let row = row(epoch);
-        let file = OpenOptions::new().append(true).open(self.path.join(METRICS));
-        file.and_then(|mut file| file.write_all(row.as_bytes())).map_err(|source| self.error(METRICS, source))
+    pub fn record(&self, history: &[Epoch]) -> Result<(), RunFolderError> {
+        let rows = history.iter().map(row);
+        self.write(METRICS, &[COLUMNS.to_owned()].into_iter().chain(rows).collect::<String>())
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), RunFolderError> {
+        write_atomically(&self.path.join(name), text.as_bytes()).map_err(|source| self.error(name, source))
     }
 
     fn error(&self, name: &str, source: io::Error) -> RunFolderError {
@@ -248,10 +210,10 @@ impl RunFolder {
     }
 }
 
-/// The checkpoint that a path given by a person means: the file itself, or that of a run folder.
+/// The checkpoint that a path given by a person means: the file itself, or the newest of a run folder.
 #[must_use]
 pub fn checkpoint_in(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join(CHECKPOINT) } else { path.to_owned() }
+    if path.is_dir() { path.join(LAST) } else { path.to_owned() }
 }
 
 const COLUMNS: &str = "epoch,steps,images,train_loss,test_accuracy,images_per_second,seconds,data_wait_seconds,\

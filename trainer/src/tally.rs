@@ -40,6 +40,12 @@ impl Tally {
         Tally { window_steps, window: Vec::new(), loss_sum: 0.0, rows: 0 }
     }
 
+    /// Goes on with the sums of an epoch that was begun earlier.
+    #[must_use]
+    pub fn resumed(self, loss_sum: f64, rows: u64) -> Self {
+        Tally { loss_sum, rows, ..self }
+    }
+
     /// Adds the mean loss of a batch.
     ///
     /// # Errors
@@ -64,15 +70,10 @@ impl Tally {
         Ok((self.loss_sum, self.rows))
     }
 
-    /// Ends the epoch: reads what is left, returns its mean loss, and starts again at zero.
-    ///
-    /// # Errors
-    /// When a loss since the last reading is not finite.
-    pub fn finish(&mut self) -> Result<f64, Diverged> {
-        self.read()?;
-        let mean = self.mean();
+    /// Begins an epoch, at zero.
+    pub fn next_epoch(&mut self) {
+        debug_assert!(self.window.is_empty(), "the sums of the last one were asked for");
         (self.loss_sum, self.rows) = (0.0, 0);
-        Ok(mean)
     }
 
     fn read(&mut self) -> Result<(), Diverged> {
@@ -125,7 +126,8 @@ mod tests {
         tally.add(batch(0, 3), &loss(1.0)).unwrap();
         tally.add(batch(1, 1), &loss(5.0)).unwrap();
         assert_eq!(tally.sums().unwrap(), (8.0, 4));
-        assert!((tally.finish().unwrap() - 2.0).abs() < 1e-12);
+        assert!((tally.mean() - 2.0).abs() < 1e-12);
+        tally.next_epoch();
         assert_eq!(tally.sums().unwrap(), (0.0, 0), "the next epoch starts at zero");
     }
 
@@ -136,7 +138,7 @@ mod tests {
             tally.add(batch(0, 2), &loss(1.0)).unwrap();
             tally.add(batch(1, 2), &loss(value)).unwrap();
             tally.add(batch(2, 2), &loss(f32::NAN)).unwrap();
-            let error = tally.finish().unwrap_err();
+            let error = tally.sums().unwrap_err();
             assert_eq!(error.step, 1);
             assert_eq!(error.batch_digest, blake3::Hash::from(batch(1, 2).digest()).to_string());
         }

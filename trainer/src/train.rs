@@ -1,9 +1,12 @@
 //! The training itself: batches in, a trained model and its run folder out.
 //!
 //! This is the last stop of the journey. `Run::steps` is the loop; everything around it is what
-//! happens before the first step, between epochs and after the last.
+//! happens before the first step, between epochs and after the last. How it is written down is in
+//! `saving.rs`.
 
-use crate::checkpoint::{self, Header};
+mod saving;
+
+use crate::checkpoint::Kept;
 use crate::clock::{Clock, Lap};
 use crate::config::{RunConfig, Training};
 use crate::curves;
@@ -15,12 +18,13 @@ use crate::loaders::{Loaders, StreamRequest};
 use crate::model::{self, Model, Problem};
 use crate::observer::{Epoch, Observer, Start, Step};
 use crate::optimizer::{Adam, Optimizer};
-use crate::outcome::Outcome;
-use crate::run_folder::RunFolder;
+use crate::outcome::{Outcome, Resumed};
+use crate::resume::{self, ResumePoint};
+use crate::run_folder::{RunFile, RunFolder};
 use crate::staging::Stager;
 use crate::stop::Stop;
 use crate::tally::Tally;
-use mixfeed_client::{StreamEnd, StreamInfo};
+use mixfeed_client::{StreamEnd, StreamError, StreamInfo};
 use std::time::Instant;
 use tch::Device;
 
@@ -47,26 +51,56 @@ pub struct Trained {
     pub history: Vec<Epoch>,
 }
 
-/// Trains a model.
+/// Trains a model, from the beginning or from where an earlier run was ended.
 ///
 /// When batches do not come any more, or the end is asked for, a checkpoint is written before
 /// the error is returned.
 ///
 /// # Errors
 /// When batches do not come, training diverges, results cannot be written, or the end was asked for.
-pub fn train(job: &Job<'_>, observer: &mut dyn Observer) -> Result<Trained, TrainError> {
-    let Training { stream: spec, epochs, .. } = &job.config.training;
-    let request = StreamRequest { spec, start: 0, end: StreamEnd::Epoch(*epochs), same_as: None };
-    let mut feed = job.loaders.open(request, job.stop)?;
-    let mut run = Run::begin(job, feed.info().clone())?;
+///
+/// # Panics
+/// Never: the last step is followed by a checkpoint.
+pub fn train(
+    job: &Job<'_>,
+    resume: Option<ResumePoint>,
+    observer: &mut dyn Observer,
+) -> Result<Trained, TrainError> {
+    let mut feed = open(job, resume.as_ref())?;
+    let info = feed.info().clone();
+    let mut run = match resume {
+        None => Run::begin(job, info)?,
+        Some(point) => Run::resume(job, info, &point)?,
+    };
     observer.started(&run.start());
     let ended = run.steps(&mut feed, observer);
     observer.ended();
     if let Err(TrainError::Stopped(_) | TrainError::Stream(_)) = &ended {
-        run.save_interrupted()?;
+        run.save_interrupted(&feed)?;
     }
     ended?;
-    Ok(Trained { outcome: run.outcome(&feed), history: run.history })
+    let last = run.kept.last().expect("the last step is followed by one");
+    let batches_per_epoch = run.info.batches_per_epoch;
+    let outcome =
+        Outcome::of(job.config, last, job.folder, Resumed { step: run.resumed_from, batches_per_epoch });
+    Ok(Trained { outcome, history: run.history })
+}
+
+/// Opens the stream of batches that are left.
+fn open(job: &Job<'_>, resume: Option<&ResumePoint>) -> Result<Feed, TrainError> {
+    let Training { stream: spec, epochs, .. } = &job.config.training;
+    let Some(point) = resume else {
+        let request = StreamRequest { spec, start: 0, end: StreamEnd::Epoch(*epochs), expected: None };
+        return job.loaders.open(request, job.stop);
+    };
+    let (start, end) = (point.step(), StreamEnd::Batch(point.end()));
+    let request = StreamRequest { spec, start, end, expected: point.expected() };
+    job.loaders.open(request, job.stop).map_err(|error| match error {
+        TrainError::Stream(StreamError::Mismatch { detail }) => {
+            TrainError::OtherData { dataset: point.dataset().to_owned(), detail }
+        }
+        other => other,
+    })
 }
 
 /// A training under way.
@@ -78,32 +112,75 @@ struct Run<'a> {
     optimizer: Box<dyn Optimizer>,
     tally: Tally,
     clock: Clock,
+    /// Epochs that are finished and evaluated.
     history: Vec<Epoch>,
+    kept: Kept,
+    /// When the last checkpoint was written.
+    saved_at: Instant,
     /// Index of the next batch.
     position: u64,
     /// Index at which training ends.
     end: u64,
-    weights_digest: String,
+    resumed_from: Option<u64>,
 }
 
 impl<'a> Run<'a> {
     fn begin(job: &'a Job<'a>, info: StreamInfo) -> Result<Self, TrainError> {
+        let run = Run::fresh(job, info)?;
+        job.folder.begin(&RunFile::of(job.config, &run.info, job.device))?;
+        Ok(run)
+    }
+
+    /// Takes over all that the newest checkpoint holds; without one, begins with the first batch.
+    fn resume(job: &'a Job<'a>, info: StreamInfo, point: &ResumePoint) -> Result<Self, TrainError> {
+        point.compare_machine(job.config, job.device);
+        let mut run = if let Some(checkpoint) = point.checkpoint() {
+            let mut run = Run::with(job, info, checkpoint.model(job.device)?)?;
+            checkpoint.restore(&mut *run.optimizer)?;
+            let header = &checkpoint.header;
+            run.tally = run.tally.resumed(header.loss_sum, header.loss_rows);
+            run.clock = Clock::paused(Lap {
+                seconds: header.epoch_seconds,
+                data_wait_seconds: header.epoch_data_wait_seconds,
+                images: header.loss_rows,
+            });
+            run.kept = Kept::after(job.folder.path(), header.clone());
+            run.history = point.history();
+            run
+        } else {
+            Run::fresh(job, info)?
+        };
+        run.position = point.step();
+        run.resumed_from = Some(point.step());
+        job.folder.go_on(&RunFile::of(job.config, &run.info, job.device), &run.history)?;
+        tracing::info!(step = run.position, end = run.end, "going on with an earlier run");
+        Ok(run)
+    }
+
+    /// The initial weights that the seed gives.
+    fn fresh(job: &'a Job<'a>, info: StreamInfo) -> Result<Self, TrainError> {
+        let training = &job.config.training;
+        let model = model::build(training.model, problem(&info), training.stream.seed, job.device)?;
+        Run::with(job, info, model)
+    }
+
+    /// No step done yet.
+    fn with(job: &'a Job<'a>, info: StreamInfo, model: Box<dyn Model>) -> Result<Self, TrainError> {
         if info.dataset.test_samples == 0 {
             return Err(TrainError::NoTestSamples(info.dataset.name));
         }
         let training = &job.config.training;
-        let model = model::build(training.model, problem(&info), training.stream.seed, job.device)?;
-        let all_steps = training.epochs.saturating_mul(info.batches_per_epoch);
-        job.folder.begin(job.config, &info, job.device)?;
         Ok(Run {
             stager: Stager::new(&info, training.normalisation, job.device),
             optimizer: Box::new(Adam::new(training.adam, model.parameters())),
             tally: Tally::new(job.device),
-            clock: Clock::start(),
+            clock: Clock::paused(Lap::default()),
             history: Vec::new(),
+            kept: Kept::none(job.folder.path()),
+            saved_at: Instant::now(),
             position: 0,
-            end: training.steps.map_or(all_steps, |steps| steps.min(all_steps)),
-            weights_digest: String::new(),
+            end: resume::end(training, info.batches_per_epoch),
+            resumed_from: None,
             job,
             info,
             model,
@@ -113,7 +190,10 @@ impl<'a> Run<'a> {
     /// The loop.
     fn steps(&mut self, feed: &mut Feed, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let Training { loss, learning_rate, .. } = self.job.config.training;
-        self.clock = Clock::start();
+        if self.is_evaluation_due() {
+            self.finish_epoch(feed, observer)?;
+        }
+        self.clock.go_on();
         while self.position < self.end
             && let Some(batch) = feed.next_batch()?
         {
@@ -132,28 +212,40 @@ impl<'a> Run<'a> {
             let (time, waited) = self.clock.step(rows, feed.waited());
             let mean_loss = self.tally.mean();
             observer.stepped(&Step { done: self.position, epoch, rows, time, waited, mean_loss });
-            if self.position.is_multiple_of(self.info.batches_per_epoch) || self.position == self.end {
-                self.finish_epoch(observer)?;
+            if self.is_evaluation_due() {
+                self.finish_epoch(feed, observer)?;
+                self.clock.go_on();
+            } else if self.is_due() {
+                self.save(feed)?;
             }
         }
         assert_eq!(self.position, self.end, "the stream ends where it was asked to");
         Ok(())
     }
 
-    /// Evaluates, records, and leaves a checkpoint.
-    fn finish_epoch(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+    /// Whether the epoch's last step, or the last of all, is done and nobody has looked at what came of
+    /// it yet.
+    fn is_evaluation_due(&self) -> bool {
+        let ends = self.position.is_multiple_of(self.info.batches_per_epoch) || self.position == self.end;
+        ends && self.position > 0 && self.history.last().is_none_or(|epoch| epoch.steps != self.position)
+    }
+
+    /// Evaluates, leaves a checkpoint, and records.
+    ///
+    /// When the evaluation fails, for want of loaders or on a signal, the epoch stays unfinished: it
+    /// is evaluated by whoever resumes the run.
+    fn finish_epoch(&mut self, feed: &Feed, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let Job { loaders, folder, stop, config, .. } = *self.job;
-        let train_loss = self.tally.finish()?;
+        self.tally.sums()?;
+        self.clock.pause();
         let Lap { seconds, data_wait_seconds, images } = self.clock.lap();
-        // Before the evaluation: if that fails for want of loaders, the epoch is not lost.
-        self.save()?;
         let start = Instant::now();
         let score = evaluate(&*self.model, &self.stager, loaders, &self.info, stop)?;
         let epoch = Epoch {
             epoch: self.position as f64 / self.info.batches_per_epoch as f64,
             steps: self.position,
             images,
-            train_loss,
+            train_loss: self.tally.mean(),
             test_accuracy: score.accuracy(),
             seconds,
             data_wait_seconds,
@@ -161,52 +253,17 @@ impl<'a> Run<'a> {
             learning_rate: config.training.learning_rate,
         };
         self.history.push(epoch);
-        folder.record(&epoch)?;
+        // In the middle of an epoch training ends here, and may be resumed with more steps.
+        if self.position.is_multiple_of(self.info.batches_per_epoch) {
+            self.tally.next_epoch();
+            self.clock.next_epoch();
+        }
+        self.save(feed)?;
+        folder.record(&self.history)?;
         if self.position == self.end {
             curves::draw_run(&folder.curves(), &self.history, config)?;
         }
         observer.finished_epoch(&epoch);
-        self.clock.restart();
-        Ok(())
-    }
-
-    /// Keeps what there is when training ends before its time.
-    fn save_interrupted(&mut self) -> Result<(), TrainError> {
-        self.save()?;
-        if !self.history.is_empty() {
-            curves::draw_run(&self.job.folder.curves(), &self.history, self.job.config)?;
-        }
-        let checkpoint = self.job.folder.checkpoint();
-        tracing::info!(step = self.position, checkpoint = %checkpoint.display(), "wrote a checkpoint");
-        Ok(())
-    }
-
-    fn save(&mut self) -> Result<(), TrainError> {
-        let (config, info) = (self.job.config, &self.info);
-        let (loss_sum, loss_rows) = self.tally.sums()?;
-        let header = Header {
-            format: checkpoint::FORMAT,
-            release: mixfeed_ops::build::RELEASE.to_owned(),
-            model: config.training.model,
-            problem: problem(info),
-            normalisation: config.training.normalisation,
-            dataset: info.dataset.name.clone(),
-            dataset_digest: hex(info.dataset.digest),
-            classes: info.dataset.classes.clone(),
-            algorithm_fingerprint: hex(info.algorithm_fingerprint),
-            spec_digest: hex(config.training.stream.digest()),
-            next_batch: self.position,
-            loss_sum,
-            loss_rows,
-            device: device::name(self.job.device),
-            threads: config.threads,
-            cpu: device::cpu_model(),
-            weights_digest: String::new(),
-            tensors_digest: String::new(),
-        };
-        let path = self.job.folder.checkpoint();
-        self.weights_digest =
-            checkpoint::write(&path, header, &*self.model, &*self.optimizer)?.weights_digest;
         Ok(())
     }
 
@@ -219,36 +276,7 @@ impl<'a> Run<'a> {
             threads: self.job.config.threads,
             epochs: self.job.config.training.epochs,
             steps: self.end,
-        }
-    }
-
-    fn outcome(&self, feed: &Feed) -> Outcome {
-        let (config, info, history) = (self.job.config, &self.info, &self.history);
-        let sum = |part: fn(&Epoch) -> f64| history.iter().map(part).sum::<f64>();
-        let images = history.iter().map(|epoch| epoch.images).sum::<u64>();
-        let seconds = sum(|epoch| epoch.seconds);
-        let last = history.last();
-        Outcome {
-            preset: config.training.preset.name().to_owned(),
-            model: config.training.model.name().to_owned(),
-            epochs: self.position.div_ceil(info.batches_per_epoch),
-            steps: self.position,
-            seed: config.training.stream.seed,
-            device: device::name(self.job.device),
-            threads: config.threads,
-            replicas_seen: feed.stats().replicas_seen,
-            images,
-            seconds,
-            evaluation_seconds: sum(|epoch| epoch.evaluation_seconds),
-            images_per_second: images as f64 / seconds,
-            data_wait_ratio: sum(|epoch| epoch.data_wait_seconds) / seconds,
-            train_loss: last.map_or(f64::NAN, |epoch| epoch.train_loss),
-            test_accuracy: last.map_or(f64::NAN, |epoch| epoch.test_accuracy),
-            dataset: info.dataset.name.clone(),
-            dataset_digest: hex(info.dataset.digest),
-            weights_digest: self.weights_digest.clone(),
-            checkpoint: self.job.folder.checkpoint().display().to_string(),
-            curves: self.job.folder.curves().display().to_string(),
+            done: self.position,
         }
     }
 }
@@ -261,8 +289,4 @@ fn problem(info: &StreamInfo) -> Problem {
         channels: info.image.channels.into(),
         classes: info.dataset.classes.len() as i64,
     }
-}
-
-fn hex(digest: [u8; 32]) -> String {
-    blake3::Hash::from(digest).to_string()
 }

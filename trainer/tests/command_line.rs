@@ -3,9 +3,14 @@
 // A test may start threads and look at its environment.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+#[path = "command_line/resume.rs"]
+mod resume;
 mod support;
 
+use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd};
+use mixfeed_loader::embedded::EmbeddedLoader;
 use mixfeed_ops::testing;
+use mixfeed_trainer::run_folder::RunFolder;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -151,10 +156,11 @@ fn a_training_leaves_a_run_folder_whose_checkpoint_evaluates_alike() {
         assert!(!result[key].is_null(), "{key} in {result}");
     }
     let run = folder.path().join("run");
-    for file in ["run.toml", "metrics.csv", "curves.png", "checkpoint-last.safetensors"] {
+    let checkpoints = ["checkpoint-last.safetensors", "checkpoint-best.safetensors"];
+    for file in ["run.toml", "metrics.csv", "curves.png"].iter().chain(&checkpoints) {
         assert!(run.join(file).metadata().unwrap().len() > 0, "{file}");
     }
-    assert_eq!(std::fs::read_dir(&run).unwrap().count(), 4, "and nothing else");
+    assert_eq!(std::fs::read_dir(&run).unwrap().count(), 5, "and nothing else");
 
     let output = train().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -172,6 +178,31 @@ fn a_training_leaves_a_run_folder_whose_checkpoint_evaluates_alike() {
     assert_eq!(evaluation["weights_digest"], result["weights_digest"]);
 
     python_recomputes_the_digest(&run.join("checkpoint-last.safetensors"), &result);
+    a_loader_builds_a_batch_of_the_run_again(&run, &result);
+}
+
+/// From the run folder alone: the batch is the one that the client of a training would get.
+fn a_loader_builds_a_batch_of_the_run_again(run: &Path, result: &Value) {
+    let mut replay = Command::new(support::loader_binary());
+    let replayed =
+        json(&replay.args(["replay", "--json", "--index", "3", "--run"]).arg(run).output().unwrap());
+    let (folder, file) = RunFolder::open(run).unwrap().unwrap();
+    assert_eq!(
+        folder.checkpoint().file_name(),
+        Path::new(result["checkpoint"].as_str().unwrap()).file_name()
+    );
+    assert_eq!(replayed["spec_digest"].as_str().unwrap(), file.spec_digest);
+    assert_eq!(replayed["rows"].as_array().unwrap().len(), 16);
+
+    let loader = EmbeddedLoader::start(file.settings.data.as_deref().unwrap(), Some(1)).unwrap();
+    let config = StreamConfig {
+        start: 3,
+        end: StreamEnd::Batch(4),
+        expected: file.expected(),
+        ..StreamConfig::new(vec![loader.address().into()], file.stream)
+    };
+    let batch = BlockingStream::open(config).unwrap().next().unwrap().unwrap();
+    assert_eq!(replayed["digest"].as_str().unwrap(), blake3::Hash::from(batch.digest()).to_string());
 }
 
 /// The script is the one in the documentation of `weights.rs`.

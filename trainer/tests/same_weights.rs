@@ -5,11 +5,14 @@
 
 mod support;
 
+use mixfeed_ops::signals::Signal;
 use mixfeed_trainer::config::Settings;
+use mixfeed_trainer::error::TrainError;
 use mixfeed_trainer::model::ModelKind;
-use mixfeed_trainer::observer::{Observer, Step};
+use mixfeed_trainer::observer::{Epoch, Observer, Step};
 use mixfeed_trainer::outcome::Outcome;
-use support::{LoaderProcess, Unwatched, run, small};
+use mixfeed_trainer::stop::Stop;
+use support::{LoaderProcess, Unwatched, run, run_in, small};
 
 /// Kills a loader when so many steps are done.
 struct KillAt {
@@ -90,4 +93,43 @@ fn weights_survive_the_loss_of_a_replica_that_owes_batches() {
     assert!(killer.victim.is_none(), "a loader was killed");
     assert_eq!(outcome.steps, 512);
     assert_eq!(outcome.weights_digest, golden.weights_digest);
+}
+
+/// Asks for the end when so many steps are done.
+struct StopAt {
+    step: u64,
+    stop: Stop,
+}
+
+impl Observer for StopAt {
+    fn stepped(&mut self, step: &Step) {
+        if step.done == self.step {
+            self.stop.request(Signal::Terminate);
+        }
+    }
+}
+
+/// In the middle of the first epoch, after the last step of the first epoch and before its evaluation,
+/// in the second, and after the last step of all.
+#[test]
+fn weights_and_accuracies_do_not_depend_on_being_stopped_and_resumed() {
+    let settings = || Settings { data: Some(DATA.to_owned()), workers: Some(2), ..small() };
+    let golden = run(settings(), &mut Unwatched);
+    let output = tempfile::tempdir().unwrap();
+    for step in [3, 8, 13, 16] {
+        let mut stopper = StopAt { step, stop: Stop::default() };
+        let stop = stopper.stop.clone();
+        let error = run_in(output.path(), settings(), &mut stopper, &stop).unwrap_err();
+        assert!(matches!(error, TrainError::Stopped(_)), "step {step}: {error}");
+    }
+    let resumed = run_in(output.path(), settings(), &mut Unwatched, &Stop::default()).unwrap();
+    assert_eq!(resumed.outcome.resumed_from_step, Some(16));
+    assert_eq!(resumed.outcome.weights_digest, golden.outcome.weights_digest);
+    let learnt = |history: &[Epoch]| -> Vec<_> {
+        let values =
+            |row: &Epoch| (row.steps, row.images, row.train_loss.to_bits(), row.test_accuracy.to_bits());
+        history.iter().map(values).collect()
+    };
+    assert_eq!(learnt(&resumed.history), learnt(&golden.history));
+    assert_eq!(resumed.outcome.images, golden.outcome.images);
 }

@@ -18,7 +18,7 @@ pub enum StreamError {
         detail: String,
     },
     /// The loaders do not accept the spec. Trying again does not help.
-    #[error("the loaders refuse the stream: {message}")]
+    #[error("loader {loader} refuses the stream: {message}")]
     Refused {
         /// The loader that refused.
         loader: String,

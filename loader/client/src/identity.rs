@@ -6,7 +6,7 @@
 
 use crate::config::Expected;
 use crate::spec::StreamSpec;
-use mixfeed_proto::v1;
+use mixfeed_proto::{limits, v1};
 
 /// The data set behind a stream.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,8 +38,14 @@ impl ImageShape {
     pub(crate) fn read(message: v1::ImageShape) -> Result<Self, String> {
         let v1::ImageShape { height, width, channels } = message;
         let in_range = |value| (1..=65_535).contains(&value);
-        if in_range(height) && in_range(width) && in_range(channels) {
-            Ok(Self { height, width, channels })
+        let shape = Self { height, width, channels };
+        // A loader's word is not taken for how much memory to set aside: one image fits a batch.
+        if in_range(height)
+            && in_range(width)
+            && in_range(channels)
+            && shape.values() <= limits::MAX_BATCH_BYTES
+        {
+            Ok(shape)
         } else {
             Err(format!("its images have the impossible shape {height}x{width}x{channels}"))
         }
@@ -70,7 +76,7 @@ impl Identity {
     /// Reads the answer to `Describe`; an error says what is wrong with it.
     pub(crate) fn read(message: v1::DescribeResponse) -> Result<Self, String> {
         let dataset = message.dataset.ok_or("it describes no data set")?;
-        let limits = message.limits.ok_or("it names no limits")?;
+        let own = message.limits.ok_or("it names no limits")?;
         let samples = |split: v1::Split| {
             dataset.splits.iter().find(|s| s.split == i32::from(split)).map_or(0, |s| s.samples)
         };
@@ -89,10 +95,10 @@ impl Identity {
             algorithm_version: message.algorithm_version,
             algorithm_fingerprint: digest(&message.algorithm_fingerprint)
                 .ok_or("its algorithm fingerprint has not 32 bytes")?,
-            max_batch_size: limits.max_batch_size,
-            max_batch_bytes: limits.max_batch_bytes,
-            max_wanted: limits.max_wanted.max(1),
-            max_indices_per_request: limits.max_indices_per_request.max(1),
+            max_batch_size: own.max_batch_size,
+            max_batch_bytes: own.max_batch_bytes,
+            max_wanted: own.max_wanted.max(1),
+            max_indices_per_request: own.max_indices_per_request.max(1),
             release: message.release,
             workers: message.workers,
         })
@@ -128,11 +134,18 @@ impl Identity {
 
     /// Says why this replica cannot serve `spec` within its limits.
     pub(crate) fn cannot_serve(&self, spec: &StreamSpec) -> Option<String> {
-        let bytes = u64::from(spec.batch_size) * self.image.values() * spec.pixel_type.bytes();
+        let rows =
+            u64::from(spec.batch_size).div_ceil(spec.shard.map_or(1, |shard| shard.world.max(1).into()));
+        let row_bytes = self.image.values() * spec.pixel_type.bytes();
+        let max_batch_bytes = self.max_batch_bytes.min(limits::MAX_BATCH_BYTES);
         if spec.batch_size > self.max_batch_size {
             Some(format!("batch size {} is above its limit of {}", spec.batch_size, self.max_batch_size))
-        } else if bytes > self.max_batch_bytes {
-            Some(format!("a batch of {bytes} bytes is above its limit of {}", self.max_batch_bytes))
+        } else if rows * row_bytes > max_batch_bytes {
+            Some(format!(
+                "a batch of {rows} rows has {} bytes, above its limit of {max_batch_bytes}: at most {} rows",
+                rows * row_bytes,
+                max_batch_bytes / row_bytes
+            ))
         } else {
             None
         }
@@ -146,4 +159,23 @@ fn digest(bytes: &[u8]) -> Option<[u8; 32]> {
 /// The first 12 hexadecimal digits: enough for a person to compare.
 pub(crate) fn short(digest: &[u8; 32]) -> String {
     digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(height: u32, width: u32, channels: u32) -> Result<ImageShape, String> {
+        ImageShape::read(v1::ImageShape { height, width, channels })
+    }
+
+    #[test]
+    fn an_image_that_no_batch_could_hold_is_refused() {
+        assert!(read(32, 32, 3).is_ok());
+        assert!(read(4096, 4096, 4).is_ok(), "64 MiB");
+        for (height, width, channels) in [(4096, 4096, 5), (65_535, 65_535, 1), (65_535, 65_535, 65_535)] {
+            assert!(read(height, width, channels).unwrap_err().contains("impossible shape"));
+        }
+        assert!(read(0, 32, 3).is_err());
+    }
 }

@@ -10,7 +10,7 @@ use crate::checks::{Fault, Gate};
 use crate::config::{Expected, Tuning};
 use crate::error;
 use crate::geometry::Geometry;
-use crate::identity::Identity;
+use crate::identity::{Identity, ImageShape};
 use crate::idle::Idle;
 use crate::mailbox::Mailbox;
 use crate::scheduler::{FailureKind, ReplicaKey};
@@ -113,7 +113,7 @@ impl Session {
         let per_request = (identity.max_indices_per_request as usize)
             .min(mixfeed_proto::limits::MAX_INDICES_PER_REQUEST as usize);
         let expected = identity.expected();
-        let limit = self.message_bytes(&identity);
+        let (image, limit) = (identity.image, self.message_bytes(&identity));
         self.report(News::Described(Box::new(identity))).await;
         self.mailbox.accepted().await;
 
@@ -129,7 +129,7 @@ impl Session {
             Ok(Err(status)) => return Err(opening_failed(&status)),
             Ok(Ok(response)) => response.into_inner(),
         };
-        let (geometry, window_batches) = self.opened(&mut answers).await?;
+        let (geometry, window_batches) = self.opened(&mut answers, image).await?;
         let geometry = Arc::new(geometry);
         self.report(News::Opened { geometry: geometry.clone(), window_batches }).await;
         let gate = Gate { geometry, spec_digest: self.common.spec_digest, classes };
@@ -159,6 +159,7 @@ impl Session {
     async fn opened(
         &self,
         answers: &mut Streaming<v1::StreamBatchesResponse>,
+        image: ImageShape,
     ) -> Result<(Geometry, u32), Ending> {
         let timeout = self.common.tuning.connect_timeout;
         match tokio::time::timeout(timeout, answers.message()).await {
@@ -167,6 +168,9 @@ impl Session {
             Ok(Ok(None)) => Err(Ending::Drained),
             Ok(Ok(Some(v1::StreamBatchesResponse { kind: Some(ResponseKind::Opened(opened)) }))) => {
                 let geometry = Geometry::read(&self.common.spec, &opened).map_err(Ending::Bad)?;
+                if geometry.image != image {
+                    return Err(Ending::Bad("its stream has another image shape than it described".into()));
+                }
                 Ok((geometry, opened.window_batches.max(1)))
             }
             Ok(Ok(Some(_))) => Err(Ending::Bad("its first answer does not open the stream".into())),

@@ -9,8 +9,7 @@ use crate::dataset::{Dataset, InMemory, Samples, Split};
 use crate::decode::{DecodeError, decode_rgb};
 use crate::plan::BatchPlan;
 use crate::spec::{
-    CheckedSpec, LambdaScope, Mixing, PartnerSource, PixelLayout, PixelType, Remainder, RowShard,
-    StreamSpec,
+    CheckedSpec, LambdaScope, Mixing, PartnerSource, PixelLayout, PixelType, Remainder, RowShard, StreamSpec,
 };
 use crate::synthetic;
 use std::sync::Arc;

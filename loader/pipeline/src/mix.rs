@@ -18,9 +18,15 @@ fn weighted(a: u8, b: u8, q: u32) -> u32 {
 /// When the three differ in length.
 pub fn mix_u8(out: &mut [u8], a: &[u8], b: &[u8], lambda: Lambda) {
     assert!(out.len() == a.len() && a.len() == b.len(), "images of one size");
-    let q = lambda.to_q16();
+    // Between the ends, both weights fit 16 bits. The compiler then multiplies words instead of
+    // double words, which halves the time on a CPU without wide multiplication (SSE2).
+    let (Ok(q), Ok(p)) = (u16::try_from(lambda.to_q16()), u16::try_from(65_536 - lambda.to_q16())) else {
+        out.copy_from_slice(if lambda == Lambda::ONE { a } else { b });
+        return;
+    };
     for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-        *out = ((weighted(a, b, q) + 32_768) >> 16) as u8;
+        let sum = u32::from(a) * u32::from(q) + u32::from(b) * u32::from(p);
+        *out = ((sum + 32_768) >> 16) as u8;
     }
 }
 

@@ -117,8 +117,7 @@ impl Mixer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    
-    
+
     use crate::spec::{Remainder, StreamSpec};
     use crate::synthetic;
     use proptest::prelude::*;

@@ -45,6 +45,9 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
         return bare::serve(args.batch_size);
     }
     let time = Duration::from(args.time);
+    if time < Duration::from_millis(100) {
+        return Err(Failure::usage(format!("--time {time:?} is not allowed, at least 100ms")));
+    }
     let dataset = source::open(&args.data.parse()?)?;
     let checked = CheckedSpec::new(article(args.batch_size), &dataset)?;
 
@@ -65,7 +68,8 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
             report.plan_collate.push(plan_collate(&dataset, &checked, time)?);
             report.loopback.push(stream::measure(loader, args.batch_size, time)?);
         }
-        report.bare.push(bare::measure(&bare_server, time)?);
+        report.bare.push(bare::measure(&bare_server, time, bare::Settings::Ours)?);
+        report.defaults.push(bare::measure(&bare_server, time, bare::Settings::Defaults)?);
     }
     if args.json {
         println!("{}", Value::Object(report.as_json()));
@@ -101,7 +105,10 @@ fn plan_collate(dataset: &Dataset, checked: &CheckedSpec, time: Duration) -> Res
 struct Report {
     plan_collate: Vec<f64>,
     loopback: Vec<Streamed>,
+    /// A bare stream with the client's transport settings.
     bare: Vec<Streamed>,
+    /// A bare stream with tonic's defaults.
+    defaults: Vec<Streamed>,
 }
 
 impl Report {
@@ -125,14 +132,16 @@ impl Report {
             "transport_client_cpu_seconds_per_million",
             column(&self.bare, |s| s.client_cpu_seconds_per_million),
         );
-        put("loopback_over_transport", self.ratios());
+        put("transport_defaults_images_per_second", column(&self.defaults, |s| s.images_per_second));
+        put("loopback_over_transport", self.ratios(&self.bare));
+        put("loopback_over_transport_defaults", self.ratios(&self.defaults));
         object.insert("rounds".into(), json!(self.bare.len()));
         object
     }
 
     /// Of each round, loopback over bare transport.
-    fn ratios(&self) -> Vec<f64> {
-        let pairs = self.loopback.iter().zip(&self.bare);
+    fn ratios(&self, bare: &[Streamed]) -> Vec<f64> {
+        let pairs = self.loopback.iter().zip(bare);
         pairs.map(|(ours, bare)| ours.images_per_second / bare.images_per_second).collect()
     }
 
@@ -147,9 +156,11 @@ impl Report {
         if !self.plan_collate.is_empty() {
             println!("  plan + collate, one thread  {:>10.0}", median(self.plan_collate.clone()));
         }
-        for (name, streams) in
-            [("loopback gRPC, all checked", &self.loopback), ("bare gRPC, same messages", &self.bare)]
-        {
+        for (name, streams) in [
+            ("loopback gRPC, all checked", &self.loopback),
+            ("bare gRPC, our settings", &self.bare),
+            ("bare gRPC, tonic's defaults", &self.defaults),
+        ] {
             if !streams.is_empty() {
                 println!(
                     "  {name:27} {:>10.0}  {:>7.2}  {:>7.2}",
@@ -159,12 +170,17 @@ impl Report {
                 );
             }
         }
-        let mut ratios = self.ratios();
-        if !ratios.is_empty() {
-            ratios.sort_by(f64::total_cmp);
-            let (low, high) = (ratios[0], ratios[ratios.len() - 1]);
-            println!();
-            println!("  loopback over bare: {:.2} ({low:.2} to {high:.2}, paired by round)", median(ratios));
+        println!();
+        for (name, bare) in [("our settings", &self.bare), ("tonic's defaults", &self.defaults)] {
+            let mut ratios = self.ratios(bare);
+            if !ratios.is_empty() {
+                ratios.sort_by(f64::total_cmp);
+                let (low, high) = (ratios[0], ratios[ratios.len() - 1]);
+                let median = median(ratios);
+                println!(
+                    "  loopback over bare, {name:16}  {median:.2} ({low:.2} to {high:.2}, paired by round)"
+                );
+            }
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
 }
 
 async fn serve(config: &ServeConfig) -> Result<(), Failure> {
-    let signal = signals::first().map_err(Failure::other)?;
+    let mut signal = Box::pin(signals::first().map_err(Failure::other)?);
     let started = Instant::now();
     let (drain, draining) = watch::channel(false);
     // The port is taken before the data is read, so that a mistake there shows at once. Nobody is
@@ -45,7 +45,14 @@ async fn serve(config: &ServeConfig) -> Result<(), Failure> {
         let (data, workers, memory, draining) =
             (config.data.clone(), config.workers, config.stream_memory_bytes, draining.clone());
         let prepared = tokio::task::spawn_blocking(move || prepare(&data, Some(workers), memory, draining));
-        prepared.await.map_err(Failure::other)??
+        tokio::select! {
+            prepared = prepared => prepared.map_err(Failure::other)??,
+            signal = &mut signal => {
+                tracing::info!(?signal, "stopped while reading data");
+                // Nobody was served yet, and a read that hangs would not let the process end.
+                std::process::exit(mixfeed_ops::exit::DONE.into());
+            }
+        }
     };
     let dataset = service.dataset();
     tracing::info!(

@@ -33,12 +33,19 @@ impl Admission {
     #[allow(clippy::result_large_err)]
     pub(super) fn reserve(self: &Arc<Self>, batch_bytes: u64, full: usize) -> Result<Window, Status> {
         let one = batch_bytes.max(1).saturating_mul(COPIES);
+        if one > self.limit_bytes {
+            return Err(Status::failed_precondition(format!(
+                "a batch of this stream needs {one} bytes, but this loader has {} for all streams; \
+                 ask for smaller batches, or give the loader more --stream-memory",
+                self.limit_bytes
+            )));
+        }
         let mut reserved = self.reserved_bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let room = (self.limit_bytes.saturating_sub(*reserved) / one) as usize;
         if room == 0 {
             return Err(Status::resource_exhausted(format!(
                 "a batch of this stream needs {one} bytes and {} of {} are reserved by other streams; \
-                 try again later, ask for smaller batches, or give the loader more --stream-memory",
+                 try again later, or give the loader more --stream-memory",
                 *reserved, self.limit_bytes
             )));
         }
@@ -81,6 +88,8 @@ mod tests {
 
     #[test]
     fn a_batch_larger_than_all_memory_is_refused() {
-        assert!(Arc::new(Admission::new(100)).reserve(u64::MAX, 4).is_err());
+        // Trying again would not help, so it is not said to.
+        let refused = Arc::new(Admission::new(100)).reserve(u64::MAX, 4).unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
     }
 }

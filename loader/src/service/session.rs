@@ -5,7 +5,7 @@
 //! but its inputs: every job in hand has its place in the queue to the client reserved, and the places
 //! of that queue are the window.
 
-use super::admission::Window;
+use super::Lease;
 use super::translate;
 use crate::pool::{Finished, Job, Pool, Slot, StreamContext};
 use mixfeed_proto::limits::{MAX_INDICES_PER_REQUEST, MAX_WANTED};
@@ -32,8 +32,7 @@ pub(super) struct Ended {
 pub(super) struct Session {
     context: Arc<StreamContext>,
     pool: Arc<Pool>,
-    /// The memory reserved, held until the stream ends.
-    window: Window,
+    lease: Arc<Lease>,
     /// The queue to the client: as many places as the window has batches.
     outbound: mpsc::Sender<Answer>,
     drain: watch::Receiver<bool>,
@@ -51,12 +50,12 @@ impl Session {
     pub(super) fn new(
         context: Arc<StreamContext>,
         pool: Arc<Pool>,
-        window: Window,
+        lease: Arc<Lease>,
         outbound: mpsc::Sender<Answer>,
         drain: watch::Receiver<bool>,
     ) -> Self {
         let (owed, waiting) = (HashSet::new(), BTreeSet::new());
-        Self { context, pool, window, outbound, drain, owed, waiting, in_hand: Vec::new(), batches: 0 }
+        Self { context, pool, lease, outbound, drain, owed, waiting, in_hand: Vec::new(), batches: 0 }
     }
 
     pub(super) fn context(&self) -> &StreamContext {
@@ -68,7 +67,7 @@ impl Session {
         mut self,
         mut inbound: impl Stream<Item = Result<StreamBatchesRequest, Status>> + Unpin,
     ) -> Ended {
-        let (reply, mut finished) = mpsc::channel(self.window.batches());
+        let (reply, mut finished) = mpsc::channel(self.lease.window.batches());
         let pool = Arc::clone(&self.pool);
         let mut drain = self.drain.clone();
         // Set once no more requests are taken: what is still owed is sent, then the stream ends.
@@ -180,6 +179,7 @@ async fn room(outbound: mpsc::Sender<Answer>, pool: &Pool) -> Option<(OwnedPermi
 
 #[cfg(test)]
 mod tests {
+    use super::super::Answers;
     use super::super::admission::Admission;
     use super::*;
     use crate::metrics::LoaderMetrics;
@@ -200,16 +200,20 @@ mod tests {
 
     impl Client {
         fn new(window: usize) -> Self {
+            let window = Arc::new(Admission::new(u64::MAX)).reserve(1, window).unwrap();
+            Self::with(Arc::new(Lease::of(window)))
+        }
+
+        fn with(lease: Arc<Lease>) -> Self {
             let dataset = Arc::new(synthetic::dataset(100));
             let pool = Pool::start(&dataset, 1, &Arc::new(LoaderMetrics::default())).unwrap();
             let spec = StreamSpec::train(1, 4);
             let checked = CheckedSpec::new(spec, &dataset).unwrap();
             let context = Arc::new(StreamContext { checked, spec_digest: [0; 32] });
-            let window = Arc::new(Admission::new(u64::MAX)).reserve(1, window).unwrap();
             let (requests, inbound) = mpsc::channel(8);
-            let (outbound, answers) = mpsc::channel(window.batches());
+            let (outbound, answers) = mpsc::channel(lease.window.batches());
             let (drain, draining) = watch::channel(false);
-            let session = Session::new(context, Arc::new(pool), window, outbound, draining);
+            let session = Session::new(context, Arc::new(pool), lease, outbound, draining);
             let session = tokio::spawn(session.run(ReceiverStream::new(inbound)));
             Self { requests: Some(requests), answers, drain, session }
         }
@@ -285,6 +289,21 @@ mod tests {
         client.send(&[3], &[3, 99]).await;
         client.requests = None;
         assert_eq!(client.rest().await, [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn memory_stays_reserved_for_what_a_client_has_not_read() {
+        let admission = Arc::new(Admission::new(200));
+        let lease = Arc::new(Lease::of(admission.reserve(50, 2).unwrap()));
+        let mut client = Client::with(Arc::clone(&lease));
+        let answers = Answers { receiver: client.answers, _lease: lease };
+        let request = BatchRequest { wanted: vec![0, 1], withdrawn: Vec::new() };
+        let request = StreamBatchesRequest { kind: Some(Kind::Request(request)) };
+        client.requests.take().unwrap().send(Ok(request)).await.unwrap();
+        assert_eq!(client.session.await.unwrap().batches, 2);
+        assert!(admission.reserve(50, 1).is_err(), "two batches wait, unread");
+        drop(answers);
+        assert!(admission.reserve(50, 1).is_ok());
     }
 
     #[tokio::test]

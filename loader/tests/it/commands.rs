@@ -21,9 +21,10 @@ fn refused(code: i32, flags: &[&str]) -> String {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     assert!(output.stdout.is_empty());
-    let line = stderr.lines().last().unwrap_or_default().to_string();
-    assert!(line.starts_with("error: "), "{stderr}");
-    line
+    // What it logged before it failed is not part of the message.
+    let lines: Vec<_> = stderr.lines().filter(|line| !line.contains(" INFO ")).collect();
+    assert!(lines.len() == 1 && lines[0].starts_with("error: "), "{stderr}");
+    lines[0].to_string()
 }
 
 /// A folder in CIFAR-10's layout, two records a file.
@@ -91,6 +92,8 @@ fn data_that_is_missing_or_damaged_is_named_and_exits_with_3() {
 fn nonsense_on_the_command_line_exits_with_2() {
     for flags in [
         &["serve", "--data", "synthetic", "--workers", "0"][..],
+        &["serve", "--data", "synthetic", "--workers", "100000000000"],
+        &["serve", "--data", ""],
         &["serve", "--data", "synthetic:0"],
         &["serve", "--data", "synthetic", "--listen", "nowhere"],
         &["preview", "--data", "synthetic", "--output", "x.png", "--mixup-alpha", "-1"],

@@ -10,6 +10,9 @@ use tch::{Kind, Tensor};
 /// The key of our header in the file's metadata.
 const METADATA_KEY: &str = "mixfeed";
 
+/// The key of that header's own BLAKE3 digest, hexadecimal: what finds damage to it.
+const DIGEST_KEY: &str = "mixfeed-blake3";
+
 /// Why bytes are no checkpoint for this release.
 pub(super) enum Unreadable {
     /// A newer release wrote them; its format.
@@ -36,25 +39,30 @@ pub(super) fn encode(header: &Header, tensors: &[(String, Tensor)]) -> Result<Ve
         Ok((name.as_str(), view))
     });
     let views = views.collect::<Result<Vec<_>, String>>()?;
-    let metadata = HashMap::from([(METADATA_KEY.to_owned(), header)]);
+    let digest = blake3::hash(header.as_bytes()).to_string();
+    let metadata = HashMap::from([(METADATA_KEY.to_owned(), header), (DIGEST_KEY.to_owned(), digest)]);
     safetensors::serialize(views, Some(metadata)).map_err(|error| error.to_string())
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<(Header, Vec<(String, Tensor)>), Unreadable> {
     let damaged = |problem: &dyn std::fmt::Display| Unreadable::Damaged(problem.to_string());
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
-    let text = metadata
-        .metadata()
-        .as_ref()
-        .and_then(|entries| entries.get(METADATA_KEY))
-        .ok_or_else(|| damaged(&"it is not one of mixfeed's"))?;
-    // The format first: of a newer header nothing else need be readable.
+    let entry = |key| metadata.metadata().as_ref().and_then(|entries| entries.get(key));
+    let text = entry(METADATA_KEY).ok_or_else(|| damaged(&"it is not one of mixfeed's"))?;
+    let is_whole = entry(DIGEST_KEY).map(|digest| *digest == blake3::hash(text.as_bytes()).to_string());
+    if is_whole == Some(false) {
+        return Err(damaged(&"its digest does not match its header"));
+    }
+    // The format next: of a newer header nothing else need be readable.
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| damaged(&error))?;
     let format = value.get("format").and_then(serde_json::Value::as_u64);
     match format.and_then(|format| u32::try_from(format).ok()) {
         Some(format) if format > FORMAT => return Err(Unreadable::Newer(format)),
         Some(_) => {}
         None => return Err(damaged(&"its format number is missing")),
+    }
+    if is_whole.is_none() {
+        return Err(damaged(&"the digest of its header is missing"));
     }
     let header: Header = serde_json::from_value(value).map_err(|error| damaged(&error))?;
 

@@ -4,7 +4,21 @@ use tch::Kind;
 
 const PROBLEM: Problem = Problem { height: 4, width: 4, channels: 3, classes: 3 };
 
-fn header() -> Header {
+pub(super) fn epoch() -> Epoch {
+    Epoch {
+        epoch: 1.0,
+        steps: 5,
+        images: 40,
+        train_loss: 1.0 / 3.0,
+        test_accuracy: 0.1,
+        seconds: 0.7,
+        data_wait_seconds: 0.2,
+        evaluation_seconds: 0.3,
+        learning_rate: 1e-3,
+    }
+}
+
+pub(super) fn header() -> Header {
     Header {
         format: FORMAT,
         release: "0.1.0".to_owned(),
@@ -19,6 +33,10 @@ fn header() -> Header {
         next_batch: 7,
         loss_sum: 0.1 + 0.2,
         loss_rows: 3,
+        epoch_seconds: 0.1,
+        epoch_data_wait_seconds: 0.7,
+        replicas_seen: 2,
+        history: vec![epoch()],
         device: "cpu".to_owned(),
         threads: 2,
         cpu: "a processor".to_owned(),
@@ -28,7 +46,7 @@ fn header() -> Header {
 }
 
 /// A model after one step, so that no tensor of the optimiser is all zero.
-fn trained() -> (Box<dyn Model>, Adam) {
+pub(super) fn trained() -> (Box<dyn Model>, Adam) {
     let mut model = model::build(ModelKind::Linear, PROBLEM, 5, Device::Cpu).unwrap();
     let mut adam = Adam::new(AdamConfig::default(), model.parameters());
     model
@@ -42,7 +60,7 @@ fn trained() -> (Box<dyn Model>, Adam) {
 
 fn written(path: &Path) -> Header {
     let (model, adam) = trained();
-    write(path, header(), &*model, &adam).unwrap()
+    write(path, None, header(), &*model, &adam).unwrap()
 }
 
 #[test]
@@ -80,8 +98,9 @@ fn damage_anywhere_is_found() {
     for length in [0, 7, 8, 100, whole.len() / 2, whole.len() - 1] {
         damaged(&whole[..length]);
     }
+    // Each byte of the header, and many of the tensors.
     let data_starts = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
-    for position in (data_starts..whole.len()).step_by(97) {
+    for position in (0..data_starts).chain((data_starts..whole.len()).step_by(97)) {
         let mut bytes = whole.clone();
         bytes[position] ^= 1;
         damaged(&bytes);
@@ -93,7 +112,7 @@ fn a_newer_format_and_a_foreign_file_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
     let (model, adam) = trained();
-    write(&path, Header { format: FORMAT + 1, ..header() }, &*model, &adam).unwrap();
+    write(&path, None, Header { format: FORMAT + 1, ..header() }, &*model, &adam).unwrap();
     let error = read(&path).unwrap_err();
     assert!(matches!(error, CheckpointError::Newer { format: 2, .. }) && error.is_usage(), "{error}");
 

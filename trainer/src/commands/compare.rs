@@ -10,6 +10,7 @@ use crate::config::UsageError;
 use crate::curves::{self, Figure};
 use crate::error::TrainError;
 use crate::files::write_atomically;
+use crate::loaders::Loaders;
 use crate::run_folder::RunFolder;
 use crate::table::Table;
 use crate::train::{Job, Trained, train};
@@ -19,20 +20,23 @@ pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     if trials == 0 {
         return Err(UsageError::new("--trials is 0, it must be at least 1").into());
     }
-    let name = |config: &crate::config::RunConfig| format!("compare-{}", config.training.preset.name());
-    let Some(setup) = setup::prepare(settings, &run, name)? else { return Ok(()) };
+    let config = settings.over(run.config.as_deref())?.check()?;
+    let Some(setup) = setup::prepare(config, &run)? else { return Ok(()) };
+    let name = format!("compare-{}", setup.config.training.preset.name());
+    let (loaders, folder) = setup.begin(&name, run.overwrite)?;
+    let place = Place { setup: &setup, loaders: &loaders, folder: &folder };
 
     let mut arms = [Vec::new(), Vec::new()];
     for trial in 0..trials {
         for (arm, trained) in Arm::ALL.into_iter().zip(&mut arms) {
-            trained.push(train_one(&setup, arm, trial, trials, run.overwrite)?);
+            trained.push(place.train_one(arm, trial, trials, run.overwrite)?);
         }
     }
 
-    let curves = setup.folder.curves();
+    let curves = folder.curves();
     curves::draw(&curves, &figure(&setup, &arms))?;
     let comparison = Comparison::of(&arms, &setup.config, curves.display().to_string());
-    let path = setup.folder.comparison();
+    let path = folder.comparison();
     let json = super::to_json(&comparison)?;
     write_atomically(&path, format!("{json}\n").as_bytes())
         .map_err(|source| TrainError::Write { what: path.display().to_string(), source })?;
@@ -44,25 +48,24 @@ pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     Ok(())
 }
 
-fn train_one(
-    setup: &Setup,
-    arm: Arm,
-    trial: u32,
-    trials: u32,
-    overwrite: bool,
-) -> Result<Trained, TrainError> {
-    let config = arm.trial(&setup.config, trial)?;
-    let name = format!("{}-seed-{}", arm.name(), config.training.stream.seed);
-    let folder = RunFolder::create(&setup.folder.path().join(name), overwrite)?;
-    tracing::info!(arm = arm.name(), trial = trial + 1, trials, "trial");
-    let job = Job {
-        config: &config,
-        loaders: &setup.loaders,
-        device: setup.device,
-        folder: &folder,
-        stop: &setup.stop,
-    };
-    train(&job, &mut setup.observers(format!("{} {}/{trials}", arm.title(), trial + 1)))
+/// Where the trainings of a comparison take place.
+struct Place<'a> {
+    setup: &'a Setup,
+    loaders: &'a Loaders,
+    folder: &'a RunFolder,
+}
+
+impl Place<'_> {
+    fn train_one(&self, arm: Arm, trial: u32, trials: u32, overwrite: bool) -> Result<Trained, TrainError> {
+        let Place { setup, loaders, folder } = self;
+        let config = arm.trial(&setup.config, trial)?;
+        let name = format!("{}-seed-{}", arm.name(), config.training.stream.seed);
+        let folder = RunFolder::create(&folder.path().join(name), overwrite)?;
+        tracing::info!(arm = arm.name(), trial = trial + 1, trials, "trial");
+        let job = Job { config: &config, loaders, device: setup.device, folder: &folder, stop: &setup.stop };
+        let label = format!("{} {}/{trials}", arm.title(), trial + 1);
+        train(&job, None, &mut setup.observers(label))
+    }
 }
 
 fn figure<'a>(setup: &Setup, arms: &'a [Vec<Trained>; 2]) -> Figure<'a> {

@@ -42,7 +42,7 @@ pub(super) fn run(args: DoctorArgs) -> Result<(), TrainError> {
     let config = settings.check()?;
     let loaders = Loaders::of(&config)?;
     let spec = test_spec();
-    let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Batch(0), same_as: None };
+    let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Batch(0), expected: None };
     let StreamInfo { dataset, algorithm_version, algorithm_fingerprint, .. } =
         loaders.open(request, &setup::stop_on_signals()?)?.info().clone();
     let fingerprint = blake3::Hash::from(algorithm_fingerprint).to_string();

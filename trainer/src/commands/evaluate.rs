@@ -30,7 +30,7 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
     let loaders = Loaders::of(&config)?;
     let spec = test_spec();
     // Asked once for what the data is; the evaluation opens its own.
-    let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Batch(0), same_as: None };
+    let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Batch(0), expected: None };
     let info = loaders.open(request, &stop)?.info().clone();
     let dataset_digest = blake3::Hash::from(info.dataset.digest).to_string();
     let header = &checkpoint.header;

@@ -1,10 +1,11 @@
-//! What every command that trains does first: settings, logs, signals, metrics, device.
+//! What every command that trains does first: logs, signals, metrics, device; then loaders and a run
+//! folder.
 
 // stdout is where results go, and `--print-config` is one.
 #![allow(clippy::print_stdout)]
 
 use crate::cli::RunArgs;
-use crate::config::{RunConfig, Settings};
+use crate::config::RunConfig;
 use crate::device;
 use crate::error::TrainError;
 use crate::loaders::Loaders;
@@ -23,21 +24,13 @@ const RUNS: &str = "runs";
 /// Everything that is ready before training begins.
 pub(super) struct Setup {
     pub(super) config: RunConfig,
-    pub(super) folder: RunFolder,
-    pub(super) loaders: Loaders,
     pub(super) device: Device,
     pub(super) stop: Stop,
     terminal: Terminal,
 }
 
-/// Gets ready; nothing when `--print-config` was all that was asked for. `folder_name` is what a run
-/// folder without a name is called.
-pub(super) fn prepare(
-    settings: Settings,
-    run: &RunArgs,
-    folder_name: impl FnOnce(&RunConfig) -> String,
-) -> Result<Option<Setup>, TrainError> {
-    let config = settings.over(run.config.as_deref())?.check()?;
+/// Gets ready; nothing when `--print-config` was all that was asked for.
+pub(super) fn prepare(config: RunConfig, run: &RunArgs) -> Result<Option<Setup>, TrainError> {
     if run.print_config {
         print!("{}", mixfeed_ops::config::to_toml(&config.settings)?);
         return Ok(None);
@@ -49,16 +42,29 @@ pub(super) fn prepare(
         tracing::info!(address = %bound, "serving metrics");
     }
     let device = select_device(config.device, config.threads)?;
-    let loaders = Loaders::of(&config)?;
-    let folder = match &config.output {
-        Some(path) => RunFolder::create(path, run.overwrite)?,
-        None => RunFolder::create_next(Path::new(RUNS), &folder_name(&config))?,
-    };
-    tracing::info!(output = %folder.path().display(), run_id = loaders.run_id(), "run folder");
-    Ok(Some(Setup { config, folder, loaders, device, stop, terminal }))
+    Ok(Some(Setup { config, device, stop, terminal }))
 }
 
 impl Setup {
+    /// Finds the loaders and makes a folder for a new run; `name` is what one without a name is called.
+    pub(super) fn begin(&self, name: &str, overwrite: bool) -> Result<(Loaders, RunFolder), TrainError> {
+        // In this order: where there is no data, no folder is made.
+        let loaders = Loaders::of(&self.config)?;
+        let folder = match &self.config.output {
+            Some(path) => RunFolder::create(path, overwrite)?,
+            None => RunFolder::create_next(Path::new(RUNS), name)?,
+        };
+        tell(&folder, &loaders);
+        Ok((loaders, folder))
+    }
+
+    /// Finds the loaders of a run that goes on.
+    pub(super) fn go_on(&self, folder: &RunFolder) -> Result<Loaders, TrainError> {
+        let loaders = Loaders::of(&self.config)?;
+        tell(folder, &loaders);
+        Ok(loaders)
+    }
+
     /// Everyone who watches a training; `label` tells trainings of one command apart.
     pub(super) fn observers(&self, label: String) -> Observers {
         let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Progress::new(&self.terminal, label))];
@@ -67,6 +73,10 @@ impl Setup {
         }
         Observers(observers)
     }
+}
+
+fn tell(folder: &RunFolder, loaders: &Loaders) {
+    tracing::info!(output = %folder.path().display(), run_id = loaders.run_id(), "run folder");
 }
 
 /// Sends logs to stderr, above whatever is drawn there.

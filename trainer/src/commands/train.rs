@@ -3,33 +3,83 @@
 // stdout is where results go.
 #![allow(clippy::print_stdout)]
 
-use super::setup;
-use crate::cli::TrainArgs;
+use super::setup::{self, Setup};
+use crate::cli::{RunArgs, TrainArgs};
+use crate::config::{Resume, Settings, Source, UsageError};
+use crate::curves;
 use crate::error::TrainError;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Resumed};
+use crate::resume::ResumePoint;
+use crate::run_folder::{RunFile, RunFolder, RunFolderError};
 use crate::table::Table;
 use crate::train::{Job, train};
 
 pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
-    let TrainArgs { settings, run } = args;
-    let Some(setup) = setup::prepare(settings, &run, |config| config.training.preset.name().to_owned())?
-    else {
-        return Ok(());
+    let TrainArgs { settings, run, resume } = args;
+    let given = settings.over(run.config.as_deref())?;
+    let earlier = resume.map(|resume| earlier(resume, &given, &run)).transpose()?.flatten();
+    let settings = match (&earlier, resume) {
+        (Some((_, earlier)), Some(resume)) => given.over_run(&earlier.settings, resume)?,
+        _ => given,
     };
-    let job = Job {
-        config: &setup.config,
-        loaders: &setup.loaders,
-        device: setup.device,
-        folder: &setup.folder,
-        stop: &setup.stop,
+    let Some(setup) = setup::prepare(settings.check()?, &run)? else { return Ok(()) };
+    let outcome = match earlier {
+        Some((folder, earlier)) => go_on(&setup, &folder, earlier)?,
+        None => begin(&setup, run.overwrite)?,
     };
-    let outcome = train(&job, &mut setup.observers(String::new()))?.outcome;
     if run.json {
         println!("{}", super::to_json(&outcome)?);
     } else {
-        print!("\n{}\n{}\n", table(&outcome), outcome.verdict(setup.loaders.is_embedded()));
+        let is_embedded = matches!(setup.config.source, Source::Embedded { .. });
+        print!("\n{}\n{}\n", table(&outcome), outcome.verdict(is_embedded));
     }
     Ok(())
+}
+
+/// The run that `--output` holds; none when there is none and that is all right.
+fn earlier(
+    resume: Resume,
+    given: &Settings,
+    run: &RunArgs,
+) -> Result<Option<(RunFolder, RunFile)>, TrainError> {
+    let Some(output) = &given.output else {
+        return Err(UsageError::new("--resume needs --output, the folder of the run to go on with").into());
+    };
+    if resume == Resume::Yes && run.config.is_some() {
+        return Err(
+            UsageError::new("--resume takes its settings from the run: --config cannot be given").into()
+        );
+    }
+    match RunFolder::open(output)? {
+        None if resume == Resume::Yes => Err(RunFolderError::NoRun(output.clone()).into()),
+        found => Ok(found),
+    }
+}
+
+fn begin(setup: &Setup, overwrite: bool) -> Result<Outcome, TrainError> {
+    let (loaders, folder) = setup.begin(setup.config.training.preset.name(), overwrite)?;
+    let Setup { config, device, stop, .. } = setup;
+    let job = Job { config, loaders: &loaders, device: *device, folder: &folder, stop };
+    Ok(train(&job, None, &mut setup.observers(String::new()))?.outcome)
+}
+
+fn go_on(setup: &Setup, folder: &RunFolder, earlier: RunFile) -> Result<Outcome, TrainError> {
+    let Setup { config, device, stop, .. } = setup;
+    let point = ResumePoint::find(folder, earlier, config)?;
+    if let Some(last) = point.finished() {
+        tracing::info!(
+            step = last.next_batch,
+            "this run is finished; raise --epochs or --steps to extend it"
+        );
+        // Whoever ended the process may have done so before these were written.
+        folder.record(&last.history)?;
+        curves::draw_run(&folder.curves(), &last.history, config)?;
+        let resumed = Resumed { step: Some(point.step()), batches_per_epoch: point.batches_per_epoch() };
+        return Ok(Outcome::of(config, last, folder, resumed));
+    }
+    let loaders = setup.go_on(folder)?;
+    let job = Job { config, loaders: &loaders, device: *device, folder, stop };
+    Ok(train(&job, Some(point), &mut setup.observers(String::new()))?.outcome)
 }
 
 fn table(outcome: &Outcome) -> Table {
@@ -38,7 +88,16 @@ fn table(outcome: &Outcome) -> Table {
         ("model", format!("{} ({}), seed {}", outcome.model, outcome.preset, outcome.seed)),
         ("data", format!("{} from {} loader{plural}", outcome.dataset, outcome.replicas_seen)),
         ("device", format!("{}, {} CPU threads", outcome.device, outcome.threads)),
-        ("trained", format!("{} epochs, {} steps, {} images", outcome.epochs, outcome.steps, outcome.images)),
+        (
+            "trained",
+            format!(
+                "{} epochs, {} steps, {} images{}",
+                outcome.epochs,
+                outcome.steps,
+                outcome.images,
+                outcome.resumed_from_step.map_or(String::new(), |step| format!(", resumed from step {step}"))
+            ),
+        ),
         ("speed", format!("{:.0} images/s over {:.1} s", outcome.images_per_second, outcome.seconds)),
         ("training loss", format!("{:.4}", outcome.train_loss)),
         ("test accuracy", format!("{:.2} %", 100.0 * outcome.test_accuracy)),

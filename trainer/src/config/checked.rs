@@ -1,6 +1,6 @@
 //! The settings of a run, complete and checked: what is here cannot be wrong.
 
-use super::{Preset, Settings};
+use super::{CheckpointEvery, Preset, Settings};
 use crate::device::{self, DeviceChoice};
 use crate::loss::Loss;
 use crate::model::ModelKind;
@@ -22,7 +22,7 @@ const LOG_FILTER: &str = "info,mixfeed_loader=warn";
 /// A settings value is out of its range, or two of them contradict each other.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{0}")]
-pub struct UsageError(String);
+pub struct UsageError(pub(super) String);
 
 impl UsageError {
     /// An error with this text.
@@ -46,6 +46,8 @@ pub struct RunConfig {
     pub threads: usize,
     /// The run folder, if one was named.
     pub output: Option<PathBuf>,
+    /// How often a checkpoint is written besides at the end of each epoch.
+    pub checkpoint_every: Option<CheckpointEvery>,
     /// Address of the metrics endpoint.
     pub metrics: Option<SocketAddr>,
     /// How log lines look.
@@ -169,6 +171,7 @@ impl Settings {
             device: settings.device.unwrap_or_default(),
             threads: integer("threads", settings.threads, 1..=1024)?,
             output: settings.output,
+            checkpoint_every: settings.checkpoint_every,
             metrics: settings.metrics,
             log_format: settings.log_format.unwrap_or_default(),
             log: filled("log", settings.log)?,

@@ -1,5 +1,7 @@
 use super::*;
-use mixfeed_client::{DatasetInfo, ImageShape};
+use crate::config::{RunConfig, Settings};
+use mixfeed_client::{DatasetInfo, ImageShape, StreamInfo};
+use tch::Device;
 
 fn config() -> RunConfig {
     Settings { data: Some("synthetic".to_owned()), ..Settings::default() }.check().unwrap()
@@ -22,16 +24,69 @@ fn info() -> StreamInfo {
     }
 }
 
+fn run_file() -> RunFile {
+    RunFile::of(&config(), &info(), Device::Cpu)
+}
+
+fn epoch() -> Epoch {
+    Epoch {
+        epoch: 1.0,
+        steps: 8,
+        images: 1000,
+        train_loss: 1.5,
+        test_accuracy: 0.25,
+        seconds: 2.0,
+        data_wait_seconds: 0.5,
+        evaluation_seconds: 0.125,
+        learning_rate: 0.001,
+    }
+}
+
 #[test]
 fn what_is_run_can_be_read_back() {
     let root = tempfile::tempdir().unwrap();
-    RunFolder::create(root.path(), false).unwrap().begin(&config(), &info(), Device::Cpu).unwrap();
-    let run: RunFile = toml::from_str(&fs::read_to_string(root.path().join(RUN)).unwrap()).unwrap();
+    RunFolder::create(root.path(), false).unwrap().begin(&run_file()).unwrap();
+    let (folder, run) = RunFolder::open(root.path()).unwrap().unwrap();
+    assert_eq!((folder.path(), &run), (root.path(), &run_file()));
     assert_eq!(run.format, FORMAT);
     assert_eq!(run.stream, config().training.stream);
     assert_eq!(run.settings, config().settings);
-    assert_eq!(run.settings.check().unwrap().training.stream, run.stream);
+    assert_eq!(run.settings.clone().check().unwrap().training.stream, run.stream);
     assert_eq!(run.dataset.digest, "01".repeat(32));
+    assert_eq!(run.expected().unwrap().algorithm_fingerprint, [2; 32]);
+}
+
+#[test]
+fn a_run_that_is_damaged_or_of_a_newer_release_is_refused_by_name() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(RunFolder::open(root.path()).unwrap().is_none());
+    let text = toml::to_string(&run_file()).unwrap();
+    for (from, to, expected, is_data) in [
+        ("format = 1", "format = 2", "has format 2", false),
+        ("format = 1", "", "format number", true),
+        ("batches-per-epoch = 1", "batches-per-epoch = 0", "number of batches", true),
+        ("seed = 0", "seed = 1", "stream is not the one", true),
+        ("[dataset]", "[data]", "dataset", true),
+        (&"01".repeat(32), "01", "digests", true),
+    ] {
+        fs::write(root.path().join(RUN), text.replacen(from, to, 1)).unwrap();
+        let error = RunFolder::open(root.path()).unwrap_err();
+        assert_eq!(error.is_data(), is_data, "{error}");
+        assert!(error.to_string().contains(expected) && error.to_string().contains(RUN), "{error}");
+    }
+}
+
+#[test]
+fn going_on_cuts_the_metrics_back_to_what_was_reached() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(root.path(), false).unwrap();
+    folder.begin(&run_file()).unwrap();
+    let rows = || fs::read_to_string(root.path().join(METRICS)).unwrap().lines().count() - 1;
+    assert_eq!(rows(), 0);
+    folder.record(&[epoch(), epoch()]).unwrap();
+    assert_eq!(rows(), 2);
+    folder.go_on(&run_file(), &[epoch()]).unwrap();
+    assert_eq!(rows(), 1);
 }
 
 #[test]
@@ -53,9 +108,9 @@ fn a_folder_that_holds_a_run_is_taken_unless_it_is_to_be_overwritten() {
         "old",
         "nothing is removed before there is a new run"
     );
-    fs::write(path.join(CHECKPOINT), "old").unwrap();
-    folder.begin(&config(), &info(), Device::Cpu).unwrap();
-    assert!(!path.join(CHECKPOINT).exists());
+    fs::write(path.join(LAST), "old").unwrap();
+    folder.begin(&run_file()).unwrap();
+    assert!(!path.join(LAST).exists());
     assert!(path.join("notes.txt").exists(), "only a run's own files are removed");
 }
 
@@ -79,17 +134,6 @@ fn a_path_below_a_file_is_an_error_that_names_it() {
 
 #[test]
 fn each_epoch_is_a_row_of_as_many_values_as_there_are_columns() {
-    let epoch = Epoch {
-        epoch: 1.0,
-        steps: 8,
-        images: 1000,
-        train_loss: 1.5,
-        test_accuracy: 0.25,
-        seconds: 2.0,
-        data_wait_seconds: 0.5,
-        evaluation_seconds: 0.125,
-        learning_rate: 0.001,
-    };
-    assert_eq!(row(&epoch), "1,8,1000,1.5,0.25,500.0,2.000,0.500,0.125,0.001\n");
-    assert_eq!(COLUMNS.split(',').count(), row(&epoch).split(',').count());
+    assert_eq!(row(&epoch()), "1,8,1000,1.5,0.25,500.0,2.000,0.500,0.125,0.001\n");
+    assert_eq!(COLUMNS.split(',').count(), row(&epoch()).split(',').count());
 }

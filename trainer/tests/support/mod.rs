@@ -3,13 +3,15 @@
 #![allow(dead_code)] // Each test binary uses its part.
 
 use mixfeed_trainer::config::{RunConfig, Settings};
+use mixfeed_trainer::error::TrainError;
 use mixfeed_trainer::loaders::Loaders;
 use mixfeed_trainer::observer::Observer;
+use mixfeed_trainer::resume::ResumePoint;
 use mixfeed_trainer::run_folder::RunFolder;
 use mixfeed_trainer::stop::Stop;
 use mixfeed_trainer::train::{Job, Trained, train};
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use tch::Device;
@@ -62,7 +64,7 @@ impl Drop for LoaderProcess {
 }
 
 /// The loader's binary, built if it is not fresh: cargo builds those of other packages only by chance.
-fn loader_binary() -> PathBuf {
+pub(crate) fn loader_binary() -> PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
         let test = std::env::current_exe().unwrap();
@@ -93,17 +95,29 @@ pub(crate) fn small() -> Settings {
 
 /// Trains in this process.
 pub(crate) fn run(settings: Settings, observer: &mut dyn Observer) -> Trained {
+    let output = tempfile::tempdir().unwrap();
+    run_in(output.path(), settings, observer, &Stop::default()).unwrap()
+}
+
+/// Trains in this process; goes on with the run that the folder holds, if it holds one.
+pub(crate) fn run_in(
+    output: &Path,
+    settings: Settings,
+    observer: &mut dyn Observer,
+    stop: &Stop,
+) -> Result<Trained, TrainError> {
     let config: RunConfig = settings.check().unwrap();
     tch::set_num_threads(config.threads as i32);
-    let output = tempfile::tempdir().unwrap();
-    let job = Job {
-        config: &config,
-        loaders: &Loaders::of(&config).unwrap(),
-        device: Device::Cpu,
-        folder: &RunFolder::create(output.path(), false).unwrap(),
-        stop: &Stop::default(),
+    let (folder, resume) = match RunFolder::open(output)? {
+        Some((folder, run)) => {
+            let point = ResumePoint::find(&folder, run, &config)?;
+            (folder, Some(point))
+        }
+        None => (RunFolder::create(output, false)?, None),
     };
-    train(&job, observer).unwrap()
+    let loaders = Loaders::of(&config)?;
+    let job = Job { config: &config, loaders: &loaders, device: Device::Cpu, folder: &folder, stop };
+    train(&job, resume, observer)
 }
 
 /// Watches nothing.

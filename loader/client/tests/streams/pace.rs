@@ -50,5 +50,4 @@ async fn a_consumer_that_takes_nothing_is_not_flooded() {
     read_one(&mut stream, 0).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(one.asked().len() as u64 <= bound + 2, "{} asked for", one.asked().len());
-    assert!(stream.worst_case_bytes() > 0);
 }

@@ -1,0 +1,109 @@
+//! The settings with which an earlier run goes on: its own, and the few that may be given again.
+
+use super::{Settings, UsageError};
+use clap::ValueEnum;
+use toml::Table;
+
+/// Whether a run that is there goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Resume {
+    /// It has to be there
+    Yes,
+    /// It goes on if it is there, and starts if not
+    Auto,
+}
+
+/// What does not shape the weights (or, as threads and device, warns), and so may change on the way.
+const AGAIN: [&str; 12] = [
+    "loaders",
+    "data",
+    "workers",
+    "loader-timeout",
+    "epochs",
+    "steps",
+    "device",
+    "threads",
+    "output",
+    "metrics",
+    "log-format",
+    "log",
+];
+
+impl Settings {
+    /// The settings of an earlier run, with these laid over them.
+    ///
+    /// With [`Resume::Auto`], the same command line starts a run and goes on with it, so every setting
+    /// may be given, but not another value than the run has.
+    ///
+    /// # Errors
+    /// When a setting is given that has to come from the run.
+    pub fn over_run(self, run: &Settings, resume: Resume) -> Result<Settings, UsageError> {
+        let (loaders_given, data_given) = (self.loaders.is_some(), self.data.is_some());
+        let mut settings = table(run)?;
+        for (key, value) in table(&self)? {
+            let earlier = settings.get(&key);
+            if AGAIN.contains(&key.as_str()) {
+                settings.insert(key, value);
+            } else if resume == Resume::Yes {
+                return Err(UsageError(format!(
+                    "--resume takes --{key} from the run: give it neither as a flag nor in the environment"
+                )));
+            } else if earlier != Some(&value) {
+                let earlier = earlier.map_or("no value".to_owned(), ToString::to_string);
+                return Err(UsageError(format!("--{key} is {value}, the run to resume has {earlier}")));
+            }
+        }
+        match (loaders_given, data_given) {
+            (true, false) => ["data", "workers"].iter().for_each(|key| drop(settings.remove(*key))),
+            (false, true) => drop(settings.remove("loaders")),
+            _ => {}
+        }
+        settings.try_into().map_err(|error: toml::de::Error| UsageError(error.message().to_owned()))
+    }
+}
+
+fn table(settings: &Settings) -> Result<Table, UsageError> {
+    Table::try_from(settings).map_err(|error| UsageError(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run() -> Settings {
+        Settings {
+            data: Some("synthetic".to_owned()),
+            workers: Some(2),
+            lr: Some(0.1),
+            ..Settings::default()
+        }
+        .complete()
+    }
+
+    #[test]
+    fn what_does_not_shape_the_weights_may_be_given_again() {
+        let given = Settings { epochs: Some(50), threads: Some(3), ..Settings::default() };
+        for resume in [Resume::Yes, Resume::Auto] {
+            let settings = given.clone().over_run(&run(), resume).unwrap();
+            assert_eq!(settings, Settings { epochs: Some(50), threads: Some(3), ..run() });
+        }
+        let loaders = Some(vec!["127.0.0.1:1".to_owned()]);
+        let given = Settings { loaders: loaders.clone(), ..Settings::default() };
+        let settings = given.over_run(&run(), Resume::Yes).unwrap();
+        assert_eq!(settings, Settings { loaders, data: None, workers: None, ..run() });
+        let given = Settings { data: Some("synthetic".to_owned()), ..Settings::default() };
+        assert_eq!(given.over_run(&settings, Resume::Yes).unwrap(), Settings { workers: None, ..run() });
+    }
+
+    #[test]
+    fn what_shapes_the_weights_comes_from_the_run() {
+        let error = |given: Settings, resume| given.over_run(&run(), resume).unwrap_err().to_string();
+        let same = || Settings { lr: Some(0.1), ..Settings::default() };
+        assert!(error(same(), Resume::Yes).contains("--lr"));
+        assert_eq!(same().over_run(&run(), Resume::Auto).unwrap(), run());
+        let other = Settings { lr: Some(0.2), ..Settings::default() };
+        assert_eq!(error(other, Resume::Auto), "--lr is 0.2, the run to resume has 0.1");
+        let limit = Settings { limit: Some(5), ..Settings::default() };
+        assert_eq!(error(limit, Resume::Auto), "--limit is 5, the run to resume has no value");
+    }
+}

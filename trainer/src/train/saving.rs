@@ -1,0 +1,79 @@
+//! How a training is written down: checkpoints, metrics, curves.
+
+use super::{Run, problem};
+use crate::checkpoint::{self, Header};
+use crate::clock::Lap;
+use crate::config::CheckpointEvery;
+use crate::curves;
+use crate::device;
+use crate::error::TrainError;
+use crate::feed::Feed;
+use std::time::Instant;
+
+impl Run<'_> {
+    /// Whether a checkpoint is due in the middle of an epoch.
+    pub(super) fn is_due(&self) -> bool {
+        match self.job.config.checkpoint_every {
+            None => false,
+            Some(CheckpointEvery::Steps(steps)) => self.position.is_multiple_of(steps),
+            Some(CheckpointEvery::Time(time)) => self.saved_at.elapsed() >= time.get(),
+        }
+    }
+
+    /// Keeps what there is when training ends before its time.
+    pub(super) fn save_interrupted(&mut self, feed: &Feed) -> Result<(), TrainError> {
+        self.clock.pause();
+        if !self.kept.is_current(self.position, self.history.len()) {
+            self.save(feed)?;
+        }
+        if !self.history.is_empty() {
+            curves::draw_run(&self.job.folder.curves(), &self.history, self.job.config)?;
+        }
+        let checkpoint = self.job.folder.checkpoint();
+        tracing::info!(
+            step = self.position,
+            checkpoint = %checkpoint.display(),
+            "wrote a checkpoint, --resume goes on from it"
+        );
+        Ok(())
+    }
+
+    /// Writes a checkpoint.
+    pub(super) fn save(&mut self, feed: &Feed) -> Result<(), TrainError> {
+        let (config, info) = (self.job.config, &self.info);
+        let (loss_sum, loss_rows) = self.tally.sums()?;
+        let Lap { seconds, data_wait_seconds, .. } = self.clock.lap();
+        let replicas_before = self.kept.last().map_or(0, |last| last.replicas_seen);
+        let header = Header {
+            format: checkpoint::FORMAT,
+            release: mixfeed_ops::build::RELEASE.to_owned(),
+            model: config.training.model,
+            problem: problem(info),
+            normalisation: config.training.normalisation,
+            dataset: info.dataset.name.clone(),
+            dataset_digest: hex(info.dataset.digest),
+            classes: info.dataset.classes.clone(),
+            algorithm_fingerprint: hex(info.algorithm_fingerprint),
+            spec_digest: hex(config.training.stream.digest()),
+            next_batch: self.position,
+            loss_sum,
+            loss_rows,
+            epoch_seconds: seconds,
+            epoch_data_wait_seconds: data_wait_seconds,
+            replicas_seen: replicas_before.max(feed.stats().replicas_seen),
+            history: self.history.clone(),
+            device: device::name(self.job.device),
+            threads: config.threads,
+            cpu: device::cpu_model(),
+            weights_digest: String::new(),
+            tensors_digest: String::new(),
+        };
+        self.kept.save(header, &*self.model, &*self.optimizer)?;
+        self.saved_at = Instant::now();
+        Ok(())
+    }
+}
+
+fn hex(digest: [u8; 32]) -> String {
+    blake3::Hash::from(digest).to_string()
+}
