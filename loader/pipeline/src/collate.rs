@@ -43,8 +43,8 @@ pub fn collate(
     out.labels.clear();
     out.partner_labels.clear();
     out.lambdas.clear();
-    // Images are appended, not written over zeros: filling a fresh buffer first costs as much as a
-    // third of the whole. The detour over `mixed` stays in the nearest cache.
+    // Images are appended, so that a fresh buffer is not filled with zeros first. The detour over
+    // `mixed` is one image long. What this gains was not measured in a paired run.
     out.pixels.clear();
     out.pixels.reserve(plan.rows.len() * image_bytes);
     scratch.mixed.resize(image_bytes, 0);
