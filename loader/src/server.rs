@@ -1,6 +1,6 @@
 //! The server: a listener, the HTTP/2 settings, health, and a graceful end.
 
-use crate::service::Service;
+use crate::service::{Service, hand_over};
 use mixfeed_proto::limits::{MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES};
 use mixfeed_proto::v1::loader_service_server::LoaderServiceServer;
 use std::fmt;
@@ -11,9 +11,11 @@ use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio_stream::wrappers::UnixListenerStream;
+use tonic::service::LayerExt as _;
 use tonic::transport::Server as Transport;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
+use tower::util::MapResponseLayer;
 
 /// Name of the service in `grpc.health.v1`.
 pub(crate) const SERVICE: &str = "mixfeed.v1.LoaderService";
@@ -132,6 +134,7 @@ impl Server {
         let service = LoaderServiceServer::new(service)
             .max_decoding_message_size(MAX_REQUEST_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let service = MapResponseLayer::new(hand_over).named_layer(service);
         let (health, health_service) = tonic_health::server::health_reporter();
         // "" is alive and the service ready from here on: the data was read before the bind.
         health.set_service_status(SERVICE, ServingStatus::Serving).await;

@@ -5,23 +5,24 @@
 //! and nowhere further in.
 
 mod admission;
+mod frames;
 mod session;
 pub(crate) mod translate;
 
 use crate::metrics::LoaderMetrics;
 use crate::pool::{Pool, StreamContext};
 use admission::{Admission, Window};
+use frames::Handover;
+pub(crate) use frames::hand_over;
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use mixfeed_pipeline::{CheckedSpec, Dataset};
 use mixfeed_proto::{limits, spec_digest, v1};
 use session::Session;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio_stream::Stream;
+use tokio_stream::Empty;
 use tonic::{Request, Response, Status, Streaming};
 use v1::stream_batches_request::Kind as RequestKind;
 use v1::stream_batches_response::Kind as ResponseKind;
@@ -132,7 +133,8 @@ impl v1::loader_service_server::LoaderService for Service {
         }))
     }
 
-    type StreamBatchesStream = Answers;
+    /// Never polled: what the client gets instead is in `frames`.
+    type StreamBatchesStream = Empty<Result<v1::StreamBatchesResponse, Status>>;
 
     async fn stream_batches(
         &self,
@@ -170,7 +172,9 @@ impl v1::loader_service_server::LoaderService for Service {
             let ended = session.run(inbound).await;
             tracing::info!(%peer, run_id, spec, batches = ended.batches, reason = ended.reason, "stream closed");
         });
-        Ok(Response::new(Answers { receiver, _lease: lease }))
+        let mut response = Response::new(tokio_stream::empty());
+        response.extensions_mut().insert(Handover::new(Answers { receiver, _lease: lease }));
+        Ok(response)
     }
 }
 
@@ -192,17 +196,9 @@ impl Lease {
 
 /// Finished batches on their way to the client.
 #[derive(Debug)]
-pub struct Answers {
+struct Answers {
     receiver: mpsc::Receiver<Result<v1::StreamBatchesResponse, Status>>,
     _lease: Arc<Lease>,
-}
-
-impl Stream for Answers {
-    type Item = Result<v1::StreamBatchesResponse, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.receiver.poll_recv(context)
-    }
 }
 
 /// Counts a stream for as long as it is open.

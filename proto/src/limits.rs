@@ -4,8 +4,8 @@
 /// a unit of scheduling.
 pub const MAX_BATCH_SIZE: u32 = 65_536;
 
-/// Pixel bytes of one batch. A batch is one gRPC message, copied once into its frame: 64 MiB keeps
-/// that copy, and what a stream may hold in memory, in proportion.
+/// Pixel bytes of one batch. A batch is one gRPC message: 64 MiB keeps what a stream may hold in
+/// memory in proportion.
 pub const MAX_BATCH_BYTES: u64 = 64 << 20;
 
 /// Bytes of one encoded message, either way: the largest batch, its labels and lambdas (12 bytes a

@@ -5,6 +5,7 @@
 //! [`Event`]s and decides nothing: whether and when the replica is tried again is `roster.rs`'s
 //! business, who is asked for what the scheduler's.
 
+use crate::answers::{self, Answers};
 use crate::batch::Batch;
 use crate::checks::{Fault, Gate};
 use crate::config::{Expected, Tuning};
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 /// Requests on the way to a replica. One holds as many indices as there are, so few are enough.
 const REQUESTS: usize = 4;
@@ -106,7 +107,8 @@ impl Session {
 
     async fn attempt(&self) -> Result<std::convert::Infallible, Ending> {
         let tuning = &self.common.tuning;
-        let mut client = transport::connect(&self.target, tuning).await.map_err(Ending::Lost)?;
+        let mut channel = transport::connect(&self.target, tuning).await.map_err(Ending::Lost)?;
+        let mut client = transport::client(&channel);
         let described = within(tuning.connect_timeout, client.describe(v1::DescribeRequest {})).await;
         let identity = Identity::read(described.map_err(Ending::Lost)?).map_err(Ending::Bad)?;
         let classes = u32::try_from(identity.dataset.classes.len()).unwrap_or(u32::MAX);
@@ -119,15 +121,11 @@ impl Session {
 
         let (requests, outgoing) = mpsc::channel(REQUESTS);
         let _ = requests.try_send(self.opening(&expected));
-        let mut client = client.max_decoding_message_size(limit);
-        let answers = tokio::time::timeout(
-            tuning.connect_timeout,
-            client.stream_batches(ReceiverStream::new(outgoing)),
-        );
-        let mut answers = match answers.await {
+        let call = answers::stream_batches(&mut channel, ReceiverStream::new(outgoing), limit);
+        let mut answers = match tokio::time::timeout(tuning.connect_timeout, call).await {
             Err(_) => return Err(Ending::Lost(format!("no stream within {:?}", tuning.connect_timeout))),
             Ok(Err(status)) => return Err(opening_failed(&status)),
-            Ok(Ok(response)) => response.into_inner(),
+            Ok(Ok(answers)) => answers,
         };
         let (geometry, window_batches) = self.opened(&mut answers, image).await?;
         let geometry = Arc::new(geometry);
@@ -156,11 +154,7 @@ impl Session {
         v1::StreamBatchesRequest { kind: Some(RequestKind::Open(open)) }
     }
 
-    async fn opened(
-        &self,
-        answers: &mut Streaming<v1::StreamBatchesResponse>,
-        image: ImageShape,
-    ) -> Result<(Geometry, u32), Ending> {
+    async fn opened(&self, answers: &mut Answers, image: ImageShape) -> Result<(Geometry, u32), Ending> {
         let timeout = self.common.tuning.connect_timeout;
         match tokio::time::timeout(timeout, answers.message()).await {
             Err(_) => Err(Ending::Lost(format!("no answer to the opening within {timeout:?}"))),
@@ -183,7 +177,7 @@ struct Pump<'a> {
     session: &'a Session,
     gate: Gate,
     requests: mpsc::Sender<v1::StreamBatchesRequest>,
-    answers: Streaming<v1::StreamBatchesResponse>,
+    answers: Answers,
     per_request: usize,
     /// What the replica was asked for and has not answered; the silence counts while there is any.
     owed: HashSet<u64>,

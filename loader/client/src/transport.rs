@@ -40,10 +40,7 @@ impl fmt::Display for Target {
 }
 
 /// Connects to `target`; an error says why that failed.
-pub(crate) async fn connect(
-    target: &Target,
-    tuning: &Tuning,
-) -> Result<LoaderServiceClient<Channel>, String> {
+pub(crate) async fn connect(target: &Target, tuning: &Tuning) -> Result<Channel, String> {
     let uri = match target {
         Target::Host(host) => format!("http://{host}"),
         Target::Address(address) => format!("http://{address}"),
@@ -60,11 +57,15 @@ pub(crate) async fn connect(
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
         .keep_alive_while_idle(true);
-    let channel = tokio::time::timeout(tuning.connect_timeout, endpoint.connect())
+    tokio::time::timeout(tuning.connect_timeout, endpoint.connect())
         .await
         .map_err(|_elapsed| format!("no connection within {:?}", tuning.connect_timeout))?
-        .map_err(|error| error::chain(&error))?;
-    Ok(LoaderServiceClient::new(channel)
+        .map_err(|error| error::chain(&error))
+}
+
+/// The calls with one answer; the stream of batches is called by `answers.rs`.
+pub(crate) fn client(channel: &Channel) -> LoaderServiceClient<Channel> {
+    LoaderServiceClient::new(channel.clone())
         .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(limits::MAX_REQUEST_BYTES))
+        .max_encoding_message_size(limits::MAX_REQUEST_BYTES)
 }

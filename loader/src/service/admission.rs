@@ -6,8 +6,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use tonic::Status;
 
-/// Pixels of a batch exist twice for a moment: as built, and copied into the frame being sent.
-const COPIES: u64 = 2;
+/// Batches that the transport may hold beyond the window: one whose last bytes are being written, and
+/// the next. HTTP/2 takes another when less than its buffer (400 kB) is left of the one before.
+const IN_TRANSPORT: u64 = 2;
 
 /// The memory that batches of all streams may take.
 #[derive(Debug)]
@@ -32,25 +33,26 @@ impl Admission {
     /// Reserves room for up to `full` batches of `batch_bytes`, at least one.
     #[allow(clippy::result_large_err)]
     pub(super) fn reserve(self: &Arc<Self>, batch_bytes: u64, full: usize) -> Result<Window, Status> {
-        let one = batch_bytes.max(1).saturating_mul(COPIES);
-        if one > self.limit_bytes {
+        let batch_bytes = batch_bytes.max(1);
+        let least = batch_bytes.saturating_mul(1 + IN_TRANSPORT);
+        if least > self.limit_bytes {
             return Err(Status::failed_precondition(format!(
-                "a batch of this stream needs {one} bytes, but this loader has {} for all streams; \
+                "this stream needs {least} bytes at least, but this loader has {} for all streams; \
                  ask for smaller batches, or give the loader more --stream-memory",
                 self.limit_bytes
             )));
         }
         let mut reserved = self.reserved_bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = (self.limit_bytes.saturating_sub(*reserved) / one) as usize;
+        let room = (self.limit_bytes.saturating_sub(*reserved) / batch_bytes).saturating_sub(IN_TRANSPORT);
         if room == 0 {
             return Err(Status::resource_exhausted(format!(
-                "a batch of this stream needs {one} bytes and {} of {} are reserved by other streams; \
+                "this stream needs {least} bytes at least and {} of {} are reserved by other streams; \
                  try again later, or give the loader more --stream-memory",
                 *reserved, self.limit_bytes
             )));
         }
-        let batches = full.clamp(1, room);
-        let bytes = one * batches as u64;
+        let batches = full.clamp(1, usize::try_from(room).unwrap_or(usize::MAX));
+        let bytes = batch_bytes * (batches as u64 + IN_TRANSPORT);
         *reserved += bytes;
         Ok(Window { admission: Arc::clone(self), bytes, batches })
     }
@@ -78,7 +80,7 @@ mod tests {
         let admission = Arc::new(Admission::new(1000));
         let first = admission.reserve(100, 4).unwrap();
         let second = admission.reserve(100, 4).unwrap();
-        assert_eq!((first.batches(), second.batches()), (4, 1));
+        assert_eq!((first.batches(), second.batches()), (4, 2), "of ten, two each are in transport");
         let refused = admission.reserve(100, 4).unwrap_err();
         assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
         assert!(refused.message().contains("1000 of 1000 are reserved"), "{}", refused.message());

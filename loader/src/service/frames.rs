@@ -1,0 +1,160 @@
+//! Answers on their way out: the pixels of a batch go to the socket from where the worker put them.
+//!
+//! tonic's encoder would copy every message into a buffer of its own, and a batch is hundreds of
+//! kilobytes. So the call is answered by tonic with an empty stream, which carries the real body
+//! along as an extension, and a layer around the service puts that body in its place. Requests,
+//! headers, statuses of calls that fail and every other method stay tonic's.
+//!
+//! A message leaves as at most two pieces: gRPC's prefix with all small fields, then the pixels. The
+//! order of fields is free in protobuf, so pixels can be last, and every reader understands it.
+
+use super::Answers;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http_body::Frame;
+use mixfeed_proto::v1::stream_batches_response::Kind;
+use mixfeed_proto::v1::{Batch, StreamBatchesResponse};
+use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http;
+
+/// Field numbers of `loader.proto`: the batch in an answer, the pixels in a batch.
+const BATCH_FIELD: u32 = 2;
+const PIXELS_FIELD: u32 = 2;
+
+/// gRPC's prefix: not compressed, and the length of the message as u32 big-endian.
+const PREFIX_BYTES: usize = 5;
+
+/// Carries answers past tonic, which hands extensions through. They are `Clone`, a stream is not.
+#[derive(Clone, Debug)]
+pub(super) struct Handover(Arc<Mutex<Option<Answers>>>);
+
+impl Handover {
+    pub(super) fn new(answers: Answers) -> Self {
+        Self(Arc::new(Mutex::new(Some(answers))))
+    }
+}
+
+/// Puts the answers that a response carries in the place of its body.
+pub(crate) fn hand_over(mut response: http::Response<Body>) -> http::Response<Body> {
+    if let Some(Handover(answers)) = response.extensions_mut().remove::<Handover>()
+        && let Some(answers) = answers.lock().unwrap_or_else(PoisonError::into_inner).take()
+    {
+        *response.body_mut() = Body::new(Frames { answers, pixels: Bytes::new(), ended: false });
+    }
+    response
+}
+
+/// The body of a response: messages as frames, then the status as trailers.
+struct Frames {
+    answers: Answers,
+    /// Of the message whose first piece is sent.
+    pixels: Bytes,
+    ended: bool,
+}
+
+impl http_body::Body for Frames {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if !self.pixels.is_empty() {
+            let pixels = std::mem::take(&mut self.pixels);
+            return Poll::Ready(Some(Ok(Frame::data(pixels))));
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let status = match ready!(self.answers.receiver.poll_recv(context)) {
+            Some(Ok(message)) => {
+                let (first, pixels) = encode(message);
+                self.pixels = pixels;
+                return Poll::Ready(Some(Ok(Frame::data(first))));
+            }
+            Some(Err(status)) => status,
+            None => Status::ok(""),
+        };
+        self.ended = true;
+        let mut trailers = http::HeaderMap::new();
+        Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
+    }
+}
+
+/// The two pieces of `message`; the second is empty when it is no batch.
+fn encode(message: StreamBatchesResponse) -> (Bytes, Bytes) {
+    let Some(Kind::Batch(mut batch)) = message.kind else {
+        let length = message.encoded_len();
+        let mut first = prefixed(length, length);
+        message.encode_raw(&mut first);
+        return (first.freeze(), Bytes::new());
+    };
+    let pixels = std::mem::take(&mut batch.pixels);
+    let small: Batch = batch;
+    let pixels_head = key_len(PIXELS_FIELD) + encoded_len_varint(pixels.len() as u64);
+    let batch_length = small.encoded_len() + pixels_head + pixels.len();
+    let length = key_len(BATCH_FIELD) + encoded_len_varint(batch_length as u64) + batch_length;
+    let mut first = prefixed(length, length - pixels.len());
+    encode_key(BATCH_FIELD, WireType::LengthDelimited, &mut first);
+    encode_varint(batch_length as u64, &mut first);
+    small.encode_raw(&mut first);
+    encode_key(PIXELS_FIELD, WireType::LengthDelimited, &mut first);
+    encode_varint(pixels.len() as u64, &mut first);
+    (first.freeze(), pixels)
+}
+
+/// The prefix of a message of `length` bytes, with room for `first` of them.
+fn prefixed(length: usize, first: usize) -> BytesMut {
+    let length = u32::try_from(length).expect("no message is larger than MAX_MESSAGE_BYTES");
+    let mut bytes = BytesMut::with_capacity(PREFIX_BYTES + first);
+    bytes.put_u8(0);
+    bytes.put_u32(length);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mixfeed_proto::v1::StreamOpened;
+
+    fn batch(rows: usize) -> StreamBatchesResponse {
+        let words = Bytes::from(vec![3; 4 * rows]);
+        let batch = Batch {
+            index: 1 << 40,
+            pixels: vec![9; rows * 3072].into(),
+            labels: words.clone(),
+            partner_labels: words.clone(),
+            lambdas: words,
+            checksum: 0xDEAD_BEEF,
+        };
+        StreamBatchesResponse { kind: Some(Kind::Batch(batch)) }
+    }
+
+    #[test]
+    fn the_pieces_of_a_message_read_as_that_message() {
+        let opened = StreamOpened { samples_per_epoch: 7, ..StreamOpened::default() };
+        let opened = StreamBatchesResponse { kind: Some(Kind::Opened(opened)) };
+        for message in [batch(0), batch(1), batch(5), batch(128), opened, StreamBatchesResponse::default()] {
+            let (first, pixels) = encode(message.clone());
+            assert_eq!(first[0], 0, "not compressed");
+            let length = u32::from_be_bytes(first[1..PREFIX_BYTES].try_into().unwrap());
+            let whole = [&first[PREFIX_BYTES..], &pixels].concat();
+            assert_eq!(length as usize, whole.len());
+            assert_eq!(StreamBatchesResponse::decode(whole.as_slice()).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn pixels_are_not_copied() {
+        let message = batch(128);
+        let Some(Kind::Batch(built)) = &message.kind else { unreachable!() };
+        let place = built.pixels.as_ptr();
+        assert_eq!(encode(message).1.as_ptr(), place);
+    }
+}
