@@ -44,6 +44,10 @@ pub struct Settings {
     #[arg(long, env = "MIXFEED_TRAINER_LOADER_TIMEOUT", value_name = "TIME", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loader_timeout: Option<Duration>,
+    /// Fetch every Nth batch from two loaders and compare them [default: 0, never]
+    #[arg(long, env = "MIXFEED_TRAINER_AUDIT", value_name = "N", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<u64>,
     /// Use only the first N training samples
     #[arg(long, env = "MIXFEED_TRAINER_LIMIT", value_name = "N", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,8 @@ use tokio::runtime::Runtime;
 pub struct Loaders {
     endpoints: Vec<Endpoint>,
     timeout: Duration,
+    /// Every so many batches, one is fetched from two loaders; 0 for none.
+    audit_every: u64,
     run_id: String,
     /// One thread, which receives and checks batches while the training computes. There from
     /// starting to dropping.
@@ -61,7 +63,7 @@ impl Loaders {
                 (vec![Endpoint::from(loader.address())], Some(loader))
             }
         };
-        Ok(Loaders { endpoints, timeout, run_id: run_id(), runtime: Some(runtime), embedded })
+        Ok(Loaders { endpoints, timeout, audit_every: 0, run_id: run_id(), runtime: Some(runtime), embedded })
     }
 
     /// The same from the settings of a run.
@@ -69,7 +71,9 @@ impl Loaders {
     /// # Errors
     /// As for [`Loaders::start`].
     pub fn of(config: &RunConfig) -> Result<Self, TrainError> {
-        Self::start(&config.source, config.loader_timeout)
+        let mut loaders = Self::start(&config.source, config.loader_timeout)?;
+        loaders.audit_every = config.audit_every;
+        Ok(loaders)
     }
 
     /// Opens a stream of batches over all of them, which `stop` ends. A stream of a run that has begun
@@ -92,6 +96,7 @@ impl Loaders {
         };
         // A test stream is opened after each epoch; that its loaders are there is no news.
         config.tuning.quiet = spec.split == Split::Test;
+        config.tuning.audit_every = self.audit_every;
         let runtime = self.runtime.as_ref().expect("there until dropping");
         Feed::open(config, runtime.handle(), stop)
     }

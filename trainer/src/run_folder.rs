@@ -7,6 +7,7 @@
 //! | `curves.png` | the same, drawn |
 //! | `checkpoint-….safetensors` | the model, the optimiser and the position: the last two and the best, see [`Kept`] |
 
+mod lock;
 mod run_file;
 
 pub use run_file::{AlgorithmRecord, DatasetRecord, FORMAT, MachineRecord, RunFile};
@@ -16,7 +17,9 @@ use crate::checkpoint::Kept;
 use crate::checkpoint::{LAST, NAMES};
 use crate::files::write_atomically;
 use crate::observer::Epoch;
+use lock::Lock;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 
 const RUN: &str = "run.toml";
@@ -37,6 +40,9 @@ pub enum RunFolderError {
         path = .0.display()
     )]
     Taken(PathBuf),
+    /// Another process works in it.
+    #[error("another process is training in {path}; give another --output, or wait for it", path = .0.display())]
+    InUse(PathBuf),
     /// It is to be gone on with and holds no run.
     #[error("{path} holds no run to resume (`--resume auto` starts one)", path = .0.display())]
     NoRun(PathBuf),
@@ -86,10 +92,12 @@ impl RunFolderError {
     }
 }
 
-/// A run folder.
+/// A run folder, locked for this process until the last copy is dropped.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    #[allow(dead_code)] // It is there to be dropped.
+    lock: Arc<Lock>,
 }
 
 impl RunFolder {
@@ -97,14 +105,13 @@ impl RunFolder {
     /// with `overwrite`. The files of that run stay until [`RunFolder::begin`].
     ///
     /// # Errors
-    /// When it holds a run, or cannot be made.
+    /// When it holds a run, another process works in it, or it cannot be made.
     pub fn create(path: &Path, overwrite: bool) -> Result<Self, RunFolderError> {
-        let folder = RunFolder { path: path.to_owned() };
         if !overwrite && FILES.iter().any(|name| path.join(name).exists()) {
-            return Err(RunFolderError::Taken(folder.path));
+            return Err(RunFolderError::Taken(path.to_owned()));
         }
-        fs::create_dir_all(path).map_err(|source| folder.error("", source))?;
-        Ok(folder)
+        fs::create_dir_all(path).map_err(|source| RunFolderError::Write { path: path.to_owned(), source })?;
+        Self::lock(path)
     }
 
     /// Makes the first folder `runs/<name>-N` that is not there yet.
@@ -118,7 +125,7 @@ impl RunFolder {
             let path = runs.join(format!("{name}-{number}"));
             // Making it is what claims it: of two runs started at once, one goes on to the next.
             match fs::create_dir(&path) {
-                Ok(()) => return Ok(RunFolder { path }),
+                Ok(()) => return Self::lock(&path),
                 Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(source) => return Err(error(&path, source)),
             }
@@ -129,7 +136,7 @@ impl RunFolder {
     /// Takes a folder that holds a run, to go on with it; none where there is no run.
     ///
     /// # Errors
-    /// When what it holds cannot be read.
+    /// When what it holds cannot be read, or another process works in it.
     pub fn open(path: &Path) -> Result<Option<(Self, RunFile)>, RunFolderError> {
         let file = path.join(RUN);
         let text = match fs::read_to_string(&file) {
@@ -140,7 +147,11 @@ impl RunFolder {
             }
         };
         let run = RunFile::parse(&text, &file)?;
-        Ok(Some((RunFolder { path: path.to_owned() }, run)))
+        Ok(Some((Self::lock(path)?, run)))
+    }
+
+    fn lock(path: &Path) -> Result<Self, RunFolderError> {
+        Ok(RunFolder { path: path.to_owned(), lock: Arc::new(Lock::of(path)?) })
     }
 
     /// Where it lies.

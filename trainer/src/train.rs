@@ -24,7 +24,7 @@ use crate::run_folder::{RunFile, RunFolder};
 use crate::staging::Stager;
 use crate::stop::Stop;
 use crate::tally::Tally;
-use mixfeed_client::{StreamEnd, StreamError, StreamInfo};
+use mixfeed_client::{StreamEnd, StreamError, StreamInfo, StreamStats};
 use std::time::Instant;
 use tch::Device;
 
@@ -75,6 +75,14 @@ pub fn train(
     observer.started(&run.start());
     let ended = run.steps(&mut feed, observer);
     observer.ended();
+    if job.config.audit_every > 0 {
+        let StreamStats { audited, unaudited, .. } = feed.stats();
+        tracing::info!(
+            audited,
+            unaudited,
+            "batches that two loaders agreed on, and that had one loader only"
+        );
+    }
     if let Err(TrainError::Stopped(_) | TrainError::Stream(_)) = &ended {
         run.save_interrupted(&feed)?;
     }

@@ -3,6 +3,10 @@
 // A test may start threads and look at its environment.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+#[path = "../../loader/tests/it/fleet.rs"]
+mod fleet;
+#[path = "command_line/names.rs"]
+mod names;
 #[path = "command_line/resume.rs"]
 mod resume;
 mod support;

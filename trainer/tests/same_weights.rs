@@ -1,8 +1,12 @@
 //! The promise of the whole project: the trained weights do not depend on who made the batches.
 
 // A test may start threads and look at its environment.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stderr)]
 
+#[path = "same_weights/chaos.rs"]
+mod chaos;
+#[path = "../../loader/tests/it/fleet.rs"]
+mod fleet;
 mod support;
 
 use mixfeed_ops::signals::Signal;
@@ -52,9 +56,12 @@ fn weights_do_not_depend_on_replicas_or_workers() {
     let one = from(&one, small(), &mut Unwatched);
     assert_eq!((one.replicas_seen, &one.weights_digest), (1, &golden.weights_digest), "one replica");
 
-    let three: Vec<_> = [1, 4, 2].map(|workers| LoaderProcess::start(DATA, workers)).into();
-    let three = from(&three, small(), &mut Unwatched);
+    let fleet: Vec<_> = [1, 4, 2].map(|workers| LoaderProcess::start(DATA, workers)).into();
+    let three = from(&fleet, small(), &mut Unwatched);
     assert_eq!((three.replicas_seen, &three.weights_digest), (3, &golden.weights_digest), "three replicas");
+
+    let audited = from(&fleet, Settings { audit: Some(2), ..small() }, &mut Unwatched);
+    assert_eq!(audited.weights_digest, golden.weights_digest, "every other batch made twice");
 
     // And the digest says something: another seed gives other weights.
     let other = embedded(Settings { seed: Some(1), ..small() }, DATA, 1);

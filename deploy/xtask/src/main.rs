@@ -35,7 +35,7 @@ tasks
   ci [--slow] [-- ARGUMENTS]
       what a change must pass: formatting, lints, dependencies, tests
   chaos [--seeds N]
-      the test that kills, stops, restarts and adds loaders, with N seeds (200)
+      the tests that kill, stop, restart and add loaders, with N seeds (200)
   libtorch [--cuda]
       prepare libtorch under .libtorch/ (--cuda: another, with what an NVIDIA GPU needs)
 ";
@@ -108,9 +108,13 @@ fn chaos_task(mut arguments: Parser) -> Result<ExitCode> {
             other => return Err(other.unexpected().into()),
         }
     }
-    let mut cargo = Command::new(process::cargo());
-    cargo.args(["test", "--package", "mixfeed-loader", "--test", "it", "chaos", "--", "--nocapture"]);
-    process::run(cargo.env("MIXFEED_CHAOS_SEEDS", seeds.to_string()).current_dir(place::root()))?;
+    libtorch::prepare(libtorch::Kind::Cpu)?;
+    // First the batches that come out of a stream, then the weights that a trainer makes of them.
+    for (package, test) in [("mixfeed-loader", "it"), ("mixfeed-trainer", "same_weights")] {
+        let mut cargo = Command::new(process::cargo());
+        cargo.args(["test", "--package", package, "--test", test, "chaos", "--", "--nocapture"]);
+        process::run(cargo.env("MIXFEED_CHAOS_SEEDS", seeds.to_string()).current_dir(place::root()))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -89,8 +89,8 @@ pub struct Tuning {
     /// How long a replica is left alone after its first bad batch; four times longer after each
     /// further one.
     pub quarantine: Duration,
-    /// Whether a replica's first connection is logged for debugging only, as suits a stream that is
-    /// opened again and again.
+    /// Whether first connections and refusals are logged for debugging only, as suits a stream that is
+    /// opened again and again beside one that said so.
     pub quiet: bool,
 }
 

@@ -205,8 +205,12 @@ impl Roster {
             return None;
         }
         self.retries.pop_first();
-        if let Some(entry) = self.entries.get_mut(&key) {
-            entry.retry_at = None;
+        let entry = self.entries.get_mut(&key)?;
+        entry.retry_at = None;
+        if entry.gone {
+            // Its quarantine is over, and nobody lists it any more.
+            self.forget(key);
+            return self.due(now);
         }
         Some(key)
     }
@@ -293,7 +297,10 @@ impl Roster {
     pub(crate) fn refuse(&mut self, now: Micros, key: ReplicaKey, reason: String) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         stop(entry);
-        if entry.condition != Condition::Refused || entry.trouble != reason {
+        let said = entry.condition == Condition::Refused && entry.trouble == reason;
+        if said || self.tuning.quiet {
+            tracing::debug!(loader = %entry.position.1, reason, "loader refused");
+        } else {
             tracing::error!(loader = %entry.position.1, reason, "loader refused");
         }
         entry.trouble = reason;

@@ -3,7 +3,7 @@
 //! What comes out is judged by a checker that never talks to a loader: it computes each batch with
 //! the pipeline itself, and finds each sample by its content.
 
-use crate::commands::{Serving, signal};
+use crate::fleet::Replicas;
 use mixfeed_client::{
     Batch, BlockingStream, LambdaScope, Mixing, MixingKind, PartnerSource, StreamConfig, StreamEnd,
     StreamSpec,
@@ -13,7 +13,7 @@ use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, co
 use mixfeed_proto::{BatchBytes, batch_digest, v1};
 use rand::Rng as _;
 use std::collections::HashMap;
-use std::net::TcpListener;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 const SAMPLES: u64 = 480;
@@ -44,70 +44,8 @@ fn spec(seed: u64) -> StreamSpec {
     StreamSpec { seed, batch_size: BATCH, mixing: (seed % 2 == 1).then_some(mixing), ..StreamSpec::default() }
 }
 
-/// What may happen to a replica.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
-    Down,
-    Up,
-    Stopped,
-}
-
-/// Four places for loaders, three of them taken at the start.
-struct Replicas {
-    addresses: Vec<String>,
-    processes: Vec<Option<Serving>>,
-    states: Vec<State>,
-    kills: u32,
-    stops: u32,
-}
-
-impl Replicas {
-    fn start() -> Self {
-        // Held together, so that all four differ.
-        let free: Vec<_> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let addresses: Vec<_> = free.iter().map(|port| port.local_addr().unwrap().to_string()).collect();
-        drop(free);
-        let mut replicas = Self {
-            processes: addresses.iter().map(|_| None).collect(),
-            states: vec![State::Down; addresses.len()],
-            addresses,
-            kills: 0,
-            stops: 0,
-        };
-        (0..3).for_each(|which| replicas.bring_up(which));
-        replicas
-    }
-
-    fn bring_up(&mut self, which: usize) {
-        let data = format!("synthetic:{SAMPLES}");
-        let flags = ["--data", &data, "--workers", "1", "--listen", &self.addresses[which]];
-        self.processes[which] = Some(Serving::start(&flags));
-        self.states[which] = State::Up;
-    }
-
-    /// Does something to one of them. One stays up.
-    fn disturb(&mut self, which: usize, word: u64) {
-        let up = self.states.iter().filter(|state| **state == State::Up).count();
-        match self.states[which] {
-            State::Down => self.bring_up(which),
-            State::Stopped => {
-                signal(&self.processes[which].as_ref().unwrap().child, "-CONT");
-                self.states[which] = State::Up;
-            }
-            State::Up if up < 2 => {}
-            State::Up if word.is_multiple_of(3) => {
-                signal(&self.processes[which].as_ref().unwrap().child, "-STOP");
-                self.states[which] = State::Stopped;
-                self.stops += 1;
-            }
-            State::Up => {
-                // Dropping it is SIGKILL.
-                self.processes[which] = None;
-                self.states[which] = State::Down;
-                self.kills += 1;
-            }
-        }
-    }
+fn replicas() -> Replicas {
+    Replicas::start(Path::new(env!("CARGO_BIN_EXE_mixfeed-loader")), &format!("synthetic:{SAMPLES}"))
 }
 
 /// Reads the whole stream; before each step, `act` may do something.
@@ -173,22 +111,19 @@ fn whatever_happens_to_loaders_each_batch_comes_once_in_order_with_the_same_byte
     let seeds = std::env::var("MIXFEED_CHAOS_SEEDS").map_or(SEEDS, |text| text.parse().unwrap());
     let data = synthetic::dataset(SAMPLES);
     let calm = {
-        let replicas = Replicas::start();
+        let replicas = replicas();
         read(0, &replicas.addresses, |_| ()).1
     };
     let (mut kills, mut stops, mut worst) = (0, 0, Duration::ZERO);
     for seed in 0..seeds {
-        let mut replicas = Replicas::start();
+        let mut replicas = replicas();
         let addresses = replicas.addresses.clone();
         let mut chaos = Key::new(Seed(seed), Purpose::Drawing).generator();
         let mut next = 10 + chaos.next_u64() % 40;
-        let mut acting = Duration::ZERO;
         let (batches, took) = read(seed, &addresses, |step| {
             if step == next {
                 let (which, word) = (chaos.next_u64() % 4, chaos.next_u64());
-                let started = Instant::now();
                 replicas.disturb(which as usize, word);
-                acting += started.elapsed();
                 next += 20 + chaos.next_u64() % 40;
             }
         });
@@ -200,7 +135,7 @@ fn whatever_happens_to_loaders_each_batch_comes_once_in_order_with_the_same_byte
             check_samples(&data, &batches);
         }
         // Starting a process is not the stream's time, though the stream goes on meanwhile.
-        let lost = took.saturating_sub(calm + acting);
+        let lost = took.saturating_sub(calm + replicas.acting);
         let allowed = RECOVERY * replicas.kills + (IDLE_TIMEOUT + RECOVERY) * replicas.stops;
         assert!(
             lost <= allowed,

@@ -1,9 +1,10 @@
 //! The binary, as a user meets it: exit codes, one clear line for bad input, a graceful end.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use crate::fleet::{Serving, signal};
+use std::io::{BufRead as _, Read as _};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 fn loader(flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mixfeed-loader"));
@@ -37,36 +38,8 @@ fn cifar(folder: &Path) {
     }
 }
 
-/// A loader process that says it is listening. Dropping it kills it.
-pub(crate) struct Serving {
-    pub(crate) child: Child,
-    log: BufReader<std::process::ChildStderr>,
-    address: String,
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-pub(crate) fn signal(child: &Child, signal: &str) {
-    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
-}
-
-impl Serving {
-    pub(crate) fn start(flags: &[&str]) -> Self {
-        let mut child = loader(&["serve"]).args(flags).stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("listening") {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended before it listened");
-        }
-        let address = line.split_once("address=").unwrap().1.split_whitespace().next().unwrap().to_string();
-        Self { child, log, address }
-    }
+fn serving(flags: &[&str]) -> Serving {
+    Serving::start(Path::new(env!("CARGO_BIN_EXE_mixfeed-loader")), flags)
 }
 
 #[test]
@@ -121,8 +94,7 @@ fn a_loader_says_where_it_listens_answers_the_healthcheck_and_drains_on_sigterm(
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         free.local_addr().unwrap().to_string()
     };
-    let mut serving =
-        Serving::start(&["--data", "synthetic:10", "--listen", "127.0.0.1:0", "--metrics", &metrics]);
+    let mut serving = serving(&["--data", "synthetic:10", "--listen", "127.0.0.1:0", "--metrics", &metrics]);
     let health = run(&["healthcheck", "--address", &serving.address]);
     assert!(health.status.success(), "{}", String::from_utf8_lossy(&health.stderr));
     signal(&serving.child, "-TERM");
@@ -137,7 +109,7 @@ fn a_loader_says_where_it_listens_answers_the_healthcheck_and_drains_on_sigterm(
 fn a_unix_socket_serves_too() {
     let folder = tempfile::tempdir().unwrap();
     let address = format!("unix://{}/loader.sock", folder.path().display());
-    let mut serving = Serving::start(&["--data", "synthetic:10", "--listen", &address]);
+    let mut serving = serving(&["--data", "synthetic:10", "--listen", &address]);
     assert!(run(&["healthcheck", "--address", &address]).status.success());
     signal(&serving.child, "-INT");
     assert_eq!(serving.child.wait().unwrap().code(), Some(0));

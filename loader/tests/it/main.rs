@@ -3,5 +3,7 @@
 
 mod chaos;
 mod commands;
+mod fleet;
 mod python;
+mod rolling;
 mod service;

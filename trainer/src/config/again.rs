@@ -14,11 +14,12 @@ pub enum Resume {
 }
 
 /// What does not shape the weights (or, as threads and device, warns), and so may change on the way.
-const AGAIN: [&str; 12] = [
+const AGAIN: [&str; 13] = [
     "loaders",
     "data",
     "workers",
     "loader-timeout",
+    "audit",
     "epochs",
     "steps",
     "device",
@@ -39,6 +40,7 @@ impl Settings {
     /// When a setting is given that has to come from the run.
     pub fn over_run(self, run: &Settings, resume: Resume) -> Result<Settings, UsageError> {
         let (loaders_given, data_given) = (self.loaders.is_some(), self.data.is_some());
+        let audit_given = self.audit.is_some();
         let mut settings = table(run)?;
         for (key, value) in table(&self)? {
             let earlier = settings.get(&key);
@@ -55,7 +57,12 @@ impl Settings {
         }
         match (loaders_given, data_given) {
             (true, false) => ["data", "workers"].iter().for_each(|key| drop(settings.remove(*key))),
-            (false, true) => drop(settings.remove("loaders")),
+            (false, true) => {
+                drop(settings.remove("loaders"));
+                if !audit_given {
+                    drop(settings.remove("audit"));
+                }
+            }
             _ => {}
         }
         settings.try_into().map_err(|error: toml::de::Error| UsageError(error.message().to_owned()))
@@ -91,6 +98,7 @@ mod tests {
         let given = Settings { loaders: loaders.clone(), ..Settings::default() };
         let settings = given.over_run(&run(), Resume::Yes).unwrap();
         assert_eq!(settings, Settings { loaders, data: None, workers: None, ..run() });
+        let settings = Settings { audit: Some(9), ..settings };
         let given = Settings { data: Some("synthetic".to_owned()), ..Settings::default() };
         assert_eq!(given.over_run(&settings, Resume::Yes).unwrap(), Settings { workers: None, ..run() });
     }

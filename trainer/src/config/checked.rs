@@ -40,6 +40,8 @@ pub struct RunConfig {
     pub source: Source,
     /// How long to wait while there is no loader at all.
     pub loader_timeout: std::time::Duration,
+    /// Every so many batches, one is fetched from two loaders and compared; 0 for none.
+    pub audit_every: u64,
     /// Where to compute.
     pub device: DeviceChoice,
     /// CPU threads that compute, at least 1.
@@ -168,6 +170,7 @@ impl Settings {
             },
             source,
             loader_timeout: filled("loader-timeout", settings.loader_timeout)?.get(),
+            audit_every: settings.audit.unwrap_or(0),
             device: settings.device.unwrap_or_default(),
             threads: integer("threads", settings.threads, 1..=1024)?,
             output: settings.output,
@@ -204,6 +207,9 @@ fn source(settings: &Settings) -> Result<Source, UsageError> {
         (None, Some(data)) => {
             if let Some(workers) = settings.workers {
                 integer("workers", Some(workers), 1..=1024)?;
+            }
+            if settings.audit.is_some_and(|every| every > 0) {
+                return Err(UsageError("--audit compares loaders: it needs --loaders".to_owned()));
             }
             Ok(Source::Embedded { data: data.clone(), workers: settings.workers })
         }
@@ -296,6 +302,7 @@ mod tests {
         );
         let with_workers = Settings { loaders: loaders.clone(), workers: Some(2), ..Settings::default() };
         assert!(error(with_workers).contains("--workers"));
+        assert!(error(Settings { audit: Some(5), ..settings() }).contains("--audit"));
         assert!(Settings { loaders, ..Settings::default() }.check().is_ok());
     }
 

@@ -137,3 +137,16 @@ fn each_epoch_is_a_row_of_as_many_values_as_there_are_columns() {
     assert_eq!(row(&epoch()), "1,8,1000,1.5,0.25,500.0,2.000,0.500,0.125,0.001\n");
     assert_eq!(COLUMNS.split(',').count(), row(&epoch()).split(',').count());
 }
+
+#[test]
+fn a_folder_is_of_one_process_at_a_time() {
+    let root = tempfile::tempdir().unwrap();
+    let first = RunFolder::create(root.path(), false).unwrap();
+    first.begin(&run_file()).unwrap();
+    let second = RunFolder::open(root.path()).unwrap_err();
+    assert!(second.to_string().contains("another process is training in"), "{second}");
+    assert!(second.is_usage());
+    assert!(matches!(RunFolder::create(root.path(), true), Err(RunFolderError::InUse(_))));
+    drop(first);
+    assert!(RunFolder::open(root.path()).unwrap().is_some());
+}

@@ -116,3 +116,17 @@ fn no_more_replicas_are_kept_than_allowed() {
     roster.resolved(0, 0, (1..100).map(target).collect());
     assert_eq!(roster.entries().count(), 3);
 }
+
+#[tokio::test]
+async fn a_quarantined_replica_that_no_name_lists_is_forgotten_when_its_time_is_over() {
+    let mut roster = roster();
+    roster.resolved(0, 0, vec![target(1), target(2)]);
+    let key = begin(&mut roster, 0);
+    begin(&mut roster, 0);
+    roster.ended(0, key, Ending::Bad("a bit is flipped".into()));
+    roster.resolved(SECOND, 0, vec![target(2)]);
+    assert_eq!(roster.due(29 * SECOND), None);
+    assert_eq!(condition(&roster, key), Condition::Quarantined);
+    assert_eq!(roster.due(31 * SECOND), None, "it is not tried again");
+    assert!(roster.get(key).is_none());
+}

@@ -1,0 +1,37 @@
+//! One run folder, one process at a time.
+//!
+//! Two trainers in one folder would take turns in replacing each other's checkpoints. The lock is the
+//! operating system's, so that it ends with its process, however that ends.
+
+use super::RunFolderError;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+/// The file that is locked; it is empty and stays.
+const NAME: &str = ".lock";
+
+/// Held by the process that writes to a run folder.
+#[derive(Debug)]
+pub(super) struct Lock {
+    #[allow(dead_code)] // Closing it is what unlocks it.
+    file: File,
+}
+
+impl Lock {
+    /// Locks the folder at `path`, which must be there.
+    pub(super) fn of(path: &Path) -> Result<Self, RunFolderError> {
+        let name = path.join(NAME);
+        let error = |source| RunFolderError::Write { path: name.clone(), source };
+        let file = File::create(&name).map_err(error)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { file }),
+            Err(TryLockError::WouldBlock) => Err(RunFolderError::InUse(path.to_owned())),
+            // A file system without locks is no reason not to train.
+            Err(TryLockError::Error(source)) if source.kind() == std::io::ErrorKind::Unsupported => {
+                tracing::warn!(path = %path.display(), "this file system has no locks; use the folder once only");
+                Ok(Lock { file })
+            }
+            Err(TryLockError::Error(source)) => Err(error(source)),
+        }
+    }
+}
