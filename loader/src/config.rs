@@ -193,9 +193,9 @@ pub struct PreviewArgs {
     /// The picture to write (PNG).
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
-    /// lambda is drawn from Beta(alpha, alpha).
-    #[arg(long, default_value_t = 0.2, value_name = "ALPHA", allow_negative_numbers = true)]
-    pub mixup_alpha: f64,
+    /// How images are mixed and augmented.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
     /// The share of images that is mixed; training by the article mixes 0.2.
     #[arg(long, default_value_t = 1.0, value_name = "P", allow_negative_numbers = true)]
     pub mixup_prob: f64,
@@ -211,6 +211,26 @@ pub struct PreviewArgs {
     /// Rows of images.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
     pub rows: u32,
+}
+
+/// Flags that say how images are mixed and augmented. The names are the trainer's and timm's.
+#[derive(Clone, Debug, Args)]
+pub struct RecipeArgs {
+    /// mixup's lambda is drawn from Beta(alpha, alpha); 0 for CutMix alone.
+    #[arg(long, default_value_t = 0.2, value_name = "ALPHA", allow_negative_numbers = true)]
+    pub mixup_alpha: f64,
+    /// CutMix's lambda is drawn from Beta(alpha, alpha); 0 for mixup alone.
+    #[arg(long, default_value_t = 0.0, value_name = "ALPHA", allow_negative_numbers = true)]
+    pub cutmix_alpha: f64,
+    /// With both: of what is mixed, the share that CutMix gets.
+    #[arg(long, default_value_t = 0.5, value_name = "P", allow_negative_numbers = true)]
+    pub switch_prob: f64,
+    /// Black pixels added on each side before a random crop; 0 crops nothing.
+    #[arg(long, default_value_t = 0, value_name = "PIXELS")]
+    pub crop_padding: u32,
+    /// The share of images that is mirrored left to right.
+    #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
+    pub flip_prob: f64,
 }
 
 /// Flags of `replay`.

@@ -4,7 +4,7 @@
 //! understood. prost drops fields that it does not know, so a spec with such a field comes out
 //! with another digest and is refused instead of being half obeyed.
 
-use crate::v1::{Mixing, RowShard, StreamSpec};
+use crate::v1::{Augmentation, Mixing, RowShard, StreamSpec};
 use sha2::{Digest, Sha256};
 
 /// The first bytes of what is hashed: a digest of another message can never be mistaken for one.
@@ -66,6 +66,7 @@ fn stream_spec(spec: &StreamSpec) -> Vec<u8> {
         shard,
         pixel_type,
         pixel_layout,
+        augmentation: augmentation_field,
     } = spec;
     Fields::default()
         .enumeration(1, *split)
@@ -78,17 +79,26 @@ fn stream_spec(spec: &StreamSpec) -> Vec<u8> {
         .message(8, shard.as_ref().map(row_shard))
         .enumeration(9, *pixel_type)
         .enumeration(10, *pixel_layout)
+        .message(11, augmentation_field.as_ref().map(augmentation))
         .0
 }
 
+fn augmentation(augmentation: &Augmentation) -> Vec<u8> {
+    let Augmentation { crop_padding, flip_probability } = augmentation;
+    Fields::default().integer(1, u64::from(*crop_padding)).double(2, *flip_probability).0
+}
+
 fn mixing(mixing: &Mixing) -> Vec<u8> {
-    let Mixing { kind, alpha, probability, lambda_scope, partner_source } = mixing;
+    let Mixing { kind, alpha, probability, lambda_scope, partner_source, cutmix_alpha, switch_probability } =
+        mixing;
     Fields::default()
         .enumeration(1, *kind)
         .double(2, *alpha)
         .double(3, *probability)
         .enumeration(4, *lambda_scope)
         .enumeration(5, *partner_source)
+        .double(6, *cutmix_alpha)
+        .double(7, *switch_probability)
         .0
 }
 
@@ -117,10 +127,13 @@ mod tests {
                 probability: 0.2,
                 lambda_scope: 1,
                 partner_source: 2,
+                cutmix_alpha: 1.0,
+                switch_probability: 0.5,
             }),
             shard: Some(RowShard { rank: 1, world: 4 }),
             pixel_type: 2,
             pixel_layout: 1,
+            augmentation: Some(Augmentation { crop_padding: 4, flip_probability: 0.5 }),
         }
     }
 
@@ -174,6 +187,7 @@ mod tests {
     fn every_field_moves_the_digest() {
         let mut seen = vec![spec_digest(&full())];
         let mixing = full().mixing.expect("set above");
+        let augmentation = full().augmentation.expect("set above");
         let variants = [
             StreamSpec { split: 2, ..full() },
             StreamSpec { limit: 999, ..full() },
@@ -187,17 +201,35 @@ mod tests {
             StreamSpec { mixing: Some(Mixing { probability: 0.0, ..mixing }), ..full() },
             StreamSpec { mixing: Some(Mixing { lambda_scope: 2, ..mixing }), ..full() },
             StreamSpec { mixing: Some(Mixing { partner_source: 1, ..mixing }), ..full() },
+            StreamSpec { mixing: Some(Mixing { cutmix_alpha: 0.0, ..mixing }), ..full() },
+            StreamSpec { mixing: Some(Mixing { switch_probability: 0.0, ..mixing }), ..full() },
             StreamSpec { shard: None, ..full() },
             StreamSpec { shard: Some(RowShard { rank: 0, world: 4 }), ..full() },
             StreamSpec { shard: Some(RowShard { rank: 1, world: 2 }), ..full() },
             StreamSpec { pixel_type: 1, ..full() },
             StreamSpec { pixel_layout: 2, ..full() },
+            StreamSpec { augmentation: None, ..full() },
+            StreamSpec { augmentation: Some(Augmentation { crop_padding: 0, ..augmentation }), ..full() },
+            StreamSpec {
+                augmentation: Some(Augmentation { flip_probability: 1.0, ..augmentation }),
+                ..full()
+            },
         ];
         for variant in variants {
             let digest = spec_digest(&variant);
             assert!(!seen.contains(&digest), "{variant:?} has the digest of another spec");
             seen.push(digest);
         }
+    }
+
+    #[test]
+    fn a_field_left_at_its_default_does_not_move_the_digest() {
+        // Frozen when neither augmentation nor CutMix existed.
+        let mixing =
+            Mixing { cutmix_alpha: 0.0, switch_probability: 0.0, ..full().mixing.expect("set above") };
+        let before = StreamSpec { mixing: Some(mixing), augmentation: None, ..full() };
+        let digest: String = spec_digest(&before).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, "6d36f2c969418097e46bd2df3dbcf331bda6b49705f8f46bb589f8a11c24ea12");
     }
 
     #[test]

@@ -47,8 +47,8 @@ pub use error::StreamError;
 pub use identity::{DatasetInfo, ImageShape};
 pub use interrupt::Interrupt;
 pub use spec::{
-    LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder, RowShard, Split,
-    StreamSpec,
+    Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder,
+    RowShard, Split, StreamSpec,
 };
 pub use stats::StreamStats;
 pub use stream::{BatchStream, StreamInfo};

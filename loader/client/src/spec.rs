@@ -32,6 +32,9 @@ pub struct StreamSpec {
     pub pixel_type: PixelType,
     /// Order of the pixel values.
     pub pixel_layout: PixelLayout,
+    /// What is done to each image before it is mixed.
+    #[serde(skip_serializing_if = "Augmentation::is_none")]
+    pub augmentation: Augmentation,
 }
 
 impl Default for StreamSpec {
@@ -47,6 +50,7 @@ impl Default for StreamSpec {
             shard: None,
             pixel_type: PixelType::U8,
             pixel_layout: PixelLayout::Nhwc,
+            augmentation: Augmentation::default(),
         }
     }
 }
@@ -87,7 +91,7 @@ pub enum Remainder {
 pub struct Mixing {
     /// The method.
     pub kind: MixingKind,
-    /// lambda is drawn from Beta(alpha, alpha).
+    /// lambda is drawn from Beta(alpha, alpha). Where mixup and CutMix take turns, this is mixup's.
     pub alpha: f64,
     /// The share of samples, or of batches, that is mixed.
     pub probability: f64,
@@ -100,12 +104,21 @@ pub struct Mixing {
 }
 
 /// A method of mixing.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum MixingKind {
-    /// mixup (arXiv:1710.09412).
+    /// mixup (arXiv:1710.09412): the weighted sum of two images.
     #[default]
     Mixup,
+    /// CutMix (arXiv:1905.04899): a box of the partner, pasted over the image.
+    Cutmix,
+    /// One of the two, drawn for each sample (or batch).
+    MixupOrCutmix {
+        /// CutMix's alpha.
+        cutmix_alpha: f64,
+        /// Of what is mixed, the share that CutMix gets.
+        switch_probability: f64,
+    },
 }
 
 /// What has a lambda of its own.
@@ -128,6 +141,26 @@ pub enum PartnerSource {
     Dataset,
     /// A permutation of the global batch.
     Batch,
+}
+
+/// What is done to each image before it is mixed: first cropped, then mirrored. Each time a sample
+/// comes, as itself or as a partner, it is drawn for anew.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Augmentation {
+    /// Black pixels added on each side before a part of the image's own size is cut out; 0 crops
+    /// nothing.
+    pub crop_padding: u32,
+    /// The share of images that is mirrored left to right.
+    pub flip_probability: f64,
+}
+
+impl Augmentation {
+    /// Tells whether images stay as they are.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Rows `n * rank / world` to `n * (rank + 1) / world` of each global batch of `n` rows.
@@ -171,4 +204,45 @@ pub enum PixelLayout {
     Nhwc,
     /// Channel, row, column.
     Nchw,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn either() -> Mixing {
+        Mixing {
+            kind: MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 },
+            alpha: 0.8,
+            probability: 1.0,
+            lambda_scope: LambdaScope::Batch,
+            partner_source: PartnerSource::Batch,
+        }
+    }
+
+    #[test]
+    fn a_spec_survives_a_settings_file() {
+        for mixing in [
+            None,
+            Some(either()),
+            Some(Mixing { kind: MixingKind::Cutmix, ..either() }),
+            Some(Mixing { kind: MixingKind::Mixup, ..either() }),
+        ] {
+            for augmentation in
+                [Augmentation::default(), Augmentation { crop_padding: 4, flip_probability: 0.5 }]
+            {
+                let spec = StreamSpec { mixing, augmentation, ..StreamSpec::default() };
+                let text = toml::to_string(&spec).unwrap();
+                assert_eq!(toml::from_str::<StreamSpec>(&text).unwrap(), spec, "{text}");
+            }
+        }
+        let wrong = "[mixing]\nalpha = 1.0\nprobability = 1.0\n\
+            kind = { mixup-or-cutmix = { cutmix-alpha = 1.0, switch-probability = 0.5, more = 1 } }\n";
+        assert!(toml::from_str::<StreamSpec>(wrong).is_err());
+    }
+
+    #[test]
+    fn a_spec_that_uses_nothing_new_reads_as_it_did() {
+        assert!(!toml::to_string(&StreamSpec::default()).unwrap().contains("augmentation"));
+    }
 }

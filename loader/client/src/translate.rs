@@ -1,8 +1,8 @@
 //! The one file that knows both the plain spec and the spec on the wire.
 
 use crate::spec::{
-    LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder, RowShard, Split,
-    StreamSpec,
+    Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder,
+    RowShard, Split, StreamSpec,
 };
 use mixfeed_proto::v1;
 
@@ -19,6 +19,7 @@ pub(crate) fn stream_spec(spec: &StreamSpec) -> v1::StreamSpec {
         shard,
         pixel_type,
         pixel_layout,
+        augmentation,
     } = *spec;
     v1::StreamSpec {
         split: match split {
@@ -47,6 +48,7 @@ pub(crate) fn stream_spec(spec: &StreamSpec) -> v1::StreamSpec {
             PixelLayout::Nchw => v1::PixelLayout::Nchw,
         }
         .into(),
+        augmentation: (!augmentation.is_none()).then_some(augmentation_message(augmentation)),
     }
 }
 
@@ -56,13 +58,22 @@ impl From<&StreamSpec> for v1::StreamSpec {
     }
 }
 
+fn augmentation_message(augmentation: Augmentation) -> v1::Augmentation {
+    let Augmentation { crop_padding, flip_probability } = augmentation;
+    v1::Augmentation { crop_padding, flip_probability }
+}
+
 fn mixing_message(mixing: Mixing) -> v1::Mixing {
     let Mixing { kind, alpha, probability, lambda_scope, partner_source } = mixing;
-    v1::Mixing {
-        kind: match kind {
-            MixingKind::Mixup => v1::MixingKind::Mixup,
+    let (kind, cutmix_alpha, switch_probability) = match kind {
+        MixingKind::Mixup => (v1::MixingKind::Mixup, 0.0, 0.0),
+        MixingKind::Cutmix => (v1::MixingKind::Cutmix, 0.0, 0.0),
+        MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability } => {
+            (v1::MixingKind::MixupOrCutmix, cutmix_alpha, switch_probability)
         }
-        .into(),
+    };
+    v1::Mixing {
+        kind: kind.into(),
         alpha,
         probability,
         lambda_scope: match lambda_scope {
@@ -75,6 +86,8 @@ fn mixing_message(mixing: Mixing) -> v1::Mixing {
             PartnerSource::Batch => v1::PartnerSource::Batch,
         }
         .into(),
+        cutmix_alpha,
+        switch_probability,
     }
 }
 
@@ -91,6 +104,8 @@ mod tests {
             lambda_scope: LambdaScope::Sample,
             partner_source: PartnerSource::Dataset,
         };
+        let either =
+            |cutmix_alpha, switch_probability| MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability };
         let plain = StreamSpec { mixing: Some(mixing), ..StreamSpec::default() };
         let mut digests = vec![plain.digest()];
         let variants = [
@@ -109,6 +124,18 @@ mod tests {
             },
             StreamSpec {
                 mixing: Some(Mixing { partner_source: PartnerSource::Batch, ..mixing }),
+                ..plain.clone()
+            },
+            StreamSpec { mixing: Some(Mixing { kind: MixingKind::Cutmix, ..mixing }), ..plain.clone() },
+            StreamSpec { mixing: Some(Mixing { kind: either(1.0, 0.5), ..mixing }), ..plain.clone() },
+            StreamSpec { mixing: Some(Mixing { kind: either(0.5, 0.5), ..mixing }), ..plain.clone() },
+            StreamSpec { mixing: Some(Mixing { kind: either(1.0, 0.7), ..mixing }), ..plain.clone() },
+            StreamSpec {
+                augmentation: Augmentation { crop_padding: 4, flip_probability: 0.0 },
+                ..plain.clone()
+            },
+            StreamSpec {
+                augmentation: Augmentation { crop_padding: 0, flip_probability: 0.5 },
                 ..plain.clone()
             },
             StreamSpec { shard: Some(RowShard { rank: 0, world: 2 }), ..plain.clone() },

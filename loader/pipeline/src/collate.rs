@@ -1,8 +1,9 @@
 //! From a plan to the bytes of a batch: arithmetic, with no generator in scope.
 
+use crate::augment::{self, View};
 use crate::dataset::{SampleError, Samples};
 use crate::lambda::Lambda;
-use crate::mix::{mix_f32, mix_u8};
+use crate::mix::{mix_f32, mix_u8, paste};
 use crate::plan::BatchPlan;
 use crate::spec::{CheckedSpec, PixelLayout, PixelType};
 
@@ -22,10 +23,18 @@ pub struct BatchBuffer {
 /// Working memory for [`collate`], kept from batch to batch.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    base: Vec<u8>,
-    partner: Vec<u8>,
+    base: Seen,
+    partner: Seen,
+    pasted: Vec<u8>,
     mixed: Vec<u8>,
     planar: Vec<u8>,
+}
+
+/// Memory for one image on its way into the mix.
+#[derive(Debug, Default)]
+struct Seen {
+    read: Vec<u8>,
+    augmented: Vec<u8>,
 }
 
 /// Writes the batch that `plan` describes into `out`.
@@ -48,29 +57,57 @@ pub fn collate(
     out.pixels.clear();
     out.pixels.reserve(plan.rows.len() * image_bytes);
     scratch.mixed.resize(image_bytes, 0);
+    let Scratch { base, partner, pasted, mixed, planar } = scratch;
     for row in &plan.rows {
         let label = samples.label(row.sample);
-        let base = samples.image(row.sample, &mut scratch.base)?;
-        let (partner_label, partner, lambda) = match row.partner {
-            Some(partner) => {
-                let image = samples.image(partner.sample, &mut scratch.partner)?;
-                (samples.label(partner.sample), image, partner.lambda)
+        let base = see(checked, samples, row.sample, row.view, base)?;
+        let (partner_label, lambda, weight, base, partner) = match row.partner {
+            None => (label, Lambda::ONE, Lambda::ONE, base, base),
+            Some(p) => {
+                let image = see(checked, samples, p.sample, p.view, partner)?;
+                let partner_label = samples.label(p.sample);
+                match p.blend.pasted {
+                    None => (partner_label, p.blend.lambda, p.blend.lambda, base, image),
+                    Some(region) => {
+                        pasted.clear();
+                        pasted.extend_from_slice(base);
+                        paste(pasted, image, checked.image(), region);
+                        // The pixels are what they will be: lambda is for the target only.
+                        (partner_label, p.blend.lambda, Lambda::ONE, &**pasted, &**pasted)
+                    }
+                }
             }
-            None => (label, base, Lambda::ONE),
         };
         let spec = checked.spec();
-        if lambda == Lambda::ONE && (spec.pixel_type, spec.pixel_layout) == (PixelType::U8, PixelLayout::Nhwc)
+        if weight == Lambda::ONE && (spec.pixel_type, spec.pixel_layout) == (PixelType::U8, PixelLayout::Nhwc)
         {
             out.pixels.extend_from_slice(base);
         } else {
-            write_image(checked, base, partner, lambda, &mut scratch.planar, &mut scratch.mixed);
-            out.pixels.extend_from_slice(&scratch.mixed);
+            write_image(checked, base, partner, weight, planar, mixed);
+            out.pixels.extend_from_slice(mixed);
         }
         out.labels.extend(label.to_le_bytes());
         out.partner_labels.extend(partner_label.to_le_bytes());
         out.lambdas.extend(lambda.to_q16().to_le_bytes());
     }
     Ok(())
+}
+
+/// Reads a sample and shows it as its view says.
+fn see<'a>(
+    checked: &CheckedSpec,
+    samples: &'a dyn Samples,
+    sample: u64,
+    view: View,
+    Seen { read, augmented }: &'a mut Seen,
+) -> Result<&'a [u8], SampleError> {
+    let image = samples.image(sample, read)?;
+    if view == View::PLAIN {
+        return Ok(image);
+    }
+    augmented.resize(image.len(), 0);
+    augment::apply(view, checked.image(), image, augmented);
+    Ok(augmented)
 }
 
 fn write_image(
@@ -115,7 +152,7 @@ mod tests {
     use super::*;
     use crate::dataset::{Dataset, ImageShape, InMemory};
 
-    use crate::spec::{Mixing, StreamSpec};
+    use crate::spec::{Augmentation, Mixing, MixingKind, StreamSpec};
     use proptest::prelude::*;
     use std::sync::Arc;
 
@@ -137,6 +174,21 @@ mod tests {
 
     fn spec(seed: u64, alpha: f64, probability: f64) -> StreamSpec {
         StreamSpec { mixing: Some(Mixing::mixup(alpha, probability)), ..StreamSpec::train(seed, 10) }
+    }
+
+    fn with_kind(spec: StreamSpec, kind: MixingKind) -> StreamSpec {
+        StreamSpec { mixing: Some(Mixing { kind, ..spec.mixing.unwrap() }), ..spec }
+    }
+
+    fn augmented_spec(seed: u64) -> StreamSpec {
+        let augmentation = Augmentation { crop_padding: 1, flip_probability: 0.5 };
+        StreamSpec { augmentation, ..spec(seed, 1.0, 0.7) }
+    }
+
+    fn seen(sample: u64, view: View) -> Vec<u8> {
+        let mut out = vec![0; 18];
+        augment::apply(view, SHAPE, &image(sample), &mut out);
+        out
     }
 
     fn build(spec: StreamSpec, index: u64) -> (BatchPlan, BatchBuffer) {
@@ -165,7 +217,7 @@ mod tests {
                 let partner = row.partner.map_or(row.sample, |p| p.sample);
                 prop_assert_eq!(words(&batch.labels)[i], row.sample as u32);
                 prop_assert_eq!(words(&batch.partner_labels)[i], partner as u32);
-                prop_assert_eq!(q, row.partner.map_or(65_536, |p| p.lambda.to_q16()));
+                prop_assert_eq!(q, row.partner.map_or(65_536, |p| p.blend.lambda.to_q16()));
                 for ((mixed, a), b) in batch.pixels[i * 18..][..18].iter().zip(image(row.sample)).zip(image(partner)) {
                     let exact = (f64::from(q) * f64::from(a) + f64::from(65_536 - q) * f64::from(b)) / 65_536.0;
                     prop_assert!((f64::from(*mixed) - exact).abs() <= 0.5);
@@ -195,9 +247,63 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn a_pixel_of_cutmix_comes_from_one_of_the_two_and_the_area_is_one_minus_lambda(seed: u64, index in 0_u64..100, augmented: bool) {
+            let base = if augmented { augmented_spec(seed) } else { spec(seed, 1.0, 1.0) };
+            let (plan, batch) = build(with_kind(base, MixingKind::Cutmix), index);
+            for (i, row) in plan.rows.iter().enumerate() {
+                let own = seen(row.sample, row.view);
+                let pixels = &batch.pixels[i * 18..][..18];
+                let Some(partner) = row.partner else {
+                    prop_assert_eq!(pixels, own);
+                    continue;
+                };
+                let other = seen(partner.sample, partner.view);
+                let region = partner.blend.pasted.unwrap();
+                for (at, pixel) in pixels.chunks_exact(3).enumerate() {
+                    let (y, x) = (at as u32 / 3, at as u32 % 3);
+                    let inside = (region.top..region.top + region.height).contains(&y)
+                        && (region.left..region.left + region.width).contains(&x);
+                    prop_assert_eq!(pixel, &if inside { &other } else { &own }[at * 3..][..3]);
+                }
+                let share = f64::from(region.height * region.width) / 6.0;
+                prop_assert!((1.0 - share - f64::from(words(&batch.lambdas)[i]) / 65_536.0).abs() <= 0.5 / 65_536.0);
+                prop_assert_eq!(words(&batch.partner_labels)[i], partner.sample as u32);
+            }
+        }
+
+        #[test]
+        fn images_are_augmented_before_they_are_mixed(seed: u64, index in 0_u64..100) {
+            let (plan, batch) = build(augmented_spec(seed), index);
+            for (row, pixels) in plan.rows.iter().zip(batch.pixels.chunks_exact(18)) {
+                let own = seen(row.sample, row.view);
+                let mut expected = own.clone();
+                if let Some(partner) = row.partner {
+                    mix_u8(&mut expected, &own, &seen(partner.sample, partner.view), partner.blend.lambda);
+                }
+                prop_assert_eq!(pixels, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn augmentation_moves_neither_samples_nor_labels_nor_lambdas() {
+        let plain = StreamSpec { augmentation: Augmentation::NONE, ..augmented_spec(3) };
+        let ((_, with), (_, without)) = (build(augmented_spec(3), 5), build(plain, 5));
+        assert_ne!(with.pixels, without.pixels);
+        let rest = |batch: BatchBuffer| (batch.labels, batch.partner_labels, batch.lambdas);
+        assert_eq!(rest(with), rest(without));
+    }
+
     #[test]
     fn layouts_and_types_hold_the_same_values() {
-        let base = spec(5, 1.0, 0.0);
+        layouts_and_types_agree(spec(5, 1.0, 0.0));
+        layouts_and_types_agree(with_kind(augmented_spec(5), MixingKind::Cutmix));
+    }
+
+    /// For batches in which no value lies between two bytes.
+    fn layouts_and_types_agree(base: StreamSpec) {
         let (_, nhwc) = build(base, 0);
         let (_, nchw) = build(StreamSpec { pixel_layout: PixelLayout::Nchw, ..base }, 0);
         let (_, f32s) = build(StreamSpec { pixel_type: PixelType::F32, ..base }, 0);

@@ -9,7 +9,8 @@ use crate::dataset::{Dataset, InMemory, Samples, Split};
 use crate::decode::{DecodeError, decode_rgb};
 use crate::plan::BatchPlan;
 use crate::spec::{
-    CheckedSpec, LambdaScope, Mixing, PartnerSource, PixelLayout, PixelType, Remainder, RowShard, StreamSpec,
+    Augmentation, CheckedSpec, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType,
+    Remainder, RowShard, StreamSpec,
 };
 use crate::synthetic;
 use std::sync::Arc;
@@ -84,6 +85,9 @@ fn probe_specs() -> Vec<StreamSpec> {
         partner_source: PartnerSource::Batch,
         ..mixing
     };
+    let per_sample = Mixing { alpha: 1.0, probability: 1.0, ..mixing };
+    let either = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
+    let augmentation = Augmentation { crop_padding: 4, flip_probability: 0.5 };
     vec![
         article,
         StreamSpec { mixing: None, shuffle: false, split: Split::Test, ..article },
@@ -96,6 +100,10 @@ fn probe_specs() -> Vec<StreamSpec> {
         StreamSpec { mixing: always(1.0), pixel_type: PixelType::F32, ..article },
         StreamSpec { mixing: always(1.0), pixel_layout: PixelLayout::Nchw, ..article },
         StreamSpec { pixel_type: PixelType::F32, pixel_layout: PixelLayout::Nchw, ..article },
+        StreamSpec { augmentation, ..article },
+        StreamSpec { mixing: Some(Mixing { kind: MixingKind::Cutmix, ..paper }), ..article },
+        StreamSpec { mixing: Some(Mixing { kind: either, ..paper }), pixel_type: PixelType::F32, ..article },
+        StreamSpec { mixing: Some(Mixing { kind: either, ..per_sample }), augmentation, ..article },
     ]
 }
 

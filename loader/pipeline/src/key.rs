@@ -24,6 +24,10 @@ pub enum Purpose {
     Partners = 3,
     /// The drawings of the synthetic data set.
     Drawing = 4,
+    /// Where an image is cropped.
+    Crop = 5,
+    /// Whether an image is mirrored.
+    Flip = 6,
 }
 
 /// A point in the tree of keys, 128 bits wide.

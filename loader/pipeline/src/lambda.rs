@@ -3,8 +3,7 @@
 //! Quantising lambda before it is used anywhere has two effects: pixels and targets agree exactly,
 //! and a last-bit difference between two machines' `exp` or `ln` almost never reaches a batch.
 
-use crate::key::{Key, unit};
-use rand::Rng as _;
+use rand::Rng;
 use rand_distr::{Beta, Distribution as _};
 
 /// The weight of a sample against its partner: a multiple of 1/65536 from 0 to 1.
@@ -21,6 +20,12 @@ impl Lambda {
         Self((weight.clamp(0.0, 1.0) * 65_536.0).round() as u32)
     }
 
+    /// Takes lambda in units of 1/65536; more than 65536 is clamped.
+    #[must_use]
+    pub fn from_q16(units: u32) -> Self {
+        Self(units.min(1 << 16))
+    }
+
     /// Returns lambda in units of 1/65536, 0 to 65536.
     #[must_use]
     pub fn to_q16(self) -> u32 {
@@ -34,47 +39,35 @@ impl Lambda {
     }
 }
 
-/// Draws lambdas from Beta(alpha, alpha), with a probability of mixing at all.
+/// Draws lambdas from Beta(alpha, alpha).
 ///
 /// mixup: Zhang, Cisse, Dauphin, Lopez-Paz, "mixup: Beyond Empirical Risk Minimization", ICLR 2018
 /// (arXiv:1710.09412).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LambdaDraw {
-    probability: f64,
-    beta: Option<Beta<f64>>,
-}
+pub(crate) struct LambdaDraw(Option<Beta<f64>>);
 
 impl LambdaDraw {
-    /// `alpha` is checked to be finite and at least 0; at 0 nothing is ever mixed.
-    pub(crate) fn new(alpha: f64, probability: f64) -> Self {
-        Self { probability, beta: Beta::new(alpha, alpha).ok() }
+    /// `alpha` is checked to be finite and at least 0; at 0 there is never a lambda.
+    pub(crate) fn new(alpha: f64) -> Self {
+        Self(Beta::new(alpha, alpha).ok())
     }
 
-    /// Returns lambda and a random word for the choice of the partner, or nothing when the sample
-    /// stays as it is.
-    pub(crate) fn draw(&self, key: Key) -> Option<(Lambda, u64)> {
-        let beta = self.beta.as_ref()?;
-        let mut generator = key.generator();
-        if unit(generator.next_u64()) >= self.probability {
-            return None;
-        }
-        // The partner first: how many words Beta takes depends on its rejections.
-        let partner = generator.next_u64();
-        let lambda = Lambda::from_unit(beta.sample(&mut generator));
-        (lambda != Lambda::ONE).then_some((lambda, partner))
+    /// Returns a lambda. How many words of the generator that takes depends on Beta's rejections.
+    pub(crate) fn draw(&self, generator: &mut impl Rng) -> Option<Lambda> {
+        self.0.map(|beta| Lambda::from_unit(beta.sample(generator)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::{Purpose, Seed};
+    use crate::key::{Key, Purpose, Seed};
 
     fn draws(alpha: f64, n: u64) -> Vec<f64> {
-        let draw = LambdaDraw::new(alpha, 1.0);
+        let draw = LambdaDraw::new(alpha);
         let key = Key::new(Seed(42), Purpose::Mixing);
         let mut lambdas: Vec<f64> =
-            (0..n).map(|i| draw.draw(key.at(i)).map_or(1.0, |(lambda, _)| lambda.to_unit())).collect();
+            (0..n).map(|i| draw.draw(&mut key.at(i).generator()).unwrap().to_unit()).collect();
         lambdas.sort_by(f64::total_cmp);
         lambdas
     }
@@ -135,22 +128,6 @@ mod tests {
             assert!((850..1_150).contains(&ones), "alpha {alpha}: {ones} of 2,000 near 1");
         }
         assert!(draws(1000.0, 2_000).iter().all(|l| (0.4..0.6).contains(l)));
-    }
-
-    #[test]
-    fn alpha_zero_and_probability_zero_mix_nothing() {
-        let key = Key::new(Seed(1), Purpose::Mixing);
-        assert!((0..1000).all(|i| LambdaDraw::new(0.0, 1.0).draw(key.at(i)).is_none()));
-        assert!((0..1000).all(|i| LambdaDraw::new(0.2, 0.0).draw(key.at(i)).is_none()));
-    }
-
-    #[test]
-    fn the_share_mixed_is_the_probability() {
-        let key = Key::new(Seed(1), Purpose::Mixing);
-        // With alpha 2 no lambda rounds to 1 but by a very rare chance.
-        let mixed = (0..100_000).filter(|&i| LambdaDraw::new(2.0, 0.2).draw(key.at(i)).is_some()).count();
-        // 20,000 expected, standard deviation 126.
-        assert!((19_370..20_630).contains(&mixed), "{mixed}");
     }
 
     #[test]

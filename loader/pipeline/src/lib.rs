@@ -6,13 +6,16 @@
 //!
 //! In the order data meets them: [`dataset`] (with [`cifar`], [`synthetic`] and [`decode`]) is what
 //! batches are made of; [`spec`] is what is asked for; [`key`], [`order`] and [`lambda`] are the
-//! draws that [`plan`] consists of; [`mix`] and [`collate`] do the arithmetic; [`fingerprint`]
-//! names the algorithm by what it computes.
+//! draws that [`plan`] consists of, together with [`augment`] and [`blend`], which say what is done to
+//! images; [`mix`] and [`collate`] do the arithmetic; [`fingerprint`] names the algorithm by what it
+//! computes.
 //!
 //! What is deliberately not here: files, sockets, clocks, threads, environment and async. Bytes
 //! come in as slices, results go out in buffers.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod augment;
+pub mod blend;
 pub mod cifar;
 pub mod collate;
 pub mod dataset;

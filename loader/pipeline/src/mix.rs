@@ -1,10 +1,12 @@
-//! Arithmetic on pixels: the weighted sum of two images, in whole numbers.
+//! Arithmetic on pixels: the weighted sum of two images, in whole numbers, and the pasted box.
 //!
 //! A pixel is `(q·a + (65536 − q)·b + 32768) >> 16` with q = lambda · 65536: exact, rounded once,
 //! the same on every CPU whatever its vector width. The largest term is 255 · 65536 + 32768, well
 //! inside 32 bits. As f32, the same sum before rounding (below 2^24, so exact) is divided by
 //! 65536 · 255, which IEEE 754 rounds one way only.
 
+use crate::blend::Region;
+use crate::dataset::ImageShape;
 use crate::lambda::Lambda;
 
 /// The weighted sum of two pixel values, times 65536.
@@ -40,6 +42,20 @@ pub fn mix_f32(out: &mut [u8], a: &[u8], b: &[u8], lambda: Lambda) {
     for ((out, &a), &b) in out.chunks_exact_mut(4).zip(a).zip(b) {
         let value = weighted(a, b, q) as f32 / (65_536.0 * 255.0);
         out.copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+/// Writes `region` of `partner` over the same part of `image`.
+///
+/// # Panics
+/// When one of the images is not of `shape`, or the region reaches outside.
+pub fn paste(image: &mut [u8], partner: &[u8], shape: ImageShape, region: Region) {
+    assert!(image.len() == shape.values() && partner.len() == image.len(), "images of one shape");
+    let (row, pixel) = (shape.width as usize * shape.channels as usize, shape.channels as usize);
+    let (left, width) = (region.left as usize * pixel, region.width as usize * pixel);
+    let rows = image.chunks_exact_mut(row).zip(partner.chunks_exact(row));
+    for (image, partner) in rows.skip(region.top as usize).take(region.height as usize) {
+        image[left..left + width].copy_from_slice(&partner[left..left + width]);
     }
 }
 

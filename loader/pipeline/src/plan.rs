@@ -3,8 +3,9 @@
 //! A plan depends on nothing that was planned before. It is small (a few words a row) and cheap;
 //! the heavy part, [`collate`](crate::collate), sees decisions and never a generator.
 
+use crate::augment::{AugmentDraw, Role, View};
+use crate::blend::{Blend, BlendDraw};
 use crate::key::{Key, Purpose, below};
-use crate::lambda::{Lambda, LambdaDraw};
 use crate::order::Permutation;
 use crate::spec::{CheckedSpec, LambdaScope, Mixing, PartnerSource, RowShard};
 
@@ -24,6 +25,8 @@ pub struct BatchPlan {
 pub struct RowPlan {
     /// The base sample, which appears once an epoch.
     pub sample: u64,
+    /// How it is shown.
+    pub view: View,
     /// What is mixed into it.
     pub partner: Option<Partner>,
 }
@@ -33,8 +36,10 @@ pub struct RowPlan {
 pub struct Partner {
     /// The sample mixed in; it may be the base sample itself.
     pub sample: u64,
-    /// The weight of the base sample.
-    pub lambda: Lambda,
+    /// How it is shown.
+    pub view: View,
+    /// How the two become one.
+    pub blend: Blend,
 }
 
 impl BatchPlan {
@@ -50,13 +55,19 @@ impl BatchPlan {
         let order = Permutation::new(Key::new(spec.seed, Purpose::Order).at(epoch), checked.samples());
         let sample_at = |row: u64| if spec.shuffle { order.at(first + row) } else { first + row };
         let mixer = spec.mixing.as_ref().map(|mixing| Mixer::new(checked, mixing, epoch, step));
+        let augment = AugmentDraw::new(spec.augmentation, spec.seed, epoch);
+        let partner = |row: u64| {
+            let (sample, blend) = mixer.as_ref()?.partner(row, sample_at)?;
+            Some(Partner { sample, view: augment.view(first + row, Role::Partner), blend })
+        };
 
         let RowShard { rank, world } = spec.shard;
         let bound = |rank: u32| global_rows * u64::from(rank) / u64::from(world);
         let rows = (bound(rank)..bound(rank + 1))
             .map(|row| RowPlan {
                 sample: sample_at(row),
-                partner: mixer.as_ref().and_then(|mixer| mixer.partner(row, sample_at)),
+                view: augment.view(first + row, Role::Base),
+                partner: partner(row),
             })
             .collect();
         Self { index, epoch, rows }
@@ -66,11 +77,11 @@ impl BatchPlan {
 /// The draws of one batch's mixing.
 struct Mixer {
     key: Key,
-    draw: LambdaDraw,
+    draw: BlendDraw,
     /// Position of the batch's first row in its epoch.
     first: u64,
     /// The one draw of the batch, where all rows share it.
-    shared: Option<Option<Lambda>>,
+    shared: Option<Option<Blend>>,
     partners: Partners,
 }
 
@@ -83,12 +94,12 @@ impl Mixer {
     fn new(checked: &CheckedSpec, mixing: &Mixing, epoch: u64, step: u64) -> Self {
         let spec = checked.spec();
         let key = Key::new(spec.seed, Purpose::Mixing).at(epoch);
-        let draw = LambdaDraw::new(mixing.alpha, mixing.probability);
+        let draw = BlendDraw::new(mixing, checked.image());
         let shared = match mixing.lambda_scope {
             LambdaScope::Sample => None,
             // The key of the batch is a child of its own: `at(epoch)` alone, then a place that no
             // sample can have.
-            LambdaScope::Batch => Some(draw.draw(key.at(u64::MAX).at(step)).map(|(lambda, _)| lambda)),
+            LambdaScope::Batch => Some(draw.draw(key.at(u64::MAX).at(step)).map(|(blend, _)| blend)),
         };
         let partners = match mixing.partner_source {
             PartnerSource::Dataset => Partners::Dataset { samples: checked.samples() },
@@ -100,17 +111,17 @@ impl Mixer {
         Self { key, draw, first: step * u64::from(spec.batch_size), shared, partners }
     }
 
-    fn partner(&self, row: u64, sample_at: impl Fn(u64) -> u64) -> Option<Partner> {
+    fn partner(&self, row: u64, sample_at: impl Fn(u64) -> u64) -> Option<(u64, Blend)> {
         let key = self.key.at(self.first + row);
-        let (lambda, word) = match self.shared {
+        let (blend, word) = match self.shared {
             None => self.draw.draw(key)?,
-            Some(lambda) => (lambda?, key.words::<1>()[0]),
+            Some(blend) => (blend?, key.words::<1>()[0]),
         };
         let sample = match &self.partners {
             Partners::Dataset { samples } => below(word, *samples),
             Partners::Batch(permutation) => sample_at(permutation.at(row)),
         };
-        Some(Partner { sample, lambda })
+        Some((sample, blend))
     }
 }
 
@@ -118,10 +129,12 @@ impl Mixer {
 mod tests {
     use super::*;
 
-    use crate::spec::{Remainder, StreamSpec};
+    use crate::spec::{Augmentation, MixingKind, Remainder, StreamSpec};
     use crate::synthetic;
     use proptest::prelude::*;
     use std::collections::HashMap;
+
+    const AUGMENTATION: Augmentation = Augmentation { crop_padding: 4, flip_probability: 0.5 };
 
     fn spec(seed: u64, batch_size: u32) -> StreamSpec {
         StreamSpec { mixing: Some(Mixing::mixup(1.0, 0.5)), ..StreamSpec::train(seed, batch_size) }
@@ -153,9 +166,10 @@ mod tests {
 
         #[test]
         fn shards_are_the_global_batch_cut_in_order(seed: u64, index: u64, world in 1_u32..8, per_batch: bool) {
-            let mut whole = spec(seed, 16);
+            let mut whole = StreamSpec { augmentation: AUGMENTATION, ..spec(seed, 16) };
             if per_batch {
                 whole = with_mixing(whole, |m| {
+                    m.kind = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
                     m.lambda_scope = LambdaScope::Batch;
                     m.partner_source = PartnerSource::Batch;
                 });
@@ -178,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_plan_does_not_depend_on_what_was_planned_before() {
-        let checked = checked(1000, spec(3, 32));
+        let spec = with_mixing(spec(3, 32), |m| m.kind = MixingKind::Cutmix);
+        let checked = checked(1000, StreamSpec { augmentation: AUGMENTATION, ..spec });
         let forwards: Vec<_> = (0..100).map(|i| BatchPlan::new(&checked, i)).collect();
         let mut backwards: Vec<_> = (0..100).rev().map(|i| BatchPlan::new(&checked, i)).collect();
         backwards.reverse();
@@ -253,7 +268,7 @@ mod tests {
         let lambdas: std::collections::HashSet<_> = (0..50)
             .map(|index| {
                 let plan = BatchPlan::new(&checked, index);
-                let all: Vec<_> = plan.rows.iter().map(|row| row.partner.unwrap().lambda).collect();
+                let all: Vec<_> = plan.rows.iter().map(|row| row.partner.unwrap().blend.lambda).collect();
                 assert!(all.iter().all(|lambda| *lambda == all[0]));
                 all[0].to_q16()
             })
@@ -262,12 +277,45 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_shares_its_lambda_shares_kind_and_box() {
+        let spec = with_mixing(spec(1, 32), |m| {
+            m.kind = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
+            m.probability = 1.0;
+            m.lambda_scope = LambdaScope::Batch;
+        });
+        let checked = checked(96, spec);
+        let mut cut = 0;
+        for index in 0..200 {
+            let rows = BatchPlan::new(&checked, index).rows;
+            let blends: Vec<_> = rows.iter().map(|row| row.partner.map(|partner| partner.blend)).collect();
+            assert!(blends.iter().all(|blend| *blend == blends[0]));
+            cut += u32::from(blends[0].is_some_and(|blend| blend.pasted.is_some()));
+        }
+        // 100 expected, standard deviation 7.
+        assert!((70..130).contains(&cut), "{cut}");
+    }
+
+    #[test]
+    fn a_sample_is_shown_otherwise_each_time_it_comes() {
+        let checked = checked(1000, StreamSpec { augmentation: AUGMENTATION, ..spec(1, 100) });
+        let views =
+            |e| -> HashMap<_, _> { epoch(&checked, e).iter().map(|row| (row.sample, row.view)).collect() };
+        let (a, b) = (views(0), views(1));
+        // One view of 162: 6 of 1,000 agree by chance, with a standard deviation of 2.5.
+        let same = a.iter().filter(|(sample, view)| b[sample] == **view).count();
+        assert!(same < 19, "{same} samples look alike in two epochs");
+    }
+
+    #[test]
     fn mixing_does_not_depend_on_which_sample_is_drawn() {
         // The same place of two epochs: order, lambda and partner all change.
         let checked = checked(1000, with_mixing(spec(1, 100), |m| m.probability = 1.0));
         let (a, b) = (epoch(&checked, 0), epoch(&checked, 1));
-        let same =
-            a.iter().zip(&b).filter(|(a, b)| a.partner.unwrap().lambda == b.partner.unwrap().lambda).count();
+        let same = a
+            .iter()
+            .zip(&b)
+            .filter(|(a, b)| a.partner.unwrap().blend.lambda == b.partner.unwrap().blend.lambda)
+            .count();
         assert!(same < 5, "{same} lambdas repeat in the next epoch");
     }
 }

@@ -38,11 +38,13 @@ pub struct StreamSpec {
     pub pixel_type: PixelType,
     /// In which order the pixel values of an image come.
     pub pixel_layout: PixelLayout,
+    /// What is done to each image before it is mixed.
+    pub augmentation: Augmentation,
 }
 
 impl StreamSpec {
-    /// Returns the plainest stream to train on: the whole split, shuffled, nothing mixed, all rows, u8
-    /// in NHWC.
+    /// Returns the plainest stream to train on: the whole split, shuffled, nothing mixed or
+    /// augmented, all rows, u8 in NHWC.
     #[must_use]
     pub const fn train(seed: u64, batch_size: u32) -> Self {
         Self {
@@ -56,6 +58,7 @@ impl StreamSpec {
             shard: RowShard::WHOLE,
             pixel_type: PixelType::U8,
             pixel_layout: PixelLayout::Nhwc,
+            augmentation: Augmentation::NONE,
         }
     }
 }
@@ -74,7 +77,8 @@ pub enum Remainder {
 pub struct Mixing {
     /// The way of combining two images.
     pub kind: MixingKind,
-    /// lambda is drawn from Beta(alpha, alpha): 0 (no mixing) to [`MAX_ALPHA`].
+    /// lambda is drawn from Beta(alpha, alpha): 0 (no mixing) to [`MAX_ALPHA`]. Where mixup and
+    /// CutMix take turns, this is mixup's.
     pub alpha: f64,
     /// The share of samples (or batches) that is mixed, 0 to 1.
     pub probability: f64,
@@ -99,10 +103,19 @@ impl Mixing {
 }
 
 /// The way of combining two images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MixingKind {
     /// Weighted sum of the pixels (arXiv:1710.09412).
     Mixup,
+    /// A box of the partner, pasted over the image (arXiv:1905.04899).
+    Cutmix,
+    /// One of the two, drawn for each sample (or batch).
+    MixupOrCutmix {
+        /// CutMix's alpha, 0 to [`MAX_ALPHA`].
+        cutmix_alpha: f64,
+        /// Of what is mixed, the share that CutMix gets, 0 to 1.
+        switch_probability: f64,
+    },
 }
 
 /// Who shares a lambda.
@@ -121,6 +134,21 @@ pub enum PartnerSource {
     Dataset,
     /// A permutation of the global batch.
     Batch,
+}
+
+/// What is done to each image before it is mixed: first cropped, then mirrored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Augmentation {
+    /// Black pixels added on each side before a part of the image's own size is cut out: 0 (no
+    /// crop) to the smaller side less 1, so that something of the image is always seen.
+    pub crop_padding: u32,
+    /// The share of images that is mirrored left to right, 0 to 1.
+    pub flip_probability: f64,
+}
+
+impl Augmentation {
+    /// Images stay as they are.
+    pub const NONE: Self = Self { crop_padding: 0, flip_probability: 0.0 };
 }
 
 /// Rows `[n * rank / world, n * (rank + 1) / world)` of each global batch of n rows.
@@ -225,6 +253,7 @@ impl CheckedSpec {
             return Err(SpecError::new("batch_size", spec.batch_size, allowed));
         }
         check_mixing(spec.mixing.as_ref())?;
+        check_augmentation(&spec.augmentation, checked.image)?;
         checked.check_shard()?;
         Ok(checked)
     }
@@ -297,14 +326,31 @@ impl CheckedSpec {
 
 fn check_mixing(mixing: Option<&Mixing>) -> Result<(), SpecError> {
     let Some(mixing) = mixing else { return Ok(()) };
-    // Written so that NaN is refused.
-    if !(0.0..=MAX_ALPHA).contains(&mixing.alpha) {
-        return Err(SpecError::new("mixing.alpha", mixing.alpha, format!("0 to {MAX_ALPHA}")));
-    }
-    if !(0.0..=1.0).contains(&mixing.probability) {
-        return Err(SpecError::new("mixing.probability", mixing.probability, "0 to 1"));
+    check_range("mixing.alpha", mixing.alpha, MAX_ALPHA)?;
+    check_range("mixing.probability", mixing.probability, 1.0)?;
+    if let MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability } = mixing.kind {
+        check_range("mixing.cutmix_alpha", cutmix_alpha, MAX_ALPHA)?;
+        check_range("mixing.switch_probability", switch_probability, 1.0)?;
     }
     Ok(())
+}
+
+fn check_augmentation(augmentation: &Augmentation, image: ImageShape) -> Result<(), SpecError> {
+    let Augmentation { crop_padding, flip_probability } = *augmentation;
+    let most = image.height.min(image.width).saturating_sub(1);
+    if crop_padding > most {
+        let allowed = format!("0 to {most}, so that something of the image is seen");
+        return Err(SpecError::new("augmentation.crop_padding", crop_padding, allowed));
+    }
+    check_range("augmentation.flip_probability", flip_probability, 1.0)
+}
+
+/// Checks a number that may be 0 to `most`. NaN is refused.
+fn check_range(field: &'static str, value: f64, most: f64) -> Result<(), SpecError> {
+    if (0.0..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(SpecError::new(field, value, format!("0 to {most}")))
 }
 
 #[cfg(test)]
@@ -324,6 +370,14 @@ mod tests {
     fn fields_out_of_range_are_named_with_what_is_allowed() {
         let mixing =
             |alpha, probability| StreamSpec { mixing: Some(Mixing { alpha, probability, ..MIXUP }), ..SPEC };
+        let either = |cutmix_alpha, switch_probability| {
+            let kind = MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability };
+            StreamSpec { mixing: Some(Mixing { kind, ..MIXUP }), ..SPEC }
+        };
+        let augmented = |crop_padding, flip_probability| StreamSpec {
+            augmentation: Augmentation { crop_padding, flip_probability },
+            ..SPEC
+        };
         let shard = |rank, world| StreamSpec { shard: RowShard { rank, world }, ..SPEC };
         let cases = [
             (
@@ -345,6 +399,13 @@ mod tests {
             (mixing(f64::INFINITY, 0.2), "mixing.alpha: inf is not allowed, 0 to 1000"),
             (mixing(0.2, 2.0), "mixing.probability: 2 is not allowed, 0 to 1"),
             (mixing(0.2, f64::NAN), "mixing.probability: NaN is not allowed, 0 to 1"),
+            (either(-1.0, 0.5), "mixing.cutmix_alpha: -1 is not allowed, 0 to 1000"),
+            (either(1.0, 1.5), "mixing.switch_probability: 1.5 is not allowed, 0 to 1"),
+            (
+                augmented(32, 0.5),
+                "augmentation.crop_padding: 32 is not allowed, 0 to 31, so that something of the image is seen",
+            ),
+            (augmented(4, f64::NAN), "augmentation.flip_probability: NaN is not allowed, 0 to 1"),
             (
                 shard(0, 0),
                 "shard.world: 0 is not allowed, 1 to 4, the rows of the smallest batch of an epoch",
@@ -368,6 +429,7 @@ mod tests {
             StreamSpec { batch_size: 21_845, ..SPEC },
             StreamSpec { mixing: Some(Mixing { alpha: 0.0, probability: 0.0, ..MIXUP }), ..SPEC },
             StreamSpec { mixing: Some(Mixing { alpha: MAX_ALPHA, probability: 1.0, ..MIXUP }), ..SPEC },
+            StreamSpec { augmentation: Augmentation { crop_padding: 31, flip_probability: 1.0 }, ..SPEC },
             StreamSpec { shard: RowShard { rank: 3, world: 4 }, ..SPEC },
         ] {
             assert!(CheckedSpec::new(spec, &data).is_ok(), "{spec:?}");

@@ -7,7 +7,7 @@
 
 use mixfeed_pipeline::fingerprint::algorithm_fingerprint;
 use mixfeed_pipeline::spec::{
-    LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, StreamSpec,
+    Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, StreamSpec,
 };
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Scratch, Split, collate, synthetic};
 use std::fmt::Write as _;
@@ -48,6 +48,14 @@ fn frozen_specs_give_the_frozen_batches() {
     };
     let planar = StreamSpec { pixel_type: PixelType::F32, pixel_layout: PixelLayout::Nchw, ..article };
     let clean = StreamSpec { split: Split::Test, shuffle: false, mixing: None, ..article };
+    let augmentation = Augmentation { crop_padding: 4, flip_probability: 0.5 };
+    let augmented = StreamSpec { augmentation, ..article };
+    let cutmix = Mixing { kind: MixingKind::Cutmix, ..Mixing::mixup(1.0, 0.5) };
+    let cutmix = StreamSpec { mixing: Some(cutmix), ..article };
+    let either = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
+    let either = |mixing: Option<Mixing>| mixing.map(|mixing| Mixing { kind: either, ..mixing });
+    let shared = StreamSpec { mixing: either(paper.mixing), ..augmented };
+    let planar_either = StreamSpec { mixing: either(cutmix.mixing), ..planar };
     let found: Vec<(&str, String)> = vec![
         ("algorithm-fingerprint", hex(&algorithm_fingerprint().unwrap())),
         ("synthetic-1000-dataset", hex(&synthetic::dataset(1000).digest)),
@@ -57,6 +65,11 @@ fn frozen_specs_give_the_frozen_batches() {
         ("paper-batch-9", batch(paper, 9)),
         ("planar-f32-batch-3", batch(planar, 3)),
         ("clean-test-batch-1", batch(clean, 1)),
+        ("augmented-batch-2", batch(augmented, 2)),
+        ("cutmix-batch-5", batch(cutmix, 5)),
+        ("shared-either-batch-1", batch(shared, 1)),
+        ("shared-either-batch-2", batch(shared, 2)),
+        ("planar-f32-either-batch-3", batch(planar_either, 3)),
     ];
     let found = found.iter().fold(String::new(), |mut text, (name, digest)| {
         writeln!(text, "{name} {digest}").unwrap();

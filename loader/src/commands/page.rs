@@ -3,6 +3,7 @@
 use super::Failure;
 use ab_glyph::{Font as _, FontRef, ScaleFont as _, point};
 use image::{Rgb, RgbImage, imageops};
+use mixfeed_pipeline::augment::View;
 use mixfeed_pipeline::spec::{PixelLayout, PixelType};
 use mixfeed_pipeline::{
     BatchBuffer, BatchPlan, CheckedSpec, Dataset, ImageShape, Scratch, StreamSpec, collate,
@@ -31,7 +32,7 @@ pub(super) struct Page {
     cells: Vec<Cell>,
 }
 
-/// A mixed image and what it was mixed from.
+/// A mixed image and what it was mixed from, both as they were before augmentation.
 struct Cell {
     mixed: Vec<u8>,
     /// One or two.
@@ -43,6 +44,26 @@ struct Source {
     pixels: Vec<u8>,
     class: String,
     weight: f64,
+    view: View,
+}
+
+impl Source {
+    /// How much of it is in the mix, and what was done to it before: an arrow for a mirror, then how
+    /// far the crop lies to the right and below.
+    fn caption(&self, alone: bool) -> String {
+        let View { down, right, flipped } = self.view;
+        if alone && self.view == View::PLAIN {
+            return "not mixed".into();
+        }
+        let mut text = format!("{:.3}", self.weight);
+        if flipped {
+            text.push_str(" ↔");
+        }
+        if (down, right) != (0, 0) {
+            text.push_str(&format!(" {right:+},{down:+}"));
+        }
+        text
+    }
 }
 
 impl Page {
@@ -61,16 +82,16 @@ impl Page {
         let plan = BatchPlan::new(&checked, index);
         let mut batch = BatchBuffer::default();
         collate(&checked, &plan, samples, &mut Scratch::default(), &mut batch)?;
-        let source = |sample: u64, weight: f64| -> Result<Source, Failure> {
+        let source = |sample: u64, view: View, weight: f64| -> Result<Source, Failure> {
             let class = dataset.classes[samples.label(sample) as usize].clone();
-            Ok(Source { pixels: samples.image(sample, &mut Vec::new())?.to_vec(), class, weight })
+            Ok(Source { pixels: samples.image(sample, &mut Vec::new())?.to_vec(), class, weight, view })
         };
         let cells =
             plan.rows.iter().zip(batch.pixels.chunks_exact(checked.image_bytes())).map(|(row, mixed)| {
-                let lambda = row.partner.map_or(1.0, |partner| partner.lambda.to_unit());
-                let mut sources = vec![source(row.sample, lambda)?];
+                let lambda = row.partner.map_or(1.0, |partner| partner.blend.lambda.to_unit());
+                let mut sources = vec![source(row.sample, row.view, lambda)?];
                 if let Some(partner) = row.partner {
-                    sources.push(source(partner.sample, 1.0 - lambda)?);
+                    sources.push(source(partner.sample, partner.view, 1.0 - lambda)?);
                 }
                 Ok(Cell { mixed: mixed.to_vec(), sources })
             });
@@ -110,10 +131,9 @@ impl Page {
             let top = y + MIXED_SIDE + GAP + i as u32 * (SOURCE_SIDE + GAP);
             canvas.picture(x, top, SOURCE_SIDE, self.image, &source.pixels);
             let (left, room) = (x + SOURCE_SIDE + GAP, MIXED_SIDE - SOURCE_SIDE - GAP);
-            let share =
-                if cell.sources.len() == 1 { "not mixed".into() } else { format!("{:.3}", source.weight) };
+            let caption = source.caption(cell.sources.len() == 1);
             canvas.text(left, top + 4, TEXT_SIZE, INK, &canvas.fitting(&source.class, TEXT_SIZE, room));
-            canvas.text(left, top + 21, TEXT_SIZE, FAINT, &share);
+            canvas.text(left, top + 21, TEXT_SIZE, FAINT, &canvas.fitting(&caption, TEXT_SIZE, room));
         }
     }
 }

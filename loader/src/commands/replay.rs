@@ -6,6 +6,8 @@ use crate::config::ReplayArgs;
 use crate::service::translate;
 use crate::source;
 use mixfeed_ops::exit;
+use mixfeed_pipeline::augment::View;
+use mixfeed_pipeline::blend::Region;
 use mixfeed_pipeline::fingerprint::algorithm_fingerprint;
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Samples, Scratch, collate};
 use mixfeed_proto::{BatchBytes, batch_checksum, batch_digest, spec_digest, v1};
@@ -135,17 +137,29 @@ fn rows(plan: &BatchPlan, dataset: &Dataset, samples: &dyn Samples) -> Vec<Value
     let class = |sample: u64| &dataset.classes[samples.label(sample) as usize];
     plan.rows
         .iter()
-        .map(|row| match row.partner {
-            None => json!({ "sample": row.sample, "class": class(row.sample) }),
-            Some(partner) => json!({
-                "sample": row.sample,
-                "class": class(row.sample),
-                "partner": partner.sample,
-                "partner_class": class(partner.sample),
-                "lambda": partner.lambda.to_unit(),
-            }),
+        .map(|row| {
+            let mut object = json!({ "sample": row.sample, "class": class(row.sample) });
+            if row.view != View::PLAIN {
+                object["view"] = view(row.view);
+            }
+            if let Some(partner) = row.partner {
+                object["partner"] = json!(partner.sample);
+                object["partner_class"] = json!(class(partner.sample));
+                object["lambda"] = json!(partner.blend.lambda.to_unit());
+                if partner.view != View::PLAIN {
+                    object["partner_view"] = view(partner.view);
+                }
+                if let Some(Region { top, left, height, width }) = partner.blend.pasted {
+                    object["pasted"] = json!({ "top": top, "left": left, "height": height, "width": width });
+                }
+            }
+            object
         })
         .collect()
+}
+
+fn view(View { down, right, flipped }: View) -> Value {
+    json!({ "down": down, "right": right, "flipped": flipped })
 }
 
 fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, Failure> {

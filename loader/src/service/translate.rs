@@ -3,7 +3,8 @@
 
 use crate::pool::{BuildError, Finished};
 use mixfeed_pipeline::spec::{
-    LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder, RowShard, SpecError,
+    Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder,
+    RowShard, SpecError,
 };
 use mixfeed_pipeline::{CheckedSpec, Dataset, ImageShape, Seed, Split, StreamSpec};
 use mixfeed_proto::limits::MAX_RUN_ID_CHARS;
@@ -42,15 +43,18 @@ pub(crate) fn stream_spec(spec: &v1::StreamSpec) -> Result<StreamSpec, SpecError
             Ok(v1::PixelLayout::Nchw) => PixelLayout::Nchw,
             Err(_) => return Err(SpecError::new("pixel_layout", spec.pixel_layout, "0 to 2")),
         },
+        augmentation: match spec.augmentation {
+            None => Augmentation::NONE,
+            Some(v1::Augmentation { crop_padding, flip_probability }) => {
+                Augmentation { crop_padding, flip_probability }
+            }
+        },
     })
 }
 
 fn mixing(mixing: &v1::Mixing) -> Result<Mixing, SpecError> {
     Ok(Mixing {
-        kind: match v1::MixingKind::try_from(mixing.kind) {
-            Ok(v1::MixingKind::Mixup) => MixingKind::Mixup,
-            _ => return Err(SpecError::new("mixing.kind", mixing.kind, "1 (mixup)")),
-        },
+        kind: mixing_kind(mixing)?,
         alpha: mixing.alpha,
         probability: mixing.probability,
         lambda_scope: match v1::LambdaScope::try_from(mixing.lambda_scope) {
@@ -64,6 +68,30 @@ fn mixing(mixing: &v1::Mixing) -> Result<Mixing, SpecError> {
             Err(_) => return Err(SpecError::new("mixing.partner_source", mixing.partner_source, "0 to 2")),
         },
     })
+}
+
+fn mixing_kind(mixing: &v1::Mixing) -> Result<MixingKind, SpecError> {
+    let v1::Mixing { cutmix_alpha, switch_probability, .. } = *mixing;
+    let kind = match v1::MixingKind::try_from(mixing.kind) {
+        Ok(v1::MixingKind::Mixup) => MixingKind::Mixup,
+        Ok(v1::MixingKind::Cutmix) => MixingKind::Cutmix,
+        Ok(v1::MixingKind::MixupOrCutmix) => {
+            return Ok(MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability });
+        }
+        _ => {
+            let allowed = "1 (mixup), 2 (CutMix) or 3 (one of the two)";
+            return Err(SpecError::new("mixing.kind", mixing.kind, allowed));
+        }
+    };
+    // A setting that would do nothing is a mistake, and would give one stream two digests.
+    for (field, value) in
+        [("mixing.cutmix_alpha", cutmix_alpha), ("mixing.switch_probability", switch_probability)]
+    {
+        if value.to_bits() != 0 {
+            return Err(SpecError::new(field, value, "0 unless mixing.kind is 3 (mixup or CutMix)"));
+        }
+    }
+    Ok(kind)
 }
 
 /// The status for a spec that is out of range.
@@ -161,6 +189,23 @@ mod tests {
             (mixing.lambda_scope, mixing.partner_source),
             (LambdaScope::Sample, PartnerSource::Dataset)
         );
+        assert_eq!(understood.augmentation, Augmentation::NONE);
+    }
+
+    #[test]
+    fn kinds_of_mixing_and_augmentation_are_understood() {
+        let mixed =
+            |mixing| stream_spec(&v1::StreamSpec { split: 1, mixing: Some(mixing), ..Default::default() });
+        let either = v1::Mixing { kind: 3, cutmix_alpha: 1.0, switch_probability: 0.5, ..Default::default() };
+        assert_eq!(
+            mixed(either).unwrap().mixing.unwrap().kind,
+            MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 }
+        );
+        let cutmix = v1::Mixing { kind: 2, ..Default::default() };
+        assert_eq!(mixed(cutmix).unwrap().mixing.unwrap().kind, MixingKind::Cutmix);
+        let augmentation = Some(v1::Augmentation { crop_padding: 4, flip_probability: 0.5 });
+        let spec = stream_spec(&v1::StreamSpec { split: 1, augmentation, ..Default::default() }).unwrap();
+        assert_eq!(spec.augmentation, Augmentation { crop_padding: 4, flip_probability: 0.5 });
     }
 
     #[test]
@@ -175,6 +220,9 @@ mod tests {
             (v1::StreamSpec { pixel_type: 9, ..good }, "pixel_type"),
             (v1::StreamSpec { pixel_layout: 9, ..good }, "pixel_layout"),
             (mixed(v1::Mixing { kind: 0, ..mixing }), "mixing.kind"),
+            (mixed(v1::Mixing { kind: 4, ..mixing }), "mixing.kind"),
+            (mixed(v1::Mixing { cutmix_alpha: 1.0, ..mixing }), "mixing.cutmix_alpha"),
+            (mixed(v1::Mixing { kind: 2, switch_probability: 0.5, ..mixing }), "mixing.switch_probability"),
             (mixed(v1::Mixing { lambda_scope: 3, ..mixing }), "mixing.lambda_scope"),
             (mixed(v1::Mixing { partner_source: 3, ..mixing }), "mixing.partner_source"),
         ];

@@ -5,8 +5,8 @@ use mixfeed_proto::v1::loader_service_client::LoaderServiceClient;
 use mixfeed_proto::v1::stream_batches_request::Kind as RequestKind;
 use mixfeed_proto::v1::stream_batches_response::Kind as ResponseKind;
 use mixfeed_proto::v1::{
-    Batch, BatchRequest, DescribeRequest, Mixing, StreamBatchesRequest, StreamBatchesResponse, StreamOpen,
-    StreamSpec,
+    Augmentation, Batch, BatchRequest, DescribeRequest, Mixing, StreamBatchesRequest, StreamBatchesResponse,
+    StreamOpen, StreamSpec,
 };
 use mixfeed_proto::{BatchBytes, batch_checksum, spec_digest};
 use sha2::{Digest as _, Sha256};
@@ -82,7 +82,10 @@ async fn describes_what_it_serves() {
 #[tokio::test]
 async fn an_epoch_comes_with_checksums_and_a_short_last_batch() {
     let loader = EmbeddedLoader::start("synthetic:50", Some(2)).unwrap();
-    let spec = mixed(1.0, 0.5);
+    // Mixup or CutMix, of augmented images: the answer has the same form.
+    let mut spec = mixed(1.0, 0.5);
+    spec.augmentation = Some(Augmentation { crop_padding: 4, flip_probability: 0.5 });
+    spec.mixing = spec.mixing.map(|m| Mixing { kind: 3, cutmix_alpha: 1.0, switch_probability: 0.5, ..m });
     let mut stream = Open::new(&loader, opening(spec)).await.unwrap();
     let Some(ResponseKind::Opened(opened)) = stream.answers.message().await.unwrap().unwrap().kind else {
         panic!("the first answer must be opened")
@@ -136,6 +139,13 @@ async fn specs_out_of_range_are_refused_with_field_and_range() {
         (mixed(-1.0, 0.2), "spec.mixing.alpha: -1 is not allowed, 0 to 1000"),
         (mixed(f64::NAN, 0.2), "spec.mixing.alpha: NaN is not allowed, 0 to 1000"),
         (mixed(0.2, 2.0), "spec.mixing.probability: 2 is not allowed, 0 to 1"),
+        (
+            StreamSpec {
+                augmentation: Some(Augmentation { crop_padding: 32, ..Default::default() }),
+                ..spec()
+            },
+            "spec.augmentation.crop_padding: 32 is not allowed, 0 to 31, so that something of the image is seen",
+        ),
     ] {
         assert_eq!(refusal(&loader, opening(spec)).await, (Code::InvalidArgument, message.into()));
     }
