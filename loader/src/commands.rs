@@ -10,12 +10,12 @@ mod preview;
 mod replay;
 mod serve;
 
-use crate::config::{Cli, Command};
+use crate::config::{Cli, Command, SourceArgs};
 use crate::embedded::LoaderError;
-use crate::source::SourceError;
+use crate::source::{self, Place, SourceError};
 use mixfeed_ops::{build, exit};
-use mixfeed_pipeline::SpecError;
 use mixfeed_pipeline::fingerprint::{ALGORITHM_VERSION, algorithm_fingerprint};
+use mixfeed_pipeline::{Dataset, SpecError};
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -42,7 +42,11 @@ impl Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
-        let code = if matches!(error, SourceError::SyntheticSize(_)) { exit::USAGE } else { exit::DATA };
+        let code = if matches!(error, SourceError::SyntheticSize(_) | SourceError::Options(_)) {
+            exit::USAGE
+        } else {
+            exit::DATA
+        };
         Self::new(code, error)
     }
 }
@@ -66,6 +70,12 @@ impl From<mixfeed_pipeline::SampleError> for Failure {
     fn from(error: mixfeed_pipeline::SampleError) -> Self {
         Self::new(exit::DATA, error)
     }
+}
+
+/// Reads the data that a command was given.
+fn open_data(data: &str, flags: &SourceArgs) -> Result<Dataset, Failure> {
+    let place: Place = data.parse()?;
+    Ok(source::open(&place.with(flags.options().map_err(Failure::usage)?))?)
 }
 
 /// Runs the command line and returns how it ended.

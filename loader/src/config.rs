@@ -4,7 +4,7 @@
 use crate::embedded::DEFAULT_STREAM_MEMORY_BYTES;
 use crate::pool::MAX_WORKERS;
 use crate::server::Listen;
-use crate::source::Place;
+use crate::source::{Cache, ImageSize, Options, Order, Place};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use mixfeed_ops::config::Duration;
@@ -62,6 +62,21 @@ pub struct ServeArgs {
     /// Worker threads [default: one for each CPU].
     #[arg(long, env = "MIXFEED_LOADER_WORKERS", value_name = "N")]
     pub workers: Option<usize>,
+    /// Order of image files: by path as torchvision has it, or by file name [default: path].
+    #[arg(long, env = "MIXFEED_LOADER_ORDER", value_name = "ORDER")]
+    pub order: Option<Order>,
+    /// The share of image files, by a key of each, that is the test split of data without one [default: 0].
+    #[arg(long, env = "MIXFEED_LOADER_TEST_FRACTION", value_name = "SHARE")]
+    pub test_fraction: Option<f64>,
+    /// What is kept in memory of image files [default: what fits].
+    #[arg(long, env = "MIXFEED_LOADER_CACHE", value_name = "WHAT")]
+    pub cache: Option<Cache>,
+    /// Memory for what is kept, as in 4GiB [default: half of what is free].
+    #[arg(long, env = "MIXFEED_LOADER_CACHE_MEMORY", value_name = "SIZE")]
+    pub cache_memory: Option<ByteSize>,
+    /// Bring image files to this size: a side, or HEIGHTxWIDTH [default: the size that all have].
+    #[arg(long, env = "MIXFEED_LOADER_IMAGE_SIZE", value_name = "SIZE")]
+    pub image_size: Option<ImageSize>,
     /// Serve Prometheus metrics on this address [default: off].
     #[arg(long, env = "MIXFEED_LOADER_METRICS", value_name = "ADDR")]
     pub metrics: Option<SocketAddr>,
@@ -138,8 +153,16 @@ impl ServeConfig {
         if !(1..=MAX_WORKERS).contains(&workers) {
             return Err(format!("--workers {workers} is not allowed, 1 to {MAX_WORKERS}"));
         }
+        let options = Options {
+            order: args.order.unwrap_or_default(),
+            test_fraction: check_fraction(args.test_fraction.unwrap_or(0.0))?,
+            cache: args.cache.unwrap_or_default(),
+            cache_bytes: args.cache_memory.map(|size| size.as_u64()),
+            image_size: args.image_size,
+        };
+        let data: Place = data.parse().map_err(|e: crate::source::SourceError| format!("--data {e}"))?;
         let config = Self {
-            data: data.parse().map_err(|e: crate::source::SourceError| format!("--data {e}"))?,
+            data: data.with(options),
             listen: listen.parse().map_err(|e: crate::server::ListenError| e.to_string())?,
             workers,
             metrics: args.metrics,
@@ -155,8 +178,14 @@ impl ServeConfig {
 
     /// The settings in force, in the form of a settings file.
     fn as_toml(&self) -> Result<String, mixfeed_ops::config::ConfigError> {
+        let Options { order, test_fraction, cache, cache_bytes, image_size } = self.data.options;
         mixfeed_ops::config::to_toml(&ServeArgs {
             data: Some(self.data.to_string()),
+            order: Some(order),
+            test_fraction: Some(test_fraction),
+            cache: Some(cache),
+            cache_memory: cache_bytes.map(ByteSize),
+            image_size,
             listen: Some(self.listen.to_string()),
             workers: Some(self.workers),
             metrics: self.metrics,
@@ -170,12 +199,58 @@ impl ServeConfig {
     }
 }
 
+/// Flags that say how data is read, as `serve` has them.
+#[derive(Clone, Debug, Args)]
+pub struct SourceArgs {
+    /// Order of image files: by path as torchvision has it, or by file name.
+    #[arg(long, default_value = "path", value_name = "ORDER")]
+    pub order: Order,
+    /// The share of image files, by a key of each, that is the test split of data without one.
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub test_fraction: f64,
+    /// What is kept in memory of image files.
+    #[arg(long, default_value = "auto", value_name = "WHAT")]
+    pub cache: Cache,
+    /// Memory for what is kept, as in 4GiB [default: half of what is free].
+    #[arg(long, value_name = "SIZE")]
+    pub cache_memory: Option<ByteSize>,
+    /// Bring image files to this size: a side, or HEIGHTxWIDTH [default: the size that all have].
+    #[arg(long, value_name = "SIZE")]
+    pub image_size: Option<ImageSize>,
+}
+
+impl SourceArgs {
+    /// Returns what the flags say.
+    ///
+    /// # Errors
+    /// One line that names the flag, its value and what is allowed.
+    pub fn options(&self) -> Result<Options, String> {
+        Ok(Options {
+            order: self.order,
+            test_fraction: check_fraction(self.test_fraction)?,
+            cache: self.cache,
+            cache_bytes: self.cache_memory.map(|size| size.as_u64()),
+            image_size: self.image_size,
+        })
+    }
+}
+
+fn check_fraction(fraction: f64) -> Result<f64, String> {
+    if (0.0..1.0).contains(&fraction) {
+        return Ok(fraction);
+    }
+    Err(format!("--test-fraction {fraction} is not allowed, 0 to less than 1"))
+}
+
 /// Flags of `inspect`.
 #[derive(Clone, Debug, Args)]
 pub struct InspectArgs {
     /// Where the data is: a folder, or synthetic[:N].
     #[arg(long, value_name = "WHERE")]
     pub data: String,
+    /// How it is read.
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Also compute the digest of the decoded content, which does not depend on format or order.
     #[arg(long)]
     pub content: bool,
@@ -190,6 +265,9 @@ pub struct PreviewArgs {
     /// Where the data is: a folder, or synthetic[:N].
     #[arg(long, value_name = "WHERE")]
     pub data: String,
+    /// How it is read.
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// The picture to write (PNG).
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
@@ -245,6 +323,9 @@ pub struct ReplayArgs {
     /// Where the data is [default: where the run found it, if it read the data itself].
     #[arg(long, value_name = "WHERE")]
     pub data: Option<String>,
+    /// How it is read.
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Index of the batch, from the start of training.
     #[arg(long)]
     pub index: u64,

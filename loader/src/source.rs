@@ -1,9 +1,22 @@
 //! Sources: from a place that a user names to a [`Dataset`]. The only files of the loader that
 //! read files.
 //!
-//! A place is `synthetic[:N]` or a path whose format is recognised by looking.
+//! A place is `synthetic[:N]` or a path whose format is recognised by looking. Each format has a file with
+//! a function `look`, which reads what it knows and passes on what it does not. Records that are image
+//! files of their own ([`records`]) share all that follows: order, splits, digest, decoding, memory
+//! ([`encoded`]).
 
 mod cifar;
+mod encoded;
+mod folder;
+mod memory;
+mod options;
+mod parallel;
+mod records;
+#[cfg(test)]
+mod tests;
+
+pub use options::{Cache, ImageSize, Options, Order};
 
 use mixfeed_pipeline::cifar::RecordError;
 use mixfeed_pipeline::{Dataset, synthetic};
@@ -14,9 +27,32 @@ use std::str::FromStr;
 /// Training samples of `synthetic` when no number is given.
 const SYNTHETIC_SAMPLES: u64 = 20_000;
 
-/// Where data comes from.
+/// Where data comes from, and how it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// Where it is.
+    pub location: Location,
+    /// How it is read.
+    pub options: Options,
+}
+
+impl Place {
+    /// Returns the same place, read with `options`.
+    #[must_use]
+    pub fn with(self, options: Options) -> Self {
+        Self { options, ..self }
+    }
+}
+
+impl From<Location> for Place {
+    fn from(location: Location) -> Self {
+        Self { location, options: Options::default() }
+    }
+}
+
+/// Where data is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// Drawings made by number, this many for training.
     Synthetic(u64),
     /// A file or folder.
@@ -28,12 +64,12 @@ impl FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self, SourceError> {
         let number = match text.split_once(':') {
-            _ if text == "synthetic" => return Ok(Self::Synthetic(SYNTHETIC_SAMPLES)),
+            _ if text == "synthetic" => return Ok(Location::Synthetic(SYNTHETIC_SAMPLES).into()),
             Some(("synthetic", number)) => number,
-            _ => return Ok(Self::Path(text.into())),
+            _ => return Ok(Location::Path(text.into()).into()),
         };
         match number.replace('_', "").parse() {
-            Ok(samples) if samples > 0 => Ok(Self::Synthetic(samples)),
+            Ok(samples) if samples > 0 => Ok(Location::Synthetic(samples).into()),
             _ => Err(SourceError::SyntheticSize(number.into())),
         }
     }
@@ -41,9 +77,9 @@ impl FromStr for Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Synthetic(samples) => write!(f, "synthetic:{samples}"),
-            Self::Path(path) => path.display().fmt(f),
+        match &self.location {
+            Location::Synthetic(samples) => write!(f, "synthetic:{samples}"),
+            Location::Path(path) => path.display().fmt(f),
         }
     }
 }
@@ -65,16 +101,30 @@ pub enum SourceError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Nothing in the folder is of a format that is known.
-    #[error(
-        "{}: no data of a known format; expected CIFAR-10 in the binary version \
-         (data_batch_1.bin to data_batch_5.bin, test_batch.bin)",
-        .0.display()
-    )]
+    /// Nothing at the place is of a format that is known.
+    #[error("{}: no data of a known format; expected {FORMATS}", .0.display())]
     Unknown(PathBuf),
     /// A file of the set is not there.
-    #[error("{}: missing; a CIFAR-10 folder has data_batch_1.bin to data_batch_5.bin and test_batch.bin", .0.display())]
-    Incomplete(PathBuf),
+    #[error("{}: missing; {set} has {files}", path.display())]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+        /// Name of the set.
+        set: &'static str,
+        /// The files that it consists of.
+        files: String,
+    },
+    /// The set is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    Set {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The set is complete in itself.
+    #[error("{0}: order, test fraction and image size are for image files, in folders or shards")]
+    Options(Place),
     /// A file holds something else than valid records.
     #[error("{}: {source}", path.display())]
     Records {
@@ -85,57 +135,64 @@ pub enum SourceError {
     },
 }
 
+/// What a user may have, for the message that none of it was found.
+const FORMATS: &str =
+    "CIFAR-10 or CIFAR-100 in the binary version, or a folder of class folders with PNG, JPEG or WebP files";
+
 /// Reads the data at `place`.
 ///
 /// # Errors
 /// When there is none, or it is damaged.
 pub fn open(place: &Place) -> Result<Dataset, SourceError> {
-    match place {
-        Place::Synthetic(samples) => Ok(synthetic::dataset(*samples)),
-        Place::Path(path) => open_path(path),
+    let whole = match &place.location {
+        Location::Synthetic(samples) => Some(synthetic::dataset(*samples)),
+        Location::Path(path) => {
+            let found = must_exist(path)?;
+            if found.is_dir() { cifar::look(path)? } else { None }
+        }
+    };
+    let Options { order, test_fraction, image_size, .. } = place.options;
+    match (whole, &place.location) {
+        (Some(_), _) if order != Order::Path || test_fraction > 0.0 || image_size.is_some() => {
+            Err(SourceError::Options(place.clone()))
+        }
+        (Some(dataset), _) => Ok(dataset),
+        (None, Location::Path(path)) => images(path, &place.options),
+        (None, Location::Synthetic(_)) => unreachable!("made above"),
     }
 }
 
-#[allow(clippy::disallowed_methods)]
-fn open_path(path: &Path) -> Result<Dataset, SourceError> {
-    let folder = match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => path,
-        Ok(_) => return Err(SourceError::Unknown(path.into())),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(SourceError::Missing(path.into())),
-        Err(source) => return Err(SourceError::Read { path: path.into(), source }),
-    };
-    // The archive of CIFAR-10 unpacks into a folder of this name.
-    let inner = folder.join("cifar-10-batches-bin");
-    for folder in [folder, &inner] {
-        if cifar::recognises(folder) {
-            return cifar::open(folder);
-        }
+/// Reads records that are image files of their own.
+fn images(path: &Path, options: &Options) -> Result<Dataset, SourceError> {
+    if path.is_dir()
+        && let Some(dataset) = folder::look(path, options)?
+    {
+        return Ok(dataset);
     }
     Err(SourceError::Unknown(path.into()))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+#[allow(clippy::disallowed_methods)]
+fn must_exist(path: &Path) -> Result<std::fs::Metadata, SourceError> {
+    std::fs::metadata(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => SourceError::Missing(path.into()),
+        _ => SourceError::Read { path: path.into(), source },
+    })
+}
 
-    #[test]
-    fn places_are_told_apart() {
-        assert_eq!("synthetic".parse::<Place>().unwrap(), Place::Synthetic(SYNTHETIC_SAMPLES));
-        assert_eq!("synthetic:1_000".parse::<Place>().unwrap(), Place::Synthetic(1000));
-        assert_eq!("data/cifar".parse::<Place>().unwrap(), Place::Path("data/cifar".into()));
-        assert_eq!("./synthetic".parse::<Place>().unwrap(), Place::Path("./synthetic".into()));
-        for wrong in ["synthetic:", "synthetic:0", "synthetic:x", "synthetic:-1"] {
-            let message = wrong.parse::<Place>().unwrap_err().to_string();
-            assert!(message.contains("whole number from 1"), "{message}");
-        }
+/// Returns the contents of a file, or nothing where there is none.
+#[allow(clippy::disallowed_methods)]
+fn read(path: &Path) -> Result<Option<Vec<u8>>, SourceError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SourceError::Read { path: path.into(), source }),
     }
+}
 
-    #[test]
-    fn folders_without_data_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let missing = folder.path().join("nowhere");
-        let message = |path: &Path| open(&Place::Path(path.into())).unwrap_err().to_string();
-        assert!(message(&missing).ends_with("nowhere: no such file or folder"));
-        assert!(message(folder.path()).contains("no data of a known format"));
-    }
+/// Returns the lines of a text file that are not empty, or none where there is no file.
+fn text_lines(path: &Path) -> Result<Vec<String>, SourceError> {
+    let text = read(path)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect())
 }

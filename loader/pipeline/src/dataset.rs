@@ -117,8 +117,9 @@ pub struct SplitDigest {
     pub labels: [u8; 32],
     /// Over the lengths of the encoded records, u64 little-endian each.
     pub lengths: [u8; 32],
-    /// Over the encoded records, one after the other. (The lengths keep two sets apart whose
-    /// records are cut differently.)
+    /// Over the encoded records, one after the other; for records that are files of their own, over
+    /// their BLAKE3 hashes, so that many threads can compute them. (The lengths keep two sets apart
+    /// whose records are cut differently.)
     pub records: [u8; 32],
 }
 
@@ -136,6 +137,16 @@ pub fn digest_of(train: &SplitDigest, test: &SplitDigest) -> [u8; 32] {
         hasher.update(&split.lengths);
         hasher.update(&split.records);
     }
+    hasher.finalize().into()
+}
+
+/// Returns the digest of a set that `setting` turned into another one, as in "image size 32x32".
+#[must_use]
+pub fn digest_with(digest: &[u8; 32], setting: &str) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"mixfeed dataset setting 1");
+    hasher.update(digest);
+    hasher.update(setting.as_bytes());
     hasher.finalize().into()
 }
 

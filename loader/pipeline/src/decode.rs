@@ -1,7 +1,17 @@
-//! From the bytes of an image file to pixels.
+//! From the bytes of an image file to pixels, and to the size that is served.
+//!
+//! Whatever the file holds becomes red, green, blue of 8 bits: grey is repeated three times, palettes
+//! are looked up, 16 bits are rounded to 8, alpha is left out (not blended, as in Pillow's
+//! `convert("RGB")`). An EXIF orientation is honoured, so that pixels stand as a viewer shows them.
+//!
+//! An image of another size than wanted loses the margins that do not fit its proportions, and is
+//! brought to size by a triangle filter (bilinear, and averaging where it shrinks). An image of the
+//! wanted size is left alone.
 
 use crate::dataset::ImageShape;
-use image::{ImageReader, Limits};
+use image::imageops::{self, FilterType};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use std::io::Cursor;
 
 /// Pixels of the longer side, at most. Training images are far below; decompression bombs above.
@@ -12,29 +22,113 @@ const MAX_DECODE_BYTES: u64 = 512 << 20;
 
 /// An image that cannot be decoded.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot decode image: {0}")]
-pub struct DecodeError(#[from] image::ImageError);
+pub enum DecodeError {
+    /// The format is unknown, the file damaged, or the image too large.
+    #[error("cannot decode image: {0}")]
+    Image(#[from] image::ImageError),
+    /// The file ends before the image does.
+    #[error("cannot decode image: the JPEG file is cut short, its end marker is missing")]
+    CutShort,
+}
 
 /// Decodes a PNG, JPEG or WebP file, recognised by its first bytes, into red, green, blue.
 ///
 /// # Errors
-/// When the format is unknown, the file damaged, or the image larger than [`MAX_SIDE_PIXELS`].
+/// When the format is unknown, the file damaged or cut short, or the image larger than
+/// [`MAX_SIDE_PIXELS`].
 pub fn decode_rgb(file: &[u8]) -> Result<(ImageShape, Vec<u8>), DecodeError> {
+    let image = decode(file)?;
+    Ok((shape(image.height(), image.width()), image.into_raw()))
+}
+
+/// Decodes a file, as [`decode_rgb`] does, and brings the image to `height` and `width`.
+///
+/// # Errors
+/// As [`decode_rgb`].
+pub fn decode_to(file: &[u8], height: u32, width: u32) -> Result<Vec<u8>, DecodeError> {
+    Ok(fit(decode(file)?, height, width).into_raw())
+}
+
+/// Reads from a file's header what shape [`decode_rgb`] will give.
+///
+/// # Errors
+/// When the format is unknown, the header damaged, or the image too large.
+pub fn shape_of(file: &[u8]) -> Result<ImageShape, DecodeError> {
+    let mut decoder = open(file)?;
+    let (width, height) = decoder.dimensions();
+    let turned = matches!(
+        decoder.orientation()?,
+        Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH
+    );
+    Ok(if turned { shape(width, height) } else { shape(height, width) })
+}
+
+fn shape(height: u32, width: u32) -> ImageShape {
+    ImageShape { height, width, channels: 3 }
+}
+
+fn open(file: &[u8]) -> Result<impl ImageDecoder + '_, DecodeError> {
     let mut reader =
         ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(image::ImageError::from)?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE_PIXELS);
     limits.max_image_height = Some(MAX_SIDE_PIXELS);
     limits.max_alloc = Some(MAX_DECODE_BYTES);
-    reader.limits(limits);
-    let image = reader.decode()?.into_rgb8();
-    let shape = ImageShape { height: image.height(), width: image.width(), channels: 3 };
-    Ok((shape, image.into_raw()))
+    reader.limits(limits.clone());
+    let decoder = reader.into_decoder()?;
+    limits.reserve(decoder.total_bytes())?;
+    Ok(decoder)
+}
+
+fn decode(file: &[u8]) -> Result<RgbImage, DecodeError> {
+    // The decoder fills up what is missing of a JPEG with grey and says nothing.
+    if file.starts_with(&[0xFF, 0xD8]) && !jpeg_is_whole(file) {
+        return Err(DecodeError::CutShort);
+    }
+    let mut decoder = open(file)?;
+    let orientation = decoder.orientation()?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    Ok(image.into_rgb8())
+}
+
+/// Tells whether an end marker follows the last scan. Previews inside the file come before it.
+fn jpeg_is_whole(file: &[u8]) -> bool {
+    let last = |marker: u8| file.windows(2).rposition(|pair| pair == [0xFF, marker]);
+    last(0xD9) > last(0xDA)
+}
+
+/// Cuts out the largest centred part of the wanted proportions and scales it.
+fn fit(image: RgbImage, height: u32, width: u32) -> RgbImage {
+    let (h, w) = (u64::from(image.height()), u64::from(image.width()));
+    if (image.height(), image.width()) == (height, width) || height == 0 || width == 0 {
+        return image;
+    }
+    let (to_h, to_w) = (u64::from(height), u64::from(width));
+    let part =
+        if h * to_w > w * to_h { ((w * to_h / to_w).max(1), w) } else { (h, (h * to_w / to_h).max(1)) };
+    let (part_h, part_w) = (part.0 as u32, part.1 as u32);
+    let (top, left) = ((image.height() - part_h) / 2, (image.width() - part_w) / 2);
+    let part = imageops::crop_imm(&image, left, top, part_w, part_h);
+    if (part_h, part_w) == (height, width) {
+        return part.to_image();
+    }
+    imageops::resize(&*part, width, height, FilterType::Triangle)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use image::{ImageFormat, Luma, LumaA, Rgb, Rgba};
+
+    fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
+        let mut file = Cursor::new(Vec::new());
+        image.into().write_to(&mut file, ImageFormat::Png).unwrap();
+        file.into_inner()
+    }
 
     #[test]
     fn png_and_jpeg_of_one_drawing_come_out_alike() {
@@ -53,5 +147,84 @@ mod tests {
         assert!(decode_rgb(&png[..png.len() / 2]).is_err());
         assert!(decode_rgb(b"not an image at all").is_err());
         assert!(decode_rgb(b"").is_err());
+        assert!(shape_of(b"not an image at all").is_err());
+    }
+
+    #[test]
+    fn a_jpeg_cut_short_is_an_error_wherever_it_is_cut() {
+        let jpeg = include_bytes!("../assets/probe.jpg");
+        for end in 0..jpeg.len() - 1 {
+            assert!(decode_rgb(&jpeg[..end]).is_err(), "cut at {end} of {}", jpeg.len());
+        }
+        // What some cameras append does no harm.
+        assert!(decode_rgb(&[jpeg.as_slice(), &[0; 16]].concat()).is_ok());
+    }
+
+    #[test]
+    fn an_image_that_claims_an_absurd_size_is_refused_by_its_header() {
+        let mut bomb = png(RgbImage::new(1, 1));
+        // Width and height of the IHDR chunk, and its checksum.
+        bomb[16..24].copy_from_slice(&[0, 0, 0x40, 1, 0, 0, 0x40, 1]);
+        let check = crc32(&bomb[12..29]);
+        bomb[29..33].copy_from_slice(&check.to_be_bytes());
+        let message = decode_rgb(&bomb).unwrap_err().to_string();
+        assert!(message.contains("exceeds limit"), "{message}");
+        assert!(shape_of(&bomb).is_err());
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0_u32, |mut crc, byte| {
+            crc ^= u32::from(*byte);
+            (0..8).for_each(|_| crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()));
+            crc
+        })
+    }
+
+    #[test]
+    fn grey_deep_and_transparent_images_become_plain_colours() {
+        let pixel = |image: DynamicImage| decode_rgb(&png(image)).unwrap().1;
+        assert_eq!(pixel(image::GrayImage::from_pixel(1, 1, Luma([77])).into()), [77; 3]);
+        assert_eq!(pixel(image::GrayAlphaImage::from_pixel(1, 1, LumaA([77, 3])).into()), [77; 3]);
+        assert_eq!(pixel(image::RgbaImage::from_pixel(1, 1, Rgba([1, 2, 3, 0])).into()), [1, 2, 3]);
+        let deep = image::ImageBuffer::<Rgb<u16>, _>::from_pixel(1, 1, Rgb([0, 65_535, 257 * 100 + 128]));
+        assert_eq!(pixel(deep.into()), [0, 255, 100]);
+    }
+
+    #[test]
+    fn an_exif_orientation_is_honoured() {
+        // A photograph held upright: 2 × 1 pixels that a viewer turns by 90 degrees.
+        let tiff = [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0".as_slice(), &[0; 4]].concat();
+        let mut image = RgbImage::new(2, 1);
+        image.put_pixel(0, 0, Rgb([255, 0, 0]));
+        let plain = png(image);
+        let mut chunk = (tiff.len() as u32).to_be_bytes().to_vec();
+        chunk.extend(b"eXIf");
+        chunk.extend(&tiff);
+        chunk.extend(crc32(&chunk[4..]).to_be_bytes());
+        // The header ends at byte 33.
+        let turned = [&plain[..33], &chunk, &plain[33..]].concat();
+        let (shape, pixels) = decode_rgb(&turned).unwrap();
+        assert_eq!((shape.height, shape.width), (2, 1));
+        assert_eq!(pixels, [255, 0, 0, 0, 0, 0]);
+        assert_eq!(shape_of(&turned).unwrap(), shape);
+    }
+
+    #[test]
+    fn an_image_is_cut_to_proportion_then_scaled() {
+        // Three upright stripes; the middle one is what a square keeps.
+        let stripes =
+            |width: u32, height: u32| {
+                RgbImage::from_fn(width, height, |x, _| {
+                    if x / height == 1 { Rgb([200, 10, 0]) } else { Rgb([0; 3]) }
+                })
+            };
+        let file = png(stripes(24, 8));
+        assert_eq!(decode_to(&file, 8, 8).unwrap(), [200, 10, 0].repeat(64));
+        assert_eq!(decode_to(&file, 4, 4).unwrap(), [200, 10, 0].repeat(16));
+        assert_eq!(decode_to(&file, 8, 24).unwrap(), stripes(24, 8).into_raw());
+        assert_eq!(decode_to(&png(stripes(24, 8)), 12, 12).unwrap(), [200, 10, 0].repeat(144));
+        // Extreme proportions leave something.
+        assert_eq!(decode_to(&png(RgbImage::new(500, 1)), 1, 2).unwrap().len(), 6);
+        assert_eq!(decode_to(&png(RgbImage::new(1, 500)), 2, 1).unwrap().len(), 6);
     }
 }

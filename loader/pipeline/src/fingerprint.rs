@@ -6,7 +6,7 @@
 
 use crate::collate::{BatchBuffer, Scratch, collate};
 use crate::dataset::{Dataset, InMemory, Samples, Split};
-use crate::decode::{DecodeError, decode_rgb};
+use crate::decode::{DecodeError, decode_rgb, decode_to};
 use crate::plan::BatchPlan;
 use crate::spec::{
     Augmentation, CheckedSpec, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType,
@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// Readable name of the algorithm. It moves with every intended change of batch content; the
 /// fingerprint moves with the others too.
 pub const ALGORITHM_VERSION: u32 = 1;
+
+const PROBE_PNG: &[u8] = include_bytes!("../assets/probe.png");
+const PROBE_JPEG: &[u8] = include_bytes!("../assets/probe.jpg");
 
 /// Why no fingerprint could be made: this program cannot build the probe batches.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,11 @@ pub fn algorithm_fingerprint() -> Result<[u8; 32], FingerprintError> {
     let data = probe_images()?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"mixfeed algorithm probes 1");
+    // Images that are cut and scaled, down and up.
+    for (height, width) in [(20, 28), (48, 40)] {
+        hasher.update(&decode_to(PROBE_PNG, height, width)?);
+        hasher.update(&decode_to(PROBE_JPEG, height, width)?);
+    }
     let (mut scratch, mut buffer) = (Scratch::default(), BatchBuffer::default());
     for spec in probe_specs() {
         let checked = CheckedSpec::new(spec, &data).map_err(|e| FingerprintError::Probe(e.to_string()))?;
@@ -59,7 +67,7 @@ pub fn algorithm_fingerprint() -> Result<[u8; 32], FingerprintError> {
 /// One PNG, one JPEG, and twenty-one drawings.
 fn probe_images() -> Result<Dataset, FingerprintError> {
     let mut pixels = Vec::new();
-    for file in [include_bytes!("../assets/probe.png").as_slice(), include_bytes!("../assets/probe.jpg")] {
+    for file in [PROBE_PNG, PROBE_JPEG] {
         pixels.extend(decode_rgb(file)?.1);
     }
     let drawings = synthetic::dataset(21);

@@ -18,6 +18,7 @@ pub mod augment;
 pub mod blend;
 pub mod cifar;
 pub mod collate;
+pub mod content;
 pub mod dataset;
 pub mod decode;
 pub mod fingerprint;

@@ -1,14 +1,13 @@
 //! `preview`: a page of mixed images, each with its two sources, their labels and its lambda.
 
-use super::Failure;
 use super::page::Page;
+use super::{Failure, open_data};
 use crate::config::{PreviewArgs, RecipeArgs};
-use crate::source;
 use mixfeed_pipeline::spec::{Augmentation, Mixing, MixingKind};
 use mixfeed_pipeline::{CheckedSpec, StreamSpec};
 
 pub(super) fn run(args: &PreviewArgs) -> Result<(), Failure> {
-    let dataset = source::open(&args.data.parse()?)?;
+    let dataset = open_data(&args.data, &args.source)?;
     let spec = spec(&args.recipe, args.mixup_prob, StreamSpec::train(args.seed, args.rows * args.columns));
     let title = format!("{}: {}, seed {}, batch {}", dataset.name, describe(&spec), args.seed, args.index);
     Page::of_batch(title, args.columns, &dataset, &CheckedSpec::new(spec, &dataset)?, args.index)?

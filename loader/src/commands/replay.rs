@@ -1,10 +1,9 @@
 //! `replay`: builds one batch of a run again, from its spec and its index alone.
 
-use super::Failure;
 use super::page::Page;
+use super::{Failure, open_data};
 use crate::config::ReplayArgs;
 use crate::service::translate;
-use crate::source;
 use mixfeed_ops::exit;
 use mixfeed_pipeline::augment::View;
 use mixfeed_pipeline::blend::Region;
@@ -87,7 +86,7 @@ impl Wanted {
 
 pub(super) fn run(args: &ReplayArgs) -> Result<(), Failure> {
     let wanted = Wanted::new(args)?;
-    let dataset = source::open(&wanted.data.parse()?)?;
+    let dataset = open_data(&wanted.data, &args.source)?;
     wanted.compare(&dataset)?;
     let checked = CheckedSpec::new(translate::stream_spec(&wanted.spec)?, &dataset)?;
     let plan = BatchPlan::new(&checked, args.index);

@@ -1,33 +1,71 @@
-//! CIFAR-10 in the binary version: a folder of five training files and a test file.
+//! CIFAR-10 and CIFAR-100 in the binary version: a folder of training files and a test file.
 
-use super::SourceError;
-use mixfeed_pipeline::cifar::{RECORD_BYTES, SHAPE, append_records};
+use super::{SourceError, read, text_lines};
+use mixfeed_pipeline::cifar::{Layout, SHAPE, append_records};
 use mixfeed_pipeline::dataset::{InMemory, SplitDigest, digest_of};
 use mixfeed_pipeline::{Dataset, Samples};
 use std::path::Path;
 use std::sync::Arc;
 
-const TRAIN_FILES: [&str; 5] =
-    ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
-const TEST_FILES: [&str; 1] = ["test_batch.bin"];
-
-/// Names of the classes, one a line; optional, since the ten are known.
-const NAMES_FILE: &str = "batches.meta.txt";
-const CLASSES: [&str; 10] =
-    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
-
-/// Tells whether `folder` holds one of the set's files.
-pub(super) fn recognises(folder: &Path) -> bool {
-    TRAIN_FILES.iter().chain(&TEST_FILES).any(|file| folder.join(file).exists())
+/// A set in the binary version.
+struct Set {
+    name: &'static str,
+    layout: Layout,
+    train: &'static [&'static str],
+    test: &'static str,
+    /// Names of the classes, one a line; optional.
+    names: &'static str,
+    /// What the archive unpacks into.
+    folder: &'static str,
 }
 
-/// Reads the set, decoded, into memory: about 184 MB.
-pub(super) fn open(folder: &Path) -> Result<Dataset, SourceError> {
-    let (train, train_digest) = read_split(folder, &TRAIN_FILES)?;
-    let (test, test_digest) = read_split(folder, &TEST_FILES)?;
+const SETS: [Set; 2] = [
+    Set {
+        name: "cifar10",
+        layout: Layout::Cifar10,
+        train: &[
+            "data_batch_1.bin",
+            "data_batch_2.bin",
+            "data_batch_3.bin",
+            "data_batch_4.bin",
+            "data_batch_5.bin",
+        ],
+        test: "test_batch.bin",
+        names: "batches.meta.txt",
+        folder: "cifar-10-batches-bin",
+    },
+    Set {
+        name: "cifar100",
+        layout: Layout::Cifar100,
+        train: &["train.bin"],
+        test: "test.bin",
+        names: "fine_label_names.txt",
+        folder: "cifar-100-binary",
+    },
+];
+
+/// The ten classes of CIFAR-10, for folders that do not name them.
+pub(super) const CIFAR10_CLASSES: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+
+/// Reads the set, decoded, into memory (about 184 MB), if one of its files is there.
+pub(super) fn look(place: &Path) -> Result<Option<Dataset>, SourceError> {
+    for set in &SETS {
+        for folder in [place, &place.join(set.folder)] {
+            if set.train.iter().chain([&set.test]).any(|file| folder.join(file).exists()) {
+                return open(folder, set).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn open(folder: &Path, set: &Set) -> Result<Dataset, SourceError> {
+    let (train, train_digest) = read_split(folder, set, set.train)?;
+    let (test, test_digest) = read_split(folder, set, &[set.test])?;
     Ok(Dataset {
-        name: "cifar10".into(),
-        classes: class_names(folder)?,
+        name: set.name.into(),
+        classes: class_names(text_lines(&folder.join(set.names))?, set.layout),
         image: SHAPE,
         train: Arc::new(train),
         test: Arc::new(test),
@@ -35,13 +73,17 @@ pub(super) fn open(folder: &Path) -> Result<Dataset, SourceError> {
     })
 }
 
-fn read_split(folder: &Path, files: &[&str]) -> Result<(InMemory, SplitDigest), SourceError> {
+fn read_split(folder: &Path, set: &Set, files: &[&str]) -> Result<(InMemory, SplitDigest), SourceError> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     let mut records = blake3::Hasher::new();
     for file in files {
         let path = folder.join(file);
-        let bytes = read(&path)?.ok_or_else(|| SourceError::Incomplete(path.clone()))?;
-        append_records(&bytes, &mut pixels, &mut labels)
+        let bytes = read(&path)?.ok_or_else(|| SourceError::Incomplete {
+            path: path.clone(),
+            set: set.name,
+            files: format!("{} and {}", set.train.join(", "), set.test),
+        })?;
+        append_records(set.layout, &bytes, &mut pixels, &mut labels)
             .map_err(|source| SourceError::Records { path, source })?;
         records.update(&bytes);
     }
@@ -49,7 +91,7 @@ fn read_split(folder: &Path, files: &[&str]) -> Result<(InMemory, SplitDigest), 
     let mut length_hash = blake3::Hasher::new();
     for label in &labels {
         label_hash.update(&label.to_le_bytes());
-        length_hash.update(&(RECORD_BYTES as u64).to_le_bytes());
+        length_hash.update(&(set.layout.record_bytes() as u64).to_le_bytes());
     }
     let samples = InMemory::new(SHAPE, pixels, labels);
     let digest = SplitDigest {
@@ -61,21 +103,12 @@ fn read_split(folder: &Path, files: &[&str]) -> Result<(InMemory, SplitDigest), 
     Ok((samples, digest))
 }
 
-fn class_names(folder: &Path) -> Result<Vec<String>, SourceError> {
-    let text = read(&folder.join(NAMES_FILE))?.unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let names: Vec<String> =
-        text.lines().map(str::trim).filter(|name| !name.is_empty()).map(Into::into).collect();
-    Ok(if names.len() == CLASSES.len() { names } else { CLASSES.map(String::from).to_vec() })
-}
-
-/// Returns the contents of a file, or nothing where there is none.
-#[allow(clippy::disallowed_methods)]
-fn read(path: &Path) -> Result<Option<Vec<u8>>, SourceError> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(SourceError::Read { path: path.into(), source }),
+/// The names found where there is one for each class, otherwise those that are known, otherwise numbers.
+pub(super) fn class_names(found: Vec<String>, layout: Layout) -> Vec<String> {
+    match layout {
+        _ if found.len() == usize::from(layout.classes()) => found,
+        Layout::Cifar10 => CIFAR10_CLASSES.map(String::from).to_vec(),
+        Layout::Cifar100 => (0..layout.classes()).map(|class| class.to_string()).collect(),
     }
 }
 
@@ -94,7 +127,7 @@ mod tests {
 
     fn complete() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        for (i, file) in TRAIN_FILES.iter().chain(&TEST_FILES).enumerate() {
+        for (i, file) in SETS[0].train.iter().chain([&SETS[0].test]).enumerate() {
             write(folder.path(), file, &[i as u8, 9]);
         }
         folder
@@ -102,7 +135,7 @@ mod tests {
 
     #[test]
     fn files_are_read_in_order() {
-        let data = open(complete().path()).unwrap();
+        let data = look(complete().path()).unwrap().unwrap();
         assert_eq!((data.train.count(), data.test.count()), (10, 2));
         let labels: Vec<_> = (0..10).map(|i| data.train.label(i)).collect();
         assert_eq!(labels, [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]);
@@ -112,26 +145,42 @@ mod tests {
     }
 
     #[test]
+    fn cifar_100_is_read_with_its_fine_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("cifar-100-binary");
+        std::fs::create_dir(&inner).unwrap();
+        let record = |fine: u8| [vec![1, fine], vec![fine; 3072]].concat();
+        std::fs::write(inner.join("train.bin"), [record(5), record(99)].concat()).unwrap();
+        std::fs::write(inner.join("test.bin"), record(42)).unwrap();
+        let data = look(folder.path()).unwrap().unwrap();
+        assert_eq!((data.name.as_str(), data.classes.len()), ("cifar100", 100));
+        assert_eq!([data.train.label(0), data.train.label(1), data.test.label(0)], [5, 99, 42]);
+        std::fs::remove_file(inner.join("test.bin")).unwrap();
+        let message = look(folder.path()).unwrap_err().to_string();
+        assert!(message.ends_with("test.bin: missing; cifar100 has train.bin and test.bin"), "{message}");
+    }
+
+    #[test]
     fn a_changed_byte_changes_the_digest() {
         let folder = complete();
-        let before = open(folder.path()).unwrap().digest;
+        let before = look(folder.path()).unwrap().unwrap().digest;
         write(folder.path(), "data_batch_4.bin", &[3, 8]);
-        assert_ne!(open(folder.path()).unwrap().digest, before);
+        assert_ne!(look(folder.path()).unwrap().unwrap().digest, before);
     }
 
     #[test]
     fn broken_folders_are_named_with_file_and_place() {
         let folder = complete();
         std::fs::write(folder.path().join("data_batch_2.bin"), [0; 4000]).unwrap();
-        let message = open(folder.path()).unwrap_err().to_string();
+        let message = look(folder.path()).unwrap_err().to_string();
         assert!(message.contains("data_batch_2.bin: 4000 bytes are not a whole number"), "{message}");
 
         write(folder.path(), "data_batch_2.bin", &[1, 10]);
-        let message = open(folder.path()).unwrap_err().to_string();
+        let message = look(folder.path()).unwrap_err().to_string();
         assert!(message.contains("data_batch_2.bin: record 1 (offset 3073) has label 10"), "{message}");
 
         std::fs::remove_file(folder.path().join("data_batch_2.bin")).unwrap();
-        let message = open(folder.path()).unwrap_err().to_string();
+        let message = look(folder.path()).unwrap_err().to_string();
         assert!(message.contains("data_batch_2.bin: missing"), "{message}");
     }
 }

@@ -1,0 +1,109 @@
+//! What a user may say about data beyond its place. The defaults suit data that needs nothing said.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// How a source is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Options {
+    /// In which order the records of a split come.
+    pub order: Order,
+    /// The share of records, 0 to 1, that becomes the test split of data that has none.
+    pub test_fraction: f64,
+    /// What is kept in memory.
+    pub cache: Cache,
+    /// Memory that may be kept; `None` is half of what the machine has free.
+    pub cache_bytes: Option<u64>,
+    /// The size that every image is brought to; `None` takes images as they are, all of one size.
+    pub image_size: Option<ImageSize>,
+}
+
+/// In which order the records of a split come.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// By path, class after class, as torchvision's ImageFolder has it; shards in order of their names.
+    #[default]
+    Path,
+    /// By the file's own name, whatever its folder.
+    Name,
+}
+
+/// What is kept in memory of images that come as files of their own.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cache {
+    /// The first of the others that fits.
+    #[default]
+    Auto,
+    /// Pixels: nothing is decoded twice.
+    Decoded,
+    /// Files as they are: nothing is read twice.
+    Encoded,
+    /// Nothing.
+    None,
+}
+
+/// Rows and columns of an image, as in "32" or "48x32".
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImageSize {
+    /// Rows, 1 to [`MAX_SIDE`](Self::MAX_SIDE).
+    pub height: u32,
+    /// Columns, 1 to [`MAX_SIDE`](Self::MAX_SIDE).
+    pub width: u32,
+}
+
+impl ImageSize {
+    /// Pixels of a side, at most: a batch of one such image still fits a message.
+    pub const MAX_SIDE: u32 = 4096;
+}
+
+impl FromStr for ImageSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (height, width) = text.split_once('x').unwrap_or((text, text));
+        let side = |text: &str| text.parse().ok().filter(|side| (1..=Self::MAX_SIDE).contains(side));
+        match (side(height), side(width)) {
+            (Some(height), Some(width)) => Ok(Self { height, width }),
+            _ => Err(format!("{text} is not a size: give a side or HEIGHTxWIDTH, 1 to {}", Self::MAX_SIDE)),
+        }
+    }
+}
+
+impl fmt::Display for ImageSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.height, self.width)
+    }
+}
+
+impl TryFrom<String> for ImageSize {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<ImageSize> for String {
+    fn from(size: ImageSize) -> Self {
+        size.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_and_written() {
+        let size = |text: &str| text.parse::<ImageSize>();
+        assert_eq!(size("32").unwrap(), ImageSize { height: 32, width: 32 });
+        assert_eq!(size("48x32").unwrap().to_string(), "48x32");
+        for wrong in ["", "0", "32x", "x32", "-1", "5000", "32X32", "1x1x1"] {
+            assert!(size(wrong).unwrap_err().contains("HEIGHTxWIDTH"), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Records that are image files of their own, wherever they lie: found, ordered and divided here.
+//!
+//! A format (a folder, shards) says where its records are by an [`Archive`] and lists them as
+//! [`Found`]. What becomes of them is the same for all: [`encoded`](super::encoded) reads, checks and
+//! decodes them.
+
+use super::options::{Options, Order};
+use std::fmt;
+use std::path::Path;
+
+/// Where encoded images lie. Read from many threads.
+pub(super) trait Archive: Send + Sync + fmt::Debug {
+    /// Reads the encoded image of a record in place of what is in `into`.
+    ///
+    /// # Errors
+    /// Says why it cannot be read.
+    fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), String>;
+
+    /// Returns the path of a record within the set. It names the record in messages, and it is the
+    /// key by which a set without a test split is divided.
+    fn path(&self, record: u64) -> String;
+}
+
+/// Bytes of an encoded image, at most. The largest photographs have a fifth of it.
+pub(super) const MAX_RECORD_BYTES: u64 = 256 << 20;
+
+/// A record: where it is, and its class.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Record {
+    /// Number of the record in its archive.
+    pub(super) number: u64,
+    pub(super) label: u32,
+}
+
+/// What a format found at a place.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) classes: Vec<String>,
+    pub(super) archive: Box<dyn Archive>,
+    /// In order of their paths.
+    pub(super) train: Vec<Record>,
+    pub(super) test: Vec<Record>,
+}
+
+impl Found {
+    /// Orders and divides the records as the options say. An error says what contradicts the data.
+    pub(super) fn arrange(&mut self, options: &Options) -> Result<(), String> {
+        if options.test_fraction > 0.0 {
+            if !self.test.is_empty() {
+                return Err("it has a test split; a test fraction is for data without one".into());
+            }
+            let archive = &self.archive;
+            (self.test, self.train) = self
+                .train
+                .iter()
+                .partition(|record| share(&archive.path(record.number)) < options.test_fraction);
+        }
+        if options.order == Order::Name {
+            for split in [&mut self.train, &mut self.test] {
+                let archive = &self.archive;
+                // Records of one name keep the order of their paths.
+                split.sort_by_cached_key(|record| file_name(&archive.path(record.number)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a record stands between 0 and 1: by its path, so that it does not move when others come.
+fn share(path: &str) -> f64 {
+    let hash = blake3::hash(path.as_bytes());
+    let (word, _) = hash.as_bytes().split_at(4);
+    f64::from(u32::from_le_bytes([word[0], word[1], word[2], word[3]])) / 2_f64.powi(32)
+}
+
+fn file_name(path: &str) -> String {
+    Path::new(path).file_name().map_or_else(|| path.to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Tells by its name what split a folder or shard belongs to, if it says so.
+pub(super) fn split_of(name: &str) -> Option<mixfeed_pipeline::Split> {
+    use mixfeed_pipeline::Split;
+    let word: String = name.chars().take_while(char::is_ascii_alphabetic).collect();
+    match word.to_ascii_lowercase().as_str() {
+        "train" | "training" => Some(Split::Train),
+        "test" | "testing" | "val" | "valid" | "validation" => Some(Split::Test),
+        _ => None,
+    }
+}
+
+/// Tells whether a file is an image by its name.
+pub(super) fn is_image(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg" | "webp"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mixfeed_pipeline::Split;
+
+    #[derive(Debug)]
+    struct Paths(Vec<String>);
+
+    impl Archive for Paths {
+        fn read(&self, _record: u64, _into: &mut Vec<u8>) -> Result<(), String> {
+            Ok(())
+        }
+        fn path(&self, record: u64) -> String {
+            self.0[record as usize].clone()
+        }
+    }
+
+    fn found(paths: &[&str]) -> Found {
+        let train = (0..paths.len() as u64).map(|number| Record { number, label: 0 }).collect();
+        let archive = Box::new(Paths(paths.iter().map(ToString::to_string).collect()));
+        Found { name: "x".into(), classes: vec![], archive, train, test: vec![] }
+    }
+
+    fn paths(found: &Found, records: &[Record]) -> Vec<String> {
+        records.iter().map(|record| found.archive.path(record.number)).collect()
+    }
+
+    #[test]
+    fn records_are_ordered_by_name_across_folders() {
+        let mut set = found(&["a/2.png", "a/3.png", "b/1.png", "b/2.png"]);
+        set.arrange(&Options { order: Order::Name, ..Options::default() }).unwrap();
+        assert_eq!(paths(&set, &set.train), ["b/1.png", "a/2.png", "b/2.png", "a/3.png"]);
+    }
+
+    #[test]
+    fn a_test_fraction_divides_by_path_and_stays_when_records_are_added() {
+        let names: Vec<String> = (0..10_000).map(|i| format!("c/{i}.png")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let options = Options { test_fraction: 0.2, ..Options::default() };
+        let (mut some, mut all) = (found(&names[..5_000]), found(&names));
+        some.arrange(&options).unwrap();
+        all.arrange(&options).unwrap();
+        // 2,000 expected, standard deviation 40.
+        assert!((1_840..2_160).contains(&all.test.len()), "{}", all.test.len());
+        assert_eq!(all.train.len() + all.test.len(), 10_000);
+        assert!(all.test.starts_with(&some.test));
+        assert!(all.arrange(&options).unwrap_err().contains("it has a test split"));
+    }
+
+    #[test]
+    fn names_tell_splits_and_images() {
+        for (name, split) in [
+            ("train", Some(Split::Train)),
+            ("train-00000-of-00001.parquet", Some(Split::Train)),
+            ("validation", Some(Split::Test)),
+            ("test_000.tar", Some(Split::Test)),
+            ("trainer", None),
+            ("cat", None),
+        ] {
+            assert_eq!(split_of(name), split, "{name}");
+        }
+        assert!(is_image("a.b.JPG") && is_image("x.webp") && !is_image("png") && !is_image("a.txt"));
+    }
+}

@@ -1,0 +1,99 @@
+//! What is wrong with data is said with the place and the reason.
+
+use super::*;
+use mixfeed_pipeline::Split;
+
+fn folder() -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    write::folder(place.path(), &write::drawings(Split::Train, 20), &write::drawings(Split::Test, 5));
+    place
+}
+
+fn first_image(place: &Path, class: &str) -> PathBuf {
+    let mut files: Vec<_> =
+        std::fs::read_dir(place.join(class)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.remove(0)
+}
+
+#[test]
+fn a_damaged_image_fails_where_it_is_used_and_nothing_else_does() {
+    let place = folder();
+    let path = first_image(place.path(), "train/class-001");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 40]).unwrap();
+    for cache in [Cache::Decoded, Cache::Encoded, Cache::None] {
+        let data = read_with(place.path(), Options { cache, ..Options::default() });
+        let errors: Vec<String> = (0..20)
+            .filter_map(|sample| data.train.image(sample, &mut Vec::new()).err())
+            .map(|error| error.to_string())
+            .collect();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].contains(&format!("train/class-001/{name}: cannot decode image")), "{errors:?}");
+    }
+}
+
+#[test]
+fn an_image_that_is_gone_or_changed_after_the_start_is_named() {
+    let place = folder();
+    let data = read_with(place.path(), Options { cache: Cache::None, ..Options::default() });
+    let path = first_image(place.path(), "train/class-000");
+    std::fs::remove_file(&path).unwrap();
+    let error = data.train.image(0, &mut Vec::new()).unwrap_err().to_string();
+    assert!(error.contains("class-000") && error.contains("No such file"), "{error}");
+    std::fs::write(&path, write::drawings(Split::Train, 7)[6].png()).unwrap();
+    let error = data.train.image(0, &mut Vec::new()).unwrap_err().to_string();
+    assert!(error.contains("class-000") && error.contains("changed since the start"), "{error}");
+}
+
+#[test]
+fn images_of_two_sizes_need_a_size() {
+    let place = folder();
+    let odd = place.path().join("train/class-002/zz.png");
+    let large = image::imageops::resize(
+        &write::drawings(Split::Train, 1)[0].pixels,
+        48,
+        40,
+        image::imageops::FilterType::Nearest,
+    );
+    large.save(odd).unwrap();
+    let message = refusal_with(place.path(), Options::default());
+    assert!(
+        message.contains("train/class-002/zz.png is 40×48×3, others are 32×32×3; give --image-size"),
+        "{message}"
+    );
+    let size = Some(ImageSize { height: 32, width: 32 });
+    let data = read_with(place.path(), Options { image_size: size, ..Options::default() });
+    assert_eq!(data.train.count(), 21);
+}
+
+#[test]
+fn contradictions_between_data_and_settings_are_named() {
+    let place = folder();
+    let divided = Options { test_fraction: 0.5, ..Options::default() };
+    assert!(refusal_with(place.path(), divided).contains("it has a test split"));
+    std::fs::create_dir(place.path().join("test/class-new")).unwrap();
+    let message = refusal_with(place.path(), Options::default());
+    assert!(message.contains("class folder test/class-new has no counterpart"), "{message}");
+    let synthetic = Place::from(Location::Synthetic(10)).with(divided);
+    assert!(open(&synthetic).unwrap_err().to_string().contains("are for image files"));
+}
+
+#[test]
+fn a_folder_that_leads_into_itself_ends() {
+    let place = folder();
+    std::os::unix::fs::symlink(place.path(), place.path().join("train/class-000/loop")).unwrap();
+    assert!(refusal_with(place.path(), Options::default()).contains("more than 16 deep"));
+}
+
+#[test]
+fn an_image_file_of_an_absurd_size_is_not_read() {
+    let place = folder();
+    let file = std::fs::File::create(place.path().join("train/class-000/zz.png")).unwrap();
+    // A hole: nothing is written.
+    file.set_len(1 << 40).unwrap();
+    let data = read_with(place.path(), Options::default());
+    let bad = (0..21).find_map(|sample| data.train.image(sample, &mut Vec::new()).err()).unwrap().to_string();
+    assert!(bad.contains("zz.png: 1099511627776 bytes are more than"), "{bad}");
+}

@@ -1,0 +1,62 @@
+//! Writes the same images in each format.
+
+use image::{ImageFormat, RgbImage};
+use mixfeed_pipeline::synthetic;
+use mixfeed_pipeline::{Dataset, Split};
+use std::io::Cursor;
+use std::path::Path;
+
+/// An image with its class.
+#[derive(Clone)]
+pub(super) struct Image {
+    pub(super) label: u32,
+    pub(super) pixels: RgbImage,
+}
+
+impl Image {
+    pub(super) fn png(&self) -> Vec<u8> {
+        let mut file = Cursor::new(Vec::new());
+        self.pixels.write_to(&mut file, ImageFormat::Png).unwrap();
+        file.into_inner()
+    }
+
+    /// Red, green and blue planes.
+    pub(super) fn planes(&self) -> Vec<u8> {
+        (0..3).flat_map(|channel| self.pixels.pixels().map(move |pixel| pixel.0[channel])).collect()
+    }
+}
+
+/// The drawings of a split of the synthetic set.
+pub(super) fn drawings(split: Split, count: u64) -> Vec<Image> {
+    let data: Dataset = synthetic::dataset(5 * count);
+    let samples = data.samples(split);
+    let mut scratch = Vec::new();
+    (0..count)
+        .map(|sample| {
+            let pixels = samples.image(sample, &mut scratch).unwrap().to_vec();
+            Image { label: samples.label(sample), pixels: RgbImage::from_raw(32, 32, pixels).unwrap() }
+        })
+        .collect()
+}
+
+/// `train/CLASS/NUMBER.png`, and the same for test. Names of classes are of equal order and number.
+pub(super) fn folder(place: &Path, train: &[Image], test: &[Image]) {
+    for (split, images) in [("train", train), ("test", test)] {
+        for (number, image) in images.iter().enumerate() {
+            let class = place.join(split).join(format!("class-{:03}", image.label));
+            std::fs::create_dir_all(&class).unwrap();
+            std::fs::write(class.join(format!("{number:05}.png")), image.png()).unwrap();
+        }
+    }
+}
+
+/// The binary version of CIFAR-10: the training images in five files.
+pub(super) fn cifar10(place: &Path, train: &[Image], test: &[Image]) {
+    let records = |images: &[Image]| -> Vec<u8> {
+        images.iter().flat_map(|image| [vec![image.label as u8], image.planes()].concat()).collect()
+    };
+    for (number, images) in train.chunks(train.len().div_ceil(5)).enumerate() {
+        std::fs::write(place.join(format!("data_batch_{}.bin", number + 1)), records(images)).unwrap();
+    }
+    std::fs::write(place.join("test_batch.bin"), records(test)).unwrap();
+}
