@@ -77,7 +77,7 @@ pub struct Header {
     pub threads: usize,
     /// See `device`.
     pub cpu: String,
-    /// Digest of the parameters, as [`weights`] defines it.
+    /// Digest of the parameters and buffers, as [`weights`] defines it.
     pub weights_digest: String,
     /// The same over all tensors in the file, the optimiser's included: what finds damage.
     pub tensors_digest: String,
@@ -185,10 +185,10 @@ pub fn write(
 ) -> Result<Header, CheckpointError> {
     let parameters = model.parameters();
     let mut tensors: Vec<_> =
-        parameters.iter().map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
+        parameters.all().map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
     let state = optimizer.state().into_iter();
     tensors.extend(state.map(|(name, tensor)| (format!("{OPTIMIZER_PREFIX}{name}"), tensor)));
-    header.weights_digest = weights::digest(parameters.iter()).to_string();
+    header.weights_digest = weights::digest(parameters.all()).to_string();
     header.tensors_digest = format::digest(&tensors);
 
     let error = |source| CheckpointError::Write { path: path.to_owned(), source };

@@ -15,7 +15,7 @@ use crate::error::TrainError;
 use crate::evaluate::evaluate;
 use crate::feed::Feed;
 use crate::loaders::{Loaders, StreamRequest};
-use crate::model::{self, Model, Problem};
+use crate::model::{self, Mode, Model, Problem};
 use crate::observer::{Epoch, Observer, Start, Step};
 use crate::optimizer::{Adam, Optimizer};
 use crate::outcome::{Outcome, Resumed};
@@ -210,7 +210,7 @@ impl<'a> Run<'a> {
             let staged = self.stager.stage(&batch);
 
             self.model.parameters_mut().zero_grad();
-            let scores = self.model.forward(&staged.images);
+            let scores = self.model.forward_in(&staged.images, Mode::Training);
             let mean_loss = loss.of(&scores, &staged.targets);
             mean_loss.backward();
             self.optimizer.step(self.model.parameters_mut(), learning_rate);

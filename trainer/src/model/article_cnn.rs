@@ -9,7 +9,7 @@
 //! maximum of 2 × 2.
 
 use super::init::Init;
-use super::{Model, Parameters};
+use super::{Mode, Model, Parameters};
 use tch::Tensor;
 
 /// The article's network, for images of 32 × 32 × 3.
@@ -32,7 +32,7 @@ impl ArticleCnn {
 }
 
 impl Model for ArticleCnn {
-    fn forward(&self, images: &Tensor) -> Tensor {
+    fn forward_in(&self, images: &Tensor, _mode: Mode) -> Tensor {
         let conv = |x: &Tensor, name: &str| {
             let (weight, bias) = self.parameters.layer(name);
             x.conv2d(weight, Some(bias), 1, 0, 1, 1).relu_()

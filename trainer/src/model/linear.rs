@@ -4,7 +4,7 @@
 //! far behind a network, or they would be no test of one.
 
 use super::init::Init;
-use super::{Model, Parameters, Problem};
+use super::{Mode, Model, Parameters, Problem};
 use tch::Tensor;
 
 /// One linear layer.
@@ -23,7 +23,7 @@ impl Linear {
 }
 
 impl Model for Linear {
-    fn forward(&self, images: &Tensor) -> Tensor {
+    fn forward_in(&self, images: &Tensor, _mode: Mode) -> Tensor {
         let (weight, bias) = self.parameters.layer("fc");
         images.flatten(1, -1).linear(weight, Some(bias))
     }
