@@ -1,12 +1,14 @@
 //! A training at rest: everything it takes to evaluate the model, or to go on as if nothing happened.
 //!
 //! One safetensors file holds it all, so that a checkpoint is either whole or not there. Tensors are
-//! named as PyTorch names the model's parameters; those of the optimiser follow under `optimizer/`.
+//! named as PyTorch names the model's parameters and buffers. What only a resumed training needs has a
+//! slash in its name: what the optimiser remembers is under `optimizer/`, and, where the model kept is
+//! an average ([`crate::ema`]), the weights that training goes on with are under `training/`.
 //! Everything else is one JSON object under the metadata key `mixfeed`. In Python:
 //!
 //! ```python
 //! state = safetensors.torch.load_file("checkpoint-last.safetensors")
-//! net.load_state_dict({k: v for k, v in state.items() if not k.startswith("optimizer/")})
+//! net.load_state_dict({k: v for k, v in state.items() if "/" not in k})
 //! ```
 
 mod format;
@@ -15,6 +17,7 @@ mod kept;
 pub use kept::Kept;
 pub(crate) use kept::{LAST, NAMES};
 
+use crate::ema::Ema;
 use crate::files::{Pending, link_atomically};
 use crate::model::{self, Model, ModelKind, ParametersError, Problem, ShapeError};
 use crate::observer::Epoch;
@@ -32,6 +35,9 @@ pub const FORMAT: u32 = 1;
 
 /// What the names of the optimiser's tensors begin with; no parameter's name holds a slash.
 const OPTIMIZER_PREFIX: &str = "optimizer/";
+
+/// What the names of the weights begin with that training goes on with, where an average is kept.
+const TRAINING_PREFIX: &str = "training/";
 
 /// What a checkpoint says about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,8 +94,22 @@ pub struct Header {
 pub struct Checkpoint {
     /// What it says about itself.
     pub header: Header,
-    parameters: Vec<(String, Tensor)>,
+    /// The model's.
+    tensors: Vec<(String, Tensor)>,
+    /// Those of the weights behind the model, when that is an average; else empty.
+    training: Vec<(String, Tensor)>,
     optimizer: Vec<(String, Tensor)>,
+}
+
+/// What a checkpoint is made of, beside its header.
+#[derive(Clone, Copy)]
+pub struct Contents<'a> {
+    /// The model that is trained.
+    pub model: &'a dyn Model,
+    /// Its average, where one is kept: what is evaluated, and what others load.
+    pub average: Option<&'a dyn Model>,
+    /// What the optimiser remembers.
+    pub optimizer: &'a dyn Optimizer,
 }
 
 /// Why a checkpoint cannot be written, read or used.
@@ -180,15 +200,20 @@ pub fn write(
     path: &Path,
     previous: Option<&Path>,
     mut header: Header,
-    model: &dyn Model,
-    optimizer: &dyn Optimizer,
+    contents: &Contents<'_>,
 ) -> Result<Header, CheckpointError> {
-    let parameters = model.parameters();
-    let mut tensors: Vec<_> =
-        parameters.all().map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
+    let Contents { model, average, optimizer } = contents;
+    let judged = average.unwrap_or(*model).parameters();
+    let named = |prefix: &'static str| {
+        move |(name, tensor): (&str, &Tensor)| (format!("{prefix}{name}"), tensor.shallow_clone())
+    };
+    let mut tensors: Vec<_> = judged.all().map(named("")).collect();
+    if average.is_some() {
+        tensors.extend(model.parameters().all().map(named(TRAINING_PREFIX)));
+    }
     let state = optimizer.state().into_iter();
     tensors.extend(state.map(|(name, tensor)| (format!("{OPTIMIZER_PREFIX}{name}"), tensor)));
-    header.weights_digest = weights::digest(parameters.all()).to_string();
+    header.weights_digest = weights::digest(judged.all()).to_string();
     header.tensors_digest = format::digest(&tensors);
 
     let error = |source| CheckpointError::Write { path: path.to_owned(), source };
@@ -216,21 +241,55 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
         Err(Unreadable::Newer(format)) => return Err(CheckpointError::Newer { path, format }),
         Err(Unreadable::Damaged(problem)) => return Err(CheckpointError::Damaged { path, problem }),
     };
-    let (optimizer, parameters): (Vec<_>, Vec<_>) =
-        tensors.into_iter().partition(|(name, _)| name.starts_with(OPTIMIZER_PREFIX));
-    let bare = |(name, tensor): (String, Tensor)| (name[OPTIMIZER_PREFIX.len()..].to_owned(), tensor);
-    Ok(Checkpoint { header, parameters, optimizer: optimizer.into_iter().map(bare).collect() })
+    let mut checkpoint =
+        Checkpoint { header, tensors: Vec::new(), training: Vec::new(), optimizer: Vec::new() };
+    for (name, tensor) in tensors {
+        let (list, name) = if let Some(name) = name.strip_prefix(OPTIMIZER_PREFIX) {
+            (&mut checkpoint.optimizer, name)
+        } else if let Some(name) = name.strip_prefix(TRAINING_PREFIX) {
+            (&mut checkpoint.training, name)
+        } else {
+            (&mut checkpoint.tensors, name.as_str())
+        };
+        list.push((name.to_owned(), tensor));
+    }
+    Ok(checkpoint)
 }
 
 impl Checkpoint {
-    /// The trained model, on `device`.
+    /// The model to be judged and used, on `device`.
     ///
     /// # Errors
-    /// When the file's parameters are not those of the model it names.
+    /// When the file's tensors are not those of the model it names.
     pub fn model(&self, device: Device) -> Result<Box<dyn Model>, CheckpointError> {
+        self.model_of(&self.tensors, device)
+    }
+
+    /// The model that training goes on with, on `device`: the weights behind the average, where one is
+    /// kept.
+    ///
+    /// # Errors
+    /// As for [`Checkpoint::model`].
+    pub fn trained_model(&self, device: Device) -> Result<Box<dyn Model>, CheckpointError> {
+        self.model_of(if self.training.is_empty() { &self.tensors } else { &self.training }, device)
+    }
+
+    fn model_of(
+        &self,
+        tensors: &[(String, Tensor)],
+        device: Device,
+    ) -> Result<Box<dyn Model>, CheckpointError> {
         let mut model = model::build(self.header.model, self.header.problem, 0, device)?;
-        model.parameters_mut().load(&self.parameters)?;
+        model.parameters_mut().load(tensors)?;
         Ok(model)
+    }
+
+    /// Gives the average what it was.
+    ///
+    /// # Errors
+    /// When the file's tensors are not those of its model.
+    pub fn restore_average(&self, ema: &mut Ema) -> Result<(), CheckpointError> {
+        Ok(ema.model_mut().parameters_mut().load(&self.tensors)?)
     }
 
     /// Gives the optimiser what it remembered.

@@ -6,17 +6,23 @@
 mod again;
 mod checked;
 mod every;
+mod mixing;
 mod preset;
+mod recipe;
 
 pub use again::Resume;
 pub use checked::{RunConfig, Source, Training, UsageError};
 pub use every::{CheckpointEvery, CheckpointEveryError};
 pub use preset::Preset;
+pub use recipe::Recipe;
 
 use crate::device::DeviceChoice;
 use crate::loss::Loss;
 use crate::model::ModelKind;
+use crate::optimizer::OptimizerKind;
+use crate::schedule::ScheduleKind;
 use clap::Args;
+use mixfeed_client::{LambdaScope, PartnerSource};
 use mixfeed_ops::config::{ConfigError, Duration, layered};
 use mixfeed_ops::logging::LogFormat;
 use serde::{Deserialize, Serialize};
@@ -87,15 +93,84 @@ pub struct Settings {
     #[arg(allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mixup_prob: Option<f64>,
+    /// What has a lambda of its own: sample or batch [article: sample]
+    #[arg(long, env = "MIXFEED_TRAINER_LAMBDA_PER", value_name = "WHAT", help_heading = "Training")]
+    #[arg(value_parser = mixing::lambda_scope)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lambda_per: Option<LambdaScope>,
+    /// Where partners come from: dataset, or a permutation of the batch [article: dataset]
+    #[arg(long, env = "MIXFEED_TRAINER_PARTNER", value_name = "WHERE", help_heading = "Training")]
+    #[arg(value_parser = mixing::partner_source)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partner: Option<PartnerSource>,
     /// What training makes small [article: soft-ce]
     #[arg(long, env = "MIXFEED_TRAINER_LOSS", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss: Option<Loss>,
-    /// Learning rate [article: 0.001]
-    #[arg(long, env = "MIXFEED_TRAINER_LR", value_name = "RATE", help_heading = "Training")]
+    /// Share of each target that is spread evenly over all classes, 0 to below 1 [article: 0]
+    #[arg(long, env = "MIXFEED_TRAINER_LABEL_SMOOTHING", value_name = "SHARE", help_heading = "Training")]
+    #[arg(allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_smoothing: Option<f64>,
+
+    /// How gradients change parameters [article: adam]
+    #[arg(long, env = "MIXFEED_TRAINER_OPTIMIZER", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub optimizer: Option<OptimizerKind>,
+    /// Learning rate, the highest of the schedule [article: 0.001]
+    #[arg(long, env = "MIXFEED_TRAINER_LR", value_name = "RATE", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
+    /// Share of SGD's velocity that is kept from step to step [default: 0.9]
+    #[arg(long, env = "MIXFEED_TRAINER_MOMENTUM", value_name = "SHARE", help_heading = "Optimisation")]
+    #[arg(allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+    /// Whether SGD's momentum is Nesterov's [default: false]
+    #[arg(long, env = "MIXFEED_TRAINER_NESTEROV", value_name = "BOOL", help_heading = "Optimisation")]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nesterov: Option<bool>,
+    /// What pulls parameters towards zero [article: 0]
+    #[arg(long, env = "MIXFEED_TRAINER_WEIGHT_DECAY", value_name = "RATE", help_heading = "Optimisation")]
+    #[arg(allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+    /// Whether it pulls at biases and normalisations, too [article: true]
+    #[arg(long, env = "MIXFEED_TRAINER_DECAY_NORM_BIAS", value_name = "BOOL", help_heading = "Optimisation")]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decay_norm_bias: Option<bool>,
+    /// How the learning rate goes from step to step [article: constant]
+    #[arg(long, env = "MIXFEED_TRAINER_SCHEDULE", help_heading = "Optimisation")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleKind>,
+    /// Epochs over which the learning rate rises [article: 0; one-cycle: 30 % of all]
+    #[arg(long, env = "MIXFEED_TRAINER_WARMUP", value_name = "EPOCHS", help_heading = "Optimisation")]
+    #[arg(allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<f64>,
+    /// Epochs that begin with a lower learning rate, for --schedule step
+    #[arg(long, env = "MIXFEED_TRAINER_MILESTONES", value_name = "N,…", help_heading = "Optimisation")]
+    #[arg(value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub milestones: Option<Vec<u64>>,
+    /// What the learning rate is multiplied by at each [default: 0.1]
+    #[arg(long, env = "MIXFEED_TRAINER_LR_FACTOR", value_name = "FACTOR", help_heading = "Optimisation")]
+    #[arg(allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_factor: Option<f64>,
+    /// Gradients that are longer than this in all are made shorter; 0 leaves them [article: 0]
+    #[arg(long, env = "MIXFEED_TRAINER_CLIP_NORM", value_name = "LENGTH", help_heading = "Optimisation")]
+    #[arg(allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Judge and keep a moving average of the weights, which keeps this share of itself at each step; 0 for none [article: 0]
+    #[arg(long, env = "MIXFEED_TRAINER_EMA", value_name = "SHARE", help_heading = "Optimisation")]
+    #[arg(allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
 
     /// auto, cpu, cuda or cuda:N [default: auto]
     #[arg(long, env = "MIXFEED_TRAINER_DEVICE", value_name = "DEVICE", help_heading = "Machine")]

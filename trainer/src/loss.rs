@@ -31,9 +31,21 @@ impl Loss {
     }
 }
 
+/// Takes the share `smoothing` (0 to below 1) from `targets` and spreads it evenly over all classes, so
+/// that no score has to grow without end (Szegedy et al., arXiv:1512.00567). This is what the
+/// `label_smoothing` of PyTorch's cross-entropy does to soft targets.
+pub fn smooth(targets: Tensor, smoothing: f64) -> Tensor {
+    if smoothing <= 0.0 {
+        return targets;
+    }
+    let classes = targets.size()[1] as f64;
+    targets * (1.0 - smoothing) + smoothing / classes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reference::{assert_close, floats, training, wave};
 
     fn example() -> (Tensor, Tensor) {
         let logits = Tensor::from_slice(&[1f32, 2.0, 0.5, -1.0, 0.0, 3.0]).reshape([2, 3]);
@@ -44,6 +56,23 @@ mod tests {
     fn close(got: &Tensor, expected: f64) {
         let got = got.double_value(&[]);
         assert!((got - expected).abs() < 1e-6, "{got} is not {expected}");
+    }
+
+    #[test]
+    fn both_losses_are_those_of_pytorch_with_and_without_smoothing() {
+        let reference = &training()["losses"];
+        let logits = wave(20, 1.0).reshape([4, 5]) * 4.0;
+        let targets = || {
+            let targets: Vec<_> = floats(&reference["targets"]).iter().map(|share| *share as f32).collect();
+            Tensor::from_slice(&targets).reshape([4, 5])
+        };
+        for case in reference["cases"].as_array().unwrap() {
+            let targets = smooth(targets(), case["smoothing"].as_f64().unwrap());
+            for (loss, name) in [(Loss::SoftCe, "soft_ce"), (Loss::Bce, "bce")] {
+                let got = loss.of(&logits, &targets).double_value(&[]);
+                assert_close(name, &[got], &[case[name].as_f64().unwrap()], 1e-6);
+            }
+        }
     }
 
     #[test]

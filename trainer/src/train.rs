@@ -8,19 +8,22 @@ mod saving;
 
 use crate::checkpoint::Kept;
 use crate::clock::{Clock, Lap};
-use crate::config::{RunConfig, Training};
+use crate::config::{Recipe, RunConfig, Training};
 use crate::curves;
 use crate::device;
+use crate::ema::Ema;
 use crate::error::TrainError;
 use crate::evaluate::evaluate;
 use crate::feed::Feed;
 use crate::loaders::{Loaders, StreamRequest};
+use crate::loss::smooth;
 use crate::model::{self, Mode, Model, Problem};
 use crate::observer::{Epoch, Observer, Start, Step};
-use crate::optimizer::{Adam, Optimizer};
+use crate::optimizer::{Optimizer, clip_gradients};
 use crate::outcome::{Outcome, Resumed};
 use crate::resume::{self, ResumePoint};
 use crate::run_folder::{RunFile, RunFolder};
+use crate::schedule::Schedule;
 use crate::staging::Stager;
 use crate::stop::Stop;
 use crate::tally::Tally;
@@ -118,6 +121,9 @@ struct Run<'a> {
     stager: Stager,
     model: Box<dyn Model>,
     optimizer: Box<dyn Optimizer>,
+    schedule: Schedule,
+    /// The average of the weights, where one is asked for.
+    ema: Option<Ema>,
     tally: Tally,
     clock: Clock,
     /// Epochs that are finished and evaluated.
@@ -143,8 +149,11 @@ impl<'a> Run<'a> {
     fn resume(job: &'a Job<'a>, info: StreamInfo, point: &ResumePoint) -> Result<Self, TrainError> {
         point.compare_machine(job.config, job.device);
         let mut run = if let Some(checkpoint) = point.checkpoint() {
-            let mut run = Run::with(job, info, checkpoint.model(job.device)?)?;
+            let mut run = Run::with(job, info, checkpoint.trained_model(job.device)?)?;
             checkpoint.restore(&mut *run.optimizer)?;
+            if let Some(ema) = &mut run.ema {
+                checkpoint.restore_average(ema)?;
+            }
             let header = &checkpoint.header;
             run.tally = run.tally.resumed(header.loss_sum, header.loss_rows);
             run.clock = Clock::paused(Lap {
@@ -178,9 +187,14 @@ impl<'a> Run<'a> {
             return Err(TrainError::NoTestSamples(info.dataset.name));
         }
         let training = &job.config.training;
+        let recipe = &training.recipe;
+        let average = || model::build(training.model, problem(&info), training.stream.seed, job.device);
+        let ema = recipe.ema.map(|decay| Ok::<_, TrainError>(Ema::new(decay, average()?))).transpose()?;
         Ok(Run {
             stager: Stager::new(&info, training.normalisation, job.device),
-            optimizer: Box::new(Adam::new(training.adam, model.parameters())),
+            optimizer: recipe.optimizer.build(model.parameters()),
+            schedule: recipe.schedule.over(training.epochs, info.batches_per_epoch),
+            ema,
             tally: Tally::new(job.device),
             clock: Clock::paused(Lap::default()),
             history: Vec::new(),
@@ -197,7 +211,7 @@ impl<'a> Run<'a> {
 
     /// The loop.
     fn steps(&mut self, feed: &mut Feed, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        let Training { loss, learning_rate, .. } = self.job.config.training;
+        let Recipe { loss, label_smoothing, clip_norm, .. } = self.job.config.training.recipe;
         if self.is_evaluation_due() {
             self.finish_epoch(feed, observer)?;
         }
@@ -211,9 +225,15 @@ impl<'a> Run<'a> {
 
             self.model.parameters_mut().zero_grad();
             let scores = self.model.forward_in(&staged.images, Mode::Training);
-            let mean_loss = loss.of(&scores, &staged.targets);
+            let mean_loss = loss.of(&scores, &smooth(staged.targets, label_smoothing));
             mean_loss.backward();
-            self.optimizer.step(self.model.parameters_mut(), learning_rate);
+            if let Some(length) = clip_norm {
+                clip_gradients(self.model.parameters(), length);
+            }
+            self.optimizer.step(self.model.parameters_mut(), self.schedule.learning_rate(index));
+            if let Some(ema) = &mut self.ema {
+                ema.update(&*self.model, index);
+            }
             self.tally.add(batch, &mean_loss)?;
 
             self.position = index + 1;
@@ -248,7 +268,7 @@ impl<'a> Run<'a> {
         self.clock.pause();
         let Lap { seconds, data_wait_seconds, images } = self.clock.lap();
         let start = Instant::now();
-        let score = evaluate(&*self.model, &self.stager, loaders, &self.info, stop)?;
+        let score = evaluate(self.judged(), &self.stager, loaders, &self.info, stop)?;
         let epoch = Epoch {
             epoch: self.position as f64 / self.info.batches_per_epoch as f64,
             steps: self.position,
@@ -258,7 +278,7 @@ impl<'a> Run<'a> {
             seconds,
             data_wait_seconds,
             evaluation_seconds: start.elapsed().as_secs_f64(),
-            learning_rate: config.training.learning_rate,
+            learning_rate: self.schedule.learning_rate(self.position - 1),
         };
         self.history.push(epoch);
         // In the middle of an epoch training ends here, and may be resumed with more steps.
@@ -273,6 +293,11 @@ impl<'a> Run<'a> {
         }
         observer.finished_epoch(&epoch);
         Ok(())
+    }
+
+    /// The model that is evaluated and kept: the average where there is one.
+    fn judged(&self) -> &dyn Model {
+        self.ema.as_ref().map_or(&*self.model, Ema::model)
     }
 
     fn start(&self) -> Start {

@@ -9,10 +9,8 @@
 //! Each name always stands for a whole file or for none: files are written under another name first,
 //! and one file may have several of these names.
 
-use super::{Checkpoint, CheckpointError, Header, read, write};
+use super::{Checkpoint, CheckpointError, Contents, Header, read, write};
 use crate::files::link_atomically;
-use crate::model::Model;
-use crate::optimizer::Optimizer;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -116,17 +114,12 @@ impl Kept {
     ///
     /// # Errors
     /// When it cannot be written; the others are left alone then.
-    pub fn save(
-        &mut self,
-        header: Header,
-        model: &dyn Model,
-        optimizer: &dyn Optimizer,
-    ) -> Result<&Header, CheckpointError> {
+    pub fn save(&mut self, header: Header, contents: &Contents<'_>) -> Result<&Header, CheckpointError> {
         let path = self.folder.join(LAST);
         // One of the same step says nothing that this one does not say.
         let is_older = |last: &Header| last.next_batch != header.next_batch;
         let previous = self.last.as_ref().is_some_and(is_older).then(|| self.folder.join(PREVIOUS));
-        let header = write(&path, previous.as_deref(), header, model, optimizer)?;
+        let header = write(&path, previous.as_deref(), header, contents)?;
         tracing::debug!(step = header.next_batch, evaluations = header.history.len(), "checkpoint written");
         if is_best(&header) {
             link(&path, &self.folder.join(BEST))?;
@@ -153,7 +146,7 @@ fn link(from: &Path, to: &Path) -> Result<(), CheckpointError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{epoch, header, trained};
+    use super::super::tests::{contents, epoch, header, trained};
     use super::*;
     use std::fs;
 
@@ -165,7 +158,7 @@ mod tests {
             ..epoch()
         };
         let history = accuracies.iter().enumerate().map(row).collect();
-        kept.save(Header { next_batch: step, history, ..header() }, &*model, &adam).unwrap();
+        kept.save(Header { next_batch: step, history, ..header() }, &contents(&*model, &adam)).unwrap();
     }
 
     fn steps(folder: &Path) -> [Option<u64>; 3] {
@@ -243,7 +236,7 @@ mod tests {
         let mut kept = Kept::none(folder.path());
         save(&mut kept, 5, &[]);
         let newer = Header { format: super::super::FORMAT + 1, next_batch: 8, ..header() };
-        kept.save(newer, &*model, &adam).unwrap();
+        kept.save(newer, &contents(&*model, &adam)).unwrap();
         let error = Kept::newest(folder.path(), any).unwrap_err();
         assert!(matches!(error, CheckpointError::Newer { .. }), "{error}");
     }

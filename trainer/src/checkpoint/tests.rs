@@ -58,9 +58,14 @@ pub(super) fn trained() -> (Box<dyn Model>, Adam) {
     (model, adam)
 }
 
+/// Without an average.
+pub(super) fn contents<'a>(model: &'a dyn Model, optimizer: &'a dyn Optimizer) -> Contents<'a> {
+    Contents { model, average: None, optimizer }
+}
+
 fn written(path: &Path) -> Header {
     let (model, adam) = trained();
-    write(path, None, header(), &*model, &adam).unwrap()
+    write(path, None, header(), &contents(&*model, &adam)).unwrap()
 }
 
 #[test]
@@ -112,7 +117,7 @@ fn a_newer_format_and_a_foreign_file_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
     let (model, adam) = trained();
-    write(&path, None, Header { format: FORMAT + 1, ..header() }, &*model, &adam).unwrap();
+    write(&path, None, Header { format: FORMAT + 1, ..header() }, &contents(&*model, &adam)).unwrap();
     let error = read(&path).unwrap_err();
     assert!(matches!(error, CheckpointError::Newer { format: 2, .. }) && error.is_usage(), "{error}");
 
@@ -123,4 +128,23 @@ fn a_newer_format_and_a_foreign_file_are_refused_by_name() {
     .unwrap();
     assert!(read(&path).unwrap_err().to_string().contains("not one of mixfeed's"));
     assert!(read(&folder.path().join("nowhere")).unwrap_err().is_usage());
+}
+
+#[test]
+fn an_average_takes_the_place_of_the_weights_and_both_are_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let (model, adam) = trained();
+    let average = model::build(ModelKind::Linear, PROBLEM, 6, Device::Cpu).unwrap();
+    let contents = Contents { average: Some(&*average), ..contents(&*model, &adam) };
+    let header = write(&path, None, header(), &contents).unwrap();
+    let digest = |model: &dyn Model| weights::digest(model.parameters().all()).to_string();
+    assert_eq!(header.weights_digest, digest(&*average));
+
+    let checkpoint = read(&path).unwrap();
+    assert_eq!(digest(&*checkpoint.model(Device::Cpu).unwrap()), digest(&*average));
+    assert_eq!(digest(&*checkpoint.trained_model(Device::Cpu).unwrap()), digest(&*model));
+    let mut ema = Ema::new(0.5, model::build(ModelKind::Linear, PROBLEM, 7, Device::Cpu).unwrap());
+    checkpoint.restore_average(&mut ema).unwrap();
+    assert_eq!(digest(ema.model()), digest(&*average));
 }

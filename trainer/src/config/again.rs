@@ -41,6 +41,7 @@ impl Settings {
     pub fn over_run(self, run: &Settings, resume: Resume) -> Result<Settings, UsageError> {
         let (loaders_given, data_given) = (self.loaders.is_some(), self.data.is_some());
         let audit_given = self.audit.is_some();
+        self.keeps_the_rates_of(run)?;
         let mut settings = table(run)?;
         for (key, value) in table(&self)? {
             let earlier = settings.get(&key);
@@ -67,6 +68,22 @@ impl Settings {
         }
         settings.try_into().map_err(|error: toml::de::Error| UsageError(error.message().to_owned()))
     }
+
+    /// Where learning rates depend on the number of epochs, another one would have made other weights
+    /// from the first step on.
+    fn keeps_the_rates_of(&self, run: &Settings) -> Result<(), UsageError> {
+        match (run.schedule, self.epochs, run.epochs) {
+            (Some(schedule), Some(epochs), Some(earlier))
+                if schedule.depends_on_end() && epochs != earlier =>
+            {
+                Err(UsageError(format!(
+                    "--epochs is {epochs}, the run to resume has {earlier}, and its schedule depends on it; \
+                     --steps may end it earlier"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn table(settings: &Settings) -> Result<Table, UsageError> {
@@ -76,6 +93,7 @@ fn table(settings: &Settings) -> Result<Table, UsageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::ScheduleKind;
 
     fn run() -> Settings {
         Settings {
@@ -101,6 +119,20 @@ mod tests {
         let settings = Settings { audit: Some(9), ..settings };
         let given = Settings { data: Some("synthetic".to_owned()), ..Settings::default() };
         assert_eq!(given.over_run(&settings, Resume::Yes).unwrap(), Settings { workers: None, ..run() });
+    }
+
+    #[test]
+    fn a_schedule_that_ends_with_training_keeps_its_end() {
+        for (schedule, is_free) in
+            [("constant", true), ("step", true), ("cosine", false), ("one-cycle", false)]
+        {
+            let schedule = <ScheduleKind as ValueEnum>::from_str(schedule, false).unwrap();
+            let run = Settings { schedule: Some(schedule), epochs: Some(10), ..run() };
+            let given = |epochs| Settings { epochs: Some(epochs), ..Settings::default() };
+            assert!(given(10).over_run(&run, Resume::Yes).is_ok());
+            let other = given(11).over_run(&run, Resume::Auto);
+            assert_eq!(other.is_ok(), is_free, "{schedule:?}: {other:?}");
+        }
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! The settings of a run, complete and checked: what is here cannot be wrong.
 
-use super::{CheckpointEvery, Preset, Settings};
+use super::recipe::{self, Recipe};
+use super::{CheckpointEvery, Preset, Settings, mixing};
 use crate::device::{self, DeviceChoice};
-use crate::loss::Loss;
 use crate::model::ModelKind;
-use crate::optimizer::AdamConfig;
 use crate::staging::Normalisation;
-use mixfeed_client::{Endpoint, LambdaScope, Mixing, MixingKind, PartnerSource, Split, StreamSpec};
+use mixfeed_client::{Endpoint, Split, StreamSpec};
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::logging::LogFormat;
 use std::net::SocketAddr;
@@ -68,12 +67,8 @@ pub struct Training {
     pub preset: Preset,
     /// Network.
     pub model: ModelKind,
-    /// Loss.
-    pub loss: Loss,
-    /// Adam's constants.
-    pub adam: AdamConfig,
-    /// Learning rate, above 0.
-    pub learning_rate: f64,
+    /// How it learns.
+    pub recipe: Recipe,
     /// Passes through the samples, at least 1.
     pub epochs: u64,
     /// Steps after which to stop, if that is earlier; at least 1.
@@ -103,23 +98,20 @@ impl Settings {
     #[must_use]
     pub fn complete(self) -> Settings {
         let preset = self.preset.unwrap_or_default();
-        let recipe = preset.settings();
+        let published = preset.settings();
+        let settings = recipe::complete(mixing::complete(self, &published), &published);
         Settings {
             preset: Some(preset),
-            model: self.model.or(recipe.model),
-            epochs: self.epochs.or(recipe.epochs),
-            batch_size: self.batch_size.or(recipe.batch_size),
-            seed: self.seed.or(Some(0)),
-            mixup_alpha: self.mixup_alpha.or(recipe.mixup_alpha),
-            mixup_prob: self.mixup_prob.or(recipe.mixup_prob),
-            loss: self.loss.or(recipe.loss),
-            lr: self.lr.or(recipe.lr),
-            loader_timeout: self.loader_timeout.or(Some(Duration(LOADER_TIMEOUT))),
-            device: self.device.or(Some(DeviceChoice::default())),
-            threads: self.threads.or_else(|| Some(device::default_threads())),
-            log_format: self.log_format.or(Some(LogFormat::default())),
-            log: self.log.or_else(|| Some(LOG_FILTER.to_owned())),
-            ..self
+            model: settings.model.or(published.model),
+            epochs: settings.epochs.or(published.epochs),
+            batch_size: settings.batch_size.or(published.batch_size),
+            seed: settings.seed.or(Some(0)),
+            loader_timeout: settings.loader_timeout.or(Some(Duration(LOADER_TIMEOUT))),
+            device: settings.device.or(Some(DeviceChoice::default())),
+            threads: settings.threads.or_else(|| Some(device::default_threads())),
+            log_format: settings.log_format.or(Some(LogFormat::default())),
+            log: settings.log.or_else(|| Some(LOG_FILTER.to_owned())),
+            ..settings
         }
     }
 
@@ -132,9 +124,6 @@ impl Settings {
         let all = settings.clone();
         let source = source(&settings)?;
 
-        let alpha = number("mixup-alpha", settings.mixup_alpha, 0.0..=1000.0)?;
-        let probability = number("mixup-prob", settings.mixup_prob, 0.0..=1.0)?;
-        let learning_rate = number("lr", settings.lr, f64::MIN_POSITIVE..=1e6)?;
         if let Some(limit) = settings.limit {
             integer("limit", Some(limit), 1..=u64::MAX)?;
         }
@@ -147,23 +136,15 @@ impl Settings {
             // TOML has no larger integers, and a run folder has to be able to say what was run.
             seed: integer("seed", settings.seed, 0..=i64::MAX.cast_unsigned())?,
             batch_size: integer("batch-size", settings.batch_size, 1..=65_536)?,
-            mixing: (alpha > 0.0 && probability > 0.0).then_some(Mixing {
-                kind: MixingKind::Mixup,
-                alpha,
-                probability,
-                lambda_scope: LambdaScope::Sample,
-                partner_source: PartnerSource::Dataset,
-            }),
+            mixing: mixing::check(&settings)?,
             ..StreamSpec::default()
         };
         Ok(RunConfig {
             training: Training {
                 preset: settings.preset.unwrap_or_default(),
                 model: filled("model", settings.model)?,
-                loss: filled("loss", settings.loss)?,
-                adam: AdamConfig::default(),
-                learning_rate,
                 epochs: integer("epochs", settings.epochs, 1..=1 << 32)?,
+                recipe: recipe::check(&settings)?,
                 steps: settings.steps,
                 normalisation: Normalisation::default(),
                 stream,
@@ -216,7 +197,7 @@ fn source(settings: &Settings) -> Result<Source, UsageError> {
     }
 }
 
-fn filled<T>(name: &str, value: Option<T>) -> Result<T, UsageError> {
+pub(super) fn filled<T>(name: &str, value: Option<T>) -> Result<T, UsageError> {
     value.ok_or_else(|| UsageError(format!("--{name} is not set, and the preset says nothing of it")))
 }
 
@@ -231,7 +212,7 @@ where
     Err(UsageError(format!("--{name} is {value}, it must be {} to {}", range.start(), range.end())))
 }
 
-fn number(name: &str, value: Option<f64>, range: RangeInclusive<f64>) -> Result<f64, UsageError> {
+pub(super) fn number(name: &str, value: Option<f64>, range: RangeInclusive<f64>) -> Result<f64, UsageError> {
     let value = filled(name, value)?;
     // No comparison holds for a value that is not a number.
     if range.contains(&value) {
@@ -245,6 +226,7 @@ fn number(name: &str, value: Option<f64>, range: RangeInclusive<f64>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mixfeed_client::{LambdaScope, PartnerSource};
 
     fn settings() -> Settings {
         Settings { data: Some("synthetic".to_owned()), ..Settings::default() }
@@ -259,12 +241,35 @@ mod tests {
         let config = settings().check().unwrap();
         let training = config.training;
         assert_eq!((training.epochs, training.stream.batch_size), (30, 128));
-        assert!((training.learning_rate - 1e-3).abs() < f64::EPSILON);
+        assert!((training.recipe.schedule.learning_rate - 1e-3).abs() < f64::EPSILON);
         let mixing = training.stream.mixing.unwrap();
         assert!((mixing.alpha - 0.2).abs() < f64::EPSILON && (mixing.probability - 0.2).abs() < f64::EPSILON);
         assert_eq!(mixing.lambda_scope, LambdaScope::Sample);
         assert_eq!(mixing.partner_source, PartnerSource::Dataset);
         assert!(training.stream.shuffle);
+    }
+
+    #[test]
+    fn the_paper_preset_is_the_published_recipe() {
+        let training = Settings { preset: Some(Preset::Paper), ..settings() }.check().unwrap().training;
+        assert_eq!(training.model, ModelKind::PreActResNet18);
+        assert_eq!((training.epochs, training.stream.batch_size), (200, 128));
+        let mixing = training.stream.mixing.unwrap();
+        assert!((mixing.alpha - 1.0).abs() < f64::EPSILON && (mixing.probability - 1.0).abs() < f64::EPSILON);
+        assert_eq!(mixing.lambda_scope, LambdaScope::Batch);
+        assert_eq!(mixing.partner_source, PartnerSource::Batch);
+        let schedule = training.recipe.schedule.over(200, 391);
+        for (epoch, rate) in [(0, 0.1), (99, 0.1), (100, 0.01), (149, 0.01), (150, 0.001), (199, 0.001)] {
+            assert!((schedule.learning_rate(391 * epoch) - rate).abs() < 1e-12, "epoch {epoch}");
+        }
+    }
+
+    #[test]
+    fn every_preset_can_be_run_as_it_is() {
+        for preset in <Preset as clap::ValueEnum>::value_variants() {
+            let config = Settings { preset: Some(*preset), ..settings() }.check().unwrap();
+            assert_eq!(config.settings.clone().check().unwrap().settings, config.settings, "{preset:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use super::Settings;
 use crate::loss::Loss;
 use crate::model::ModelKind;
+use crate::optimizer::OptimizerKind;
+use crate::schedule::ScheduleKind;
 use clap::ValueEnum;
+use mixfeed_client::{LambdaScope, PartnerSource};
 use serde::{Deserialize, Serialize};
 
 /// Which recipe.
@@ -13,6 +16,10 @@ pub enum Preset {
     /// The article on mixup for CIFAR-10: a small network, Adam, one image in five mixed
     #[default]
     Article,
+    /// The mixup paper for CIFAR-10: PreAct ResNet-18, SGD for 200 epochs, every batch mixed
+    Paper,
+    /// A small residual network that learns quickly on one GPU, without mixing
+    Fast,
 }
 
 impl Preset {
@@ -21,6 +28,8 @@ impl Preset {
     pub fn name(self) -> &'static str {
         match self {
             Preset::Article => "article",
+            Preset::Paper => "paper",
+            Preset::Fast => "fast",
         }
     }
 
@@ -35,6 +44,45 @@ impl Preset {
                 mixup_prob: Some(0.2),
                 loss: Some(Loss::SoftCe),
                 lr: Some(1e-3),
+                ..Settings::default()
+            },
+            // arXiv:1710.09412, section 3.2, and the program published with it: as there, one lambda
+            // for a batch, and partners from a permutation of the batch.
+            Preset::Paper => Settings {
+                model: Some(ModelKind::PreActResNet18),
+                epochs: Some(200),
+                batch_size: Some(128),
+                mixup_alpha: Some(1.0),
+                mixup_prob: Some(1.0),
+                lambda_per: Some(LambdaScope::Batch),
+                partner: Some(PartnerSource::Batch),
+                loss: Some(Loss::SoftCe),
+                optimizer: Some(OptimizerKind::Sgd),
+                lr: Some(0.1),
+                momentum: Some(0.9),
+                weight_decay: Some(1e-4),
+                schedule: Some(ScheduleKind::Step),
+                milestones: Some(vec![100, 150]),
+                lr_factor: Some(0.1),
+                ..Settings::default()
+            },
+            // D. Page's recipe ("How to Train Your ResNet") with label smoothing in place of cutout.
+            Preset::Fast => Settings {
+                model: Some(ModelKind::FastResNet),
+                epochs: Some(24),
+                batch_size: Some(512),
+                mixup_alpha: Some(0.2),
+                mixup_prob: Some(0.0),
+                loss: Some(Loss::SoftCe),
+                label_smoothing: Some(0.1),
+                optimizer: Some(OptimizerKind::Sgd),
+                lr: Some(0.4),
+                momentum: Some(0.9),
+                nesterov: Some(true),
+                weight_decay: Some(5e-4),
+                decay_norm_bias: Some(false),
+                schedule: Some(ScheduleKind::OneCycle),
+                warmup: Some(5.0),
                 ..Settings::default()
             },
         }

@@ -25,3 +25,34 @@ pub(super) fn batch_norm(parameters: &Parameters, name: &str, images: &Tensor, m
     }
     images.batch_norm(Some(weight), Some(bias), Some(mean), Some(variance), training, MOMENTUM, EPSILON, true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::init::Init;
+    use crate::reference::{assert_close, floats, training, values, wave};
+    use tch::Device;
+
+    #[test]
+    fn outputs_and_running_statistics_are_those_of_pytorch() {
+        let reference = &training()["batch_norm"];
+        let mut parameters = Parameters::default();
+        Init::new(0, Device::Cpu).batch_norm(&mut parameters, "bn", 3);
+        no_grad(|| {
+            let part = |part: &str| parameters.part("bn", part).shallow_clone();
+            part("weight").copy_(&(wave(3, 1.0) * 0.5 + 1.0));
+            part("bias").copy_(&(wave(3, 2.0) * 0.5));
+        });
+        for (batch, expected) in reference["outputs"].as_array().unwrap().iter().enumerate() {
+            let images = (wave(72, batch as f64) * 2.0 + 1.0).reshape([4, 3, 2, 3]);
+            let mode = if batch < 2 { Mode::Training } else { Mode::Evaluation };
+            let output = batch_norm(&parameters, "bn", &images, mode);
+            assert_close("output", &values(&output), &floats(expected), 1e-6);
+        }
+        for part in ["running_mean", "running_var"] {
+            assert_close(part, &values(parameters.part("bn", part)), &floats(&reference[part]), 1e-6);
+        }
+        let batches = parameters.part("bn", "num_batches_tracked").int64_value(&[]);
+        assert_eq!(Some(batches), reference["num_batches_tracked"].as_i64());
+    }
+}

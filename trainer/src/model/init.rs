@@ -101,6 +101,34 @@ mod tests {
     }
 
     #[test]
+    fn spread_and_range_are_those_of_pytorch() {
+        for (layer, expected) in crate::reference::training()["initialisation"].as_object().unwrap() {
+            let shape: Vec<_> =
+                expected["shape"].as_array().unwrap().iter().map(|n| n.as_i64().unwrap()).collect();
+            // Averages over twenty draws, as in the script.
+            let mut sums = [0.0; 3];
+            for seed in 0..20 {
+                let init = Init::new(seed, Device::Cpu);
+                let mut parameters = Parameters::default();
+                match shape[..] {
+                    [outputs, inputs] => init.linear(&mut parameters, "l", [outputs, inputs]),
+                    [o, i, h, w] => init.conv(&mut parameters, "l", [o, i, h, w]),
+                    _ => unreachable!("{shape:?}"),
+                }
+                let (weight, bias) = parameters.layer("l");
+                let values = [weight.std(true), weight.abs().max(), bias.std(true)];
+                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value.double_value(&[]) / 20.0);
+            }
+            // A bias has some hundred values, so that the averages of its spread scatter by 1 %.
+            let names = [("weight_deviation", 0.003), ("weight_largest", 0.001), ("bias_deviation", 0.03)];
+            for (got, (name, tolerance)) in sums.into_iter().zip(names) {
+                let expected = expected[name].as_f64().unwrap();
+                crate::reference::assert_close(&format!("{layer} {name}"), &[got], &[expected], tolerance);
+            }
+        }
+    }
+
+    #[test]
     fn each_parameter_has_values_of_its_own() {
         let init = Init::new(3, Device::Cpu);
         let one = init.uniform("a", &[8], 1);

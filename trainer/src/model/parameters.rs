@@ -38,6 +38,15 @@ pub enum ParametersError {
 }
 
 impl Parameters {
+    /// These parameters, which from now on collect gradients, and these buffers.
+    #[cfg(test)]
+    pub(crate) fn of(named: &[(String, Tensor)], buffers: Vec<(String, Tensor)>) -> Self {
+        let mut parameters = Parameters::default();
+        named.iter().for_each(|(name, tensor)| parameters.add(name.clone(), tensor));
+        buffers.into_iter().for_each(|(name, tensor)| parameters.add_buffer(name, tensor));
+        parameters
+    }
+
     /// Adds a tensor, which from then on collects gradients.
     pub(super) fn add(&mut self, name: String, tensor: &Tensor) {
         debug_assert!(self.all().all(|(other, _)| *other != name), "{name} twice");

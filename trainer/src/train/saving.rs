@@ -1,11 +1,12 @@
 //! How a training is written down: checkpoints, metrics, curves.
 
 use super::{Run, problem};
-use crate::checkpoint::{self, Header};
+use crate::checkpoint::{self, Contents, Header};
 use crate::clock::Lap;
 use crate::config::CheckpointEvery;
 use crate::curves;
 use crate::device;
+use crate::ema::Ema;
 use crate::error::TrainError;
 use crate::feed::Feed;
 use std::time::Instant;
@@ -68,7 +69,9 @@ impl Run<'_> {
             weights_digest: String::new(),
             tensors_digest: String::new(),
         };
-        self.kept.save(header, &*self.model, &*self.optimizer)?;
+        let average = self.ema.as_ref().map(Ema::model);
+        let contents = Contents { model: &*self.model, average, optimizer: &*self.optimizer };
+        self.kept.save(header, &contents)?;
         self.saved_at = Instant::now();
         Ok(())
     }

@@ -1,0 +1,201 @@
+//! How a training learns: loss, optimiser, schedule and what goes with them, checked.
+
+use super::checked::{filled, number};
+use super::{Settings, UsageError};
+use crate::loss::Loss;
+use crate::optimizer::{AdamConfig, OptimizerConfig, OptimizerKind, SgdConfig, WeightDecay};
+use crate::schedule::{ScheduleConfig, ScheduleKind};
+
+/// Momentum of SGD when nothing is said of it.
+const MOMENTUM: f64 = 0.9;
+
+/// What the rate is multiplied by at a milestone when nothing is said of it.
+const LR_FACTOR: f64 = 0.1;
+
+/// How a training learns.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// What is made small.
+    pub loss: Loss,
+    /// Share of each target that is spread over all classes, 0 to below 1.
+    pub label_smoothing: f64,
+    /// How gradients change parameters.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate of each step.
+    pub schedule: ScheduleConfig,
+    /// The greatest length of all gradients together; above 0.
+    pub clip_norm: Option<f64>,
+    /// Share that the average of the weights keeps of itself at each step, if there is one; above 0 and
+    /// below 1.
+    pub ema: Option<f64>,
+}
+
+/// The settings of this file with what they leave open filled in, first from `preset`. What belongs to
+/// another optimiser or schedule than the chosen one stays open.
+pub(super) fn complete(settings: Settings, preset: &Settings) -> Settings {
+    let optimizer = settings.optimizer.or(preset.optimizer).unwrap_or_default();
+    let schedule = settings.schedule.or(preset.schedule).unwrap_or_default();
+    let (is_sgd, is_step) = (optimizer == OptimizerKind::Sgd, schedule == ScheduleKind::Step);
+    let for_sgd = |preset: Option<f64>, default| is_sgd.then(|| preset.unwrap_or(default));
+    // A warm-up of a preset belongs to its schedule; a one-cycle has one of its own.
+    let same_schedule = preset.schedule.unwrap_or_default() == schedule;
+    let warmup = preset.warmup.filter(|_| same_schedule);
+    Settings {
+        loss: settings.loss.or(preset.loss).or(Some(Loss::default())),
+        label_smoothing: settings.label_smoothing.or(preset.label_smoothing).or(Some(0.0)),
+        optimizer: Some(optimizer),
+        lr: settings.lr.or(preset.lr),
+        momentum: settings.momentum.or_else(|| for_sgd(preset.momentum, MOMENTUM)),
+        nesterov: settings.nesterov.or_else(|| is_sgd.then(|| preset.nesterov.unwrap_or(false))),
+        weight_decay: settings.weight_decay.or(preset.weight_decay).or(Some(0.0)),
+        decay_norm_bias: settings.decay_norm_bias.or(preset.decay_norm_bias).or(Some(true)),
+        schedule: Some(schedule),
+        warmup: settings.warmup.or(warmup).or((schedule != ScheduleKind::OneCycle).then_some(0.0)),
+        milestones: settings.milestones.or_else(|| preset.milestones.clone().filter(|_| is_step)),
+        lr_factor: settings.lr_factor.or_else(|| is_step.then(|| preset.lr_factor.unwrap_or(LR_FACTOR))),
+        clip_norm: settings.clip_norm.or(preset.clip_norm).or(Some(0.0)),
+        ema: settings.ema.or(preset.ema).or(Some(0.0)),
+        ..settings
+    }
+}
+
+/// Checks the complete settings of this file.
+pub(super) fn check(settings: &Settings) -> Result<Recipe, UsageError> {
+    let clip_norm = number("clip-norm", settings.clip_norm, 0.0..=1e6)?;
+    let ema = below_one("ema", settings.ema)?;
+    Ok(Recipe {
+        loss: filled("loss", settings.loss)?,
+        label_smoothing: below_one("label-smoothing", settings.label_smoothing)?,
+        optimizer: optimizer(settings)?,
+        schedule: schedule(settings)?,
+        clip_norm: (clip_norm > 0.0).then_some(clip_norm),
+        ema: (ema > 0.0).then_some(ema),
+    })
+}
+
+fn optimizer(settings: &Settings) -> Result<OptimizerConfig, UsageError> {
+    let weight_decay = WeightDecay {
+        rate: number("weight-decay", settings.weight_decay, 0.0..=1.0)?,
+        spares_norm_and_bias: !filled("decay-norm-bias", settings.decay_norm_bias)?,
+    };
+    let kind = filled("optimizer", settings.optimizer)?;
+    if kind == OptimizerKind::Sgd {
+        let momentum = below_one("momentum", settings.momentum)?;
+        let nesterov = filled("nesterov", settings.nesterov)?;
+        if nesterov && momentum <= 0.0 {
+            return Err(UsageError("--nesterov needs a --momentum above 0".to_owned()));
+        }
+        return Ok(OptimizerConfig::Sgd(SgdConfig { momentum, nesterov, weight_decay }));
+    }
+    only("momentum", settings.momentum.is_some(), "--optimizer sgd")?;
+    only("nesterov", settings.nesterov.is_some(), "--optimizer sgd")?;
+    let decoupled = kind == OptimizerKind::AdamW;
+    Ok(OptimizerConfig::Adam(AdamConfig { weight_decay, decoupled, ..AdamConfig::default() }))
+}
+
+fn schedule(settings: &Settings) -> Result<ScheduleConfig, UsageError> {
+    let kind = filled("schedule", settings.schedule)?;
+    let milestones = settings.milestones.clone().unwrap_or_default();
+    let factor = if kind == ScheduleKind::Step {
+        if milestones.is_empty() || milestones[0] == 0 || !milestones.is_sorted_by(|a, b| a < b) {
+            let text = "--schedule step needs --milestones: epochs that rise, from 1 on, as in 100,150";
+            return Err(UsageError(text.to_owned()));
+        }
+        number("lr-factor", settings.lr_factor, f64::MIN_POSITIVE..=1.0)?
+    } else {
+        only("milestones", settings.milestones.is_some(), "--schedule step")?;
+        only("lr-factor", settings.lr_factor.is_some(), "--schedule step")?;
+        1.0
+    };
+    // Whatever the number of epochs is: that one is checked elsewhere.
+    let epochs = settings.epochs.unwrap_or(1) as f64;
+    let warmup = settings.warmup.map(|warmup| number("warmup", Some(warmup), 0.0..=epochs)).transpose()?;
+    Ok(ScheduleConfig {
+        kind,
+        learning_rate: number("lr", settings.lr, f64::MIN_POSITIVE..=1e6)?,
+        warmup_epochs: warmup,
+        milestones,
+        factor,
+    })
+}
+
+fn below_one(name: &str, value: Option<f64>) -> Result<f64, UsageError> {
+    let value = filled(name, value)?;
+    if (0.0..1.0).contains(&value) {
+        return Ok(value);
+    }
+    Err(UsageError(format!("--{name} is {value}, it must be 0 or above and below 1")))
+}
+
+/// Refuses a setting that would change nothing.
+fn only(name: &str, is_given: bool, belongs_to: &str) -> Result<(), UsageError> {
+    if is_given { Err(UsageError(format!("--{name} is for {belongs_to} only"))) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Preset;
+
+    fn settings() -> Settings {
+        Settings { data: Some("synthetic".to_owned()), ..Settings::default() }
+    }
+
+    fn recipe(settings: Settings) -> Recipe {
+        settings.check().unwrap().training.recipe
+    }
+
+    #[test]
+    fn values_out_of_range_or_place_are_named() {
+        let step = Some(ScheduleKind::Step);
+        let sgd = Some(OptimizerKind::Sgd);
+        for (settings, expected) in [
+            (Settings { momentum: Some(0.9), ..settings() }, "--momentum is for --optimizer sgd only"),
+            (Settings { nesterov: Some(true), ..settings() }, "--nesterov is for --optimizer sgd only"),
+            (Settings { optimizer: sgd, momentum: Some(1.0), ..settings() }, "--momentum is 1"),
+            (
+                Settings { optimizer: sgd, momentum: Some(0.0), nesterov: Some(true), ..settings() },
+                "--nesterov needs a --momentum",
+            ),
+            (Settings { weight_decay: Some(-0.1), ..settings() }, "--weight-decay is -0.1"),
+            (Settings { schedule: step, ..settings() }, "--schedule step needs --milestones"),
+            (
+                Settings { schedule: step, milestones: Some(vec![5, 3]), ..settings() },
+                "--schedule step needs --milestones: epochs that rise",
+            ),
+            (
+                Settings { schedule: step, milestones: Some(vec![5]), lr_factor: Some(0.0), ..settings() },
+                "--lr-factor is 0",
+            ),
+            (Settings { milestones: Some(vec![5]), ..settings() }, "--milestones is for --schedule step"),
+            (Settings { warmup: Some(31.0), ..settings() }, "--warmup is 31, it must be 0 to 30"),
+            (Settings { warmup: Some(f64::NAN), ..settings() }, "--warmup is NaN"),
+            (Settings { ema: Some(1.0), ..settings() }, "--ema is 1"),
+            (Settings { label_smoothing: Some(-1.0), ..settings() }, "--label-smoothing is -1"),
+            (Settings { clip_norm: Some(f64::NAN), ..settings() }, "--clip-norm is NaN"),
+        ] {
+            let error = settings.check().unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_preset_says_of_another_optimizer_or_schedule_does_not_count() {
+        let paper = || Settings { preset: Some(Preset::Paper), ..settings() };
+        let adam = Settings { optimizer: Some(OptimizerKind::AdamW), lr: Some(1e-3), ..paper() };
+        assert!(matches!(recipe(adam).optimizer, OptimizerConfig::Adam(config) if config.decoupled));
+        let cosine = recipe(Settings { schedule: Some(ScheduleKind::Cosine), ..paper() }).schedule;
+        assert!(cosine.milestones.is_empty());
+        let fast =
+            Settings { preset: Some(Preset::Fast), schedule: Some(ScheduleKind::Cosine), ..settings() };
+        assert_eq!(recipe(fast).schedule.warmup_epochs, Some(0.0));
+    }
+
+    #[test]
+    fn zero_switches_averages_and_clipping_off() {
+        let off = recipe(settings());
+        assert_eq!((off.ema, off.clip_norm), (None, None));
+        let on = recipe(Settings { ema: Some(0.99), clip_norm: Some(1.0), ..settings() });
+        assert_eq!((on.ema, on.clip_norm), (Some(0.99), Some(1.0)));
+    }
+}
