@@ -9,14 +9,13 @@ mod chaos;
 mod fleet;
 mod support;
 
-use mixfeed_ops::signals::Signal;
 use mixfeed_trainer::config::Settings;
 use mixfeed_trainer::error::TrainError;
 use mixfeed_trainer::model::ModelKind;
 use mixfeed_trainer::observer::{Epoch, Observer, Step};
 use mixfeed_trainer::outcome::Outcome;
 use mixfeed_trainer::stop::Stop;
-use support::{LoaderProcess, Unwatched, run, run_in, small};
+use support::{LoaderProcess, StopAt, Unwatched, run, run_in, small};
 
 /// Kills a loader when so many steps are done.
 struct KillAt {
@@ -100,20 +99,6 @@ fn weights_survive_the_loss_of_a_replica_that_owes_batches() {
     assert!(killer.victim.is_none(), "a loader was killed");
     assert_eq!(outcome.steps, 512);
     assert_eq!(outcome.weights_digest, golden.weights_digest);
-}
-
-/// Asks for the end when so many steps are done.
-struct StopAt {
-    step: u64,
-    stop: Stop,
-}
-
-impl Observer for StopAt {
-    fn stepped(&mut self, step: &Step) {
-        if step.done == self.step {
-            self.stop.request(Signal::Terminate);
-        }
-    }
 }
 
 /// In the middle of the first epoch, after the last step of the first epoch and before its evaluation,

@@ -2,10 +2,11 @@
 
 #![allow(dead_code)] // Each test binary uses its part.
 
+use mixfeed_ops::signals::Signal;
 use mixfeed_trainer::config::{RunConfig, Settings};
 use mixfeed_trainer::error::TrainError;
 use mixfeed_trainer::loaders::Loaders;
-use mixfeed_trainer::observer::Observer;
+use mixfeed_trainer::observer::{Observer, Step};
 use mixfeed_trainer::resume::ResumePoint;
 use mixfeed_trainer::run_folder::RunFolder;
 use mixfeed_trainer::stop::Stop;
@@ -124,3 +125,17 @@ pub(crate) fn run_in(
 pub(crate) struct Unwatched;
 
 impl Observer for Unwatched {}
+
+/// Asks for the end when so many steps are done.
+pub(crate) struct StopAt {
+    pub(crate) step: u64,
+    pub(crate) stop: Stop,
+}
+
+impl Observer for StopAt {
+    fn stepped(&mut self, step: &Step) {
+        if step.done == self.step {
+            self.stop.request(Signal::Terminate);
+        }
+    }
+}

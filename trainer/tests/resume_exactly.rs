@@ -1,0 +1,119 @@
+//! A training that is stopped in the middle of an epoch and resumed ends as one that nobody stopped,
+//! bit for bit, whatever it remembers: velocities, moments, averages, running statistics, rates.
+
+// A test may start threads and look at its environment.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod support;
+
+use clap::ValueEnum as _;
+use mixfeed_trainer::checkpoint;
+use mixfeed_trainer::config::Settings;
+use mixfeed_trainer::error::TrainError;
+use mixfeed_trainer::model::ModelKind;
+use mixfeed_trainer::optimizer::OptimizerKind;
+use mixfeed_trainer::schedule::ScheduleKind;
+use mixfeed_trainer::stop::Stop;
+use mixfeed_trainer::train::Trained;
+use support::{StopAt, Unwatched, run_in, small};
+use tch::{Device, Tensor};
+
+/// Three epochs of four steps. All trainings of this file compute with one thread: their number is one
+/// for the whole process, in which tests run side by side.
+fn settings() -> Settings {
+    Settings {
+        model: Some(ModelKind::Linear),
+        data: Some("synthetic:64".to_owned()),
+        workers: Some(1),
+        limit: None,
+        batch_size: Some(16),
+        epochs: Some(3),
+        threads: Some(1),
+        lr: Some(0.01),
+        weight_decay: Some(0.01),
+        ..small()
+    }
+}
+
+/// All that a run leaves: its result and every tensor of its checkpoint.
+fn learnt(folder: &std::path::Path, trained: &Trained) -> (String, Vec<[u64; 4]>, String) {
+    let rows = trained.history.iter().map(|row| {
+        [row.steps, row.train_loss.to_bits(), row.test_accuracy.to_bits(), row.learning_rate.to_bits()]
+    });
+    // The optimiser's tensors, and the weights behind an average, count here as well.
+    let header = checkpoint::read(&folder.join("checkpoint-last.safetensors")).unwrap().header;
+    (trained.outcome.weights_digest.clone(), rows.collect(), header.tensors_digest)
+}
+
+/// Runs `settings` whole, and again with stops after these steps; both have to come to the same.
+fn assert_resumes_exactly(settings: &Settings, stops: &[u64]) {
+    let whole = tempfile::tempdir().unwrap();
+    let golden = run_in(whole.path(), settings.clone(), &mut Unwatched, &Stop::default()).unwrap();
+    let pieces = tempfile::tempdir().unwrap();
+    for step in stops {
+        let mut stopper = StopAt { step: *step, stop: Stop::default() };
+        let stop = stopper.stop.clone();
+        let error = run_in(pieces.path(), settings.clone(), &mut stopper, &stop).unwrap_err();
+        assert!(matches!(error, TrainError::Stopped(_)), "step {step}: {error}");
+    }
+    let resumed = run_in(pieces.path(), settings.clone(), &mut Unwatched, &Stop::default()).unwrap();
+    assert_eq!(resumed.outcome.resumed_from_step, stops.last().copied());
+    let [golden, resumed] =
+        [(&whole, &golden), (&pieces, &resumed)].map(|(folder, run)| learnt(folder.path(), run));
+    assert_eq!(golden, resumed, "{settings:?}");
+}
+
+#[test]
+fn every_optimizer_and_schedule_with_and_without_an_average_resumes_exactly() {
+    for optimizer in OptimizerKind::value_variants() {
+        for schedule in ScheduleKind::value_variants() {
+            for ema in [0.0, 0.9] {
+                let settings = Settings {
+                    optimizer: Some(*optimizer),
+                    nesterov: (*optimizer == OptimizerKind::Sgd).then_some(true),
+                    schedule: Some(*schedule),
+                    milestones: (*schedule == ScheduleKind::Step).then(|| vec![1, 2]),
+                    warmup: Some(0.5),
+                    clip_norm: Some(1.0),
+                    label_smoothing: Some(0.1),
+                    ema: Some(ema),
+                    ..settings()
+                };
+                assert_resumes_exactly(&settings, &[1, 6]);
+            }
+        }
+    }
+}
+
+#[test]
+fn running_statistics_resume_exactly() {
+    for ema in [0.0, 0.5] {
+        let settings = Settings {
+            model: Some(ModelKind::FastResNet),
+            data: Some("synthetic:24".to_owned()),
+            batch_size: Some(8),
+            epochs: Some(2),
+            optimizer: Some(OptimizerKind::Sgd),
+            ema: Some(ema),
+            ..settings()
+        };
+        assert_resumes_exactly(&settings, &[2, 4]);
+    }
+}
+
+/// And the average is not the weights: it lags behind them, and is what was judged.
+#[test]
+fn the_average_is_what_is_evaluated_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { ema: Some(0.5), ..settings() };
+    let trained = run_in(folder.path(), settings, &mut Unwatched, &Stop::default()).unwrap();
+    let checkpoint = checkpoint::read(&folder.path().join("checkpoint-last.safetensors")).unwrap();
+    let weight = |model: &dyn mixfeed_trainer::model::Model| -> Tensor {
+        model.parameters().iter().next().unwrap().1.shallow_clone()
+    };
+    let [kept, behind] = [checkpoint.model(Device::Cpu), checkpoint.trained_model(Device::Cpu)]
+        .map(|model| weight(&*model.unwrap()));
+    assert!(!kept.equal(&behind));
+    assert!(f64::try_from((kept - behind).abs().max()).unwrap() < 0.01);
+    assert_eq!(trained.outcome.weights_digest, checkpoint.header.weights_digest);
+}
