@@ -1,4 +1,4 @@
-//! Tells the linker where the trainer finds libtorch at run time.
+//! Compiles the C++ half of `shim.rs`, and tells the linker where the trainer finds libtorch at run time.
 //!
 //! The path is relative to the executable, so that a checkout may be moved, and written with new
 //! dtags (DT_RUNPATH), so that LD_LIBRARY_PATH wins: that is how a CUDA build of libtorch takes the
@@ -14,6 +14,7 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     // torch-sys says where it found libtorch; not in `cargo doc` for docs.rs and the like.
     let Some(libraries) = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else { return };
+    compile_shim(&libraries);
     let libraries = libraries.canonicalize().unwrap_or(libraries);
     let (origin, new_dtags) = match env::var("CARGO_CFG_TARGET_OS").as_deref() {
         Ok("linux") => ("$ORIGIN", true),
@@ -31,6 +32,26 @@ fn main() {
         }
         None => println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libraries.display()),
     }
+}
+
+/// With the headers that lie beside the libraries, or where torch-sys was told that they are.
+fn compile_shim(libraries: &Path) {
+    println!("cargo:rerun-if-changed=src/shim/shim.cpp");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
+    let around = env::var_os("LIBTORCH_INCLUDE").map(PathBuf::from);
+    let headers =
+        around.unwrap_or_else(|| libraries.parent().unwrap_or(libraries).to_owned()).join("include");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .include(&headers)
+        .include(headers.join("torch/csrc/api/include"))
+        // libtorch's headers are not ours to mend, and its debug assertions would slow every step.
+        .warnings(false)
+        .opt_level(1)
+        .define("NDEBUG", None)
+        .file("src/shim/shim.cpp")
+        .compile("mixfeed_shim");
 }
 
 /// The way from `target/<profile>` to `libraries`, if both lie in this checkout; a libtorch of the

@@ -3,7 +3,8 @@
 //! One safetensors file holds it all, so that a checkpoint is either whole or not there. Tensors are
 //! named as PyTorch names the model's parameters and buffers. What only a resumed training needs has a
 //! slash in its name: what the optimiser remembers is under `optimizer/`, and, where the model kept is
-//! an average ([`crate::ema`]), the weights that training goes on with are under `training/`.
+//! an average ([`crate::ema`]), the weights that training goes on with are under `training/`. A network
+//! that came from a TorchScript file has that file in it, as bytes: `torchscript/file`.
 //! Everything else is one JSON object under the metadata key `mixfeed`. In Python:
 //!
 //! ```python
@@ -19,7 +20,7 @@ pub(crate) use kept::{LAST, NAMES};
 
 use crate::ema::Ema;
 use crate::files::{Pending, link_atomically};
-use crate::model::{self, Model, ModelKind, ParametersError, Problem, ShapeError};
+use crate::model::{self, Model, ModelError, ModelKind, ParametersError, Problem};
 use crate::observer::Epoch;
 use crate::optimizer::{Optimizer, StateError};
 use crate::staging::Normalisation;
@@ -35,6 +36,9 @@ pub const FORMAT: u32 = 1;
 
 /// What the names of the optimiser's tensors begin with; no parameter's name holds a slash.
 const OPTIMIZER_PREFIX: &str = "optimizer/";
+
+/// The name of a network's file, as bytes, where the model came from one.
+const FILE: &str = "torchscript/file";
 
 /// What the names of the weights begin with that training goes on with, where an average is kept.
 const TRAINING_PREFIX: &str = "training/";
@@ -96,6 +100,8 @@ pub struct Checkpoint {
     pub header: Header,
     /// The model's.
     tensors: Vec<(String, Tensor)>,
+    /// The file that the model came from, if it came from one.
+    file: Option<Vec<u8>>,
     /// Those of the weights behind the model, when that is an average; else empty.
     training: Vec<(String, Tensor)>,
     optimizer: Vec<(String, Tensor)>,
@@ -166,9 +172,9 @@ pub enum CheckpointError {
         /// What is wrong with each.
         problems: String,
     },
-    /// Its model does not fit its own images.
+    /// Its model cannot be had from it.
     #[error(transparent)]
-    Shape(#[from] ShapeError),
+    Model(#[from] ModelError),
     /// Its parameters are not those of its model.
     #[error(transparent)]
     Parameters(#[from] ParametersError),
@@ -211,6 +217,7 @@ pub fn write(
     if average.is_some() {
         tensors.extend(model.parameters().all().map(named(TRAINING_PREFIX)));
     }
+    tensors.extend(model.file().map(|file| (FILE.to_owned(), Tensor::from_slice(file))));
     let state = optimizer.state().into_iter();
     tensors.extend(state.map(|(name, tensor)| (format!("{OPTIMIZER_PREFIX}{name}"), tensor)));
     header.weights_digest = weights::digest(judged.all()).to_string();
@@ -242,8 +249,12 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
         Err(Unreadable::Damaged(problem)) => return Err(CheckpointError::Damaged { path, problem }),
     };
     let mut checkpoint =
-        Checkpoint { header, tensors: Vec::new(), training: Vec::new(), optimizer: Vec::new() };
+        Checkpoint { header, tensors: Vec::new(), file: None, training: Vec::new(), optimizer: Vec::new() };
     for (name, tensor) in tensors {
+        if name == FILE {
+            checkpoint.file = Some(weights::row_major_bytes(&tensor));
+            continue;
+        }
         let (list, name) = if let Some(name) = name.strip_prefix(OPTIMIZER_PREFIX) {
             (&mut checkpoint.optimizer, name)
         } else if let Some(name) = name.strip_prefix(TRAINING_PREFIX) {
@@ -279,7 +290,8 @@ impl Checkpoint {
         tensors: &[(String, Tensor)],
         device: Device,
     ) -> Result<Box<dyn Model>, CheckpointError> {
-        let mut model = model::build(self.header.model, self.header.problem, 0, device)?;
+        let Header { model: kind, problem, .. } = &self.header;
+        let mut model = model::build_again(kind.clone(), self.file.as_deref(), *problem, device)?;
         model.parameters_mut().load(tensors)?;
         Ok(model)
     }

@@ -20,6 +20,7 @@ use crate::device::DeviceChoice;
 use crate::loss::Loss;
 use crate::model::ModelKind;
 use crate::optimizer::OptimizerKind;
+use crate::precision::Precision;
 use crate::schedule::ScheduleKind;
 use clap::Args;
 use mixfeed_client::{LambdaScope, PartnerSource};
@@ -63,8 +64,8 @@ pub struct Settings {
     #[arg(long, env = "MIXFEED_TRAINER_PRESET", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
-    /// Network [article: article-cnn]
-    #[arg(long, env = "MIXFEED_TRAINER_MODEL", help_heading = "Training")]
+    /// Network: article-cnn, preact-resnet18, fast-resnet, linear, or a TorchScript file [article: article-cnn]
+    #[arg(long, env = "MIXFEED_TRAINER_MODEL", value_name = "NAME|FILE.pt", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelKind>,
     /// Passes through the training samples [article: 30]
@@ -180,6 +181,20 @@ pub struct Settings {
     #[arg(long, env = "MIXFEED_TRAINER_THREADS", value_name = "N", help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
+    /// Numbers in which the forward pass computes [article: fp32, fast: auto]
+    #[arg(long, env = "MIXFEED_TRAINER_PRECISION", help_heading = "Machine")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+    /// Whether a GPU uses algorithms only that give the same each time [default: false]
+    #[arg(long, env = "MIXFEED_TRAINER_DETERMINISTIC", value_name = "BOOL", help_heading = "Machine")]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deterministic: Option<bool>,
+    /// Whether a GPU may shorten numbers of 32 bits in products (TF32) [default: true]
+    #[arg(long, env = "MIXFEED_TRAINER_TF32", value_name = "BOOL", help_heading = "Machine")]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tf32: Option<bool>,
 
     /// Run folder [default: the next free runs/PRESET-N]
     #[arg(long, short, env = "MIXFEED_TRAINER_OUTPUT", value_name = "DIR", help_heading = "Results")]

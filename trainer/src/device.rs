@@ -1,6 +1,7 @@
 //! Where training computes: the wish, what there is, and how many threads.
 
-use crate::cuda;
+use crate::config::UsageError;
+use crate::{cuda, shim};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -99,6 +100,38 @@ pub fn select(choice: DeviceChoice) -> Result<Device, DeviceError> {
     }
 }
 
+/// How libtorch computes on GPUs, for the whole process. A CPU always computes alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switches {
+    /// Only by algorithms that give the same each time.
+    pub deterministic: bool,
+    /// Products of numbers of 32 bits may be those of numbers of 19 bits (TF32).
+    pub tf32: bool,
+}
+
+/// What cuBLAS has to find in the environment to give the same each time.
+const CUBLAS_WORKSPACE: &str = "CUBLAS_WORKSPACE_CONFIG";
+
+impl Switches {
+    /// Sets them, for trainings on `device`.
+    ///
+    /// # Errors
+    /// When the same is wanted each time and the environment does not allow it.
+    pub fn set(self, device: Device) -> Result<(), UsageError> {
+        // cuBLAS's own setting, read by it and not by us; it has no other face.
+        #[allow(clippy::disallowed_methods)]
+        let is_set = std::env::var_os(CUBLAS_WORKSPACE).is_some();
+        if self.deterministic && device.is_cuda() && !is_set {
+            return Err(UsageError::new(&format!(
+                "--deterministic on a GPU needs {CUBLAS_WORKSPACE}=:4096:8 in the environment"
+            )));
+        }
+        shim::set_deterministic(self.deterministic);
+        shim::set_tf32(self.tf32);
+        Ok(())
+    }
+}
+
 /// How many GPUs there are, at least one, or why there is none.
 pub(crate) fn gpus() -> Result<usize, String> {
     cuda::load()?;
@@ -158,5 +191,14 @@ mod tests {
             let error = text.parse::<DeviceChoice>().unwrap_err().to_string();
             assert!(error.contains("cuda:N"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_same_each_time_needs_a_variable_on_a_gpu() {
+        let switches = Switches { deterministic: true, tf32: false };
+        let error = switches.set(Device::Cuda(0)).unwrap_err().to_string();
+        assert!(error.contains("CUBLAS_WORKSPACE_CONFIG=:4096:8"), "{error}");
+        // Not on the CPU either: the switches are the process's, in which other tests compute.
+        assert_eq!(Switches { deterministic: false, tf32: true }.set(Device::Cpu), Ok(()));
     }
 }

@@ -3,7 +3,7 @@
 use crate::checkpoint::CheckpointError;
 use crate::config::UsageError;
 use crate::device::DeviceError;
-use crate::model::ShapeError;
+use crate::model::ModelError;
 use crate::run_folder::RunFolderError;
 use crate::tally::Diverged;
 use mixfeed_client::StreamError;
@@ -51,9 +51,9 @@ pub enum TrainError {
     /// There is nothing to measure accuracy on.
     #[error("data set {0} has no test samples to measure accuracy on")]
     NoTestSamples(String),
-    /// The network does not take the images.
+    /// The network cannot be had.
     #[error(transparent)]
-    Shape(#[from] ShapeError),
+    Model(#[from] ModelError),
     /// The loss is no finite number.
     #[error("training diverged: {0}; a smaller --lr may help")]
     Diverged(#[from] Diverged),
@@ -101,7 +101,7 @@ impl TrainError {
             TrainError::OtherData { .. } => exit::USAGE,
             TrainError::Stream(_) => exit::FAILURE,
             TrainError::NoTestSamples(_) => exit::DATA,
-            TrainError::Shape(_) => exit::USAGE,
+            TrainError::Model(_) => exit::USAGE,
             TrainError::Diverged(_) => exit::DIVERGED,
             TrainError::RunFolder(error) if error.is_usage() => exit::USAGE,
             TrainError::RunFolder(error) if error.is_data() => exit::DATA,

@@ -34,6 +34,7 @@ pub mod observer;
 pub mod openmp;
 pub mod optimizer;
 pub mod outcome;
+pub mod precision;
 pub mod resume;
 pub mod run_folder;
 pub mod schedule;
@@ -49,4 +50,5 @@ mod files;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod shim;
 mod table;

@@ -10,19 +10,24 @@ mod article_cnn;
 mod batch_norm;
 mod fast_resnet;
 mod init;
+mod kind;
 mod linear;
 mod parameters;
 mod preact_resnet;
+mod torch_script;
 
 pub use article_cnn::ArticleCnn;
 pub use fast_resnet::FastResNet;
+pub use kind::{ModelKind, ModelParseError};
 pub use linear::Linear;
 pub use parameters::{Parameters, ParametersError};
 pub use preact_resnet::PreActResNet18;
+pub use torch_script::TorchScript;
 
-use clap::ValueEnum;
 use init::Init;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::{fs, io};
 use tch::{Device, Tensor};
 
 /// A network that is trained.
@@ -41,6 +46,12 @@ pub trait Model {
 
     /// All that is learnt, and the buffers, to be changed.
     fn parameters_mut(&mut self) -> &mut Parameters;
+
+    /// The contents of the file it came from, if there was one: what it takes, beside the tensors, to
+    /// have the same network again.
+    fn file(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// What images are scored for: PyTorch's `train()` and `eval()`.
@@ -50,37 +61,6 @@ pub enum Mode {
     Training,
     /// To judge them: each image for itself, and nothing in the model changes.
     Evaluation,
-}
-
-/// Which network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ModelKind {
-    /// Four convolutions and two linear layers, for images of 32 × 32.
-    ArticleCnn,
-    /// Softmax regression on the raw pixels: the yardstick that a network has to beat.
-    Linear,
-    /// The mixup paper's network of 18 layers, for images of 32 × 32.
-    #[value(name = "preact-resnet18")]
-    #[serde(rename = "preact-resnet18")]
-    PreActResNet18,
-    /// A residual network of nine layers that learns quickly, for images of 32 × 32.
-    #[value(name = "fast-resnet")]
-    #[serde(rename = "fast-resnet")]
-    FastResNet,
-}
-
-impl ModelKind {
-    /// The name by which it is asked for and reported.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            ModelKind::ArticleCnn => "article-cnn",
-            ModelKind::Linear => "linear",
-            ModelKind::PreActResNet18 => "preact-resnet18",
-            ModelKind::FastResNet => "fast-resnet",
-        }
-    }
 }
 
 /// The size of a classification problem.
@@ -96,39 +76,85 @@ pub struct Problem {
     pub classes: i64,
 }
 
-/// A network cannot take the images that the loaders send.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "model {model} takes images of {wanted}, the loaders send {height} x {width} x {channels}",
-    height = got.height, width = got.width, channels = got.channels
-)]
-pub struct ShapeError {
-    model: &'static str,
-    wanted: &'static str,
-    got: Problem,
+/// A network cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// It does not take the images that the loaders send.
+    #[error(
+        "model {model} takes images of {wanted}, the loaders send {height} x {width} x {channels}",
+        height = got.height, width = got.width, channels = got.channels
+    )]
+    Shape {
+        /// Its name.
+        model: &'static str,
+        /// Height, width and channels that it takes.
+        wanted: &'static str,
+        /// What is sent.
+        got: Problem,
+    },
+    /// Its file cannot be read.
+    #[error("cannot read network {path}: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Its file holds none that can be trained here.
+    #[error("network {path} cannot be used: {problem}", path = path.display())]
+    Script {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
-/// Builds the network with PyTorch's default initial weights, which follow from `seed` alone.
+/// Builds the network: those of this crate with PyTorch's default initial weights, which follow from
+/// `seed` alone, one from a file with the weights in it.
 ///
 /// # Errors
-/// When the network does not fit the images.
+/// When the network does not fit the images, or its file cannot be used.
 pub fn build(
     kind: ModelKind,
     problem: Problem,
     seed: u64,
     device: Device,
-) -> Result<Box<dyn Model>, ShapeError> {
+) -> Result<Box<dyn Model>, ModelError> {
     let Problem { height, width, channels, classes } = problem;
-    if kind != ModelKind::Linear && (height, width, channels) != (32, 32, 3) {
-        return Err(ShapeError { model: kind.name(), wanted: "32 x 32 x 3", got: problem });
-    }
+    let is_small = (height, width, channels) == (32, 32, 3);
     let init = Init::new(seed, device);
     Ok(match kind {
-        ModelKind::ArticleCnn => Box::new(ArticleCnn::new(classes, &init)),
+        ModelKind::TorchScript(path) => match fs::read(&path) {
+            Ok(file) => Box::new(TorchScript::new(file, &path, problem, device)?),
+            Err(source) => return Err(ModelError::Read { path, source }),
+        },
         ModelKind::Linear => Box::new(Linear::new(problem, &init)),
+        kind if !is_small => {
+            return Err(ModelError::Shape { model: kind.name(), wanted: "32 x 32 x 3", got: problem });
+        }
+        ModelKind::ArticleCnn => Box::new(ArticleCnn::new(classes, &init)),
         ModelKind::PreActResNet18 => Box::new(PreActResNet18::new(classes, &init)),
         ModelKind::FastResNet => Box::new(FastResNet::new(classes, &init)),
     })
+}
+
+/// Builds the network again whose file, if it came from one, was kept. Its weights are to be loaded.
+///
+/// # Errors
+/// As for [`build`].
+pub fn build_again(
+    kind: ModelKind,
+    file: Option<&[u8]>,
+    problem: Problem,
+    device: Device,
+) -> Result<Box<dyn Model>, ModelError> {
+    match (kind, file) {
+        (ModelKind::TorchScript(path), Some(file)) => {
+            Ok(Box::new(TorchScript::new(file.to_owned(), &path, problem, device)?))
+        }
+        (kind, _) => build(kind, problem, 0, device),
+    }
 }
 
 #[cfg(test)]

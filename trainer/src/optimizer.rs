@@ -6,23 +6,31 @@
 
 mod adam;
 mod clip;
+mod loss_scale;
 mod sgd;
 mod state;
 mod weight_decay;
 
 pub use adam::{Adam, AdamConfig};
-pub use clip::clip_gradients;
 pub use sgd::{Sgd, SgdConfig};
 pub use state::StateError;
 pub use weight_decay::WeightDecay;
 
 use crate::model::Parameters;
+use crate::precision::Precision;
 use clap::ValueEnum;
+use clip::Clipped;
+use loss_scale::Scaled;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// A rule by which gradients change parameters.
 pub trait Optimizer {
+    /// Collects the gradients of a loss in the parameters, for [`Optimizer::step`] to use.
+    fn backward(&self, loss: &Tensor) {
+        loss.backward();
+    }
+
     /// Changes `parameters` by the gradients they hold, at this learning rate. A parameter without a
     /// gradient stays as it is.
     fn step(&mut self, parameters: &mut Parameters, learning_rate: f64);
@@ -54,21 +62,38 @@ pub enum OptimizerKind {
 
 /// Which rule, with its constants.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum OptimizerConfig {
+pub enum Rule {
     /// Stochastic gradient descent.
     Sgd(SgdConfig),
     /// Adam and AdamW.
     Adam(AdamConfig),
 }
 
+/// A rule, and what is done to gradients before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OptimizerConfig {
+    /// How gradients change parameters.
+    pub rule: Rule,
+    /// The greatest length of all gradients together; above 0.
+    pub clip_norm: Option<f64>,
+}
+
 impl OptimizerConfig {
-    /// An optimiser of these parameters that remembers nothing yet.
+    /// An optimiser of these parameters that remembers nothing yet, for gradients that were computed in
+    /// `precision`.
     #[must_use]
-    pub fn build(self, parameters: &Parameters) -> Box<dyn Optimizer> {
-        match self {
-            OptimizerConfig::Sgd(config) => Box::new(Sgd::new(config, parameters)),
-            OptimizerConfig::Adam(config) => Box::new(Adam::new(config, parameters)),
+    pub fn build(self, parameters: &Parameters, precision: Precision) -> Box<dyn Optimizer> {
+        let mut optimizer: Box<dyn Optimizer> = match self.rule {
+            Rule::Sgd(config) => Box::new(Sgd::new(config, parameters)),
+            Rule::Adam(config) => Box::new(Adam::new(config, parameters)),
+        };
+        if let Some(max_norm) = self.clip_norm {
+            optimizer = Box::new(Clipped::new(optimizer, max_norm));
         }
+        if precision == Precision::Fp16 {
+            optimizer = Box::new(Scaled::new(optimizer));
+        }
+        optimizer
     }
 }
 

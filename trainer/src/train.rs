@@ -4,6 +4,7 @@
 //! happens before the first step, between epochs and after the last. How it is written down is in
 //! `saving.rs`.
 
+mod noise;
 mod saving;
 
 use crate::checkpoint::Kept;
@@ -17,9 +18,9 @@ use crate::evaluate::evaluate;
 use crate::feed::Feed;
 use crate::loaders::{Loaders, StreamRequest};
 use crate::loss::smooth;
-use crate::model::{self, Mode, Model, Problem};
+use crate::model::{self, Model, Problem};
 use crate::observer::{Epoch, Observer, Start, Step};
-use crate::optimizer::{Optimizer, clip_gradients};
+use crate::optimizer::Optimizer;
 use crate::outcome::{Outcome, Resumed};
 use crate::resume::{self, ResumePoint};
 use crate::run_folder::{RunFile, RunFolder};
@@ -177,7 +178,7 @@ impl<'a> Run<'a> {
     /// The initial weights that the seed gives.
     fn fresh(job: &'a Job<'a>, info: StreamInfo) -> Result<Self, TrainError> {
         let training = &job.config.training;
-        let model = model::build(training.model, problem(&info), training.stream.seed, job.device)?;
+        let model = model::build(training.model.clone(), problem(&info), training.stream.seed, job.device)?;
         Run::with(job, info, model)
     }
 
@@ -188,11 +189,11 @@ impl<'a> Run<'a> {
         }
         let training = &job.config.training;
         let recipe = &training.recipe;
-        let average = || model::build(training.model, problem(&info), training.stream.seed, job.device);
+        let average = || model::build_again(training.model.clone(), model.file(), problem(&info), job.device);
         let ema = recipe.ema.map(|decay| Ok::<_, TrainError>(Ema::new(decay, average()?))).transpose()?;
         Ok(Run {
             stager: Stager::new(&info, training.normalisation, job.device),
-            optimizer: recipe.optimizer.build(model.parameters()),
+            optimizer: recipe.optimizer.build(model.parameters(), recipe.precision.on(job.device)),
             schedule: recipe.schedule.over(training.epochs, info.batches_per_epoch),
             ema,
             tally: Tally::new(job.device),
@@ -211,7 +212,8 @@ impl<'a> Run<'a> {
 
     /// The loop.
     fn steps(&mut self, feed: &mut Feed, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        let Recipe { loss, label_smoothing, clip_norm, .. } = self.job.config.training.recipe;
+        let Recipe { loss, label_smoothing, precision, .. } = self.job.config.training.recipe;
+        let precision = precision.on(self.job.device);
         if self.is_evaluation_due() {
             self.finish_epoch(feed, observer)?;
         }
@@ -224,12 +226,10 @@ impl<'a> Run<'a> {
             let staged = self.stager.stage(&batch);
 
             self.model.parameters_mut().zero_grad();
-            let scores = self.model.forward_in(&staged.images, Mode::Training);
+            tch::manual_seed(noise::seed(self.job.config.training.stream.seed, index));
+            let scores = precision.scores(&*self.model, &staged.images);
             let mean_loss = loss.of(&scores, &smooth(staged.targets, label_smoothing));
-            mean_loss.backward();
-            if let Some(length) = clip_norm {
-                clip_gradients(self.model.parameters(), length);
-            }
+            self.optimizer.backward(&mean_loss);
             self.optimizer.step(self.model.parameters_mut(), self.schedule.learning_rate(index));
             if let Some(ema) = &mut self.ema {
                 ema.update(&*self.model, index);

@@ -10,6 +10,8 @@ mod names;
 #[path = "command_line/resume.rs"]
 mod resume;
 mod support;
+#[path = "command_line/torch_script.rs"]
+mod torch_script;
 
 use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd};
 use mixfeed_loader::embedded::EmbeddedLoader;

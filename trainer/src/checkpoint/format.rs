@@ -83,7 +83,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Header, Vec<(String, Tensor)>), Un
 }
 
 /// The kinds of numbers that models and optimisers hold.
-fn kinds() -> [(Dtype, Kind); 6] {
+fn kinds() -> [(Dtype, Kind); 8] {
     [
         (Dtype::F32, Kind::Float),
         (Dtype::F64, Kind::Double),
@@ -91,5 +91,7 @@ fn kinds() -> [(Dtype, Kind); 6] {
         (Dtype::BF16, Kind::BFloat16),
         (Dtype::I64, Kind::Int64),
         (Dtype::I32, Kind::Int),
+        (Dtype::U8, Kind::Uint8),
+        (Dtype::BOOL, Kind::Bool),
     ]
 }

@@ -42,6 +42,7 @@ pub(super) fn prepare(config: RunConfig, run: &RunArgs) -> Result<Option<Setup>,
         tracing::info!(address = %bound, "serving metrics");
     }
     let device = select_device(config.device, config.threads)?;
+    config.switches.set(device)?;
     Ok(Some(Setup { config, device, stop, terminal }))
 }
 

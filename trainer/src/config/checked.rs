@@ -2,7 +2,7 @@
 
 use super::recipe::{self, Recipe};
 use super::{CheckpointEvery, Preset, Settings, mixing};
-use crate::device::{self, DeviceChoice};
+use crate::device::{self, DeviceChoice, Switches};
 use crate::model::ModelKind;
 use crate::staging::Normalisation;
 use mixfeed_client::{Endpoint, Split, StreamSpec};
@@ -45,6 +45,8 @@ pub struct RunConfig {
     pub device: DeviceChoice,
     /// CPU threads that compute, at least 1.
     pub threads: usize,
+    /// How GPUs compute.
+    pub switches: Switches,
     /// The run folder, if one was named.
     pub output: Option<PathBuf>,
     /// How often a checkpoint is written besides at the end of each epoch.
@@ -109,6 +111,8 @@ impl Settings {
             loader_timeout: settings.loader_timeout.or(Some(Duration(LOADER_TIMEOUT))),
             device: settings.device.or(Some(DeviceChoice::default())),
             threads: settings.threads.or_else(|| Some(device::default_threads())),
+            deterministic: settings.deterministic.or(Some(false)),
+            tf32: settings.tf32.or(Some(true)),
             log_format: settings.log_format.or(Some(LogFormat::default())),
             log: settings.log.or_else(|| Some(LOG_FILTER.to_owned())),
             ..settings
@@ -142,7 +146,7 @@ impl Settings {
         Ok(RunConfig {
             training: Training {
                 preset: settings.preset.unwrap_or_default(),
-                model: filled("model", settings.model)?,
+                model: filled("model", settings.model.clone())?,
                 epochs: integer("epochs", settings.epochs, 1..=1 << 32)?,
                 recipe: recipe::check(&settings)?,
                 steps: settings.steps,
@@ -154,6 +158,10 @@ impl Settings {
             audit_every: settings.audit.unwrap_or(0),
             device: settings.device.unwrap_or_default(),
             threads: integer("threads", settings.threads, 1..=1024)?,
+            switches: Switches {
+                deterministic: filled("deterministic", settings.deterministic)?,
+                tf32: filled("tf32", settings.tf32)?,
+            },
             output: settings.output,
             checkpoint_every: settings.checkpoint_every,
             metrics: settings.metrics,

@@ -4,6 +4,7 @@ use super::Settings;
 use crate::loss::Loss;
 use crate::model::ModelKind;
 use crate::optimizer::OptimizerKind;
+use crate::precision::Precision;
 use crate::schedule::ScheduleKind;
 use clap::ValueEnum;
 use mixfeed_client::{LambdaScope, PartnerSource};
@@ -83,6 +84,7 @@ impl Preset {
                 decay_norm_bias: Some(false),
                 schedule: Some(ScheduleKind::OneCycle),
                 warmup: Some(5.0),
+                precision: Some(Precision::Auto),
                 ..Settings::default()
             },
         }

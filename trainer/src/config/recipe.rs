@@ -3,7 +3,8 @@
 use super::checked::{filled, number};
 use super::{Settings, UsageError};
 use crate::loss::Loss;
-use crate::optimizer::{AdamConfig, OptimizerConfig, OptimizerKind, SgdConfig, WeightDecay};
+use crate::optimizer::{AdamConfig, OptimizerConfig, OptimizerKind, Rule, SgdConfig, WeightDecay};
+use crate::precision::Precision;
 use crate::schedule::{ScheduleConfig, ScheduleKind};
 
 /// Momentum of SGD when nothing is said of it.
@@ -23,11 +24,11 @@ pub struct Recipe {
     pub optimizer: OptimizerConfig,
     /// The learning rate of each step.
     pub schedule: ScheduleConfig,
-    /// The greatest length of all gradients together; above 0.
-    pub clip_norm: Option<f64>,
     /// Share that the average of the weights keeps of itself at each step, if there is one; above 0 and
     /// below 1.
     pub ema: Option<f64>,
+    /// In which numbers the forward pass computes.
+    pub precision: Precision,
 }
 
 /// The settings of this file with what they leave open filled in, first from `preset`. What belongs to
@@ -55,25 +56,30 @@ pub(super) fn complete(settings: Settings, preset: &Settings) -> Settings {
         lr_factor: settings.lr_factor.or_else(|| is_step.then(|| preset.lr_factor.unwrap_or(LR_FACTOR))),
         clip_norm: settings.clip_norm.or(preset.clip_norm).or(Some(0.0)),
         ema: settings.ema.or(preset.ema).or(Some(0.0)),
+        precision: settings.precision.or(preset.precision).or(Some(Precision::default())),
         ..settings
     }
 }
 
 /// Checks the complete settings of this file.
 pub(super) fn check(settings: &Settings) -> Result<Recipe, UsageError> {
-    let clip_norm = number("clip-norm", settings.clip_norm, 0.0..=1e6)?;
     let ema = below_one("ema", settings.ema)?;
     Ok(Recipe {
         loss: filled("loss", settings.loss)?,
         label_smoothing: below_one("label-smoothing", settings.label_smoothing)?,
         optimizer: optimizer(settings)?,
         schedule: schedule(settings)?,
-        clip_norm: (clip_norm > 0.0).then_some(clip_norm),
         ema: (ema > 0.0).then_some(ema),
+        precision: filled("precision", settings.precision)?,
     })
 }
 
 fn optimizer(settings: &Settings) -> Result<OptimizerConfig, UsageError> {
+    let clip_norm = number("clip-norm", settings.clip_norm, 0.0..=1e6)?;
+    Ok(OptimizerConfig { rule: rule(settings)?, clip_norm: (clip_norm > 0.0).then_some(clip_norm) })
+}
+
+fn rule(settings: &Settings) -> Result<Rule, UsageError> {
     let weight_decay = WeightDecay {
         rate: number("weight-decay", settings.weight_decay, 0.0..=1.0)?,
         spares_norm_and_bias: !filled("decay-norm-bias", settings.decay_norm_bias)?,
@@ -85,12 +91,12 @@ fn optimizer(settings: &Settings) -> Result<OptimizerConfig, UsageError> {
         if nesterov && momentum <= 0.0 {
             return Err(UsageError("--nesterov needs a --momentum above 0".to_owned()));
         }
-        return Ok(OptimizerConfig::Sgd(SgdConfig { momentum, nesterov, weight_decay }));
+        return Ok(Rule::Sgd(SgdConfig { momentum, nesterov, weight_decay }));
     }
     only("momentum", settings.momentum.is_some(), "--optimizer sgd")?;
     only("nesterov", settings.nesterov.is_some(), "--optimizer sgd")?;
     let decoupled = kind == OptimizerKind::AdamW;
-    Ok(OptimizerConfig::Adam(AdamConfig { weight_decay, decoupled, ..AdamConfig::default() }))
+    Ok(Rule::Adam(AdamConfig { weight_decay, decoupled, ..AdamConfig::default() }))
 }
 
 fn schedule(settings: &Settings) -> Result<ScheduleConfig, UsageError> {
@@ -183,7 +189,7 @@ mod tests {
     fn what_a_preset_says_of_another_optimizer_or_schedule_does_not_count() {
         let paper = || Settings { preset: Some(Preset::Paper), ..settings() };
         let adam = Settings { optimizer: Some(OptimizerKind::AdamW), lr: Some(1e-3), ..paper() };
-        assert!(matches!(recipe(adam).optimizer, OptimizerConfig::Adam(config) if config.decoupled));
+        assert!(matches!(recipe(adam).optimizer.rule, Rule::Adam(config) if config.decoupled));
         let cosine = recipe(Settings { schedule: Some(ScheduleKind::Cosine), ..paper() }).schedule;
         assert!(cosine.milestones.is_empty());
         let fast =
@@ -194,8 +200,8 @@ mod tests {
     #[test]
     fn zero_switches_averages_and_clipping_off() {
         let off = recipe(settings());
-        assert_eq!((off.ema, off.clip_norm), (None, None));
+        assert_eq!((off.ema, off.optimizer.clip_norm), (None, None));
         let on = recipe(Settings { ema: Some(0.99), clip_norm: Some(1.0), ..settings() });
-        assert_eq!((on.ema, on.clip_norm), (Some(0.99), Some(1.0)));
+        assert_eq!((on.ema, on.optimizer.clip_norm), (Some(0.99), Some(1.0)));
     }
 }

@@ -39,7 +39,6 @@ pub enum ParametersError {
 
 impl Parameters {
     /// These parameters, which from now on collect gradients, and these buffers.
-    #[cfg(test)]
     pub(crate) fn of(named: &[(String, Tensor)], buffers: Vec<(String, Tensor)>) -> Self {
         let mut parameters = Parameters::default();
         named.iter().for_each(|(name, tensor)| parameters.add(name.clone(), tensor));

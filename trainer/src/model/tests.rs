@@ -44,8 +44,8 @@ fn images_of_another_size_are_refused_with_both_sizes() {
     assert!(build(ModelKind::Linear, problem, 0, Device::Cpu).is_ok());
 }
 
-fn tensors(kind: ModelKind) -> Vec<(String, Vec<i64>)> {
-    let model = build(kind, CIFAR, 0, Device::Cpu).unwrap();
+fn tensors(kind: &ModelKind) -> Vec<(String, Vec<i64>)> {
+    let model = build(kind.clone(), CIFAR, 0, Device::Cpu).unwrap();
     model.parameters().all().map(|(name, tensor)| (name.to_owned(), tensor.size())).collect()
 }
 
@@ -54,7 +54,7 @@ fn training_moves_buffers_and_evaluation_moves_nothing() {
     let images = Tensor::linspace(-1, 1, 2 * 3 * 32 * 32, (tch::Kind::Float, Device::Cpu));
     let images = images.reshape([2, 3, 32, 32]);
     for kind in [ModelKind::PreActResNet18, ModelKind::FastResNet] {
-        let model = build(kind, CIFAR, 1, Device::Cpu).unwrap();
+        let model = build(kind.clone(), CIFAR, 1, Device::Cpu).unwrap();
         let digest = || crate::weights::digest(model.parameters().all());
         let before = digest();
         assert_eq!(model.forward(&images).size(), [2, 10]);
@@ -107,8 +107,8 @@ fn the_residual_networks_compute_what_their_descriptions_compute_in_pytorch() {
     let images = wave(4 * 3 * 32 * 32, 5.0).reshape([4, 3, 32, 32]);
     for kind in [ModelKind::PreActResNet18, ModelKind::FastResNet] {
         let reference = &training()["networks"][kind.name()];
-        let mut model = build(kind, CIFAR, 0, Device::Cpu).unwrap();
-        let own: std::collections::BTreeMap<_, _> = tensors(kind).into_iter().collect();
+        let mut model = build(kind.clone(), CIFAR, 0, Device::Cpu).unwrap();
+        let own: std::collections::BTreeMap<_, _> = tensors(&kind).into_iter().collect();
         assert_eq!(serde_json::json!(own), reference["tensors"], "names and shapes of {kind:?}");
         assert_eq!(Some(model.parameters().count() as u64), reference["parameters"].as_u64());
         fill(&mut *model);

@@ -1,14 +1,42 @@
-//! Keeping steps short: gradients that are too long in all are made shorter.
+//! Keeping steps short: gradients that are too long in all are made shorter first.
 
+use super::{Optimizer, StateError};
 use crate::model::Parameters;
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 /// Keeps the divisor above zero; PyTorch's constant.
 const EPSILON: f64 = 1e-6;
 
+/// An optimiser behind clipped gradients.
+pub(super) struct Clipped {
+    inner: Box<dyn Optimizer>,
+    max_norm: f64,
+}
+
+impl Clipped {
+    pub(super) fn new(inner: Box<dyn Optimizer>, max_norm: f64) -> Self {
+        Clipped { inner, max_norm }
+    }
+}
+
+impl Optimizer for Clipped {
+    fn step(&mut self, parameters: &mut Parameters, learning_rate: f64) {
+        clip(parameters, self.max_norm);
+        self.inner.step(parameters, learning_rate);
+    }
+
+    fn state(&self) -> Vec<(String, Tensor)> {
+        self.inner.state()
+    }
+
+    fn load(&mut self, saved: Vec<(String, Tensor)>) -> Result<(), StateError> {
+        self.inner.load(saved)
+    }
+}
+
 /// Scales all gradients so that their length (the 2-norm over all parameters together) is `max_norm`
 /// at most, as `torch.nn.utils.clip_grad_norm_` does. The device is not waited for.
-pub fn clip_gradients(parameters: &Parameters, max_norm: f64) {
+fn clip(parameters: &Parameters, max_norm: f64) {
     no_grad(|| {
         let gradients: Vec<_> =
             parameters.iter().map(|(_, tensor)| tensor.grad()).filter(Tensor::defined).collect();
@@ -19,7 +47,6 @@ pub fn clip_gradients(parameters: &Parameters, max_norm: f64) {
         let norm = Tensor::stack(&norms, 0).norm();
         // max_norm / (norm + ε), and never above one.
         let factor = (norm + EPSILON).reciprocal().g_mul_scalar_(max_norm).clamp_max(1.0);
-        let factor = factor.to_kind(Kind::Float);
         for mut gradient in gradients {
             let _ = gradient.g_mul_(&factor);
         }

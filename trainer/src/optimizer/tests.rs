@@ -14,17 +14,14 @@ fn model() -> Box<dyn Model> {
 }
 
 /// One step of the script: gradients and rate follow from its number.
-fn step(model: &mut dyn Model, optimizer: &mut dyn Optimizer, number: u32, clip: Option<f64>) {
+fn step(model: &mut dyn Model, optimizer: &mut dyn Optimizer, number: u32) {
     let parameters = model.parameters_mut();
     parameters.zero_grad();
     let phase = f64::from(number);
     let gradients = [wave(6, phase).reshape([2, 3]) * 3.0, wave(2, phase + 0.5)];
     let products =
         parameters.iter().zip(&gradients).map(|((_, tensor), gradient)| (tensor * gradient).sum(Kind::Float));
-    products.sum::<Tensor>().backward();
-    if let Some(clip) = clip {
-        clip_gradients(parameters, clip);
-    }
+    optimizer.backward(&products.sum::<Tensor>());
     optimizer.step(parameters, 0.01 * f64::from(1 + number % 3));
 }
 
@@ -36,18 +33,13 @@ fn config(case: &Value) -> OptimizerConfig {
     let number = |name: &str| case[name].as_f64().unwrap_or(0.0);
     let is = |name: &str| case[name].as_bool().unwrap_or(false);
     let weight_decay = WeightDecay { rate: number("weight_decay"), spares_norm_and_bias: is("spares") };
-    match case["kind"].as_str().unwrap() {
-        "sgd" => OptimizerConfig::Sgd(SgdConfig {
-            momentum: number("momentum"),
-            nesterov: is("nesterov"),
-            weight_decay,
-        }),
-        kind => OptimizerConfig::Adam(AdamConfig {
-            weight_decay,
-            decoupled: kind == "adamw",
-            ..AdamConfig::default()
-        }),
-    }
+    let rule = match case["kind"].as_str().unwrap() {
+        "sgd" => {
+            Rule::Sgd(SgdConfig { momentum: number("momentum"), nesterov: is("nesterov"), weight_decay })
+        }
+        kind => Rule::Adam(AdamConfig { weight_decay, decoupled: kind == "adamw", ..AdamConfig::default() }),
+    };
+    OptimizerConfig { rule, clip_norm: case["clip"].as_f64() }
 }
 
 #[test]
@@ -57,9 +49,9 @@ fn twenty_five_steps_are_those_of_pytorch() {
     assert_eq!(cases.len(), 20);
     for case in cases {
         let mut model = model();
-        let mut optimizer = config(case).build(model.parameters());
+        let mut optimizer = config(case).build(model.parameters(), Precision::Fp32);
         for number in 0..25 {
-            step(&mut *model, &mut *optimizer, number, case["clip"].as_f64());
+            step(&mut *model, &mut *optimizer, number);
             if let Some(expected) = case["after"].get((number + 1).to_string()) {
                 let what = format!("step {number} of {case}");
                 assert_close(&what, &weights_of(&*model), &floats(expected), 2e-6);
@@ -72,8 +64,8 @@ fn twenty_five_steps_are_those_of_pytorch() {
 fn a_restored_optimizer_goes_on_bit_for_bit() {
     for case in training()["optimizers"].as_array().unwrap() {
         let mut model = model();
-        let mut optimizer = config(case).build(model.parameters());
-        (0..3).for_each(|number| step(&mut *model, &mut *optimizer, number, None));
+        let mut optimizer = config(case).build(model.parameters(), Precision::Fp32);
+        (0..3).for_each(|number| step(&mut *model, &mut *optimizer, number));
         let weights: Vec<_> = model
             .parameters()
             .iter()
@@ -81,13 +73,13 @@ fn a_restored_optimizer_goes_on_bit_for_bit() {
             .collect();
         let state: Vec<_> =
             optimizer.state().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
-        (3..6).for_each(|number| step(&mut *model, &mut *optimizer, number, None));
+        (3..6).for_each(|number| step(&mut *model, &mut *optimizer, number));
 
         let mut again = self::model();
         again.parameters_mut().load(&weights).unwrap();
-        let mut optimizer = config(case).build(again.parameters());
+        let mut optimizer = config(case).build(again.parameters(), Precision::Fp32);
         optimizer.load(state).unwrap();
-        (3..6).for_each(|number| step(&mut *again, &mut *optimizer, number, None));
+        (3..6).for_each(|number| step(&mut *again, &mut *optimizer, number));
         let [one, other] = [&model, &again].map(|model| weights::digest(model.parameters().all()));
         assert_eq!(one, other, "{case}");
     }
@@ -111,16 +103,16 @@ fn a_state_that_does_not_fit_is_refused_by_name() {
 #[test]
 fn a_parameter_without_a_gradient_stays_as_it_is() {
     let decay = WeightDecay { rate: 0.1, spares_norm_and_bias: false };
-    for config in [
-        OptimizerConfig::Sgd(SgdConfig { momentum: 0.9, nesterov: true, weight_decay: decay }),
-        OptimizerConfig::Adam(AdamConfig { weight_decay: decay, ..AdamConfig::default() }),
+    for rule in [
+        Rule::Sgd(SgdConfig { momentum: 0.9, nesterov: true, weight_decay: decay }),
+        Rule::Adam(AdamConfig { weight_decay: decay, ..AdamConfig::default() }),
     ] {
+        let config = OptimizerConfig { rule, clip_norm: Some(1.0) };
         let mut model = model();
         let before = weights_of(&*model);
-        let mut optimizer = config.build(model.parameters());
+        let mut optimizer = config.build(model.parameters(), Precision::Fp32);
         let bias = model.parameters().iter().last().unwrap().1.shallow_clone();
         bias.sum(Kind::Float).backward();
-        clip_gradients(model.parameters(), 1.0);
         optimizer.step(model.parameters_mut(), 0.1);
         let after = weights_of(&*model);
         assert_close("the weight", &after[..6], &before[..6], 0.0);

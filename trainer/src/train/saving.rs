@@ -48,7 +48,7 @@ impl Run<'_> {
         let header = Header {
             format: checkpoint::FORMAT,
             release: mixfeed_ops::build::RELEASE.to_owned(),
-            model: config.training.model,
+            model: config.training.model.clone(),
             problem: problem(info),
             normalisation: config.training.normalisation,
             dataset: info.dataset.name.clone(),

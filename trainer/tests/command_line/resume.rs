@@ -75,7 +75,7 @@ fn golden() -> (tempfile::TempDir, Learnt) {
 
 /// Lets the trainer run until it has written the checkpoint of this step, or one later, and sends it a
 /// signal then. Gives its exit code, which a process that is killed does not have.
-fn end_at(command: &mut Command, step: u64, signal: &str) -> Option<i32> {
+pub(crate) fn end_at(command: &mut Command, step: u64, signal: &str) -> Option<i32> {
     let mut child = command
         .args(["--log", "info,mixfeed_trainer=debug"])
         .stdout(Stdio::null())
@@ -102,7 +102,7 @@ fn send(child: &Child, signal: &str) {
     assert!(status.unwrap().success());
 }
 
-fn step_of(checkpoint: &Path) -> u64 {
+pub(crate) fn step_of(checkpoint: &Path) -> u64 {
     checkpoint::read(checkpoint).unwrap().header.next_batch
 }
 

@@ -1,9 +1,11 @@
-"""Writes training.json: what PyTorch computes where the trainer has code of its own.
+"""Writes training.json, what PyTorch computes where the trainer has code of its own, and network.pt.
 
     pip install torch==2.11.0; python training.py
 
 Optimisers, clipping, schedules, losses, batch normalisation, averages of weights, the statistics of
-initial weights, and the two residual networks, whose weights are here given by a formula.
+initial weights, and the two residual networks, whose weights are here given by a formula. network.pt is
+a small network of everything that a TorchScript file may hold: batch normalisation, dropout, a frozen
+layer, a buffer that is replaced and not changed in place.
 """
 
 import json
@@ -287,8 +289,43 @@ def networks():
     return result
 
 
+class Scripted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(8)
+        self.conv2 = nn.Conv2d(8, 16, 3, 2, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(16)
+        self.dropout = nn.Dropout(0.1)
+        self.frozen = nn.Linear(16, 16).requires_grad_(False)
+        self.head = nn.Linear(16, 10)
+        self.register_buffer("mean_score", torch.zeros(10))
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(self.bn2(self.conv2(x)))
+        x = self.dropout(self.frozen(x.mean([2, 3])))
+        scores = self.head(x)
+        if self.training:
+            self.mean_score = 0.9 * self.mean_score + 0.1 * scores.detach().mean(0)
+        return scores
+
+
+def script():
+    net = Scripted()
+    with torch.no_grad():
+        fill(net)
+    net = torch.jit.script(net.eval())
+    net.save(str(Path(__file__).with_name("network.pt")))
+    images = wave(4 * 3 * 32 * 32, 5).reshape(4, 3, 32, 32)
+    return {
+        "tensors": {key: list(value.shape) for key, value in net.state_dict().items()},
+        "evaluation": numbers(net(images)),
+    }
+
+
 def main():
-    parts = [optimizers, schedules, losses, batch_norm, ema, initialisation, networks]
+    parts = [optimizers, schedules, losses, batch_norm, ema, initialisation, networks, script]
     result = {"torch": torch.__version__.split("+")[0]} | {part.__name__: part() for part in parts}
     text = json.dumps(result, separators=(",", ":"))
     Path(__file__).with_suffix(".json").write_text(text.replace("},", "},\n") + "\n")

@@ -1,0 +1,86 @@
+//! Any network that PyTorch can write as a TorchScript file, trained in place.
+//!
+//! The file holds code and initial weights, so that here, alone among the networks, the seed does not
+//! shape them. Parameters that ask for no gradients (frozen layers) are kept as buffers are. Code is run
+//! as it is written: libtorch's rewriting of it would change the last bits between the first runs and
+//! the later ones.
+//!
+//! Modules have to be scripted (`torch.jit.script`); traced ones have lost the difference between
+//! training and evaluation.
+
+use super::{Mode, Model, ModelError, Parameters, Problem};
+use crate::shim::ScriptModule;
+use std::path::Path;
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// Images of the first try: two, so that a batch is told from an image.
+const TRIED_IMAGES: i64 = 2;
+
+/// A network from a file.
+pub struct TorchScript {
+    file: Vec<u8>,
+    module: ScriptModule,
+    parameters: Parameters,
+}
+
+impl TorchScript {
+    /// Reads the network from the contents of its file and tries it on black images; `path` is its name
+    /// in errors.
+    ///
+    /// # Errors
+    /// When it cannot be read, has nothing to learn, or gives no scores of these classes.
+    pub(super) fn new(
+        file: Vec<u8>,
+        path: &Path,
+        problem: Problem,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        let error = |problem: String| ModelError::Script { path: path.to_owned(), problem };
+        let module = ScriptModule::load(&file, device).map_err(error)?;
+        let (learnt, kept): (Vec<_>, Vec<_>) =
+            module.tensors().into_iter().partition(|tensor| tensor.is_learnt);
+        if learnt.is_empty() {
+            return Err(error("it has no parameters to learn; frozen modules have none".to_owned()));
+        }
+        let bare = |tensors: Vec<crate::shim::NamedTensor>| -> Vec<_> {
+            tensors.into_iter().map(|named| (named.name, named.tensor)).collect()
+        };
+        let parameters = Parameters::of(&bare(learnt), bare(kept));
+        let Problem { height, width, channels, classes } = problem;
+        let images = Tensor::zeros([TRIED_IMAGES, channels, height, width], (Kind::Float, device));
+        let scores = no_grad(|| module.forward(&images, false)).map_err(error)?;
+        if scores.size() != [TRIED_IMAGES, classes] {
+            return Err(error(format!(
+                "for {TRIED_IMAGES} images of {channels} x {height} x {width} it gives {:?}, not {:?}: a score for \
+                 each of the {classes} classes",
+                scores.size(),
+                [TRIED_IMAGES, classes]
+            )));
+        }
+        Ok(TorchScript { file, module, parameters })
+    }
+}
+
+impl Model for TorchScript {
+    fn forward_in(&self, images: &Tensor, mode: Mode) -> Tensor {
+        let scores = self.module.forward(images, mode == Mode::Training);
+        // As with any call of libtorch that cannot be done: the network was tried, so this is either
+        // memory that is short or code that does otherwise in training.
+        scores.unwrap_or_else(|problem| panic!("the TorchScript network failed: {problem}"))
+    }
+
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
+
+    fn file(&self) -> Option<&[u8]> {
+        Some(&self.file)
+    }
+}
+
+#[cfg(test)]
+mod tests;
