@@ -28,8 +28,10 @@ pub enum Command {
     Train(TrainArgs),
     /// Train with and without mixup, several times each, and compare
     Compare(CompareArgs),
-    /// Measure a checkpoint's accuracy on the clean test split
+    /// Measure a checkpoint on the clean test split: accuracy, calibration, robustness
     Evaluate(EvaluateArgs),
+    /// Say what a checkpoint takes image files for
+    Predict(PredictArgs),
     /// Say what is wrong with this machine's set-up, and what to do
     Doctor(DoctorArgs),
 }
@@ -89,6 +91,35 @@ pub struct EvaluateArgs {
     /// Where test images come from.
     #[command(flatten)]
     pub from: FromArgs,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, env = "MIXFEED_TRAINER_DEVICE", value_name = "DEVICE", default_value_t)]
+    pub device: DeviceChoice,
+    /// CPU threads that compute [default: one per core]
+    #[arg(long, env = "MIXFEED_TRAINER_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
+    /// Also measure accuracy when each pixel is moved by EPS/255 against the model (FGSM)
+    #[arg(long, value_name = "EPS,…", value_delimiter = ',')]
+    pub fgsm: Vec<f64>,
+    /// Draw the confusion matrix into this PNG file
+    #[arg(long, value_name = "FILE")]
+    pub confusion: Option<PathBuf>,
+    /// End with one JSON object on stdout instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `predict` takes.
+#[derive(Args, Debug)]
+pub struct PredictArgs {
+    /// The checkpoint, or the run folder that holds it
+    #[arg(long, value_name = "PATH")]
+    pub checkpoint: PathBuf,
+    /// PNG, JPEG or WebP files; one of another size is scaled to cover the model's, and cut to its middle
+    #[arg(value_name = "IMAGE", required = true)]
+    pub images: Vec<PathBuf>,
+    /// How many classes to name for each image
+    #[arg(long, value_name = "K", default_value_t = 3)]
+    pub top: usize,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, env = "MIXFEED_TRAINER_DEVICE", value_name = "DEVICE", default_value_t)]
     pub device: DeviceChoice,

@@ -5,6 +5,7 @@
 mod compare;
 mod doctor;
 mod evaluate;
+mod predict;
 mod setup;
 mod train;
 
@@ -29,6 +30,7 @@ pub fn run(command: Command) -> Result<(), TrainError> {
         Command::Train(args) => train::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Predict(args) => predict::run(args),
         Command::Doctor(args) => doctor::run(args),
     }
 }

@@ -4,14 +4,13 @@
 //! thinly and their mean boldly. The letters come with the program, so that a picture looks the same
 //! on a machine without fonts.
 
-mod canvas;
 mod epoch_axis;
 mod panel;
 
+use crate::canvas::{self, Area, Canvas, Painted};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::observer::Epoch;
-use canvas::Canvas;
 use panel::Panel;
 use plotters::prelude::*;
 use std::path::Path;
@@ -69,15 +68,8 @@ pub fn draw_run(path: &Path, history: &[Epoch], config: &RunConfig) -> Result<()
 /// # Errors
 /// When the picture cannot be written.
 pub fn draw(path: &Path, figure: &Figure<'_>) -> Result<(), TrainError> {
-    let mut canvas = Canvas::new(SIZE_PIXELS);
-    canvas
-        .paint(|area, scale| paint(area, scale, figure))
-        .and_then(|()| canvas.save(path))
-        .map_err(|source| TrainError::Write { what: path.display().to_string(), source })
+    Canvas::draw(path, SIZE_PIXELS, |area, scale| paint(area, scale, figure))
 }
-
-type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
-type Painted<'a> = Result<(), DrawingAreaErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
 
 fn paint<'a>(area: &Area<'a>, scale: u32, figure: &Figure<'_>) -> Painted<'a> {
     let px = |pixels: u32| (pixels * scale) as i32;

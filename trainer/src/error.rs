@@ -4,6 +4,7 @@ use crate::checkpoint::CheckpointError;
 use crate::config::UsageError;
 use crate::device::DeviceError;
 use crate::model::ShapeError;
+use crate::predict::ImageError;
 use crate::run_folder::RunFolderError;
 use crate::tally::Diverged;
 use mixfeed_client::StreamError;
@@ -54,6 +55,9 @@ pub enum TrainError {
     /// The network does not take the images.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// An image file cannot be used.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// The loss is no finite number.
     #[error("training diverged: {0}; a smaller --lr may help")]
     Diverged(#[from] Diverged),
@@ -101,7 +105,8 @@ impl TrainError {
             TrainError::OtherData { .. } => exit::USAGE,
             TrainError::Stream(_) => exit::FAILURE,
             TrainError::NoTestSamples(_) => exit::DATA,
-            TrainError::Shape(_) => exit::USAGE,
+            TrainError::Shape(_) | TrainError::Image(ImageError::Channels(_)) => exit::USAGE,
+            TrainError::Image(_) => exit::DATA,
             TrainError::Diverged(_) => exit::DIVERGED,
             TrainError::RunFolder(error) if error.is_usage() => exit::USAGE,
             TrainError::RunFolder(error) if error.is_data() => exit::DATA,

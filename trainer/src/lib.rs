@@ -33,6 +33,7 @@ pub mod observer;
 pub mod openmp;
 pub mod optimizer;
 pub mod outcome;
+pub mod predict;
 pub mod resume;
 pub mod run_folder;
 pub mod staging;
@@ -41,8 +42,10 @@ pub mod tally;
 pub mod train;
 pub mod weights;
 
+mod canvas;
 mod clock;
 mod cuda;
 mod files;
+mod heat_map;
 mod progress;
 mod table;

@@ -3,6 +3,10 @@
 // A test may start threads and look at its environment.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+#[path = "command_line/evaluate.rs"]
+mod evaluate;
+#[path = "command_line/predict.rs"]
+mod predict;
 #[path = "command_line/resume.rs"]
 mod resume;
 mod support;
@@ -131,7 +135,7 @@ fn settings_come_from_flags_then_environment_then_file() {
 }
 
 #[test]
-fn a_training_leaves_a_run_folder_whose_checkpoint_evaluates_alike() {
+fn a_training_leaves_a_run_folder_that_python_and_a_loader_can_read() {
     let folder = tempfile::tempdir().unwrap();
     let train =
         || trainer(folder.path()).args(MOMENT).args(["--data", "synthetic:100", "--output", "run"]).output();
@@ -170,12 +174,6 @@ fn a_training_leaves_a_run_folder_whose_checkpoint_evaluates_alike() {
         .args(["--data", "synthetic:100", "--output", "run", "--overwrite"])
         .output();
     assert_eq!(json(&again.unwrap())["weights_digest"], result["weights_digest"]);
-
-    let mut evaluate = trainer(folder.path());
-    evaluate.args(["evaluate", "--checkpoint", "run", "--data", "synthetic:100", "--threads", "2", "--json"]);
-    let evaluation = json(&evaluate.output().unwrap());
-    assert_eq!(evaluation["test_accuracy"], result["test_accuracy"]);
-    assert_eq!(evaluation["weights_digest"], result["weights_digest"]);
 
     python_recomputes_the_digest(&run.join("checkpoint-last.safetensors"), &result);
     a_loader_builds_a_batch_of_the_run_again(&run, &result);

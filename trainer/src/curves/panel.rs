@@ -1,8 +1,8 @@
 //! One set of axes with the curves of every arm.
 
-use super::canvas::{FAINT_INK, GRID, INK, bold, text};
 use super::epoch_axis::EpochAxis;
-use super::{Area, Arm, COLOURS, Painted};
+use super::{Arm, COLOURS};
+use crate::canvas::{Area, FAINT_INK, GRID, INK, Painted, bold, text};
 use crate::observer::Epoch;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
