@@ -3,6 +3,7 @@
 //! What a flag does is said where its setting is defined ([`crate::config`]) or, for what is no
 //! setting, here.
 
+use crate::compare::GridAxis;
 use crate::config::{Resume, Settings};
 use crate::device::DeviceChoice;
 use clap::{Args, Parser, Subcommand};
@@ -54,15 +55,22 @@ pub struct TrainArgs {
 /// What `compare` takes.
 #[derive(Args, Debug)]
 pub struct CompareArgs {
-    /// Trainings with and trainings without mixup; trial I of both has seed + I
-    #[arg(long, value_name = "N", default_value_t = 3, env = "MIXFEED_TRAINER_TRIALS")]
-    pub trials: u32,
+    /// Trainings with and trainings without mixup; trial I of both has seed + I [default: 3]
+    #[arg(long, value_name = "N", env = "MIXFEED_TRAINER_TRIALS")]
+    pub trials: Option<u32>,
+    /// Compare a table of mixup's amounts, as in mixup-alpha=0.2,1 mixup-prob=0.2,0.5,1
+    #[arg(long, value_name = "SETTING=VALUE,…", num_args = 1..)]
+    pub grid: Vec<GridAxis>,
     /// Settings.
     #[command(flatten)]
     pub settings: Settings,
     /// What is no setting.
     #[command(flatten)]
     pub run: RunArgs,
+    /// Go on with the comparison that --output holds, with its settings; `auto` starts one if there is none
+    #[arg(long, value_name = "auto", num_args = 0..=1, default_missing_value = "yes")]
+    #[arg(env = "MIXFEED_TRAINER_RESUME", hide_possible_values = true, conflicts_with = "overwrite")]
+    pub resume: Option<Resume>,
 }
 
 /// Flags of commands that train, beside the settings.

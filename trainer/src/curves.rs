@@ -33,7 +33,7 @@ pub struct Figure<'a> {
 #[derive(Clone, Debug)]
 pub struct Arm<'a> {
     /// Its name in the legend.
-    pub name: &'a str,
+    pub name: String,
     /// Each training, epoch by epoch.
     pub trials: Vec<&'a [Epoch]>,
 }
@@ -58,7 +58,7 @@ pub fn draw_run(path: &Path, history: &[Epoch], config: &RunConfig) -> Result<()
     let figure = Figure {
         title: format!("{} · {}", training.preset.name(), training.model.name()),
         subtitle: format!("batches of {}, seed {}, {mixing}", stream.batch_size, stream.seed),
-        arms: vec![Arm { name: training.model.name(), trials: vec![history] }],
+        arms: vec![Arm { name: training.model.name().to_owned(), trials: vec![history] }],
     };
     draw(path, &figure)
 }
@@ -125,7 +125,10 @@ mod tests {
             };
             let (without, with) = (trials_of(0.05), trials_of(0.2));
             let arms = [("without mixup", &without), ("with mixup", &with)];
-            let arms = arms.map(|(name, all)| Arm { name, trials: all.iter().map(Vec::as_slice).collect() });
+            let arms = arms.map(|(name, all)| Arm {
+                name: name.to_owned(),
+                trials: all.iter().map(Vec::as_slice).collect(),
+            });
             let figure = Figure {
                 title: "mixup · article · article-cnn".to_owned(),
                 subtitle: format!("{epochs} epochs, {trials} trials"),

@@ -80,7 +80,7 @@ impl HeatMap {
         let top = 52 + 22 * self.subtitles.len() as u32 + 14;
         let below = if turned { longest(&self.columns.labels) } else { LETTERS_PIXELS + 4 } + 12;
         let body = (cell.0 * self.columns.labels.len() as u32, cell.1 * self.rows.labels.len() as u32);
-        let heading = self.subtitles.iter().map(|line| width(line) + 56).max().unwrap_or(0);
+        let heading = self.subtitles.iter().map(|line| width(line) * 9 / 10 + 56).max().unwrap_or(0);
         let heading = heading.max(width(&self.title) * 9 / 5 + 56);
         Layout {
             cell,

@@ -5,6 +5,7 @@
 //! | `run.toml` | everything the run depends on: settings, stream, data set, algorithm, machine |
 //! | `metrics.csv` | one row per epoch |
 //! | `curves.png` | the same, drawn |
+//! | `compare.toml`, `compare.json`, `compare.csv`, `grid.png` | the same of a comparison |
 //! | `checkpoint-….safetensors` | the model, the optimiser and the position: the last two and the best, see [`Kept`] |
 
 mod run_file;
@@ -21,19 +22,28 @@ use std::{fs, io};
 
 const RUN: &str = "run.toml";
 const METRICS: &str = "metrics.csv";
-const CURVES: &str = "curves.png";
-const COMPARISON: &str = "compare.json";
 
 /// Files by which a folder is known to hold a run, and which `--overwrite` replaces. Nothing else in
 /// the folder is ever touched.
-const FILES: [&str; 7] = [RUN, METRICS, CURVES, COMPARISON, NAMES[0], NAMES[1], NAMES[2]];
+const FILES: [&str; 10] = [
+    RUN,
+    METRICS,
+    RunFolder::CURVES,
+    RunFolder::COMPARE,
+    RunFolder::COMPARISON,
+    RunFolder::COMPARISON_CSV,
+    RunFolder::GRID,
+    NAMES[0],
+    NAMES[1],
+    NAMES[2],
+];
 
 /// A run folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RunFolderError {
     /// It holds a run already.
     #[error(
-        "{path} already holds a run; give another --output, or --overwrite, or (train) --resume",
+        "{path} already holds a run; give another --output, or --overwrite, or --resume",
         path = .0.display()
     )]
     Taken(PathBuf),
@@ -93,6 +103,22 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// Name of the curves.
+    pub(crate) const CURVES: &str = "curves.png";
+    /// Name of the file by which a comparison goes on.
+    pub(crate) const COMPARE: &str = "compare.toml";
+    /// Name of the result of a comparison.
+    pub(crate) const COMPARISON: &str = "compare.json";
+    /// Name of the table of the trainings of a comparison.
+    pub(crate) const COMPARISON_CSV: &str = "compare.csv";
+    /// Name of the picture of a grid.
+    pub(crate) const GRID: &str = "grid.png";
+
+    /// Takes the folder as it is, made or not.
+    pub(crate) fn at(path: &Path) -> Self {
+        RunFolder { path: path.to_owned() }
+    }
+
     /// Makes a folder for a run, or takes an existing one that holds none; one that holds a run only
     /// with `overwrite`. The files of that run stay until [`RunFolder::begin`].
     ///
@@ -158,13 +184,7 @@ impl RunFolder {
     /// Where the curves lie.
     #[must_use]
     pub fn curves(&self) -> PathBuf {
-        self.path.join(CURVES)
-    }
-
-    /// Where the result of a comparison lies.
-    #[must_use]
-    pub fn comparison(&self) -> PathBuf {
-        self.path.join(COMPARISON)
+        self.path.join(Self::CURVES)
     }
 
     /// Removes the files of an earlier run and writes down what is about to be run.
@@ -172,6 +192,15 @@ impl RunFolder {
     /// # Errors
     /// When a file cannot be written.
     pub fn begin(&self, run: &RunFile) -> Result<(), RunFolderError> {
+        self.clear()?;
+        self.go_on(run, &[])
+    }
+
+    /// Removes the files of an earlier run, and nothing else.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub(crate) fn clear(&self) -> Result<(), RunFolderError> {
         for name in FILES {
             match fs::remove_file(self.path.join(name)) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -180,7 +209,7 @@ impl RunFolder {
                 _ => {}
             }
         }
-        self.go_on(run, &[])
+        Ok(())
     }
 
     /// Writes down what is run from here on, and cuts `metrics.csv` back to what was reached.
@@ -201,7 +230,8 @@ impl RunFolder {
         self.write(METRICS, &[COLUMNS.to_owned()].into_iter().chain(rows).collect::<String>())
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<(), RunFolderError> {
+    /// Writes a file of the folder, whole or not at all.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<(), RunFolderError> {
         write_atomically(&self.path.join(name), text.as_bytes()).map_err(|source| self.error(name, source))
     }
 

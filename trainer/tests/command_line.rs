@@ -3,6 +3,8 @@
 // A test may start threads and look at its environment.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+#[path = "command_line/compare.rs"]
+mod compare;
 #[path = "command_line/evaluate.rs"]
 mod evaluate;
 #[path = "command_line/predict.rs"]
@@ -230,39 +232,6 @@ fn python_with_packages() -> Result<PathBuf, String> {
         Ok(output) => Err(stderr(&output).lines().last().unwrap_or_default().to_owned()),
         Err(error) => Err(error.to_string()),
     }
-}
-
-#[test]
-fn a_comparison_trains_both_arms_with_the_same_seeds() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = trainer(folder.path());
-    command.args([
-        "compare",
-        "--trials",
-        "2",
-        "--model",
-        "linear",
-        "--data",
-        "synthetic:200",
-        "--epochs",
-        "2",
-    ]);
-    let result = json(&command.args(["--seed", "5", "--threads", "2", "--json"]).output().unwrap());
-    let arms = result["arms"].as_array().unwrap();
-    assert_eq!([&arms[0]["arm"], &arms[1]["arm"]], ["without-mixup", "with-mixup"]);
-    for arm in arms {
-        let seeds: Vec<_> =
-            arm["trials"].as_array().unwrap().iter().map(|trial| trial["seed"].as_u64()).collect();
-        assert_eq!(seeds, [Some(5), Some(6)]);
-        assert!(arm["test_accuracy"]["standard_deviation"].is_number());
-    }
-    let digest = |arm: usize, trial: usize| &arms[arm]["trials"][trial]["weights_digest"];
-    assert_ne!(digest(0, 0), digest(1, 0), "mixing makes a difference");
-    let run = folder.path().join("runs/compare-article-1");
-    let saved: Value =
-        serde_json::from_str(&std::fs::read_to_string(run.join("compare.json")).unwrap()).unwrap();
-    assert_eq!(saved, result);
-    assert!(run.join("curves.png").exists() && run.join("with-mixup-seed-6/run.toml").exists());
 }
 
 #[test]

@@ -5,14 +5,14 @@
 
 use super::setup::{self, Setup};
 use crate::cli::{RunArgs, TrainArgs};
-use crate::config::{Resume, Settings, Source, UsageError};
+use crate::config::{Resume, RunConfig, Settings, Source, UsageError};
 use crate::curves;
 use crate::error::TrainError;
 use crate::outcome::{Outcome, Resumed};
 use crate::resume::ResumePoint;
 use crate::run_folder::{RunFile, RunFolder, RunFolderError};
 use crate::table::Table;
-use crate::train::{Job, train};
+use crate::train::{Job, Trained, train};
 
 pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
     let TrainArgs { settings, run, resume } = args;
@@ -66,20 +66,28 @@ fn begin(setup: &Setup, overwrite: bool) -> Result<Outcome, TrainError> {
 fn go_on(setup: &Setup, folder: &RunFolder, earlier: RunFile) -> Result<Outcome, TrainError> {
     let Setup { config, device, stop, .. } = setup;
     let point = ResumePoint::find(folder, earlier, config)?;
-    if let Some(last) = point.finished() {
-        tracing::info!(
-            step = last.next_batch,
-            "this run is finished; raise --epochs or --steps to extend it"
-        );
-        // Whoever ended the process may have done so before these were written.
-        folder.record(&last.history)?;
-        curves::draw_run(&folder.curves(), &last.history, config)?;
-        let resumed = Resumed { step: Some(point.step()), batches_per_epoch: point.batches_per_epoch() };
-        return Ok(Outcome::of(config, last, folder, resumed));
+    if let Some(Trained { outcome, .. }) = finished(config, folder, &point)? {
+        tracing::info!(step = outcome.steps, "this run is finished; raise --epochs or --steps to extend it");
+        return Ok(outcome);
     }
     let loaders = setup.go_on(folder)?;
     let job = Job { config, loaders: &loaders, device: *device, folder, stop };
     Ok(train(&job, Some(point), &mut setup.observers(String::new()))?.outcome)
+}
+
+/// What a run came to that has nothing left to do.
+pub(super) fn finished(
+    config: &RunConfig,
+    folder: &RunFolder,
+    point: &ResumePoint,
+) -> Result<Option<Trained>, TrainError> {
+    let Some(last) = point.finished() else { return Ok(None) };
+    // Whoever ended the process may have done so before these were written.
+    folder.record(&last.history)?;
+    curves::draw_run(&folder.curves(), &last.history, config)?;
+    let resumed = Resumed { step: Some(point.step()), batches_per_epoch: point.batches_per_epoch() };
+    let outcome = Outcome::of(config, last, folder, resumed);
+    Ok(Some(Trained { outcome, history: last.history.clone() }))
 }
 
 fn table(outcome: &Outcome) -> Table {

@@ -115,7 +115,7 @@ impl Panel {
             let line = PathElement::new([(x, y), (x + px(22), y)], colour.stroke_width(3 * scale));
             area.draw(&line)?;
             let style = text(13, scale).color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw_text(arm.name, &style, (x + px(30), y))?;
+            area.draw_text(&arm.name, &style, (x + px(30), y))?;
         }
         Ok(())
     }
