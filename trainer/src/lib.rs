@@ -47,5 +47,7 @@ mod clock;
 mod cuda;
 mod files;
 mod heat_map;
+mod pace;
 mod progress;
 mod table;
+mod tensorboard;

@@ -57,6 +57,8 @@ pub struct Step {
     pub waited: Duration,
     /// Mean loss of the epoch so far, as far as it has been read from the device.
     pub mean_loss: f64,
+    /// Loader replicas that serve the stream now.
+    pub replicas: u64,
 }
 
 /// One epoch; also a row of `metrics.csv`.

@@ -3,6 +3,7 @@
 use crate::checkpoint::Header;
 use crate::config::RunConfig;
 use crate::observer::Epoch;
+use crate::pace::loaders_wanted;
 use crate::run_folder::RunFolder;
 use serde::Serialize;
 
@@ -94,10 +95,8 @@ impl Outcome {
         if self.data_wait_ratio < KEPT_UP_RATIO {
             return format!("waiting for data {percent:.1} %: the loaders kept up");
         }
-        // At a wait of w, n loaders deliver (1 - w) of what training could take: n / (1 - w) would
-        // deliver all of it.
-        let replicas = self.replicas_seen.max(1) as f64;
-        let more = (replicas * self.data_wait_ratio / (1.0 - self.data_wait_ratio).max(0.01)).ceil();
+        let replicas = self.replicas_seen.max(1);
+        let more = (loaders_wanted(replicas, self.data_wait_ratio) - replicas as f64).ceil();
         let plural = if more > 1.0 { "s" } else { "" };
         let place = if embedded { " in processes of their own" } else { "" };
         format!("waiting for data {percent:.0} %: about {more:.0} more loader{plural}{place} would remove it")

@@ -5,6 +5,7 @@
 //! | `run.toml` | everything the run depends on: settings, stream, data set, algorithm, machine |
 //! | `metrics.csv` | one row per epoch |
 //! | `curves.png` | the same, drawn |
+//! | `events.out.tfevents.…` | the same for TensorBoard, see [`crate::tensorboard`] |
 //! | `compare.toml`, `compare.json`, `compare.csv`, `grid.png` | the same of a comparison |
 //! | `checkpoint-….safetensors` | the model, the optimiser and the position: the last two and the best, see [`Kept`] |
 
@@ -17,6 +18,7 @@ use crate::checkpoint::Kept;
 use crate::checkpoint::{LAST, NAMES};
 use crate::files::write_atomically;
 use crate::observer::Epoch;
+use crate::tensorboard;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -209,7 +211,7 @@ impl RunFolder {
                 _ => {}
             }
         }
-        Ok(())
+        tensorboard::clear(&self.path).map_err(|source| self.error("", source))
     }
 
     /// Writes down what is run from here on, and cuts `metrics.csv` back to what was reached.

@@ -211,7 +211,8 @@ impl<'a> Run<'a> {
             self.position = index + 1;
             let (time, waited) = self.clock.step(rows, feed.waited());
             let mean_loss = self.tally.mean();
-            observer.stepped(&Step { done: self.position, epoch, rows, time, waited, mean_loss });
+            let replicas = feed.stats().replicas_serving;
+            observer.stepped(&Step { done: self.position, epoch, rows, time, waited, mean_loss, replicas });
             if self.is_evaluation_due() {
                 self.finish_epoch(feed, observer)?;
                 self.clock.go_on();

@@ -12,6 +12,8 @@ mod predict;
 #[path = "command_line/resume.rs"]
 mod resume;
 mod support;
+#[path = "command_line/tensorboard.rs"]
+mod tensorboard;
 
 use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd};
 use mixfeed_loader::embedded::EmbeddedLoader;
@@ -166,7 +168,7 @@ fn a_training_leaves_a_run_folder_that_python_and_a_loader_can_read() {
     for file in ["run.toml", "metrics.csv", "curves.png"].iter().chain(&checkpoints) {
         assert!(run.join(file).metadata().unwrap().len() > 0, "{file}");
     }
-    assert_eq!(std::fs::read_dir(&run).unwrap().count(), 5, "and nothing else");
+    assert_eq!(std::fs::read_dir(&run).unwrap().count(), 6, "these, one for TensorBoard, and nothing else");
 
     let output = train().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -207,7 +209,7 @@ fn a_loader_builds_a_batch_of_the_run_again(run: &Path, result: &Value) {
 
 /// The script is the one in the documentation of `weights.rs`.
 fn python_recomputes_the_digest(checkpoint: &Path, result: &Value) {
-    let Some(python) = testing::require("python", python_with_packages()) else { return };
+    let Some(python) = testing::require("python", python_with("blake3, numpy, safetensors")) else { return };
     let script = python_block(include_str!("../src/weights.rs"));
     let output = Command::new(python)
         .args(["-c", &script])
@@ -224,9 +226,9 @@ fn python_block(documented: &str) -> String {
     block.lines().map(|line| format!("{}\n", line.strip_prefix("//! ").unwrap_or(""))).collect()
 }
 
-fn python_with_packages() -> Result<PathBuf, String> {
+fn python_with(packages: &str) -> Result<PathBuf, String> {
     let python = testing::python()?;
-    let import = Command::new(&python).args(["-c", "import blake3, numpy, safetensors"]).output();
+    let import = Command::new(&python).args(["-c", &format!("import {packages}")]).output();
     match import {
         Ok(output) if output.status.success() => Ok(python),
         Ok(output) => Err(stderr(&output).lines().last().unwrap_or_default().to_owned()),

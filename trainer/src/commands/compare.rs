@@ -137,7 +137,7 @@ impl Place<'_> {
         }
         tracing::info!(arm = arm.name(), trial = number, trials, "trial");
         let job = Job { config: &config, loaders, device: setup.device, folder: &folder, stop: &setup.stop };
-        train(&job, point, &mut setup.observers(format!("{} {number}/{trials}", arm.title())))
+        train(&job, point, &mut setup.observers(format!("{} {number}/{trials}", arm.title()), &folder))
     }
 
     /// A comparison that goes on with loaders of other data would compare nothing.

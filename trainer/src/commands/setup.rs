@@ -14,6 +14,7 @@ use crate::observer::{Observer, Observers};
 use crate::progress::{Progress, Terminal};
 use crate::run_folder::RunFolder;
 use crate::stop::Stop;
+use crate::tensorboard::TensorBoard;
 use mixfeed_ops::{logging, metrics};
 use std::path::Path;
 use tch::Device;
@@ -65,9 +66,10 @@ impl Setup {
         Ok(loaders)
     }
 
-    /// Everyone who watches a training; `label` tells trainings of one command apart.
-    pub(super) fn observers(&self, label: String) -> Observers {
-        let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Progress::new(&self.terminal, label))];
+    /// Everyone who watches the training in `folder`; `label` tells trainings of one command apart.
+    pub(super) fn observers(&self, label: String, folder: &RunFolder) -> Observers {
+        let mut observers: Vec<Box<dyn Observer>> =
+            vec![Box::new(Progress::new(&self.terminal, label)), Box::new(TensorBoard::new(folder.path()))];
         if self.config.metrics.is_some() {
             observers.push(Box::new(TrainerMetrics::register()));
         }

@@ -60,7 +60,7 @@ fn begin(setup: &Setup, overwrite: bool) -> Result<Outcome, TrainError> {
     let (loaders, folder) = setup.begin(setup.config.training.preset.name(), overwrite)?;
     let Setup { config, device, stop, .. } = setup;
     let job = Job { config, loaders: &loaders, device: *device, folder: &folder, stop };
-    Ok(train(&job, None, &mut setup.observers(String::new()))?.outcome)
+    Ok(train(&job, None, &mut setup.observers(String::new(), &folder))?.outcome)
 }
 
 fn go_on(setup: &Setup, folder: &RunFolder, earlier: RunFile) -> Result<Outcome, TrainError> {
@@ -72,7 +72,7 @@ fn go_on(setup: &Setup, folder: &RunFolder, earlier: RunFile) -> Result<Outcome,
     }
     let loaders = setup.go_on(folder)?;
     let job = Job { config, loaders: &loaders, device: *device, folder, stop };
-    Ok(train(&job, Some(point), &mut setup.observers(String::new()))?.outcome)
+    Ok(train(&job, Some(point), &mut setup.observers(String::new(), folder))?.outcome)
 }
 
 /// What a run came to that has nothing left to do.
