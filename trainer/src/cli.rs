@@ -6,6 +6,7 @@
 use crate::compare::GridAxis;
 use crate::config::{Resume, Settings};
 use crate::device::DeviceChoice;
+use crate::remote::DEFAULT_ADDRESS;
 use clap::{Args, Parser, Subcommand};
 use mixfeed_ops::build;
 use mixfeed_ops::config::Duration;
@@ -33,6 +34,10 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Say what a checkpoint takes image files for
     Predict(PredictArgs),
+    /// Show the progress of a training that was started with --listen, live
+    Watch(WatchArgs),
+    /// End a training that was started with --listen, with a checkpoint
+    Stop(StopArgs),
     /// Say what is wrong with this machine's set-up, and what to do
     Doctor(DoctorArgs),
 }
@@ -137,6 +142,25 @@ pub struct PredictArgs {
     /// End with one JSON object on stdout instead of a table
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `watch` takes.
+#[derive(Args, Debug)]
+pub struct WatchArgs {
+    /// Where the trainer listens
+    #[arg(long, env = "MIXFEED_TRAINER_ADDRESS", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    pub trainer: String,
+    /// How often, at most, something new is shown [default: 250ms on a terminal, else 10s]
+    #[arg(long, value_name = "TIME")]
+    pub interval: Option<Duration>,
+}
+
+/// What `stop` takes.
+#[derive(Args, Debug)]
+pub struct StopArgs {
+    /// Where the trainer listens
+    #[arg(long, env = "MIXFEED_TRAINER_ADDRESS", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    pub trainer: String,
 }
 
 /// What `doctor` takes.

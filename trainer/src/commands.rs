@@ -7,7 +7,9 @@ mod doctor;
 mod evaluate;
 mod predict;
 mod setup;
+mod stop;
 mod train;
+mod watch;
 
 use crate::cli::Command;
 use crate::error::TrainError;
@@ -31,6 +33,8 @@ pub fn run(command: Command) -> Result<(), TrainError> {
         Command::Compare(args) => compare::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Watch(args) => watch::run(&args),
+        Command::Stop(args) => stop::run(&args),
         Command::Doctor(args) => doctor::run(args),
     }
 }

@@ -5,7 +5,9 @@ use crate::config::UsageError;
 use crate::device::DeviceError;
 use crate::model::ShapeError;
 use crate::predict::ImageError;
+use crate::remote::RemoteError;
 use crate::run_folder::RunFolderError;
+use crate::stop::Asked;
 use crate::tally::Diverged;
 use mixfeed_client::StreamError;
 use mixfeed_loader::embedded::LoaderError;
@@ -14,7 +16,6 @@ use mixfeed_ops::config::ConfigError;
 use mixfeed_ops::exit;
 use mixfeed_ops::logging::LoggingError;
 use mixfeed_ops::metrics::MetricsError;
-use mixfeed_ops::signals::Signal;
 use std::io;
 
 /// Why a command ended early.
@@ -67,9 +68,12 @@ pub enum TrainError {
     /// A checkpoint cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A signal asked for the end.
-    #[error("stopped by a signal")]
-    Stopped(Signal),
+    /// The end was asked for.
+    #[error("stopped {0}")]
+    Stopped(Asked),
+    /// Progress cannot be served, or that of another trainer not be read.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// The operating system gives no threads or signal handlers.
     #[error("cannot start: {source}")]
     Threads {
@@ -114,7 +118,10 @@ impl TrainError {
             TrainError::Checkpoint(error) if error.is_data() => exit::DATA,
             TrainError::RunFolder(_) | TrainError::Checkpoint(_) => exit::FAILURE,
             TrainError::Threads { .. } | TrainError::Write { .. } => exit::FAILURE,
-            TrainError::Stopped(signal) => signal.exit_code(),
+            TrainError::Remote(error) if error.is_usage() => exit::USAGE,
+            TrainError::Remote(_) => exit::FAILURE,
+            TrainError::Stopped(Asked::Signal(signal)) => signal.exit_code(),
+            TrainError::Stopped(Asked::Call) => exit::DONE,
         }
     }
 }

@@ -34,6 +34,7 @@ pub mod openmp;
 pub mod optimizer;
 pub mod outcome;
 pub mod predict;
+pub mod remote;
 pub mod resume;
 pub mod run_folder;
 pub mod staging;

@@ -40,6 +40,8 @@ pub struct Start {
     pub steps: u64,
     /// Steps that an earlier process did already.
     pub done: u64,
+    /// The epochs that it finished.
+    pub history: Vec<Epoch>,
 }
 
 /// One step.

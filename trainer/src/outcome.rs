@@ -4,6 +4,7 @@ use crate::checkpoint::Header;
 use crate::config::RunConfig;
 use crate::observer::Epoch;
 use crate::pace::loaders_wanted;
+use crate::resume;
 use crate::run_folder::RunFolder;
 use serde::Serialize;
 
@@ -18,6 +19,8 @@ pub struct Outcome {
     pub epochs: u64,
     /// Steps done.
     pub steps: u64,
+    /// Whether these are all steps that were asked for: false when `mixfeed-trainer stop` ended training.
+    pub finished: bool,
     /// Seed of everything random.
     pub seed: u64,
     /// `cpu` or `cuda:N`.
@@ -68,6 +71,7 @@ impl Outcome {
             model: config.training.model.name().to_owned(),
             epochs: last.next_batch.div_ceil(resumed.batches_per_epoch),
             steps: last.next_batch,
+            finished: last.next_batch == resume::end(&config.training, resumed.batches_per_epoch),
             seed: config.training.stream.seed,
             device: last.device.clone(),
             threads: last.threads,
@@ -86,6 +90,14 @@ impl Outcome {
             checkpoint: folder.checkpoint().display().to_string(),
             curves: folder.curves().display().to_string(),
         }
+    }
+
+    /// One line on how it ended.
+    #[must_use]
+    pub fn ending(&self) -> String {
+        let Outcome { finished, steps, test_accuracy, checkpoint, .. } = self;
+        let (ended, accuracy) = (if *finished { "finished" } else { "stopped" }, 100.0 * test_accuracy);
+        format!("{ended} after step {steps}: test accuracy {accuracy:.2} %, checkpoint {checkpoint}")
     }
 
     /// One sentence on whether the loaders kept up, and what to do if they did not.
@@ -113,7 +125,7 @@ pub struct Resumed {
 }
 
 /// Below this share nothing would be gained by more loaders.
-const KEPT_UP_RATIO: f64 = 0.02;
+pub(crate) const KEPT_UP_RATIO: f64 = 0.02;
 
 #[cfg(test)]
 mod tests {
@@ -125,6 +137,7 @@ mod tests {
             model: "article-cnn".to_owned(),
             epochs: 1,
             steps: 1,
+            finished: true,
             seed: 0,
             device: "cpu".to_owned(),
             threads: 1,

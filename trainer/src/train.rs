@@ -22,7 +22,7 @@ use crate::outcome::{Outcome, Resumed};
 use crate::resume::{self, ResumePoint};
 use crate::run_folder::{RunFile, RunFolder};
 use crate::staging::Stager;
-use crate::stop::Stop;
+use crate::stop::{Asked, Stop};
 use crate::tally::Tally;
 use mixfeed_client::{StreamEnd, StreamError, StreamInfo};
 use std::time::Instant;
@@ -53,8 +53,9 @@ pub struct Trained {
 
 /// Trains a model, from the beginning or from where an earlier run was ended.
 ///
-/// When batches do not come any more, or the end is asked for, a checkpoint is written before
-/// the error is returned.
+/// When batches do not come any more, or a signal asks for the end, a checkpoint is written before
+/// the error is returned. When another process asks for it, what there is by then is evaluated, and is
+/// the result.
 ///
 /// # Errors
 /// When batches do not come, training diverges, results cannot be written, or the end was asked for.
@@ -73,7 +74,10 @@ pub fn train(
         Some(point) => Run::resume(job, info, &point)?,
     };
     observer.started(&run.start());
-    let ended = run.steps(&mut feed, observer);
+    let mut ended = run.steps(&mut feed, observer);
+    if matches!(ended, Err(TrainError::Stopped(Asked::Call))) && run.position > 0 {
+        ended = run.end_here(&feed, observer);
+    }
     observer.ended();
     if let Err(TrainError::Stopped(_) | TrainError::Stream(_)) = &ended {
         run.save_interrupted(&feed)?;
@@ -224,6 +228,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Ends training after the steps that are done, as if no more had been asked for.
+    fn end_here(&mut self, feed: &Feed, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        self.end = self.position;
+        if self.is_evaluation_due() { self.finish_epoch(feed, observer) } else { Ok(()) }
+    }
+
     /// Whether the epoch's last step, or the last of all, is done and nobody has looked at what came of
     /// it yet.
     fn is_evaluation_due(&self) -> bool {
@@ -241,7 +251,7 @@ impl<'a> Run<'a> {
         self.clock.pause();
         let Lap { seconds, data_wait_seconds, images } = self.clock.lap();
         let start = Instant::now();
-        let score = evaluate(&*self.model, &self.stager, loaders, &self.info, stop)?;
+        let score = evaluate(&*self.model, &self.stager, loaders, &self.info, &stop.of_signals_only())?;
         let epoch = Epoch {
             epoch: self.position as f64 / self.info.batches_per_epoch as f64,
             steps: self.position,
@@ -278,6 +288,7 @@ impl<'a> Run<'a> {
             epochs: self.job.config.training.epochs,
             steps: self.end,
             done: self.position,
+            history: self.history.clone(),
         }
     }
 }

@@ -9,6 +9,8 @@ mod compare;
 mod evaluate;
 #[path = "command_line/predict.rs"]
 mod predict;
+#[path = "command_line/remote.rs"]
+mod remote;
 #[path = "command_line/resume.rs"]
 mod resume;
 mod support;

@@ -30,41 +30,60 @@ pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     let config = settings.check()?;
     let plan = Plan::of(&asked, &config)?;
     let Some(setup) = setup::prepare(config, &run)? else { return Ok(()) };
+    let earlier = earlier.map(|(folder, _)| folder);
+    let compared = compare(&setup, &plan, &asked, earlier, run.overwrite);
+    setup.end(compared.as_ref().map(summary));
+    let comparison = compared?;
+    if run.json {
+        println!("{}", super::to_json(&comparison)?);
+    } else {
+        print!("\n{}\n{}\n", table(&plan, &comparison), summary(&comparison));
+    }
+    Ok(())
+}
+
+/// Trains all that is not trained yet, and leaves the result in the folder.
+fn compare(
+    setup: &Setup,
+    plan: &Plan,
+    asked: &Asked,
+    earlier: Option<RunFolder>,
+    overwrite: bool,
+) -> Result<Comparison, TrainError> {
     let resumes = earlier.is_some();
     let (loaders, folder) = match earlier {
-        Some((folder, _)) => (setup.go_on(&folder)?, folder),
+        Some(folder) => (setup.go_on(&folder)?, folder),
         None => {
             let name = format!("compare-{}", setup.config.training.preset.name());
-            let (loaders, folder) = setup.begin(&name, run.overwrite)?;
-            clear(&folder, &plan, &setup)?;
+            let (loaders, folder) = setup.begin(&name, overwrite)?;
+            clear(&folder, plan, setup)?;
             (loaders, folder)
         }
     };
-    CompareFile::write(&folder, &asked, &setup.config)?;
-    let place = Place { setup: &setup, loaders: &loaders, folder: &folder, plan: &plan, resumes };
+    CompareFile::write(&folder, asked, &setup.config)?;
+    let place = Place { setup, loaders: &loaders, folder: &folder, plan, resumes };
 
     let mut arms = vec![Vec::new(); plan.arms.len()];
     for (number, arm, trial) in plan.trainings() {
         let trained = place.train_one(arm, trial)?;
+        if let Some(asked) = setup.stop.requested() {
+            tracing::info!("stopped; --resume goes on with the comparison");
+            return Err(TrainError::Stopped(asked));
+        }
         place.same_data(&arms[0], &trained)?;
         arms[number].push(trained);
     }
 
     let picture = folder.path().join(if plan.grid.is_some() { RunFolder::GRID } else { RunFolder::CURVES });
-    let comparison = Comparison::of(&plan, &arms, &setup.config, picture.display().to_string());
+    let comparison = Comparison::of(plan, &arms, &setup.config, picture.display().to_string());
     match &plan.grid {
         Some(grid) => draw_grid(&picture, grid, &comparison)?,
-        None => curves::draw(&picture, &figure(&setup, &plan, &arms))?,
+        None => curves::draw(&picture, &figure(setup, plan, &arms))?,
     }
     let json = super::to_json(&comparison)?;
     folder.write(RunFolder::COMPARISON_CSV, &comparison.csv())?;
     folder.write(RunFolder::COMPARISON, &format!("{json}\n"))?;
-    if run.json {
-        println!("{json}");
-    } else {
-        print!("\n{}\n{}\n", table(&plan, &comparison), summary(&comparison));
-    }
-    Ok(())
+    Ok(comparison)
 }
 
 /// The comparison that `--output` holds; none when there is none and that is all right.

@@ -24,9 +24,11 @@ pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
     };
     let Some(setup) = setup::prepare(settings.check()?, &run)? else { return Ok(()) };
     let outcome = match earlier {
-        Some((folder, earlier)) => go_on(&setup, &folder, earlier)?,
-        None => begin(&setup, run.overwrite)?,
+        Some((folder, earlier)) => go_on(&setup, &folder, earlier),
+        None => begin(&setup, run.overwrite),
     };
+    setup.end(outcome.as_ref().map(Outcome::ending));
+    let outcome = outcome?;
     if run.json {
         println!("{}", super::to_json(&outcome)?);
     } else {
@@ -99,10 +101,11 @@ fn table(outcome: &Outcome) -> Table {
         (
             "trained",
             format!(
-                "{} epochs, {} steps, {} images{}",
+                "{} epochs, {} steps, {} images{}{}",
                 outcome.epochs,
                 outcome.steps,
                 outcome.images,
+                if outcome.finished { "" } else { ", stopped early" },
                 outcome.resumed_from_step.map_or(String::new(), |step| format!(", resumed from step {step}"))
             ),
         ),

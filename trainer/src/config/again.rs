@@ -14,7 +14,7 @@ pub enum Resume {
 }
 
 /// What does not shape the weights (or, as threads and device, warns), and so may change on the way.
-const AGAIN: [&str; 12] = [
+const AGAIN: [&str; 13] = [
     "loaders",
     "data",
     "workers",
@@ -24,6 +24,7 @@ const AGAIN: [&str; 12] = [
     "device",
     "threads",
     "output",
+    "listen",
     "metrics",
     "log-format",
     "log",
