@@ -42,6 +42,19 @@ pub enum TrainError {
     /// Batches do not come.
     #[error(transparent)]
     Stream(#[from] StreamError),
+    /// Some of the loaders that should be there are not.
+    #[error("{missing} of {all} loaders cannot be used: start them, or leave them out of --loaders")]
+    LoadersMissing {
+        /// Those that are not there, or refuse.
+        missing: usize,
+        /// All that were asked.
+        all: usize,
+    },
+    /// Loaders that should serve the same do not.
+    #[error(
+        "the loaders differ in {0}: a training would use those that agree with the first, and refuse the others"
+    )]
+    LoadersDiffer(&'static str),
     /// Loaders serve other data than a run learnt from so far, or compute otherwise.
     #[error("the run to resume learnt from data set {dataset}; {detail}")]
     OtherData {
@@ -106,7 +119,8 @@ impl TrainError {
             TrainError::Stream(
                 StreamError::Refused { .. } | StreamError::Mismatch { .. } | StreamError::Config(_),
             ) => exit::USAGE,
-            TrainError::OtherData { .. } => exit::USAGE,
+            TrainError::LoadersMissing { .. } => exit::NO_LOADER,
+            TrainError::OtherData { .. } | TrainError::LoadersDiffer(_) => exit::USAGE,
             TrainError::Stream(_) => exit::FAILURE,
             TrainError::NoTestSamples(_) => exit::DATA,
             TrainError::Shape(_) | TrainError::Image(ImageError::Channels(_)) => exit::USAGE,

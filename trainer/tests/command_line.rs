@@ -5,6 +5,8 @@
 
 #[path = "command_line/compare.rs"]
 mod compare;
+#[path = "command_line/doctor.rs"]
+mod doctor;
 #[path = "command_line/evaluate.rs"]
 mod evaluate;
 #[path = "command_line/predict.rs"]
