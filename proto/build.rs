@@ -7,13 +7,15 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=mixfeed");
-    let descriptors = protox::compile(["mixfeed/v1/loader.proto"], ["."])?;
+    // The descriptors that a loader shows are those of its own service.
+    let loader = protox::compile(["mixfeed/v1/loader.proto"], ["."])?;
+    let all = protox::compile(["mixfeed/v1/loader.proto", "mixfeed/v1/trainer.proto"], ["."])?;
     let out = std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?;
-    std::fs::write(Path::new(&out).join("mixfeed.v1.bin"), prost_bytes(&descriptors))?;
+    std::fs::write(Path::new(&out).join("mixfeed.v1.bin"), prost_bytes(&loader))?;
     tonic_prost_build::configure()
         // Payloads are taken out of the received frame without a copy.
         .bytes(".mixfeed.v1.Batch")
-        .compile_fds(descriptors)?;
+        .compile_fds(all)?;
     Ok(())
 }
 

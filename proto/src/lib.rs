@@ -25,7 +25,7 @@ pub mod v1 {
     pub use crate::generated::*;
 }
 
-/// The encoded `FileDescriptorSet` of package `mixfeed.v1`, for server reflection.
+/// The encoded `FileDescriptorSet` of the loader's service, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mixfeed.v1.bin"));
 
 /// Name of the protocol, as printed by `--version`.

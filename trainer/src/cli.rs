@@ -3,8 +3,10 @@
 //! What a flag does is said where its setting is defined ([`crate::config`]) or, for what is no
 //! setting, here.
 
+use crate::compare::GridAxis;
 use crate::config::{Resume, Settings};
 use crate::device::DeviceChoice;
+use crate::remote::DEFAULT_ADDRESS;
 use clap::{Args, Parser, Subcommand};
 use mixfeed_ops::build;
 use mixfeed_ops::config::Duration;
@@ -28,8 +30,14 @@ pub enum Command {
     Train(TrainArgs),
     /// Train with and without mixup, several times each, and compare
     Compare(CompareArgs),
-    /// Measure a checkpoint's accuracy on the clean test split
+    /// Measure a checkpoint on the clean test split: accuracy, calibration, robustness
     Evaluate(EvaluateArgs),
+    /// Say what a checkpoint takes image files for
+    Predict(PredictArgs),
+    /// Show the progress of a training that was started with --listen, live
+    Watch(WatchArgs),
+    /// End a training that was started with --listen, with a checkpoint
+    Stop(StopArgs),
     /// Say what is wrong with this machine's set-up, and what to do
     Doctor(DoctorArgs),
 }
@@ -52,15 +60,22 @@ pub struct TrainArgs {
 /// What `compare` takes.
 #[derive(Args, Debug)]
 pub struct CompareArgs {
-    /// Trainings with and trainings without mixup; trial I of both has seed + I
-    #[arg(long, value_name = "N", default_value_t = 3, env = "MIXFEED_TRAINER_TRIALS")]
-    pub trials: u32,
+    /// Trainings with and trainings without mixup; trial I of both has seed + I [default: 3]
+    #[arg(long, value_name = "N", env = "MIXFEED_TRAINER_TRIALS")]
+    pub trials: Option<u32>,
+    /// Compare a table of mixup's amounts, as in mixup-alpha=0.2,1 mixup-prob=0.2,0.5,1
+    #[arg(long, value_name = "SETTING=VALUE,…", num_args = 1..)]
+    pub grid: Vec<GridAxis>,
     /// Settings.
     #[command(flatten)]
     pub settings: Settings,
     /// What is no setting.
     #[command(flatten)]
     pub run: RunArgs,
+    /// Go on with the comparison that --output holds, with its settings; `auto` starts one if there is none
+    #[arg(long, value_name = "auto", num_args = 0..=1, default_missing_value = "yes")]
+    #[arg(env = "MIXFEED_TRAINER_RESUME", hide_possible_values = true, conflicts_with = "overwrite")]
+    pub resume: Option<Resume>,
 }
 
 /// Flags of commands that train, beside the settings.
@@ -95,9 +110,57 @@ pub struct EvaluateArgs {
     /// CPU threads that compute [default: one per core]
     #[arg(long, env = "MIXFEED_TRAINER_THREADS", value_name = "N")]
     pub threads: Option<usize>,
+    /// Also measure accuracy when each pixel is moved by EPS/255 against the model (FGSM)
+    #[arg(long, value_name = "EPS,…", value_delimiter = ',')]
+    pub fgsm: Vec<f64>,
+    /// Draw the confusion matrix into this PNG file
+    #[arg(long, value_name = "FILE")]
+    pub confusion: Option<PathBuf>,
     /// End with one JSON object on stdout instead of a table
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `predict` takes.
+#[derive(Args, Debug)]
+pub struct PredictArgs {
+    /// The checkpoint, or the run folder that holds it
+    #[arg(long, value_name = "PATH")]
+    pub checkpoint: PathBuf,
+    /// PNG, JPEG or WebP files; one of another size is scaled to cover the model's, and cut to its middle
+    #[arg(value_name = "IMAGE", required = true)]
+    pub images: Vec<PathBuf>,
+    /// How many classes to name for each image
+    #[arg(long, value_name = "K", default_value_t = 3)]
+    pub top: usize,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, env = "MIXFEED_TRAINER_DEVICE", value_name = "DEVICE", default_value_t)]
+    pub device: DeviceChoice,
+    /// CPU threads that compute [default: one per core]
+    #[arg(long, env = "MIXFEED_TRAINER_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
+    /// End with one JSON object on stdout instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `watch` takes.
+#[derive(Args, Debug)]
+pub struct WatchArgs {
+    /// Where the trainer listens
+    #[arg(long, env = "MIXFEED_TRAINER_ADDRESS", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    pub trainer: String,
+    /// How often, at most, something new is shown [default: 250ms on a terminal, else 10s]
+    #[arg(long, value_name = "TIME")]
+    pub interval: Option<Duration>,
+}
+
+/// What `stop` takes.
+#[derive(Args, Debug)]
+pub struct StopArgs {
+    /// Where the trainer listens
+    #[arg(long, env = "MIXFEED_TRAINER_ADDRESS", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    pub trainer: String,
 }
 
 /// What `doctor` takes.

@@ -5,8 +5,11 @@
 mod compare;
 mod doctor;
 mod evaluate;
+mod predict;
 mod setup;
+mod stop;
 mod train;
+mod watch;
 
 use crate::cli::Command;
 use crate::error::TrainError;
@@ -29,6 +32,9 @@ pub fn run(command: Command) -> Result<(), TrainError> {
         Command::Train(args) => train::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Watch(args) => watch::run(&args),
+        Command::Stop(args) => stop::run(&args),
         Command::Doctor(args) => doctor::run(args),
     }
 }

@@ -204,6 +204,11 @@ pub struct Settings {
     #[arg(long, env = "MIXFEED_TRAINER_CHECKPOINT_EVERY", value_name = "N|TIME", help_heading = "Results")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<CheckpointEvery>,
+    /// Let `watch` and `stop` reach this training here [ADDR, when not given: 127.0.0.1:50061]
+    #[arg(long, env = "MIXFEED_TRAINER_LISTEN", value_name = "ADDR", help_heading = "Results")]
+    #[arg(num_args = 0..=1, default_missing_value = crate::remote::DEFAULT_ADDRESS)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
     /// Serve Prometheus metrics here, as in 127.0.0.1:9464
     #[arg(long, env = "MIXFEED_TRAINER_METRICS", value_name = "ADDR", help_heading = "Results")]
     #[serde(skip_serializing_if = "Option::is_none")]

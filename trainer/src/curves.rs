@@ -4,14 +4,13 @@
 //! thinly and their mean boldly. The letters come with the program, so that a picture looks the same
 //! on a machine without fonts.
 
-mod canvas;
 mod epoch_axis;
 mod panel;
 
+use crate::canvas::{self, Area, Canvas, Painted};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::observer::Epoch;
-use canvas::Canvas;
 use panel::Panel;
 use plotters::prelude::*;
 use std::path::Path;
@@ -34,7 +33,7 @@ pub struct Figure<'a> {
 #[derive(Clone, Debug)]
 pub struct Arm<'a> {
     /// Its name in the legend.
-    pub name: &'a str,
+    pub name: String,
     /// Each training, epoch by epoch.
     pub trials: Vec<&'a [Epoch]>,
 }
@@ -59,7 +58,7 @@ pub fn draw_run(path: &Path, history: &[Epoch], config: &RunConfig) -> Result<()
     let figure = Figure {
         title: format!("{} · {}", training.preset.name(), training.model.name()),
         subtitle: format!("batches of {}, seed {}, {mixing}", stream.batch_size, stream.seed),
-        arms: vec![Arm { name: training.model.name(), trials: vec![history] }],
+        arms: vec![Arm { name: training.model.name().to_owned(), trials: vec![history] }],
     };
     draw(path, &figure)
 }
@@ -69,15 +68,8 @@ pub fn draw_run(path: &Path, history: &[Epoch], config: &RunConfig) -> Result<()
 /// # Errors
 /// When the picture cannot be written.
 pub fn draw(path: &Path, figure: &Figure<'_>) -> Result<(), TrainError> {
-    let mut canvas = Canvas::new(SIZE_PIXELS);
-    canvas
-        .paint(|area, scale| paint(area, scale, figure))
-        .and_then(|()| canvas.save(path))
-        .map_err(|source| TrainError::Write { what: path.display().to_string(), source })
+    Canvas::draw(path, SIZE_PIXELS, |area, scale| paint(area, scale, figure))
 }
-
-type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
-type Painted<'a> = Result<(), DrawingAreaErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
 
 fn paint<'a>(area: &Area<'a>, scale: u32, figure: &Figure<'_>) -> Painted<'a> {
     let px = |pixels: u32| (pixels * scale) as i32;
@@ -133,7 +125,10 @@ mod tests {
             };
             let (without, with) = (trials_of(0.05), trials_of(0.2));
             let arms = [("without mixup", &without), ("with mixup", &with)];
-            let arms = arms.map(|(name, all)| Arm { name, trials: all.iter().map(Vec::as_slice).collect() });
+            let arms = arms.map(|(name, all)| Arm {
+                name: name.to_owned(),
+                trials: all.iter().map(Vec::as_slice).collect(),
+            });
             let figure = Figure {
                 title: "mixup · article · article-cnn".to_owned(),
                 subtitle: format!("{epochs} epochs, {trials} trials"),

@@ -4,7 +4,10 @@ use crate::checkpoint::CheckpointError;
 use crate::config::UsageError;
 use crate::device::DeviceError;
 use crate::model::ModelError;
+use crate::predict::ImageError;
+use crate::remote::RemoteError;
 use crate::run_folder::RunFolderError;
+use crate::stop::Asked;
 use crate::tally::Diverged;
 use mixfeed_client::StreamError;
 use mixfeed_loader::embedded::LoaderError;
@@ -13,7 +16,6 @@ use mixfeed_ops::config::ConfigError;
 use mixfeed_ops::exit;
 use mixfeed_ops::logging::LoggingError;
 use mixfeed_ops::metrics::MetricsError;
-use mixfeed_ops::signals::Signal;
 use std::io;
 
 /// Why a command ended early.
@@ -40,6 +42,19 @@ pub enum TrainError {
     /// Batches do not come.
     #[error(transparent)]
     Stream(#[from] StreamError),
+    /// Some of the loaders that should be there are not.
+    #[error("{missing} of {all} loaders cannot be used: start them, or leave them out of --loaders")]
+    LoadersMissing {
+        /// Those that are not there, or refuse.
+        missing: usize,
+        /// All that were asked.
+        all: usize,
+    },
+    /// Loaders that should serve the same do not.
+    #[error(
+        "the loaders differ in {0}: a training would use those that agree with the first, and refuse the others"
+    )]
+    LoadersDiffer(&'static str),
     /// Loaders serve other data than a run learnt from so far, or compute otherwise.
     #[error("the run to resume learnt from data set {dataset}; {detail}")]
     OtherData {
@@ -54,6 +69,9 @@ pub enum TrainError {
     /// The network cannot be had.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// An image file cannot be used.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// The loss is no finite number.
     #[error("training diverged: {0}; a smaller --lr may help")]
     Diverged(#[from] Diverged),
@@ -63,9 +81,12 @@ pub enum TrainError {
     /// A checkpoint cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A signal asked for the end.
-    #[error("stopped by a signal")]
-    Stopped(Signal),
+    /// The end was asked for.
+    #[error("stopped {0}")]
+    Stopped(Asked),
+    /// Progress cannot be served, or that of another trainer not be read.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// The operating system gives no threads or signal handlers.
     #[error("cannot start: {source}")]
     Threads {
@@ -98,10 +119,12 @@ impl TrainError {
             TrainError::Stream(
                 StreamError::Refused { .. } | StreamError::Mismatch { .. } | StreamError::Config(_),
             ) => exit::USAGE,
-            TrainError::OtherData { .. } => exit::USAGE,
+            TrainError::LoadersMissing { .. } => exit::NO_LOADER,
+            TrainError::OtherData { .. } | TrainError::LoadersDiffer(_) => exit::USAGE,
             TrainError::Stream(_) => exit::FAILURE,
             TrainError::NoTestSamples(_) => exit::DATA,
-            TrainError::Model(_) => exit::USAGE,
+            TrainError::Model(_) | TrainError::Image(ImageError::Channels(_)) => exit::USAGE,
+            TrainError::Image(_) => exit::DATA,
             TrainError::Diverged(_) => exit::DIVERGED,
             TrainError::RunFolder(error) if error.is_usage() => exit::USAGE,
             TrainError::RunFolder(error) if error.is_data() => exit::DATA,
@@ -109,7 +132,10 @@ impl TrainError {
             TrainError::Checkpoint(error) if error.is_data() => exit::DATA,
             TrainError::RunFolder(_) | TrainError::Checkpoint(_) => exit::FAILURE,
             TrainError::Threads { .. } | TrainError::Write { .. } => exit::FAILURE,
-            TrainError::Stopped(signal) => signal.exit_code(),
+            TrainError::Remote(error) if error.is_usage() => exit::USAGE,
+            TrainError::Remote(_) => exit::FAILURE,
+            TrainError::Stopped(Asked::Signal(signal)) => signal.exit_code(),
+            TrainError::Stopped(Asked::Call) => exit::DONE,
         }
     }
 }

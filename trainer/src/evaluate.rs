@@ -1,13 +1,28 @@
-//! How good a model is: its accuracy on the clean test split.
+//! How good a model is on the clean test split.
 //!
-//! Test images come from the same loaders over the same RPC, in order, unmixed.
+//! Test images come from the same loaders over the same RPC, in order, unmixed. After each epoch of a
+//! training it is the accuracy alone ([`evaluate`]); the command of that name tells more ([`assess`]).
+
+mod assess;
+mod confusion;
+mod fgsm;
+mod picture;
+mod quality;
+#[cfg(test)]
+mod reference;
+
+pub use assess::{Assessment, Attacked, assess};
+pub use confusion::Confusion;
+pub use fgsm::Fgsm;
+pub use quality::{Quality, QualityResult};
 
 use crate::error::TrainError;
+use crate::feed::Feed;
 use crate::loaders::{self, Loaders, StreamRequest};
 use crate::model::Model;
 use crate::staging::Stager;
 use crate::stop::Stop;
-use mixfeed_client::{Split, StreamEnd, StreamInfo, StreamSpec};
+use mixfeed_client::{Batch, Split, StreamEnd, StreamInfo, StreamSpec};
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// Images scored at once. Accuracy does not depend on it; on a CPU a few hundred are fastest.
@@ -36,6 +51,29 @@ pub fn test_spec() -> StreamSpec {
     StreamSpec { split: Split::Test, batch_size: BATCH_SIZE, shuffle: false, ..StreamSpec::default() }
 }
 
+/// The clean test images, once.
+struct TestBatches(Feed);
+
+impl TestBatches {
+    /// Of the data set that `stream` reads.
+    fn open(loaders: &Loaders, stream: &StreamInfo, stop: &Stop) -> Result<Self, TrainError> {
+        let spec = test_spec();
+        let expected = Some(loaders::same_as(stream));
+        let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Epoch(1), expected };
+        Ok(TestBatches(loaders.open(request, stop)?))
+    }
+
+    fn next(&mut self) -> Result<Option<Batch>, TrainError> {
+        self.0.next_batch()
+    }
+}
+
+/// The classes of a batch's images, on the device.
+fn labels(batch: &Batch, device: Device) -> Tensor {
+    let labels: Vec<_> = batch.labels.iter().map(|label| i64::from(*label)).collect();
+    Tensor::from_slice(&labels).to_device(device)
+}
+
 /// Scores `model` on the test split of the data set that `stream` reads; `stager` takes batches to
 /// the model's device.
 ///
@@ -48,20 +86,15 @@ pub fn evaluate(
     stream: &StreamInfo,
     stop: &Stop,
 ) -> Result<Evaluation, TrainError> {
-    let spec = test_spec();
-    let expected = Some(loaders::same_as(stream));
-    let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Epoch(1), expected };
-    let mut feed = loaders.open(request, stop)?;
+    let mut batches = TestBatches::open(loaders, stream, stop)?;
     // Summed on the device: reading it back once is the only wait.
     let device = model.parameters().device();
     let mut correct = Tensor::zeros([], (Kind::Int64, device));
     let mut samples = 0;
-    while let Some(batch) = feed.next_batch()? {
+    while let Some(batch) = batches.next()? {
         no_grad(|| {
             let scores = model.forward(&stager.stage(&batch).images);
-            let labels: Vec<_> = batch.labels.iter().map(|label| i64::from(*label)).collect();
-            let labels = Tensor::from_slice(&labels).to_device(device);
-            correct += scores.argmax(1, false).eq_tensor(&labels).sum(Kind::Int64);
+            correct += scores.argmax(1, false).eq_tensor(&labels(&batch, device)).sum(Kind::Int64);
         });
         samples += batch.rows as u64;
     }

@@ -23,7 +23,7 @@ impl Feed {
         let stream = runtime.block_on(async {
             tokio::select! {
                 biased;
-                signal = stop.wait() => Err(TrainError::Stopped(signal)),
+                asked = stop.wait() => Err(TrainError::Stopped(asked)),
                 stream = BatchStream::open(config) => Ok(stream?),
             }
         })?;
@@ -40,7 +40,7 @@ impl Feed {
         let batch = runtime.block_on(async {
             tokio::select! {
                 biased;
-                signal = stop.wait() => Err(TrainError::Stopped(signal)),
+                asked = stop.wait() => Err(TrainError::Stopped(asked)),
                 batch = stream.next() => Ok(batch.transpose()?),
             }
         });

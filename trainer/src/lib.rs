@@ -35,6 +35,8 @@ pub mod openmp;
 pub mod optimizer;
 pub mod outcome;
 pub mod precision;
+pub mod predict;
+pub mod remote;
 pub mod resume;
 pub mod run_folder;
 pub mod schedule;
@@ -44,11 +46,15 @@ pub mod tally;
 pub mod train;
 pub mod weights;
 
+mod canvas;
 mod clock;
 mod cuda;
 mod files;
+mod heat_map;
+mod pace;
 mod progress;
 #[cfg(test)]
 mod reference;
 mod shim;
 mod table;
+mod tensorboard;

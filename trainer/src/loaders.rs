@@ -6,7 +6,9 @@ use crate::config::{RunConfig, Source};
 use crate::error::TrainError;
 use crate::feed::Feed;
 use crate::stop::Stop;
-use mixfeed_client::{Endpoint, Expected, Split, StreamConfig, StreamEnd, StreamInfo, StreamSpec};
+use mixfeed_client::{
+    BatchStream, Endpoint, Expected, Split, StreamConfig, StreamEnd, StreamError, StreamInfo, StreamSpec,
+};
 use mixfeed_loader::embedded::EmbeddedLoader;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
@@ -24,6 +26,9 @@ pub struct Loaders {
     runtime: Option<Runtime>,
     embedded: Option<EmbeddedLoader>,
 }
+
+/// An address, and what was said there of the stream.
+pub type Answer = (Endpoint, Result<StreamInfo, StreamError>);
 
 /// Which batches to read.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +90,39 @@ impl Loaders {
     /// # Panics
     /// In an async task: it blocks.
     pub fn open(&self, request: StreamRequest<'_>, stop: &Stop) -> Result<Feed, TrainError> {
+        let runtime = self.runtime.as_ref().expect("there until dropping");
+        Feed::open(self.config(self.endpoints.clone(), request), runtime.handle(), stop)
+    }
+
+    /// Asks each address by itself whether it would serve a stream, all at once, and gives their answers in
+    /// the order of the addresses.
+    ///
+    /// # Errors
+    /// When the end was asked for.
+    ///
+    /// # Panics
+    /// In an async task: it blocks.
+    pub fn ask_each(&self, request: StreamRequest<'_>, stop: &Stop) -> Result<Vec<Answer>, TrainError> {
+        let runtime = self.runtime.as_ref().expect("there until dropping");
+        let ask = |endpoint: &Endpoint| {
+            let stream = BatchStream::open(self.config(vec![endpoint.clone()], request));
+            runtime.spawn(async move { stream.await.map(|stream| stream.info().clone()) })
+        };
+        let asked: Vec<_> = self.endpoints.iter().map(|endpoint| (endpoint.clone(), ask(endpoint))).collect();
+        runtime.block_on(async {
+            let mut answers = Vec::new();
+            for (endpoint, answer) in asked {
+                let answer = tokio::select! {
+                    asked = stop.wait() => return Err(TrainError::Stopped(asked)),
+                    answer = answer => answer.expect("asking never panics"),
+                };
+                answers.push((endpoint, answer));
+            }
+            Ok(answers)
+        })
+    }
+
+    fn config(&self, endpoints: Vec<Endpoint>, request: StreamRequest<'_>) -> StreamConfig {
         let StreamRequest { spec, start, end, expected } = request;
         let mut config = StreamConfig {
             start,
@@ -92,13 +130,12 @@ impl Loaders {
             loader_timeout: self.timeout,
             run_id: self.run_id.clone(),
             expected,
-            ..StreamConfig::new(self.endpoints.clone(), spec.clone())
+            ..StreamConfig::new(endpoints, spec.clone())
         };
         // A test stream is opened after each epoch; that its loaders are there is no news.
         config.tuning.quiet = spec.split == Split::Test;
         config.tuning.audit_every = self.audit_every;
-        let runtime = self.runtime.as_ref().expect("there until dropping");
-        Feed::open(config, runtime.handle(), stop)
+        config
     }
 
     /// Whether the loader runs inside this process.
@@ -131,6 +168,7 @@ fn run_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stop::Asked;
     use mixfeed_ops::signals::Signal;
 
     #[test]
@@ -146,7 +184,7 @@ mod tests {
         let spec = StreamSpec::default();
         let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Never, expected: None };
         let ended = loaders.open(request, &stop).err();
-        assert!(matches!(ended, Some(TrainError::Stopped(Signal::Terminate))), "{ended:?}");
+        assert!(matches!(ended, Some(TrainError::Stopped(Asked::Signal(Signal::Terminate)))), "{ended:?}");
         thread.join().unwrap();
     }
 }

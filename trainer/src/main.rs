@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     openmp::sleep_while_waiting();
     match commands::run(Cli::parse().command) {
         Ok(()) => ExitCode::from(exit::DONE),
-        // Whoever sent the signal knows.
+        // Whoever asked for it knows.
         Err(error @ TrainError::Stopped(_)) => ExitCode::from(error.exit_code()),
         Err(error) => {
             eprintln!("error: {error}");

@@ -9,10 +9,12 @@
 //! | `mixfeed_trainer_train_loss` | gauge | mean loss of the epoch so far |
 //! | `mixfeed_trainer_test_accuracy` | gauge | share of the test split that was right, 0 to 1 |
 //! | `mixfeed_trainer_epoch` | gauge | epochs finished |
+//! | `mixfeed_trainer_loaders_wanted` | gauge | loader replicas that would remove the wait of the last seconds |
 //!
 //! Those of the stream (`mixfeed_client_…`) come from the client.
 
 use crate::observer::{Epoch, Observer, Step};
+use crate::pace::{Pace, loaders_wanted};
 use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram};
 use metrics::{Unit, gauge, histogram};
 
@@ -26,6 +28,8 @@ pub struct TrainerMetrics {
     train_loss: Gauge,
     test_accuracy: Gauge,
     epoch: Gauge,
+    loaders_wanted: Gauge,
+    pace: Pace,
 }
 
 impl TrainerMetrics {
@@ -39,6 +43,7 @@ impl TrainerMetrics {
         describe_gauge!(TRAIN_LOSS, "Mean loss of the epoch so far.");
         describe_gauge!(TEST_ACCURACY, "Share of the test split that was right, 0 to 1.");
         describe_gauge!(EPOCH, "Epochs finished.");
+        describe_gauge!(LOADERS_WANTED, "Loader replicas that would remove the wait of the last seconds.");
         TrainerMetrics {
             steps: counter!(STEPS),
             images: counter!(IMAGES),
@@ -47,6 +52,8 @@ impl TrainerMetrics {
             train_loss: gauge!(TRAIN_LOSS),
             test_accuracy: gauge!(TEST_ACCURACY),
             epoch: gauge!(EPOCH),
+            loaders_wanted: gauge!(LOADERS_WANTED),
+            pace: Pace::new(),
         }
     }
 }
@@ -58,6 +65,7 @@ const DATA_WAIT_SECONDS: &str = "mixfeed_trainer_data_wait_seconds_total";
 const TRAIN_LOSS: &str = "mixfeed_trainer_train_loss";
 const TEST_ACCURACY: &str = "mixfeed_trainer_test_accuracy";
 const EPOCH: &str = "mixfeed_trainer_epoch";
+const LOADERS_WANTED: &str = "mixfeed_trainer_loaders_wanted";
 
 impl Observer for TrainerMetrics {
     fn stepped(&mut self, step: &Step) {
@@ -65,6 +73,8 @@ impl Observer for TrainerMetrics {
         self.images.increment(step.rows as u64);
         self.step_seconds.record(step.time.as_secs_f64());
         self.data_wait_seconds.increment(step.waited.as_secs_f64());
+        let recent = self.pace.step(step);
+        self.loaders_wanted.set(loaders_wanted(step.replicas, recent.data_wait_ratio));
         if step.mean_loss.is_finite() {
             self.train_loss.set(step.mean_loss);
         }

@@ -40,6 +40,8 @@ pub struct Start {
     pub steps: u64,
     /// Steps that an earlier process did already.
     pub done: u64,
+    /// The epochs that it finished.
+    pub history: Vec<Epoch>,
 }
 
 /// One step.
@@ -57,6 +59,8 @@ pub struct Step {
     pub waited: Duration,
     /// Mean loss of the epoch so far, as far as it has been read from the device.
     pub mean_loss: f64,
+    /// Loader replicas that serve the stream now.
+    pub replicas: u64,
 }
 
 /// One epoch; also a row of `metrics.csv`.

@@ -3,6 +3,8 @@
 use crate::checkpoint::Header;
 use crate::config::RunConfig;
 use crate::observer::Epoch;
+use crate::pace::loaders_wanted;
+use crate::resume;
 use crate::run_folder::RunFolder;
 use serde::Serialize;
 
@@ -17,6 +19,8 @@ pub struct Outcome {
     pub epochs: u64,
     /// Steps done.
     pub steps: u64,
+    /// Whether these are all steps that were asked for: false when `mixfeed-trainer stop` ended training.
+    pub finished: bool,
     /// Seed of everything random.
     pub seed: u64,
     /// `cpu` or `cuda:N`.
@@ -67,6 +71,7 @@ impl Outcome {
             model: config.training.model.name().to_owned(),
             epochs: last.next_batch.div_ceil(resumed.batches_per_epoch),
             steps: last.next_batch,
+            finished: last.next_batch == resume::end(&config.training, resumed.batches_per_epoch),
             seed: config.training.stream.seed,
             device: last.device.clone(),
             threads: last.threads,
@@ -87,6 +92,14 @@ impl Outcome {
         }
     }
 
+    /// One line on how it ended.
+    #[must_use]
+    pub fn ending(&self) -> String {
+        let Outcome { finished, steps, test_accuracy, checkpoint, .. } = self;
+        let (ended, accuracy) = (if *finished { "finished" } else { "stopped" }, 100.0 * test_accuracy);
+        format!("{ended} after step {steps}: test accuracy {accuracy:.2} %, checkpoint {checkpoint}")
+    }
+
     /// One sentence on whether the loaders kept up, and what to do if they did not.
     #[must_use]
     pub fn verdict(&self, embedded: bool) -> String {
@@ -94,10 +107,8 @@ impl Outcome {
         if self.data_wait_ratio < KEPT_UP_RATIO {
             return format!("waiting for data {percent:.1} %: the loaders kept up");
         }
-        // At a wait of w, n loaders deliver (1 - w) of what training could take: n / (1 - w) would
-        // deliver all of it.
-        let replicas = self.replicas_seen.max(1) as f64;
-        let more = (replicas * self.data_wait_ratio / (1.0 - self.data_wait_ratio).max(0.01)).ceil();
+        let replicas = self.replicas_seen.max(1);
+        let more = (loaders_wanted(replicas, self.data_wait_ratio) - replicas as f64).ceil();
         let plural = if more > 1.0 { "s" } else { "" };
         let place = if embedded { " in processes of their own" } else { "" };
         format!("waiting for data {percent:.0} %: about {more:.0} more loader{plural}{place} would remove it")
@@ -114,7 +125,7 @@ pub struct Resumed {
 }
 
 /// Below this share nothing would be gained by more loaders.
-const KEPT_UP_RATIO: f64 = 0.02;
+pub(crate) const KEPT_UP_RATIO: f64 = 0.02;
 
 #[cfg(test)]
 mod tests {
@@ -126,6 +137,7 @@ mod tests {
             model: "article-cnn".to_owned(),
             epochs: 1,
             steps: 1,
+            finished: true,
             seed: 0,
             device: "cpu".to_owned(),
             threads: 1,

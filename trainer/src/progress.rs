@@ -4,15 +4,12 @@
 //! writes them above it, whoever logs.
 
 use crate::observer::{Epoch, Observer, Start, Step};
+use crate::pace::{Pace, Recent};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal as _, Write};
-use std::time::{Duration, Instant};
 
 /// Often enough to look alive, seldom enough to cost nothing.
 const REDRAWS_PER_SECOND: u8 = 10;
-
-/// How much of the past the shown rate covers.
-const RATE_SPAN: Duration = Duration::from_secs(5);
 
 const TEMPLATE: &str = "{prefix} {bar:24.cyan/dim} {percent:>3} %  {msg}  ETA {eta}";
 
@@ -58,28 +55,18 @@ pub(crate) struct Progress {
     label: String,
     bar: ProgressBar,
     epochs: u64,
-    recent: Recent,
-}
-
-/// The steps of the last moments.
-struct Recent {
-    since: Instant,
-    images: usize,
-    time: Duration,
-    waited: Duration,
-    shown: String,
+    pace: Pace,
 }
 
 impl Progress {
     pub(crate) fn new(terminal: &Terminal, label: String) -> Self {
-        let recent = Recent {
-            since: Instant::now(),
-            images: 0,
-            time: Duration::ZERO,
-            waited: Duration::ZERO,
-            shown: String::new(),
-        };
-        Progress { terminal: terminal.clone(), label, bar: ProgressBar::hidden(), epochs: 0, recent }
+        Progress {
+            terminal: terminal.clone(),
+            label,
+            bar: ProgressBar::hidden(),
+            epochs: 0,
+            pace: Pace::new(),
+        }
     }
 
     fn prefix(&self, epoch: u64) -> String {
@@ -115,22 +102,12 @@ impl Observer for Progress {
     }
 
     fn stepped(&mut self, step: &Step) {
-        let recent = &mut self.recent;
-        recent.images += step.rows;
-        recent.time += step.time;
-        recent.waited += step.waited;
-        let seconds = recent.time.as_secs_f64();
-        // The first second of a span says little; what was shown before stays until then.
-        if recent.shown.is_empty() || seconds > 1.0 {
-            let rate = recent.images as f64 / seconds;
-            let wait = 100.0 * recent.waited.as_secs_f64() / seconds;
-            recent.shown = format!("{rate:.0} images/s  data wait {wait:.0} %");
-        }
-        if recent.since.elapsed() > RATE_SPAN {
-            (recent.images, recent.time, recent.waited) = (0, Duration::ZERO, Duration::ZERO);
-            recent.since = Instant::now();
-        }
-        self.bar.set_message(format!("{}  loss {:.3}", self.recent.shown, step.mean_loss));
+        let Recent { images_per_second, data_wait_ratio } = self.pace.step(step);
+        let wait = 100.0 * data_wait_ratio;
+        self.bar.set_message(format!(
+            "{images_per_second:.0} images/s  data wait {wait:.0} %  loss {:.3}",
+            step.mean_loss
+        ));
         self.bar.set_prefix(self.prefix(step.epoch));
         self.bar.set_position(step.done);
     }

@@ -5,6 +5,8 @@
 //! | `run.toml` | everything the run depends on: settings, stream, data set, algorithm, machine |
 //! | `metrics.csv` | one row per epoch |
 //! | `curves.png` | the same, drawn |
+//! | `events.out.tfevents.…` | the same for TensorBoard, see [`crate::tensorboard`] |
+//! | `compare.toml`, `compare.json`, `compare.csv`, `grid.png` | the same of a comparison |
 //! | `checkpoint-….safetensors` | the model, the optimiser and the position: the last two and the best, see [`Kept`] |
 
 mod lock;
@@ -17,6 +19,7 @@ use crate::checkpoint::Kept;
 use crate::checkpoint::{LAST, NAMES};
 use crate::files::write_atomically;
 use crate::observer::Epoch;
+use crate::tensorboard;
 use lock::Lock;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,19 +27,28 @@ use std::{fs, io};
 
 const RUN: &str = "run.toml";
 const METRICS: &str = "metrics.csv";
-const CURVES: &str = "curves.png";
-const COMPARISON: &str = "compare.json";
 
 /// Files by which a folder is known to hold a run, and which `--overwrite` replaces. Nothing else in
 /// the folder is ever touched.
-const FILES: [&str; 7] = [RUN, METRICS, CURVES, COMPARISON, NAMES[0], NAMES[1], NAMES[2]];
+const FILES: [&str; 10] = [
+    RUN,
+    METRICS,
+    RunFolder::CURVES,
+    RunFolder::COMPARE,
+    RunFolder::COMPARISON,
+    RunFolder::COMPARISON_CSV,
+    RunFolder::GRID,
+    NAMES[0],
+    NAMES[1],
+    NAMES[2],
+];
 
 /// A run folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RunFolderError {
     /// It holds a run already.
     #[error(
-        "{path} already holds a run; give another --output, or --overwrite, or (train) --resume",
+        "{path} already holds a run; give another --output, or --overwrite, or --resume",
         path = .0.display()
     )]
     Taken(PathBuf),
@@ -92,15 +104,31 @@ impl RunFolderError {
     }
 }
 
-/// A run folder, locked for this process until the last copy is dropped.
+/// A run folder. One that is written to is locked for this process until the last copy is dropped.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
     #[allow(dead_code)] // It is there to be dropped.
-    lock: Arc<Lock>,
+    lock: Option<Arc<Lock>>,
 }
 
 impl RunFolder {
+    /// Name of the curves.
+    pub(crate) const CURVES: &str = "curves.png";
+    /// Name of the file by which a comparison goes on.
+    pub(crate) const COMPARE: &str = "compare.toml";
+    /// Name of the result of a comparison.
+    pub(crate) const COMPARISON: &str = "compare.json";
+    /// Name of the table of the trainings of a comparison.
+    pub(crate) const COMPARISON_CSV: &str = "compare.csv";
+    /// Name of the picture of a grid.
+    pub(crate) const GRID: &str = "grid.png";
+
+    /// Takes the folder as it is, made or not, to look at it.
+    pub(crate) fn at(path: &Path) -> Self {
+        RunFolder { path: path.to_owned(), lock: None }
+    }
+
     /// Makes a folder for a run, or takes an existing one that holds none; one that holds a run only
     /// with `overwrite`. The files of that run stay until [`RunFolder::begin`].
     ///
@@ -150,8 +178,12 @@ impl RunFolder {
         Ok(Some((Self::lock(path)?, run)))
     }
 
-    fn lock(path: &Path) -> Result<Self, RunFolderError> {
-        Ok(RunFolder { path: path.to_owned(), lock: Arc::new(Lock::of(path)?) })
+    /// Takes a folder that is there, for this process alone.
+    ///
+    /// # Errors
+    /// When another process works in it.
+    pub(crate) fn lock(path: &Path) -> Result<Self, RunFolderError> {
+        Ok(RunFolder { path: path.to_owned(), lock: Some(Arc::new(Lock::of(path)?)) })
     }
 
     /// Where it lies.
@@ -169,13 +201,7 @@ impl RunFolder {
     /// Where the curves lie.
     #[must_use]
     pub fn curves(&self) -> PathBuf {
-        self.path.join(CURVES)
-    }
-
-    /// Where the result of a comparison lies.
-    #[must_use]
-    pub fn comparison(&self) -> PathBuf {
-        self.path.join(COMPARISON)
+        self.path.join(Self::CURVES)
     }
 
     /// Removes the files of an earlier run and writes down what is about to be run.
@@ -183,6 +209,15 @@ impl RunFolder {
     /// # Errors
     /// When a file cannot be written.
     pub fn begin(&self, run: &RunFile) -> Result<(), RunFolderError> {
+        self.clear()?;
+        self.go_on(run, &[])
+    }
+
+    /// Removes the files of an earlier run, and nothing else.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub(crate) fn clear(&self) -> Result<(), RunFolderError> {
         for name in FILES {
             match fs::remove_file(self.path.join(name)) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -191,7 +226,7 @@ impl RunFolder {
                 _ => {}
             }
         }
-        self.go_on(run, &[])
+        tensorboard::clear(&self.path).map_err(|source| self.error("", source))
     }
 
     /// Writes down what is run from here on, and cuts `metrics.csv` back to what was reached.
@@ -212,7 +247,8 @@ impl RunFolder {
         self.write(METRICS, &[COLUMNS.to_owned()].into_iter().chain(rows).collect::<String>())
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<(), RunFolderError> {
+    /// Writes a file of the folder, whole or not at all.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<(), RunFolderError> {
         write_atomically(&self.path.join(name), text.as_bytes()).map_err(|source| self.error(name, source))
     }
 

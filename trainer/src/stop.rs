@@ -1,19 +1,47 @@
-//! The wish to end early, from a signal to the training loop.
+//! The wish to end early, from a signal or another process to the training loop.
 //!
 //! The loop looks between steps and while it waits for a batch, so a step is never torn and no wait
-//! outlasts the wish; a checkpoint is written, and the process ends with the signal's code.
+//! outlasts the wish; a checkpoint is written, and the process ends: after a signal at once and with the
+//! signal's code, after `mixfeed-trainer stop` with an evaluation and with success.
 
 use mixfeed_ops::signals::{self, Signal};
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// A wish that is made once, by the first signal.
+/// Who asked for the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A signal.
+    Signal(Signal),
+    /// `mixfeed-trainer stop`, or whoever else calls the service.
+    Call,
+}
+
+impl From<Signal> for Asked {
+    fn from(signal: Signal) -> Self {
+        Asked::Signal(signal)
+    }
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Asked::Signal(_) => "by a signal",
+            Asked::Call => "as asked for",
+        })
+    }
+}
+
+/// A wish that is made once; a signal overrides a call, which leaves time for an evaluation.
 #[derive(Clone, Debug)]
-pub struct Stop(Arc<watch::Sender<Option<Signal>>>);
+pub struct Stop {
+    wish: Arc<watch::Sender<Option<Asked>>>,
+    signals_only: bool,
+}
 
 impl Default for Stop {
     fn default() -> Self {
-        Stop(Arc::new(watch::Sender::new(None)))
+        Stop { wish: Arc::new(watch::Sender::new(None)), signals_only: false }
     }
 }
 
@@ -29,28 +57,67 @@ impl Stop {
         Ok(stop)
     }
 
-    /// Asks for the end. Only the first wish counts.
-    pub fn request(&self, signal: Signal) {
-        self.0.send_if_modified(|wish| {
-            let first = wish.is_none();
-            wish.get_or_insert(signal);
-            first
+    /// The same wish for a part of the work that a call does not cut short.
+    #[must_use]
+    pub fn of_signals_only(&self) -> Self {
+        Stop { wish: Arc::clone(&self.wish), signals_only: true }
+    }
+
+    /// Asks for the end. The first wish counts, or the first signal.
+    pub fn request(&self, asked: impl Into<Asked>) {
+        let asked = asked.into();
+        self.wish.send_if_modified(|wish| {
+            let counts = match wish {
+                None => true,
+                Some(Asked::Call) => asked != Asked::Call,
+                Some(Asked::Signal(_)) => false,
+            };
+            if counts {
+                *wish = Some(asked);
+            }
+            counts
         });
     }
 
-    /// The signal that asked for the end, if one did.
+    /// Who asked for the end, if anyone did.
     #[must_use]
-    pub fn requested(&self) -> Option<Signal> {
-        *self.0.borrow()
+    pub fn requested(&self) -> Option<Asked> {
+        self.wish.borrow().filter(|asked| self.heeds(*asked))
     }
 
     /// Waits until the end is asked for. Cancel safe.
     ///
     /// # Panics
     /// Never: the sender is held by `self`.
-    pub async fn wait(&self) -> Signal {
-        let mut wishes = self.0.subscribe();
-        let wish = wishes.wait_for(Option::is_some).await.expect("the sender lives as long as this");
+    pub async fn wait(&self) -> Asked {
+        let mut wishes = self.wish.subscribe();
+        let heard = wishes.wait_for(|wish| wish.is_some_and(|asked| self.heeds(asked)));
+        let wish = *heard.await.expect("the sender lives as long as this");
         wish.expect("waited for one")
+    }
+
+    fn heeds(&self, asked: Asked) -> bool {
+        !self.signals_only || asked != Asked::Call
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_overrides_a_call_and_nothing_overrides_a_signal() {
+        let stop = Stop::default();
+        assert_eq!(stop.requested(), None);
+        stop.request(Asked::Call);
+        assert_eq!(stop.requested(), Some(Asked::Call));
+        let patient = stop.of_signals_only();
+        assert_eq!(patient.requested(), None, "a call does not cut this short");
+        stop.request(Signal::Terminate);
+        stop.request(Signal::Interrupt);
+        stop.request(Asked::Call);
+        for stop in [stop, patient] {
+            assert_eq!(stop.requested(), Some(Asked::Signal(Signal::Terminate)));
+        }
     }
 }

@@ -26,7 +26,7 @@ use crate::resume::{self, ResumePoint};
 use crate::run_folder::{RunFile, RunFolder};
 use crate::schedule::Schedule;
 use crate::staging::Stager;
-use crate::stop::Stop;
+use crate::stop::{Asked, Stop};
 use crate::tally::Tally;
 use mixfeed_client::{StreamEnd, StreamError, StreamInfo, StreamStats};
 use std::time::Instant;
@@ -57,8 +57,9 @@ pub struct Trained {
 
 /// Trains a model, from the beginning or from where an earlier run was ended.
 ///
-/// When batches do not come any more, or the end is asked for, a checkpoint is written before
-/// the error is returned.
+/// When batches do not come any more, or a signal asks for the end, a checkpoint is written before
+/// the error is returned. When another process asks for it, what there is by then is evaluated, and is
+/// the result.
 ///
 /// # Errors
 /// When batches do not come, training diverges, results cannot be written, or the end was asked for.
@@ -77,7 +78,10 @@ pub fn train(
         Some(point) => Run::resume(job, info, &point)?,
     };
     observer.started(&run.start());
-    let ended = run.steps(&mut feed, observer);
+    let mut ended = run.steps(&mut feed, observer);
+    if matches!(ended, Err(TrainError::Stopped(Asked::Call))) && run.position > 0 {
+        ended = run.end_here(&feed, observer);
+    }
     observer.ended();
     if job.config.audit_every > 0 {
         let StreamStats { audited, unaudited, .. } = feed.stats();
@@ -239,7 +243,8 @@ impl<'a> Run<'a> {
             self.position = index + 1;
             let (time, waited) = self.clock.step(rows, feed.waited());
             let mean_loss = self.tally.mean();
-            observer.stepped(&Step { done: self.position, epoch, rows, time, waited, mean_loss });
+            let replicas = feed.stats().replicas_serving;
+            observer.stepped(&Step { done: self.position, epoch, rows, time, waited, mean_loss, replicas });
             if self.is_evaluation_due() {
                 self.finish_epoch(feed, observer)?;
                 self.clock.go_on();
@@ -249,6 +254,12 @@ impl<'a> Run<'a> {
         }
         assert_eq!(self.position, self.end, "the stream ends where it was asked to");
         Ok(())
+    }
+
+    /// Ends training after the steps that are done, as if no more had been asked for.
+    fn end_here(&mut self, feed: &Feed, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        self.end = self.position;
+        if self.is_evaluation_due() { self.finish_epoch(feed, observer) } else { Ok(()) }
     }
 
     /// Whether the epoch's last step, or the last of all, is done and nobody has looked at what came of
@@ -268,7 +279,7 @@ impl<'a> Run<'a> {
         self.clock.pause();
         let Lap { seconds, data_wait_seconds, images } = self.clock.lap();
         let start = Instant::now();
-        let score = evaluate(self.judged(), &self.stager, loaders, &self.info, stop)?;
+        let score = evaluate(self.judged(), &self.stager, loaders, &self.info, &stop.of_signals_only())?;
         let epoch = Epoch {
             epoch: self.position as f64 / self.info.batches_per_epoch as f64,
             steps: self.position,
@@ -310,6 +321,7 @@ impl<'a> Run<'a> {
             epochs: self.job.config.training.epochs,
             steps: self.end,
             done: self.position,
+            history: self.history.clone(),
         }
     }
 }

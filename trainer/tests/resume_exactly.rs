@@ -7,6 +7,7 @@
 mod support;
 
 use clap::ValueEnum as _;
+use mixfeed_ops::signals::Signal;
 use mixfeed_trainer::checkpoint;
 use mixfeed_trainer::config::Settings;
 use mixfeed_trainer::error::TrainError;
@@ -52,7 +53,7 @@ fn assert_resumes_exactly(settings: &Settings, stops: &[u64]) {
     let golden = run_in(whole.path(), settings.clone(), &mut Unwatched, &Stop::default()).unwrap();
     let pieces = tempfile::tempdir().unwrap();
     for step in stops {
-        let mut stopper = StopAt { step: *step, stop: Stop::default() };
+        let mut stopper = StopAt { step: *step, stop: Stop::default(), asked: Signal::Terminate.into() };
         let stop = stopper.stop.clone();
         let error = run_in(pieces.path(), settings.clone(), &mut stopper, &stop).unwrap_err();
         assert!(matches!(error, TrainError::Stopped(_)), "step {step}: {error}");

@@ -9,12 +9,14 @@ mod chaos;
 mod fleet;
 mod support;
 
+use mixfeed_ops::signals::Signal;
 use mixfeed_trainer::config::Settings;
 use mixfeed_trainer::error::TrainError;
 use mixfeed_trainer::model::ModelKind;
 use mixfeed_trainer::observer::{Epoch, Observer, Step};
 use mixfeed_trainer::outcome::Outcome;
-use mixfeed_trainer::stop::Stop;
+use mixfeed_trainer::stop::{Asked, Stop};
+use mixfeed_trainer::train::Trained;
 use support::{LoaderProcess, StopAt, Unwatched, run, run_in, small};
 
 /// Kills a loader when so many steps are done.
@@ -109,13 +111,35 @@ fn weights_and_accuracies_do_not_depend_on_being_stopped_and_resumed() {
     let golden = run(settings(), &mut Unwatched);
     let output = tempfile::tempdir().unwrap();
     for step in [3, 8, 13, 16] {
-        let mut stopper = StopAt { step, stop: Stop::default() };
+        let mut stopper = StopAt { step, stop: Stop::default(), asked: Signal::Terminate.into() };
         let stop = stopper.stop.clone();
         let error = run_in(output.path(), settings(), &mut stopper, &stop).unwrap_err();
         assert!(matches!(error, TrainError::Stopped(_)), "step {step}: {error}");
     }
     let resumed = run_in(output.path(), settings(), &mut Unwatched, &Stop::default()).unwrap();
     assert_eq!(resumed.outcome.resumed_from_step, Some(16));
+    assert_same(&resumed, &golden);
+}
+
+/// A call leaves time for an evaluation, of which the epoch's own must not know anything.
+#[test]
+fn weights_and_accuracies_do_not_depend_on_being_ended_by_a_call_and_resumed() {
+    let settings = || Settings { data: Some(DATA.to_owned()), workers: Some(2), ..small() };
+    let golden = run(settings(), &mut Unwatched);
+    let output = tempfile::tempdir().unwrap();
+    for step in [3, 8, 13] {
+        let mut stopper = StopAt { step, stop: Stop::default(), asked: Asked::Call };
+        let stop = stopper.stop.clone();
+        let ended = run_in(output.path(), settings(), &mut stopper, &stop).unwrap();
+        assert_eq!((ended.outcome.steps, ended.outcome.finished), (step, false));
+        assert_eq!(ended.history.last().unwrap().steps, step, "what there is was evaluated");
+    }
+    let resumed = run_in(output.path(), settings(), &mut Unwatched, &Stop::default()).unwrap();
+    assert_eq!((resumed.outcome.resumed_from_step, resumed.outcome.finished), (Some(13), true));
+    assert_same(&resumed, &golden);
+}
+
+fn assert_same(resumed: &Trained, golden: &Trained) {
     assert_eq!(resumed.outcome.weights_digest, golden.outcome.weights_digest);
     let learnt = |history: &[Epoch]| -> Vec<_> {
         let values =

@@ -1,51 +1,126 @@
-//! `compare`: several trainings with and without mixup.
+//! `compare`: several trainings with and without mixup, or a table of amounts and distributions of it.
 
 // stdout is where results go.
 #![allow(clippy::print_stdout)]
 
 use super::setup::{self, Setup};
-use crate::cli::CompareArgs;
-use crate::compare::{Arm, Comparison};
-use crate::config::UsageError;
+use super::train::finished;
+use crate::cli::{CompareArgs, RunArgs};
+use crate::compare::{Arm, Asked, CompareFile, Comparison, Plan, draw_grid};
+use crate::config::{Resume, Settings, UsageError};
 use crate::curves::{self, Figure};
 use crate::error::TrainError;
-use crate::files::write_atomically;
 use crate::loaders::Loaders;
-use crate::run_folder::RunFolder;
+use crate::resume::ResumePoint;
+use crate::run_folder::{RunFolder, RunFolderError};
 use crate::table::Table;
 use crate::train::{Job, Trained, train};
 
 pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
-    let CompareArgs { trials, settings, run } = args;
-    if trials == 0 {
-        return Err(UsageError::new("--trials is 0, it must be at least 1").into());
-    }
-    let config = settings.over(run.config.as_deref())?.check()?;
-    let Some(setup) = setup::prepare(config, &run)? else { return Ok(()) };
-    let name = format!("compare-{}", setup.config.training.preset.name());
-    let (loaders, folder) = setup.begin(&name, run.overwrite)?;
-    let place = Place { setup: &setup, loaders: &loaders, folder: &folder };
-
-    let mut arms = [Vec::new(), Vec::new()];
-    for trial in 0..trials {
-        for (arm, trained) in Arm::ALL.into_iter().zip(&mut arms) {
-            trained.push(place.train_one(arm, trial, trials, run.overwrite)?);
+    let CompareArgs { trials, grid, settings, run, resume } = args;
+    let asked = Asked { trials, grid };
+    let given = settings.over(run.config.as_deref())?;
+    let earlier = resume.map(|resume| earlier(resume, &given, &run)).transpose()?.flatten();
+    let (asked, settings) = match (&earlier, resume) {
+        (Some((_, earlier)), Some(resume)) => {
+            (asked.over(earlier.asked.clone())?, given.over_run(&earlier.settings, resume)?)
         }
-    }
-
-    let curves = folder.curves();
-    curves::draw(&curves, &figure(&setup, &arms))?;
-    let comparison = Comparison::of(&arms, &setup.config, curves.display().to_string());
-    let path = folder.comparison();
-    let json = super::to_json(&comparison)?;
-    write_atomically(&path, format!("{json}\n").as_bytes())
-        .map_err(|source| TrainError::Write { what: path.display().to_string(), source })?;
+        _ => (asked, given),
+    };
+    let config = settings.check()?;
+    let plan = Plan::of(&asked, &config)?;
+    let Some(setup) = setup::prepare(config, &run)? else { return Ok(()) };
+    let earlier = earlier.map(|(folder, _)| folder);
+    let compared = compare(&setup, &plan, &asked, earlier, run.overwrite);
+    setup.end(compared.as_ref().map(summary));
+    let comparison = compared?;
     if run.json {
-        println!("{json}");
+        println!("{}", super::to_json(&comparison)?);
     } else {
-        print!("\n{}\n{}\n", table(&comparison), summary(&comparison));
+        print!("\n{}\n{}\n", table(&plan, &comparison), summary(&comparison));
     }
     Ok(())
+}
+
+/// Trains all that is not trained yet, and leaves the result in the folder.
+fn compare(
+    setup: &Setup,
+    plan: &Plan,
+    asked: &Asked,
+    earlier: Option<RunFolder>,
+    overwrite: bool,
+) -> Result<Comparison, TrainError> {
+    let resumes = earlier.is_some();
+    let (loaders, folder) = match earlier {
+        Some(folder) => (setup.go_on(&folder)?, folder),
+        None => {
+            let name = format!("compare-{}", setup.config.training.preset.name());
+            let (loaders, folder) = setup.begin(&name, overwrite)?;
+            clear(&folder, plan, setup)?;
+            (loaders, folder)
+        }
+    };
+    CompareFile::write(&folder, asked, &setup.config)?;
+    let place = Place { setup, loaders: &loaders, folder: &folder, plan, resumes };
+
+    let mut arms = vec![Vec::new(); plan.arms.len()];
+    for (number, arm, trial) in plan.trainings() {
+        let trained = place.train_one(arm, trial)?;
+        if let Some(asked) = setup.stop.requested() {
+            tracing::info!("stopped; --resume goes on with the comparison");
+            return Err(TrainError::Stopped(asked));
+        }
+        place.same_data(&arms[0], &trained)?;
+        arms[number].push(trained);
+    }
+
+    let picture = folder.path().join(if plan.grid.is_some() { RunFolder::GRID } else { RunFolder::CURVES });
+    let comparison = Comparison::of(plan, &arms, &setup.config, picture.display().to_string());
+    match &plan.grid {
+        Some(grid) => draw_grid(&picture, grid, &comparison)?,
+        None => curves::draw(&picture, &figure(setup, plan, &arms))?,
+    }
+    let json = super::to_json(&comparison)?;
+    folder.write(RunFolder::COMPARISON_CSV, &comparison.csv())?;
+    folder.write(RunFolder::COMPARISON, &format!("{json}\n"))?;
+    Ok(comparison)
+}
+
+/// The comparison that `--output` holds; none when there is none and that is all right.
+fn earlier(
+    resume: Resume,
+    given: &Settings,
+    run: &RunArgs,
+) -> Result<Option<(RunFolder, CompareFile)>, TrainError> {
+    let Some(output) = &given.output else {
+        let text = "--resume needs --output, the folder of the comparison to go on with";
+        return Err(UsageError::new(text).into());
+    };
+    if resume == Resume::Yes && run.config.is_some() {
+        let text = "--resume takes its settings from the comparison: --config cannot be given";
+        return Err(UsageError::new(text).into());
+    }
+    match CompareFile::read(&RunFolder::at(output))? {
+        None if resume == Resume::Yes => Err(RunFolderError::NoRun(output.clone()).into()),
+        None => Ok(None),
+        Some(file) => Ok(Some((RunFolder::lock(output)?, file))),
+    }
+}
+
+/// Removes what an earlier comparison left where this one is about to write, so that going on with this
+/// one never takes it for its own.
+fn clear(folder: &RunFolder, plan: &Plan, setup: &Setup) -> Result<(), TrainError> {
+    folder.clear()?;
+    for (_, arm, trial) in plan.trainings() {
+        let name = trial_name(arm, arm.trial(&setup.config, trial)?.training.stream.seed);
+        RunFolder::at(&folder.path().join(name)).clear()?;
+    }
+    Ok(())
+}
+
+/// Name of the folder of one training.
+fn trial_name(arm: Arm, seed: u64) -> String {
+    format!("{}-seed-{seed}", arm.name())
 }
 
 /// Where the trainings of a comparison take place.
@@ -53,34 +128,64 @@ struct Place<'a> {
     setup: &'a Setup,
     loaders: &'a Loaders,
     folder: &'a RunFolder,
+    plan: &'a Plan,
+    /// Whether trainings that are there belong to this comparison.
+    resumes: bool,
 }
 
 impl Place<'_> {
-    fn train_one(&self, arm: Arm, trial: u32, trials: u32, overwrite: bool) -> Result<Trained, TrainError> {
-        let Place { setup, loaders, folder } = self;
+    /// Trains, goes on with a training, or finds it finished.
+    fn train_one(&self, arm: Arm, trial: u32) -> Result<Trained, TrainError> {
+        let Place { setup, loaders, folder, plan, resumes } = self;
         let config = arm.trial(&setup.config, trial)?;
-        let name = format!("{}-seed-{}", arm.name(), config.training.stream.seed);
-        let folder = RunFolder::create(&folder.path().join(name), overwrite)?;
-        tracing::info!(arm = arm.name(), trial = trial + 1, trials, "trial");
+        let path = folder.path().join(trial_name(arm, config.training.stream.seed));
+        let (trials, number) = (plan.trials, trial + 1);
+        let (folder, point) = match RunFolder::open(&path)? {
+            Some((folder, earlier)) if *resumes => {
+                config.settings.clone().over_run(&earlier.settings, Resume::Auto)?;
+                let point = ResumePoint::find(&folder, earlier, &config)?;
+                (folder, Some(point))
+            }
+            _ => (RunFolder::create(&path, false)?, None),
+        };
+        if let Some(point) = &point
+            && let Some(trained) = finished(&config, &folder, point)?
+        {
+            tracing::info!(arm = arm.name(), trial = number, trials, "trial, finished before");
+            return Ok(trained);
+        }
+        tracing::info!(arm = arm.name(), trial = number, trials, "trial");
         let job = Job { config: &config, loaders, device: setup.device, folder: &folder, stop: &setup.stop };
-        let label = format!("{} {}/{trials}", arm.title(), trial + 1);
-        train(&job, None, &mut setup.observers(label))
+        train(&job, point, &mut setup.observers(format!("{} {number}/{trials}", arm.title()), &folder))
+    }
+
+    /// A comparison that goes on with loaders of other data would compare nothing.
+    fn same_data(&self, before: &[Trained], trained: &Trained) -> Result<(), TrainError> {
+        let now = &trained.outcome;
+        match before.first().map(|first| &first.outcome) {
+            Some(first) if first.dataset_digest != now.dataset_digest => Err(TrainError::OtherData {
+                dataset: first.dataset.clone(),
+                detail: format!("{} was trained on {}", now.checkpoint, now.dataset),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 
-fn figure<'a>(setup: &Setup, arms: &'a [Vec<Trained>; 2]) -> Figure<'a> {
+fn figure<'a>(setup: &Setup, plan: &Plan, arms: &'a [Vec<Trained>]) -> Figure<'a> {
     let training = &setup.config.training;
     let mixing = training.stream.mixing.map_or(String::new(), |mixing| {
         format!("mixup of {:.0} % of the images, alpha {}; ", 100.0 * mixing.probability, mixing.alpha)
     });
-    let trials = match arms[0].len() {
+    let trials = match plan.trials {
         1 => "one trial each".to_owned(),
         trials => format!("bold: mean, thin: each of {trials} trials"),
     };
     Figure {
         title: format!("mixup · {} · {}", training.preset.name(), training.model.name()),
         subtitle: format!("{mixing}{trials}"),
-        arms: Arm::ALL
+        arms: plan
+            .arms
             .iter()
             .zip(arms)
             .map(|(arm, trained)| curves::Arm {
@@ -91,13 +196,23 @@ fn figure<'a>(setup: &Setup, arms: &'a [Vec<Trained>; 2]) -> Figure<'a> {
     }
 }
 
-fn table(comparison: &Comparison) -> Table {
-    let mut table =
-        Table::with_header(["", "test accuracy", "training loss", "images/s", "waiting for data"]);
-    for (arm, result) in Arm::ALL.iter().zip(&comparison.arms) {
+fn table(plan: &Plan, comparison: &Comparison) -> Table {
+    let columns = [
+        "",
+        "test accuracy",
+        "above without",
+        "95 % interval",
+        "training loss",
+        "images/s",
+        "waiting for data",
+    ];
+    let mut table = Table::with_header(columns);
+    for (arm, result) in plan.arms.iter().zip(&comparison.arms) {
         table.row([
-            arm.title().to_owned(),
+            arm.title(),
             format!("{} %", result.test_accuracy.show(100.0, 2)),
+            result.difference.map_or(String::new(), |difference| difference.show()),
+            result.difference.map_or(String::new(), |difference| difference.show_interval()),
             result.train_loss.show(1.0, 4),
             result.images_per_second.show(1.0, 0),
             format!("{} %", result.data_wait_ratio.show(100.0, 1)),
@@ -107,11 +222,27 @@ fn table(comparison: &Comparison) -> Table {
 }
 
 fn summary(comparison: &Comparison) -> String {
-    let Comparison { dataset, epochs, trials, difference, curves, .. } = comparison;
-    let difference = difference.show(100.0, 2);
+    let Comparison { dataset, epochs, trials, difference, curves, heat_map, .. } = comparison;
+    let mut lines = Vec::new();
+    if let Some(difference) = difference {
+        let interval = match difference.confidence_95 {
+            Some(_) => {
+                let (interval, pairs) = (difference.show_interval(), difference.pairs);
+                format!(", with 95 % confidence {interval} (Student's t, n = {pairs} pairs of equal seed)")
+            }
+            None => ", no interval from a single pair".to_owned(),
+        };
+        lines.push(format!("with mixup less without: {} percentage points{interval}", difference.show()));
+    }
     let spread = if *trials > 1 { ", mean ± standard deviation" } else { "" };
-    format!(
-        "with mixup less without: {difference} percentage points\n\
-         {dataset}, {epochs} epochs, {trials} trials of each{spread}\ncurves: {curves}"
-    )
+    lines.push(format!("{dataset}, {epochs} epochs, {trials} trials of each{spread}"));
+    if heat_map.is_some() && *trials > 1 {
+        lines.push(format!(
+            "differences over n = {trials} pairs of equal seed (Student's t); each interval holds by itself, \
+             of twenty about one misses"
+        ));
+    }
+    lines.extend(curves.iter().map(|path| format!("curves: {path}")));
+    lines.extend(heat_map.iter().map(|path| format!("heat map: {path}")));
+    lines.join("\n")
 }

@@ -1,41 +1,33 @@
-//! `doctor`: what this machine can do, and whether loaders answer.
+//! `doctor`: what this machine can do, and whether each loader answers.
 
 // stdout is where results go.
 #![allow(clippy::print_stdout)]
 
 use super::setup;
 use crate::cli::DoctorArgs;
+use crate::config::Source;
 use crate::device;
 use crate::error::TrainError;
 use crate::evaluate::test_spec;
-use crate::loaders::{Loaders, StreamRequest};
+use crate::loaders::{Answer, Loaders, StreamRequest};
 use crate::table::Table;
-use mixfeed_client::{StreamEnd, StreamInfo};
+use mixfeed_client::{StreamEnd, StreamError, StreamInfo};
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::logging::LogFormat;
 
 /// A loader that answers does so at once.
-const LOADER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+const LOADER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub(super) fn run(args: DoctorArgs) -> Result<(), TrainError> {
-    setup::start_logs(LogFormat::default(), "warn")?;
-    let gpus = match device::gpus() {
-        Ok(count) => format!("{count} GPUs"),
-        Err(reason) => format!("none: {reason}"),
-    };
-    let mkldnn = if tch::utils::has_mkldnn() { "with oneDNN" } else { "without oneDNN, so slowly" };
-    print!(
-        "{}",
-        Table::of_pairs([
-            ("libtorch", format!("{} loaded, {mkldnn}", device::LIBTORCH)),
-            ("processor", device::cpu_model()),
-            ("CPU threads", device::default_threads().to_string()),
-            ("CUDA", gpus),
-        ])
-    );
+    // What loaders say goes into the table; the client's own log would say it twice.
+    setup::start_logs(LogFormat::default(), "error")?;
+    print!("{}", machine());
     let mut settings = args.from.settings();
     if settings.loaders.is_none() && settings.data.is_none() {
-        println!("\nno loader asked: give --loaders ADDR,… or --data WHERE to have them tried, too");
+        println!(
+            "\nThis machine can train. No loader was tried: give --loaders ADDR,… to have them asked, or\n\
+             --data WHERE to have a loader inside the trainer read a folder (or synthetic)."
+        );
         return Ok(());
     }
     settings.loader_timeout = settings.loader_timeout.or(Some(Duration(LOADER_TIMEOUT)));
@@ -43,20 +35,112 @@ pub(super) fn run(args: DoctorArgs) -> Result<(), TrainError> {
     let loaders = Loaders::of(&config)?;
     let spec = test_spec();
     let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Batch(0), expected: None };
-    let StreamInfo { dataset, algorithm_version, algorithm_fingerprint, .. } =
-        loaders.open(request, &setup::stop_on_signals()?)?.info().clone();
-    let fingerprint = blake3::Hash::from(algorithm_fingerprint).to_string();
-    print!(
-        "\n{}",
-        Table::of_pairs([
-            ("data set", dataset.name),
-            (
-                "samples",
-                format!("{} to train on, {} to test on", dataset.train_samples, dataset.test_samples)
-            ),
-            ("classes", dataset.classes.join(", ")),
-            ("algorithm", format!("version {algorithm_version}, fingerprint {}", &fingerprint[..16])),
-        ])
-    );
+    let answers = loaders.ask_each(request, &setup::stop_on_signals()?)?;
+
+    let is_embedded = matches!(config.source, Source::Embedded { .. });
+    println!();
+    for answer in &answers {
+        println!("{}", told(answer, is_embedded));
+    }
+    let serving: Vec<_> = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()).collect();
+    if let Some(first) = serving.first() {
+        print!("\n{}", data(first));
+    }
+    let missing = answers.len() - serving.len();
+    if missing > 0 {
+        return Err(TrainError::LoadersMissing { missing, all: answers.len() });
+    }
+    let is_other =
+        |what: fn(&StreamInfo) -> [u8; 32]| serving.iter().any(|info| what(info) != what(serving[0]));
+    if is_other(|info| info.dataset.digest) {
+        return Err(TrainError::LoadersDiffer("data"));
+    }
+    if is_other(|info| info.algorithm_fingerprint) {
+        return Err(TrainError::LoadersDiffer("algorithm"));
+    }
+    println!("\nEverything is ready to train.");
     Ok(())
+}
+
+fn machine() -> Table {
+    let gpus = match device::gpus() {
+        Ok(1) => "1, used unless --device says otherwise".to_owned(),
+        Ok(count) => format!("{count}, the first is used unless --device says otherwise"),
+        Err(reason) => format!("none, so training runs on the CPU ({reason})"),
+    };
+    let mkldnn = if tch::utils::has_mkldnn() { "with oneDNN" } else { "without oneDNN, so slow on a CPU" };
+    Table::of_pairs([
+        ("libtorch", format!("{}, {mkldnn}", device::LIBTORCH)),
+        ("processor", device::cpu_model()),
+        ("CPU threads", device::default_threads().to_string()),
+        ("GPU", gpus),
+    ])
+}
+
+/// What one address answered, with what to do about it.
+fn told((endpoint, answer): &Answer, is_embedded: bool) -> String {
+    let name = if is_embedded { "loader in this process".to_owned() } else { format!("loader {endpoint}") };
+    match answer {
+        Ok(StreamInfo { dataset, algorithm_version, algorithm_fingerprint, .. }) => format!(
+            "{name}: ready, serves {} ({}), algorithm {algorithm_version} ({})",
+            dataset.name,
+            short(dataset.digest),
+            short(*algorithm_fingerprint)
+        ),
+        Err(StreamError::NoLoader { waited, detail }) => {
+            // It names the address again.
+            let detail = detail.strip_prefix(&format!("{endpoint}: ")).unwrap_or(detail);
+            format!(
+                "{name}: NO ANSWER in {:.0} s\n    {detail}\n    {}",
+                waited.as_secs_f64(),
+                advice(detail)
+            )
+        }
+        Err(error) => format!("{name}: CANNOT BE USED\n    {error}"),
+    }
+}
+
+/// What to do about a loader that does not answer.
+fn advice(detail: &str) -> &'static str {
+    let detail = detail.to_lowercase();
+    if detail.contains("refused") {
+        "nothing listens there: start `mixfeed-loader serve --listen ADDR` with this address"
+    } else if detail.contains("dns") || detail.contains("lookup") || detail.contains("resolve") {
+        "the name is not known here: check its spelling, or give an IP address"
+    } else if detail.contains("no such file") {
+        "there is no such socket: start `mixfeed-loader serve --listen unix:///PATH` with this path"
+    } else {
+        "is the loader running, is the address right, does a firewall let it through"
+    }
+}
+
+fn data(info: &StreamInfo) -> Table {
+    let dataset = &info.dataset;
+    Table::of_pairs([
+        ("data set", dataset.name.clone()),
+        ("samples", format!("{} to train on, {} to test on", dataset.train_samples, dataset.test_samples)),
+        ("classes", dataset.classes.join(", ")),
+    ])
+}
+
+/// As much of a digest as tells two apart at a glance.
+fn short(digest: [u8; 32]) -> String {
+    blake3::Hash::from(digest).to_hex()[..12].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_silence_has_its_advice() {
+        for (detail, expected) in [
+            ("tcp connect error: Connection refused (os error 111)", "nothing listens there"),
+            ("dns error: failed to lookup address information", "the name is not known"),
+            ("connect error: No such file or directory (os error 2)", "no such socket"),
+            ("deadline has elapsed", "is the loader running"),
+        ] {
+            assert!(advice(detail).contains(expected), "{detail}");
+        }
+    }
 }

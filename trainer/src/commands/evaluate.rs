@@ -1,74 +1,174 @@
-//! `evaluate`: the accuracy of a checkpoint on the clean test split.
+//! `evaluate`: how good a checkpoint is on the clean test split.
 
 // stdout is where results go.
 #![allow(clippy::print_stdout)]
 
 use super::setup;
+use crate::checkpoint::{self, Header};
 use crate::cli::EvaluateArgs;
+use crate::config::{Settings, UsageError};
 use crate::device;
 use crate::error::TrainError;
-use crate::evaluate::{evaluate, test_spec};
+use crate::evaluate::{Assessment, Attacked, Confusion, assess, test_spec};
 use crate::loaders::{Loaders, StreamRequest};
+use crate::run_folder;
 use crate::staging::Stager;
 use crate::table::Table;
-use crate::{checkpoint, run_folder};
-use mixfeed_client::StreamEnd;
-use serde_json::json;
+use mixfeed_client::{StreamEnd, StreamInfo};
+use serde::Serialize;
+
+/// Moving a pixel further than from black to white changes nothing more.
+const MAX_EPSILON: f64 = 255.0;
 
 pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
-    let EvaluateArgs { checkpoint: path, from, device, threads, json } = args;
+    let EvaluateArgs { checkpoint: path, from, device, threads, fgsm, confusion: picture, json } = args;
     let threads = Some(threads.unwrap_or_else(device::default_threads));
-    let settings = crate::config::Settings { threads, device: Some(device), ..from.settings() };
-    let config = settings.check()?;
+    let config = Settings { threads, device: Some(device), ..from.settings() }.check()?;
+    if let Some(wrong) = fgsm.iter().find(|epsilon| !(0.0..=MAX_EPSILON).contains(*epsilon)) {
+        return Err(UsageError::new(&format!("--fgsm is {wrong}, it must be 0 to {MAX_EPSILON}")).into());
+    }
     setup::start_logs(config.log_format, &config.log)?;
     let stop = setup::stop_on_signals()?;
     let device = setup::select_device(config.device, config.threads)?;
 
     let path = run_folder::checkpoint_in(&path);
     let checkpoint = checkpoint::read(&path)?;
+    let header = &checkpoint.header;
     let model = checkpoint.model(device)?;
     let loaders = Loaders::of(&config)?;
     let spec = test_spec();
     // Asked once for what the data is; the evaluation opens its own.
     let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Batch(0), expected: None };
     let info = loaders.open(request, &stop)?.info().clone();
-    let dataset_digest = blake3::Hash::from(info.dataset.digest).to_string();
-    let header = &checkpoint.header;
-    if header.classes != info.dataset.classes {
-        return Err(crate::config::UsageError::new(&format!(
-            "the checkpoint knows the {} classes of {}, data set {} has {} others",
-            header.classes.len(),
-            header.dataset,
-            info.dataset.name,
-            info.dataset.classes.len()
-        ))
-        .into());
-    }
+    same_classes(header, &info)?;
     let stager = Stager::new(&info, header.normalisation, device);
-    let score = evaluate(&*model, &stager, &loaders, &info, &stop)?;
+    let assessment = assess(&*model, &stager, (&loaders, &info), &fgsm, &stop)?;
 
+    if let Some(picture) = &picture {
+        let about = format!("{} on {}", path.display(), info.dataset.name);
+        assessment.quality.confusion.draw(picture, &header.classes, &about)?;
+    }
+    let (checkpoint, device) = (path.display().to_string(), device::name(device));
+    let report = Report::of(header, checkpoint, device, info, assessment);
     if json {
-        let result = json!({
-            "checkpoint": path.display().to_string(),
-            "model": header.model.name(),
-            "weights_digest": header.weights_digest,
-            "dataset": info.dataset.name,
-            "dataset_digest": dataset_digest,
-            "device": device::name(device),
-            "samples": score.samples,
-            "correct": score.correct,
-            "test_accuracy": score.accuracy(),
-        });
-        println!("{result}");
+        println!("{}", super::to_json(&report)?);
     } else {
-        let table = Table::of_pairs([
-            ("checkpoint", path.display().to_string()),
-            ("model", header.model.name().to_owned()),
-            ("data", info.dataset.name),
-            ("test accuracy", format!("{:.2} %", 100.0 * score.accuracy())),
-            ("right", format!("{} of {}", score.correct, score.samples)),
-        ]);
-        print!("{table}");
+        print!("{}\n{}", report.table(), report.class_table());
+        if let Some(picture) = &picture {
+            println!("\nconfusion matrix: {}", picture.display());
+        }
     }
     Ok(())
+}
+
+fn same_classes(header: &Header, info: &StreamInfo) -> Result<(), UsageError> {
+    if header.classes == info.dataset.classes {
+        return Ok(());
+    }
+    Err(UsageError::new(&format!(
+        "the checkpoint knows the {} classes of {}, data set {} has {} others",
+        header.classes.len(),
+        header.dataset,
+        info.dataset.name,
+        info.dataset.classes.len()
+    )))
+}
+
+/// What is told, in this order.
+#[derive(Serialize)]
+struct Report {
+    checkpoint: String,
+    model: &'static str,
+    weights_digest: String,
+    dataset: String,
+    dataset_digest: String,
+    device: String,
+    samples: u64,
+    correct: u64,
+    test_accuracy: f64,
+    negative_log_likelihood: f64,
+    expected_calibration_error: f64,
+    fgsm: Vec<Attacked>,
+    classes: Vec<ClassReport>,
+    /// Row: the class of the image; column: the class it was taken for.
+    confusion: Confusion,
+}
+
+#[derive(Serialize)]
+struct ClassReport {
+    class: String,
+    samples: u64,
+    correct: u64,
+    accuracy: Option<f64>,
+}
+
+impl Report {
+    fn of(
+        header: &Header,
+        checkpoint: String,
+        device: String,
+        info: StreamInfo,
+        assessment: Assessment,
+    ) -> Self {
+        let Assessment { quality, attacks } = assessment;
+        let confusion = quality.confusion;
+        let class = |(number, class): (usize, &String)| ClassReport {
+            class: class.clone(),
+            samples: confusion.samples_of(number),
+            correct: confusion.correct_of(number),
+            accuracy: confusion.accuracy_of(number),
+        };
+        Report {
+            checkpoint,
+            model: header.model.name(),
+            weights_digest: header.weights_digest.clone(),
+            dataset: info.dataset.name,
+            dataset_digest: blake3::Hash::from(info.dataset.digest).to_string(),
+            device,
+            samples: confusion.samples(),
+            correct: confusion.correct(),
+            test_accuracy: confusion.accuracy(),
+            negative_log_likelihood: quality.negative_log_likelihood,
+            expected_calibration_error: quality.expected_calibration_error,
+            fgsm: attacks,
+            classes: header.classes.iter().enumerate().map(class).collect(),
+            confusion,
+        }
+    }
+
+    fn table(&self) -> Table {
+        let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+        let mut table = Table::of_pairs([
+            ("checkpoint", self.checkpoint.clone()),
+            ("model", self.model.to_owned()),
+            ("data", self.dataset.clone()),
+            (
+                "test accuracy",
+                format!("{} ({} of {})", percent(self.test_accuracy), self.correct, self.samples),
+            ),
+            ("negative log-likelihood", format!("{:.4} nats", self.negative_log_likelihood)),
+            ("expected calibration error", percent(self.expected_calibration_error)),
+        ]);
+        for Attacked { epsilon, correct, accuracy } in &self.fgsm {
+            let value = format!("{} ({correct} of {})", percent(*accuracy), self.samples);
+            table.row([format!("accuracy under FGSM, {epsilon}/255"), value]);
+        }
+        table
+    }
+
+    fn class_table(&self) -> Table {
+        let mut table = Table::with_header(["class", "images", "accuracy", "most often taken for"]);
+        for (number, report) in self.classes.iter().enumerate() {
+            let mistake = self.confusion.commonest_mistake_of(number);
+            table.row([
+                report.class.clone(),
+                report.samples.to_string(),
+                report.accuracy.map_or("–".to_owned(), |share| format!("{:.2} %", 100.0 * share)),
+                mistake.map_or(String::new(), |(other, count)| {
+                    format!("{} ({count})", self.classes[other].class)
+                }),
+            ]);
+        }
+        table
+    }
 }

@@ -12,9 +12,12 @@ use crate::loaders::Loaders;
 use crate::metrics::TrainerMetrics;
 use crate::observer::{Observer, Observers};
 use crate::progress::{Progress, Terminal};
+use crate::remote::Served;
 use crate::run_folder::RunFolder;
 use crate::stop::Stop;
+use crate::tensorboard::TensorBoard;
 use mixfeed_ops::{logging, metrics};
+use std::net::SocketAddr;
 use std::path::Path;
 use tch::Device;
 
@@ -26,6 +29,7 @@ pub(super) struct Setup {
     pub(super) config: RunConfig,
     pub(super) device: Device,
     pub(super) stop: Stop,
+    served: Option<Served>,
     terminal: Terminal,
 }
 
@@ -41,9 +45,21 @@ pub(super) fn prepare(config: RunConfig, run: &RunArgs) -> Result<Option<Setup>,
         let bound = metrics::install(address)?;
         tracing::info!(address = %bound, "serving metrics");
     }
+    let served = config.listen.map(|address| serve(address, &stop)).transpose()?;
     let device = select_device(config.device, config.threads)?;
     config.switches.set(device)?;
-    Ok(Some(Setup { config, device, stop, terminal }))
+    Ok(Some(Setup { config, device, stop, served, terminal }))
+}
+
+/// Lets others watch and stop what is about to be done.
+fn serve(address: SocketAddr, stop: &Stop) -> Result<Served, TrainError> {
+    let served = Served::start(address, stop)?;
+    let address = served.address();
+    tracing::info!(%address, "serving progress");
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "anyone who reaches this address can watch; nobody can stop training from there");
+    }
+    Ok(served)
 }
 
 impl Setup {
@@ -66,13 +82,26 @@ impl Setup {
         Ok(loaders)
     }
 
-    /// Everyone who watches a training; `label` tells trainings of one command apart.
-    pub(super) fn observers(&self, label: String) -> Observers {
-        let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Progress::new(&self.terminal, label))];
+    /// Everyone who watches the training in `folder`; `label` tells trainings of one command apart.
+    pub(super) fn observers(&self, label: String, folder: &RunFolder) -> Observers {
+        let mut observers: Vec<Box<dyn Observer>> = vec![
+            Box::new(Progress::new(&self.terminal, label.clone())),
+            Box::new(TensorBoard::new(folder.path())),
+        ];
+        if let Some(served) = &self.served {
+            observers.push(Box::new(served.observer(label, folder.path().display().to_string())));
+        }
         if self.config.metrics.is_some() {
             observers.push(Box::new(TrainerMetrics::register()));
         }
         Observers(observers)
+    }
+
+    /// Tells those who watch how it ended.
+    pub(super) fn end(&self, ended: Result<String, &TrainError>) {
+        if let Some(served) = &self.served {
+            served.end(ended.unwrap_or_else(|error| format!("ended early: {error}")));
+        }
     }
 }
 

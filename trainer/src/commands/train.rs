@@ -5,14 +5,14 @@
 
 use super::setup::{self, Setup};
 use crate::cli::{RunArgs, TrainArgs};
-use crate::config::{Resume, Settings, Source, UsageError};
+use crate::config::{Resume, RunConfig, Settings, Source, UsageError};
 use crate::curves;
 use crate::error::TrainError;
 use crate::outcome::{Outcome, Resumed};
 use crate::resume::ResumePoint;
 use crate::run_folder::{RunFile, RunFolder, RunFolderError};
 use crate::table::Table;
-use crate::train::{Job, train};
+use crate::train::{Job, Trained, train};
 
 pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
     let TrainArgs { settings, run, resume } = args;
@@ -24,9 +24,11 @@ pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
     };
     let Some(setup) = setup::prepare(settings.check()?, &run)? else { return Ok(()) };
     let outcome = match earlier {
-        Some((folder, earlier)) => go_on(&setup, &folder, earlier)?,
-        None => begin(&setup, run.overwrite)?,
+        Some((folder, earlier)) => go_on(&setup, &folder, earlier),
+        None => begin(&setup, run.overwrite),
     };
+    setup.end(outcome.as_ref().map(Outcome::ending));
+    let outcome = outcome?;
     if run.json {
         println!("{}", super::to_json(&outcome)?);
     } else {
@@ -60,26 +62,34 @@ fn begin(setup: &Setup, overwrite: bool) -> Result<Outcome, TrainError> {
     let (loaders, folder) = setup.begin(setup.config.training.preset.name(), overwrite)?;
     let Setup { config, device, stop, .. } = setup;
     let job = Job { config, loaders: &loaders, device: *device, folder: &folder, stop };
-    Ok(train(&job, None, &mut setup.observers(String::new()))?.outcome)
+    Ok(train(&job, None, &mut setup.observers(String::new(), &folder))?.outcome)
 }
 
 fn go_on(setup: &Setup, folder: &RunFolder, earlier: RunFile) -> Result<Outcome, TrainError> {
     let Setup { config, device, stop, .. } = setup;
     let point = ResumePoint::find(folder, earlier, config)?;
-    if let Some(last) = point.finished() {
-        tracing::info!(
-            step = last.next_batch,
-            "this run is finished; raise --epochs or --steps to extend it"
-        );
-        // Whoever ended the process may have done so before these were written.
-        folder.record(&last.history)?;
-        curves::draw_run(&folder.curves(), &last.history, config)?;
-        let resumed = Resumed { step: Some(point.step()), batches_per_epoch: point.batches_per_epoch() };
-        return Ok(Outcome::of(config, last, folder, resumed));
+    if let Some(Trained { outcome, .. }) = finished(config, folder, &point)? {
+        tracing::info!(step = outcome.steps, "this run is finished; raise --epochs or --steps to extend it");
+        return Ok(outcome);
     }
     let loaders = setup.go_on(folder)?;
     let job = Job { config, loaders: &loaders, device: *device, folder, stop };
-    Ok(train(&job, Some(point), &mut setup.observers(String::new()))?.outcome)
+    Ok(train(&job, Some(point), &mut setup.observers(String::new(), folder))?.outcome)
+}
+
+/// What a run came to that has nothing left to do.
+pub(super) fn finished(
+    config: &RunConfig,
+    folder: &RunFolder,
+    point: &ResumePoint,
+) -> Result<Option<Trained>, TrainError> {
+    let Some(last) = point.finished() else { return Ok(None) };
+    // Whoever ended the process may have done so before these were written.
+    folder.record(&last.history)?;
+    curves::draw_run(&folder.curves(), &last.history, config)?;
+    let resumed = Resumed { step: Some(point.step()), batches_per_epoch: point.batches_per_epoch() };
+    let outcome = Outcome::of(config, last, folder, resumed);
+    Ok(Some(Trained { outcome, history: last.history.clone() }))
 }
 
 fn table(outcome: &Outcome) -> Table {
@@ -91,10 +101,11 @@ fn table(outcome: &Outcome) -> Table {
         (
             "trained",
             format!(
-                "{} epochs, {} steps, {} images{}",
+                "{} epochs, {} steps, {} images{}{}",
                 outcome.epochs,
                 outcome.steps,
                 outcome.images,
+                if outcome.finished { "" } else { ", stopped early" },
                 outcome.resumed_from_step.map_or(String::new(), |step| format!(", resumed from step {step}"))
             ),
         ),

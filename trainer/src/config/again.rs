@@ -14,7 +14,7 @@ pub enum Resume {
 }
 
 /// What does not shape the weights (or, as threads and device, warns), and so may change on the way.
-const AGAIN: [&str; 13] = [
+const AGAIN: [&str; 14] = [
     "loaders",
     "data",
     "workers",
@@ -25,6 +25,7 @@ const AGAIN: [&str; 13] = [
     "device",
     "threads",
     "output",
+    "listen",
     "metrics",
     "log-format",
     "log",

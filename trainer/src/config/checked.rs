@@ -51,6 +51,8 @@ pub struct RunConfig {
     pub output: Option<PathBuf>,
     /// How often a checkpoint is written besides at the end of each epoch.
     pub checkpoint_every: Option<CheckpointEvery>,
+    /// Where progress is served, and the wish to end heard.
+    pub listen: Option<SocketAddr>,
     /// Address of the metrics endpoint.
     pub metrics: Option<SocketAddr>,
     /// How log lines look.
@@ -164,6 +166,7 @@ impl Settings {
             },
             output: settings.output,
             checkpoint_every: settings.checkpoint_every,
+            listen: settings.listen,
             metrics: settings.metrics,
             log_format: settings.log_format.unwrap_or_default(),
             log: filled("log", settings.log)?,

@@ -1,8 +1,8 @@
 //! One set of axes with the curves of every arm.
 
-use super::canvas::{FAINT_INK, GRID, INK, bold, text};
 use super::epoch_axis::EpochAxis;
-use super::{Area, Arm, COLOURS, Painted};
+use super::{Arm, COLOURS};
+use crate::canvas::{Area, FAINT_INK, GRID, INK, Painted, bold, text};
 use crate::observer::Epoch;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
@@ -115,7 +115,7 @@ impl Panel {
             let line = PathElement::new([(x, y), (x + px(22), y)], colour.stroke_width(3 * scale));
             area.draw(&line)?;
             let style = text(13, scale).color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw_text(arm.name, &style, (x + px(30), y))?;
+            area.draw_text(&arm.name, &style, (x + px(30), y))?;
         }
         Ok(())
     }

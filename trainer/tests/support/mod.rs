@@ -2,14 +2,13 @@
 
 #![allow(dead_code)] // Each test binary uses its part.
 
-use mixfeed_ops::signals::Signal;
 use mixfeed_trainer::config::{RunConfig, Settings};
 use mixfeed_trainer::error::TrainError;
 use mixfeed_trainer::loaders::Loaders;
 use mixfeed_trainer::observer::{Observer, Step};
 use mixfeed_trainer::resume::ResumePoint;
 use mixfeed_trainer::run_folder::RunFolder;
-use mixfeed_trainer::stop::Stop;
+use mixfeed_trainer::stop::{Asked, Stop};
 use mixfeed_trainer::train::{Job, Trained, train};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -130,12 +129,13 @@ impl Observer for Unwatched {}
 pub(crate) struct StopAt {
     pub(crate) step: u64,
     pub(crate) stop: Stop,
+    pub(crate) asked: Asked,
 }
 
 impl Observer for StopAt {
     fn stepped(&mut self, step: &Step) {
         if step.done == self.step {
-            self.stop.request(Signal::Terminate);
+            self.stop.request(self.asked);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where pictures are drawn: large, then made small, which smooths every edge.
 
-use super::{Area, Painted};
+use crate::error::TrainError;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use std::io;
@@ -12,35 +12,54 @@ use std::sync::Once;
 const OVERSAMPLING: u32 = 3;
 
 /// Almost black.
-pub(super) const INK: RGBColor = RGBColor(34, 40, 49);
+pub(crate) const INK: RGBColor = RGBColor(34, 40, 49);
 
 /// For what is read second.
-pub(super) const FAINT_INK: RGBColor = RGBColor(107, 114, 128);
+pub(crate) const FAINT_INK: RGBColor = RGBColor(107, 114, 128);
 
 /// For lines that only guide the eye.
-pub(super) const GRID: RGBColor = RGBColor(229, 231, 235);
+pub(crate) const GRID: RGBColor = RGBColor(229, 231, 235);
+
+/// What is drawn on.
+pub(crate) type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
+
+/// How drawing ends.
+pub(crate) type Painted<'a> =
+    Result<(), DrawingAreaErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
 
 const BYTES_PER_PIXEL: usize = 3;
 
 /// A picture being drawn.
-pub(super) struct Canvas {
+pub(crate) struct Canvas {
     width: u32,
     height: u32,
     large: Vec<u8>,
 }
 
 /// Letters of a height in pixels of the finished picture.
-pub(super) fn text(pixels: u32, scale: u32) -> FontDesc<'static> {
+pub(crate) fn text(pixels: u32, scale: u32) -> FontDesc<'static> {
     FontDesc::new(FontFamily::SansSerif, f64::from(pixels * scale), FontStyle::Normal)
 }
 
 /// Bold letters of a height in pixels of the finished picture.
-pub(super) fn bold(pixels: u32, scale: u32) -> FontDesc<'static> {
+pub(crate) fn bold(pixels: u32, scale: u32) -> FontDesc<'static> {
     FontDesc::new(FontFamily::SansSerif, f64::from(pixels * scale), FontStyle::Bold)
 }
 
 impl Canvas {
-    pub(super) fn new((width, height): (u32, u32)) -> Self {
+    /// Draws a picture of a size in pixels into a file; `paint` is told how many pixels to draw for one
+    /// of the finished picture.
+    pub(crate) fn draw(
+        path: &Path,
+        size: (u32, u32),
+        paint: impl for<'a> FnOnce(&Area<'a>, u32) -> Painted<'a>,
+    ) -> Result<(), TrainError> {
+        let mut canvas = Canvas::new(size);
+        let drawn = canvas.paint(paint).and_then(|()| canvas.save(path));
+        drawn.map_err(|source| TrainError::Write { what: path.display().to_string(), source })
+    }
+
+    fn new((width, height): (u32, u32)) -> Self {
         static FONTS: Once = Once::new();
         FONTS.call_once(|| {
             for (style, bytes) in
@@ -54,11 +73,7 @@ impl Canvas {
         Canvas { width, height, large: vec![0; pixels * BYTES_PER_PIXEL] }
     }
 
-    /// Draws; `paint` is told how many pixels to draw for one of the finished picture.
-    pub(super) fn paint(
-        &mut self,
-        paint: impl for<'a> FnOnce(&Area<'a>, u32) -> Painted<'a>,
-    ) -> io::Result<()> {
+    fn paint(&mut self, paint: impl for<'a> FnOnce(&Area<'a>, u32) -> Painted<'a>) -> io::Result<()> {
         let size = (self.width * OVERSAMPLING, self.height * OVERSAMPLING);
         let area = BitMapBackend::with_buffer(&mut self.large, size).into_drawing_area();
         paint(&area, OVERSAMPLING).map_err(io::Error::other)?;
@@ -66,7 +81,7 @@ impl Canvas {
     }
 
     /// Writes the picture as PNG, beside its place first, so that nobody sees half of one.
-    pub(super) fn save(&self, path: &Path) -> io::Result<()> {
+    fn save(&self, path: &Path) -> io::Result<()> {
         let part = path.with_extension("part.png");
         let mut file = BitMapBackend::new(&part, (self.width, self.height));
         file.blit_bitmap((0, 0), (self.width, self.height), &self.small()).map_err(io::Error::other)?;

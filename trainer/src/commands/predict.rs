@@ -1,0 +1,100 @@
+//! `predict`: what a checkpoint says of image files.
+
+// stdout is where results go.
+#![allow(clippy::print_stdout)]
+
+use super::setup;
+use crate::cli::PredictArgs;
+use crate::config::UsageError;
+use crate::error::TrainError;
+use crate::table::Table;
+use crate::{checkpoint, device, predict, run_folder};
+use mixfeed_ops::logging::LogFormat;
+use serde::Serialize;
+use std::path::PathBuf;
+
+pub(super) fn run(args: PredictArgs) -> Result<(), TrainError> {
+    let PredictArgs { checkpoint: path, images: paths, top, device, threads, json } = args;
+    if top == 0 {
+        return Err(UsageError::new("--top is 0, it must be at least 1").into());
+    }
+    setup::start_logs(LogFormat::default(), "warn")?;
+    let device = setup::select_device(device, threads.unwrap_or_else(device::default_threads))?;
+    let path = run_folder::checkpoint_in(&path);
+    let checkpoint = checkpoint::read(&path)?;
+    let header = &checkpoint.header;
+    let model = checkpoint.model(device)?;
+    // All are read before any is scored: of a list with a mistake nothing is told.
+    let images =
+        paths.iter().map(|path| predict::read(path, header.problem)).collect::<Result<Vec<_>, _>>()?;
+    let shares = predict::probabilities(&*model, header.normalisation, device, &images);
+    let predictions = paths.into_iter().zip(shares);
+    let report = Report {
+        checkpoint: path.display().to_string(),
+        model: header.model.name(),
+        weights_digest: header.weights_digest.clone(),
+        images: predictions
+            .map(|(path, shares)| Prediction::of(path, &shares, &header.classes, top))
+            .collect(),
+    };
+    if json {
+        println!("{}", super::to_json(&report)?);
+    } else {
+        print!("{}", report.table());
+    }
+    Ok(())
+}
+
+/// What is told, in this order.
+#[derive(Serialize)]
+struct Report {
+    checkpoint: String,
+    model: &'static str,
+    weights_digest: String,
+    images: Vec<Prediction>,
+}
+
+#[derive(Serialize)]
+struct Prediction {
+    image: PathBuf,
+    /// The most probable one.
+    class: String,
+    /// Its probability, 0 to 1.
+    probability: f32,
+    /// The most probable ones, in order.
+    top: Vec<Choice>,
+}
+
+#[derive(Serialize)]
+struct Choice {
+    class: String,
+    probability: f32,
+}
+
+impl Prediction {
+    fn of(image: PathBuf, shares: &[f32], classes: &[String], top: usize) -> Self {
+        let mut order: Vec<_> = (0..shares.len()).collect();
+        order.sort_by(|a, b| shares[*b].total_cmp(&shares[*a]));
+        let choice = |class: &usize| Choice { class: classes[*class].clone(), probability: shares[*class] };
+        let first = choice(&order[0]);
+        Prediction {
+            image,
+            class: first.class,
+            probability: first.probability,
+            top: order.iter().take(top).map(choice).collect(),
+        }
+    }
+}
+
+impl Report {
+    fn table(&self) -> Table {
+        let mut table = Table::with_header(["image", "class", "probability"]);
+        for prediction in &self.images {
+            for (place, Choice { class, probability }) in prediction.top.iter().enumerate() {
+                let image = if place == 0 { prediction.image.display().to_string() } else { String::new() };
+                table.row([image, class.clone(), format!("{:.2} %", 100.0 * probability)]);
+            }
+        }
+        table
+    }
+}

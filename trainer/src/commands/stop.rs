@@ -1,0 +1,25 @@
+//! `stop`: ends a training in another process, with a checkpoint.
+
+// stdout is where results go.
+#![allow(clippy::print_stdout)]
+
+use crate::cli::StopArgs;
+use crate::error::TrainError;
+use crate::remote::{State, Trainer};
+use std::time::Duration;
+
+/// How often it is looked whether training has ended, at most.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+pub(super) fn run(args: &StopArgs) -> Result<(), TrainError> {
+    let trainer = Trainer::connect(&args.trainer)?;
+    // Heard from before the end is asked for, so that it cannot be missed.
+    let mut statuses = trainer.watch(INTERVAL)?;
+    trainer.stop()?;
+    while let Some(status) = statuses.next()? {
+        if status.state == State::Ended {
+            println!("{}", status.ending);
+        }
+    }
+    Ok(())
+}

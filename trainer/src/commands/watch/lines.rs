@@ -1,0 +1,45 @@
+//! A training in lines, for logs and pipes.
+
+// stdout is where results go.
+#![allow(clippy::print_stdout)]
+
+use super::View;
+use crate::remote::{FinishedEpoch, State, Status};
+
+/// Prints lines.
+pub(super) struct Lines;
+
+impl View for Lines {
+    fn begin(&mut self, status: &Status) {
+        println!("{}", super::what(status));
+    }
+
+    fn epoch(&mut self, epoch: &FinishedEpoch) {
+        let FinishedEpoch { epoch, train_loss, test_accuracy, images_per_second, .. } = epoch;
+        println!(
+            "epoch {} done: training loss {train_loss:.4}, test accuracy {:.2} %, {images_per_second:.0} images/s",
+            (epoch * 100.0).round() / 100.0,
+            100.0 * test_accuracy
+        );
+    }
+
+    fn now(&mut self, status: &Status) {
+        match status.state {
+            State::Starting => println!("waiting for loaders"),
+            State::Stopping => println!("stopping at step {}", status.step),
+            State::Training | State::Ended => println!(
+                "epoch {}/{}  step {}/{}  {}  {} left",
+                status.epoch + 1,
+                status.epochs,
+                status.step,
+                status.steps,
+                super::pace(status),
+                super::left(status)
+            ),
+        }
+    }
+
+    fn end(&mut self, ending: &str) {
+        println!("{ending}");
+    }
+}

@@ -1,0 +1,103 @@
+//! The sides of a comparison.
+
+use crate::config::{RunConfig, UsageError};
+
+/// How often and how strongly images are mixed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Amount {
+    /// Lambda is drawn from Beta(alpha, alpha).
+    pub alpha: f64,
+    /// Share of samples that are mixed.
+    pub probability: f64,
+}
+
+/// One side of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Arm {
+    /// Images as they are.
+    WithoutMixup,
+    /// Mixed as the settings say.
+    WithMixup,
+    /// Mixed as a field of a grid says.
+    Field(Amount),
+}
+
+impl Arm {
+    /// Its name in folders and JSON.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Arm::WithoutMixup => "without-mixup".to_owned(),
+            Arm::WithMixup => "with-mixup".to_owned(),
+            Arm::Field(Amount { alpha, probability }) => format!("mixup-alpha-{alpha}-prob-{probability}"),
+        }
+    }
+
+    /// Its name for people.
+    #[must_use]
+    pub fn title(self) -> String {
+        match self {
+            Arm::WithoutMixup => "without mixup".to_owned(),
+            Arm::WithMixup => "with mixup".to_owned(),
+            Arm::Field(Amount { alpha, probability }) => {
+                format!("alpha {alpha}, {:.0} % mixed", 100.0 * probability)
+            }
+        }
+    }
+
+    /// The run of trial `trial` (from 0) of this arm, given the run that is to be compared.
+    ///
+    /// # Errors
+    /// When this arm mixes nothing although it should, or is out of range.
+    pub fn trial(self, base: &RunConfig, trial: u32) -> Result<RunConfig, UsageError> {
+        let mut settings = base.settings.clone();
+        settings.seed = Some(base.training.stream.seed + u64::from(trial));
+        match self {
+            Arm::WithoutMixup => settings.mixup_prob = Some(0.0),
+            Arm::WithMixup => {}
+            Arm::Field(Amount { alpha, probability }) => {
+                (settings.mixup_alpha, settings.mixup_prob) = (Some(alpha), Some(probability));
+            }
+        }
+        let config = settings.check()?;
+        if self != Arm::WithoutMixup && config.training.stream.mixing.is_none() {
+            return Err(UsageError::new(
+                "nothing to compare: --mixup-alpha and --mixup-prob must be above 0",
+            ));
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    #[test]
+    fn trials_of_all_arms_share_their_seed_and_differ_in_mixing_only() {
+        let data = Some("synthetic".to_owned());
+        let base = Settings { data, seed: Some(7), ..Settings::default() }.check().unwrap();
+        let amount = Amount { alpha: 1.0, probability: 0.5 };
+        let [without, with, field] = [Arm::WithoutMixup, Arm::WithMixup, Arm::Field(amount)]
+            .map(|arm| arm.trial(&base, 2).unwrap().training.stream);
+        assert_eq!((without.seed, with.seed, field.seed), (9, 9, 9));
+        assert_eq!((without.mixing, with.mixing), (None, base.training.stream.mixing));
+        let mixing = field.mixing.unwrap();
+        assert_eq!(Amount { alpha: mixing.alpha, probability: mixing.probability }, amount);
+        for other in [with, field] {
+            assert_eq!(mixfeed_client::StreamSpec { mixing: None, ..other }, without);
+        }
+    }
+
+    #[test]
+    fn a_run_that_mixes_nothing_cannot_be_compared() {
+        let data = || Some("synthetic".to_owned());
+        let base = Settings { data: data(), mixup_alpha: Some(0.0), ..Settings::default() }.check().unwrap();
+        assert!(Arm::WithMixup.trial(&base, 0).unwrap_err().to_string().contains("nothing to compare"));
+        let base = Settings { data: data(), ..Settings::default() }.check().unwrap();
+        for (alpha, probability) in [(0.0, 1.0), (1.0, 0.0), (1.0, 2.0)] {
+            assert!(Arm::Field(Amount { alpha, probability }).trial(&base, 0).is_err());
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What a comparison came to: `compare.json`, and a row for each training in `compare.csv`.
+
+use super::{Arm, Difference, Grid, Plan, Statistic};
+use crate::config::RunConfig;
+use crate::outcome::Outcome;
+use crate::train::Trained;
+use serde::Serialize;
+
+/// What a comparison came to.
+///
+/// A comparison that was interrupted and resumed comes to the same, but for what is measured in time:
+/// `seconds`, `evaluation_seconds`, `images_per_second` and `data_wait_ratio`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// Recipe all arms started from.
+    pub preset: String,
+    /// Network.
+    pub model: String,
+    /// Name of the data set.
+    pub dataset: String,
+    /// Digest of the data set, hexadecimal.
+    pub dataset_digest: String,
+    /// Epochs of each training.
+    pub epochs: u64,
+    /// Trainings of each arm.
+    pub trials: u32,
+    /// The table of amounts and distributions that the arms after the first are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grid: Option<Grid>,
+    /// All arms; the first is without mixup.
+    pub arms: Vec<ArmResult>,
+    /// Test accuracy with mixup less that without; of a grid, each arm has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
+    /// Path of the curves of both arms; of a grid there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curves: Option<String>,
+    /// Path of the picture of a grid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heat_map: Option<String>,
+}
+
+/// What an arm came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct ArmResult {
+    /// Its name.
+    pub arm: String,
+    /// Lambda is drawn from Beta(alpha, alpha); none without mixup.
+    pub mixup_alpha: Option<f64>,
+    /// Share of samples that are mixed; none without mixup.
+    pub mixup_prob: Option<f64>,
+    /// Test accuracy after the last epoch, 0 to 1.
+    pub test_accuracy: Statistic,
+    /// The same less that without mixup, over pairs of equal seed; none without mixup.
+    pub difference: Option<Difference>,
+    /// Loss over the last epoch.
+    pub train_loss: Statistic,
+    /// Training speed.
+    pub images_per_second: Statistic,
+    /// Share of training time spent waiting for data, 0 to 1.
+    pub data_wait_ratio: Statistic,
+    /// Each training.
+    pub trials: Vec<Outcome>,
+}
+
+impl Comparison {
+    /// Sums up the trainings of all arms of `plan`; trial i of each belong together.
+    ///
+    /// # Panics
+    /// When an arm has no training.
+    #[must_use]
+    pub fn of(plan: &Plan, trained: &[Vec<Trained>], base: &RunConfig, picture: String) -> Self {
+        let without = &trained[0];
+        let first = &without[0].outcome;
+        let arms = plan.arms.iter().zip(trained);
+        let arms: Vec<_> = arms.map(|(arm, trained)| ArmResult::of(*arm, trained, without, base)).collect();
+        Comparison {
+            preset: first.preset.clone(),
+            model: first.model.clone(),
+            dataset: first.dataset.clone(),
+            dataset_digest: first.dataset_digest.clone(),
+            epochs: first.epochs,
+            trials: plan.trials,
+            difference: if plan.grid.is_some() { None } else { arms[1].difference },
+            grid: plan.grid.clone(),
+            arms,
+            heat_map: plan.grid.is_some().then(|| picture.clone()),
+            curves: plan.grid.is_none().then_some(picture),
+        }
+    }
+
+    /// One row for each training.
+    #[must_use]
+    pub fn csv(&self) -> String {
+        let mut text = COLUMNS.to_owned();
+        let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+        for arm in &self.arms {
+            for trial in &arm.trials {
+                let Outcome { seed, epochs, steps, images, train_loss, test_accuracy, .. } = trial;
+                let Outcome { seconds, images_per_second, data_wait_ratio, weights_digest, .. } = trial;
+                text += &format!(
+                    "{},{},{},{seed},{epochs},{steps},{images},{train_loss},{test_accuracy},{seconds:.3},\
+                     {images_per_second:.1},{data_wait_ratio:.4},{weights_digest}\n",
+                    arm.arm,
+                    number(arm.mixup_alpha),
+                    number(arm.mixup_prob),
+                );
+            }
+        }
+        text
+    }
+}
+
+const COLUMNS: &str = "arm,mixup_alpha,mixup_prob,seed,epochs,steps,images,train_loss,test_accuracy,seconds,\
+                       images_per_second,data_wait_ratio,weights_digest\n";
+
+impl ArmResult {
+    fn of(arm: Arm, trained: &[Trained], without: &[Trained], base: &RunConfig) -> Self {
+        let over = |value: fn(&Outcome) -> f64| {
+            Statistic::of(&trained.iter().map(|trained| value(&trained.outcome)).collect::<Vec<_>>())
+        };
+        let accuracy = |trained: &Trained| trained.outcome.test_accuracy;
+        let differences: Vec<_> =
+            trained.iter().zip(without).map(|(with, without)| accuracy(with) - accuracy(without)).collect();
+        let (mixup_alpha, mixup_prob) = match arm {
+            Arm::WithoutMixup => (None, None),
+            Arm::WithMixup => (base.settings.mixup_alpha, base.settings.mixup_prob),
+            Arm::Field(amount) => (Some(amount.alpha), Some(amount.probability)),
+        };
+        ArmResult {
+            arm: arm.name(),
+            mixup_alpha,
+            mixup_prob,
+            test_accuracy: over(|outcome| outcome.test_accuracy),
+            difference: (arm != Arm::WithoutMixup).then(|| Difference::of(&differences)),
+            train_loss: over(|outcome| outcome.train_loss),
+            images_per_second: over(|outcome| outcome.images_per_second),
+            data_wait_ratio: over(|outcome| outcome.data_wait_ratio),
+            // Where a process went on says something of the process, not of the training.
+            trials: trained
+                .iter()
+                .map(|trained| Outcome { resumed_from_step: None, ..trained.outcome.clone() })
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Watching and ending a training from another process: `TrainerService` of `trainer.proto`.
+//!
+//! The training tells a [`Served`] how it goes, as it tells every [`Observer`](crate::observer::Observer); a
+//! thread of its own answers whoever asks. `mixfeed-trainer watch` and `stop` are at the other end
+//! ([`Trainer`]). There is no authentication yet: a trainer that listens beyond its own machine refuses
+//! to be stopped.
+
+mod broadcast;
+mod call;
+mod serve;
+mod status;
+mod translate;
+
+pub(crate) use broadcast::Broadcast;
+pub use call::Trainer;
+pub use serve::Served;
+pub use status::{FinishedEpoch, State, Status};
+
+use std::net::SocketAddr;
+
+/// Where a trainer listens, and is looked for, unless said otherwise: on this machine only.
+pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:50061";
+
+/// Why progress cannot be served or read.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Nobody answers.
+    #[error("no trainer answers at {address} ({problem}); was it started with --listen")]
+    Unreachable {
+        /// Who was asked.
+        address: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// The trainer went away before it said how training ended.
+    #[error("the trainer at {address} went away: {problem}")]
+    Lost {
+        /// Who was asked.
+        address: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// The trainer refuses.
+    #[error("the trainer at {address} refuses: {reason}")]
+    Refused {
+        /// Who was asked.
+        address: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl RemoteError {
+    /// Whether asking otherwise is the way out.
+    pub(crate) fn is_usage(&self) -> bool {
+        matches!(self, RemoteError::Bind { .. } | RemoteError::Refused { .. })
+    }
+}

@@ -1,0 +1,107 @@
+//! The calling end: another process's training.
+
+use super::{RemoteError, Status};
+use mixfeed_proto::v1;
+use mixfeed_proto::v1::trainer_service_client::TrainerServiceClient;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint};
+
+/// A trainer that answers does so at once.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Quiet time after which the connection is checked, and the time that the check may take.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A trainer somewhere.
+pub struct Trainer {
+    address: String,
+    client: TrainerServiceClient<Channel>,
+    runtime: Runtime,
+}
+
+/// Its statuses, until training ends.
+pub struct Watching<'a> {
+    trainer: &'a Trainer,
+    stream: Streaming<v1::WatchResponse>,
+}
+
+impl Trainer {
+    /// Connects to the trainer that listens at `address` (`host:port`).
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub fn connect(address: &str) -> Result<Self, RemoteError> {
+        let unreachable = |problem: String| RemoteError::Unreachable { address: address.to_owned(), problem };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| unreachable(error.to_string()))?;
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(|_not_an_address| unreachable("expected host:port".to_owned()))?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        let channel =
+            runtime.block_on(endpoint.connect()).map_err(|error| unreachable(root_cause(&error)))?;
+        Ok(Trainer { address: address.to_owned(), client: TrainerServiceClient::new(channel), runtime })
+    }
+
+    /// Hears how training goes, not more often than once in an `interval`.
+    ///
+    /// # Errors
+    /// When the trainer refuses or is gone.
+    pub fn watch(&self, interval: Duration) -> Result<Watching<'_>, RemoteError> {
+        let interval_milliseconds = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
+        let mut client = self.client.clone();
+        let call = client.watch(v1::WatchRequest { interval_milliseconds });
+        let stream = self.runtime.block_on(call).map_err(|status| self.error(&status))?.into_inner();
+        Ok(Watching { trainer: self, stream })
+    }
+
+    /// Asks for the end of the training.
+    ///
+    /// # Errors
+    /// When the trainer refuses or is gone.
+    pub fn stop(&self) -> Result<(), RemoteError> {
+        let mut client = self.client.clone();
+        let call = client.stop(v1::StopRequest {});
+        self.runtime.block_on(call).map(drop).map_err(|status| self.error(&status))
+    }
+
+    fn error(&self, status: &tonic::Status) -> RemoteError {
+        let address = self.address.clone();
+        let text = status.message().to_owned();
+        match status.code() {
+            tonic::Code::PermissionDenied | tonic::Code::ResourceExhausted | tonic::Code::InvalidArgument => {
+                RemoteError::Refused { address, reason: text }
+            }
+            tonic::Code::Unimplemented => {
+                RemoteError::Unreachable { address, problem: "something else listens there".to_owned() }
+            }
+            _ => RemoteError::Lost { address, problem: text },
+        }
+    }
+}
+
+impl Watching<'_> {
+    /// Waits for the next status; none after the one that says how training ended.
+    ///
+    /// # Errors
+    /// When the trainer is gone.
+    pub fn next(&mut self) -> Result<Option<Status>, RemoteError> {
+        let message = self.trainer.runtime.block_on(self.stream.message());
+        let message = message.map_err(|status| self.trainer.error(&status))?;
+        Ok(message.and_then(|message| message.status).map(Status::from))
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,217 @@
+//! The serving end: a listener, a small thread, and the three calls.
+
+use super::{Broadcast, RemoteError, State, Status};
+use crate::stop::{Asked, Stop};
+use mixfeed_proto::v1;
+use mixfeed_proto::v1::trainer_service_server::{TrainerService, TrainerServiceServer};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response};
+
+/// Those who watch at a time: a few people, a dashboard.
+const MAX_WATCHERS: usize = 16;
+
+/// Calls on one connection, and the resets that hyper allows but tonic would not limit.
+const MAX_CALLS_PER_CONNECTION: u32 = 8;
+const MAX_PENDING_RESETS: usize = 20;
+const MAX_ERROR_RESETS: usize = 1024;
+
+/// Requests are all but empty.
+const MAX_REQUEST_BYTES: usize = 1 << 10;
+
+/// Quiet time after which a connection is checked, and the time that the check may take: one who watches
+/// from a machine that is gone is not counted for ever.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time that those who watch have to hear how training ended.
+const GRACE: Duration = Duration::from_secs(2);
+
+const INTERVAL_MILLISECONDS: std::ops::RangeInclusive<u32> = 100..=60_000;
+const DEFAULT_INTERVAL_MILLISECONDS: u32 = 500;
+
+/// A training that can be watched and ended from outside. Dropping it ends the serving.
+pub struct Served {
+    address: SocketAddr,
+    status: Arc<watch::Sender<Status>>,
+    /// There from starting to dropping.
+    runtime: Option<Runtime>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Served {
+    /// Listens on `address` (port 0 picks one); a call of Stop makes the wish `stop`.
+    ///
+    /// # Errors
+    /// When the address is taken or not ours.
+    pub fn start(address: SocketAddr, stop: &Stop) -> Result<Self, RemoteError> {
+        let error = |source| RemoteError::Bind { address, source };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("trainer-service")
+            .enable_all()
+            .build()
+            .map_err(error)?;
+        let listener = runtime.block_on(TcpListener::bind(address)).map_err(error)?;
+        let address = listener.local_addr().map_err(error)?;
+        let status = Arc::new(watch::Sender::new(Status::default()));
+        let calls = Calls {
+            status: Arc::clone(&status),
+            stop: stop.clone(),
+            address,
+            room: Arc::new(Semaphore::new(MAX_WATCHERS)),
+        };
+        let serving = runtime.spawn(serve(listener, calls));
+        Ok(Served { address, status, runtime: Some(runtime), serving: Some(serving) })
+    }
+
+    /// The bound address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Tells a training to those who watch.
+    pub(crate) fn observer(&self, label: String, run: String) -> Broadcast {
+        Broadcast::new(Arc::clone(&self.status), label, run)
+    }
+
+    /// Tells those who watch how it ended.
+    pub fn end(&self, ending: String) {
+        self.status.send_modify(|status| {
+            status.state = State::Ended;
+            status.ending = ending;
+        });
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Also when nobody said how it ended: nothing more happens.
+        self.status.send_modify(|status| status.state = State::Ended);
+        if let (Some(runtime), Some(serving)) = (self.runtime.take(), self.serving.take()) {
+            let _ = runtime.block_on(async { tokio::time::timeout(GRACE, serving).await });
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Answers until training has ended and all calls have.
+async fn serve(listener: TcpListener, calls: Calls) {
+    let mut status = calls.status.subscribe();
+    let ended = async move { drop(status.wait_for(|status| status.state == State::Ended).await) };
+    let service = TrainerServiceServer::new(calls).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let served = Server::builder()
+        .accept_http1(false)
+        .max_concurrent_streams(MAX_CALLS_PER_CONNECTION)
+        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+        .http2_max_local_error_reset_streams(Some(MAX_ERROR_RESETS))
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .add_service(service)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), ended)
+        .await;
+    if let Err(error) = served {
+        tracing::warn!(%error, "progress is not served any more");
+    }
+}
+
+/// The three calls.
+struct Calls {
+    status: Arc<watch::Sender<Status>>,
+    stop: Stop,
+    address: SocketAddr,
+    room: Arc<Semaphore>,
+}
+
+type Answer<T> = Result<Response<T>, tonic::Status>;
+
+#[tonic::async_trait]
+impl TrainerService for Calls {
+    type WatchStream = ReceiverStream<Result<v1::WatchResponse, tonic::Status>>;
+
+    async fn get_status(&self, _request: Request<v1::GetStatusRequest>) -> Answer<v1::GetStatusResponse> {
+        let status = self.status.borrow().clone();
+        Ok(Response::new(v1::GetStatusResponse { status: Some(status.into()) }))
+    }
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Answer<Self::WatchStream> {
+        let interval = match request.into_inner().interval_milliseconds {
+            0 => DEFAULT_INTERVAL_MILLISECONDS,
+            given if INTERVAL_MILLISECONDS.contains(&given) => given,
+            given => {
+                let (least, most) = (INTERVAL_MILLISECONDS.start(), INTERVAL_MILLISECONDS.end());
+                let text = format!("interval_milliseconds is {given}, it must be {least} to {most}");
+                return Err(tonic::Status::invalid_argument(text));
+            }
+        };
+        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
+            let text = format!("{MAX_WATCHERS} watch already");
+            return Err(tonic::Status::resource_exhausted(text));
+        };
+        // One answer waits at most: who reads slowly hears less, and what it hears is fresh.
+        let (answers, stream) = mpsc::channel(1);
+        let status = self.status.subscribe();
+        let interval = Duration::from_millis(interval.into());
+        tokio::spawn(async move {
+            tell(status, interval, &answers).await;
+            drop(permit);
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn stop(&self, _request: Request<v1::StopRequest>) -> Answer<v1::StopResponse> {
+        if !self.address.ip().is_loopback() {
+            return Err(tonic::Status::permission_denied(format!(
+                "it listens on {}, beyond its own machine, and cannot tell who asks; let it listen on 127.0.0.1, \
+                 or send it SIGTERM",
+                self.address
+            )));
+        }
+        tracing::info!("asked to stop: finishing the step, evaluating, and writing a checkpoint");
+        self.status.send_if_modified(|status| {
+            let stops = status.state != State::Ended;
+            if stops {
+                status.state = State::Stopping;
+            }
+            stops
+        });
+        self.stop.request(Asked::Call);
+        Ok(Response::new(v1::StopResponse {}))
+    }
+}
+
+/// Sends the status now and whenever it has changed, but not more often than once in an `interval`, and the
+/// last one at once.
+async fn tell(
+    mut status: watch::Receiver<Status>,
+    interval: Duration,
+    answers: &mpsc::Sender<Result<v1::WatchResponse, tonic::Status>>,
+) {
+    let mut end = status.clone();
+    loop {
+        let now = status.borrow_and_update().clone();
+        let ended = now.state == State::Ended;
+        let answer = v1::WatchResponse { status: Some(now.into()) };
+        if answers.send(Ok(answer)).await.is_err() || ended {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
+            _ = end.wait_for(|status| status.state == State::Ended) => {}
+            () = answers.closed() => return,
+        }
+        tokio::select! {
+            changed = status.changed() => if changed.is_err() { return },
+            () = answers.closed() => return,
+        }
+    }
+}

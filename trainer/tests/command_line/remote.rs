@@ -1,0 +1,149 @@
+//! Watching and stopping a training from another process.
+
+use super::{error_line, json, stderr, trainer};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+/// A training that would go on for hours.
+struct Training {
+    child: Child,
+    log: std::io::Lines<BufReader<ChildStderr>>,
+    /// Where it listens.
+    address: String,
+}
+
+impl Training {
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = trainer(folder);
+        command.args(["train", "--data", "synthetic:200", "--model", "linear", "--batch-size", "8"]);
+        command.args(["--epochs", "100000", "--threads", "1", "--output", "run", "--json"]).args(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut training = Training { child, log, address: String::new() };
+        training.address = training.address_of("serving progress");
+        training
+    }
+
+    /// The address in the next log line that says this.
+    fn address_of(&mut self, what: &str) -> String {
+        let line = self.log.by_ref().map_while(Result::ok).find(|line| line.contains(what));
+        let line = line.unwrap_or_else(|| panic!("no line says {what}"));
+        line.split_whitespace().find_map(|word| word.strip_prefix("address=")).unwrap().to_owned()
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Its result, when it ends by itself.
+    fn result(mut self) -> Output {
+        let mut stdout = Vec::new();
+        self.child.stdout.take().unwrap().read_to_end(&mut stdout).unwrap();
+        let log: String = self.log.by_ref().map_while(Result::ok).map(|line| line + "\n").collect();
+        Output { status: self.child.wait().unwrap(), stdout, stderr: log.into_bytes() }
+    }
+}
+
+impl Drop for Training {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn call(folder: &Path, command: &str, address: &str) -> Command {
+    let mut call = trainer(folder);
+    call.args([command, "--trainer", address]);
+    call
+}
+
+#[test]
+fn a_training_is_watched_and_stopped_from_outside_and_can_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut training = Training::start(folder.path(), &["--listen", "127.0.0.1:0"]);
+
+    let mut watch = call(folder.path(), "watch", &training.address);
+    let mut watch = watch.args(["--interval", "100ms"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut seen = BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let what = seen.find(|line| line.contains("linear on synthetic")).expect("it says what is trained");
+    assert!(what.contains("cpu, 1 CPU threads") && what.contains("run"), "{what}");
+    assert!(seen.any(|line| line.starts_with("epoch 1 done: training loss ")), "epochs are told");
+    assert!(seen.any(|line| line.contains(" images/s ") && line.contains("data wait")), "and progress");
+
+    assert!(training.is_running());
+    let stop = call(folder.path(), "stop", &training.address).output().unwrap();
+    assert!(stop.status.success(), "{}", stderr(&stop));
+    let ending = String::from_utf8(stop.stdout).unwrap().trim().to_owned();
+    assert_eq!(seen.last().as_deref(), Some(&*ending), "both hear how it ended");
+    assert!(watch.wait().unwrap().success());
+
+    let output = training.result();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let result = json(&output);
+    let step = result["steps"].as_u64().unwrap();
+    assert!(ending.starts_with(&format!("stopped after step {step}: test accuracy ")), "{ending}");
+    assert_eq!((result["finished"].as_bool(), step > 0), (Some(false), true));
+    assert!(ending.contains(result["checkpoint"].as_str().unwrap()));
+    assert!(folder.path().join("run/checkpoint-last.safetensors").exists());
+
+    let mut resume = trainer(folder.path());
+    resume.args(["train", "--output", "run", "--resume", "--json", "--steps", &(step + 3).to_string()]);
+    let result = json(&resume.output().unwrap());
+    assert_eq!(
+        (result["resumed_from_step"].as_u64(), result["steps"].as_u64()),
+        (Some(step), Some(step + 3))
+    );
+    assert_eq!(result["finished"], true);
+}
+
+#[test]
+fn a_trainer_that_others_can_reach_refuses_to_be_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut training = Training::start(folder.path(), &["--listen", "0.0.0.0:0"]);
+    let port = training.address.rsplit_once(':').unwrap().1.to_owned();
+    let output = call(folder.path(), "stop", &format!("127.0.0.1:{port}")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let line = error_line(&output);
+    assert!(
+        line.contains("refuses") && line.contains(&training.address) && line.contains("SIGTERM"),
+        "{line}"
+    );
+    assert!(training.is_running(), "and goes on");
+}
+
+#[test]
+fn nobody_who_answers_is_said_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["watch", "stop"] {
+        let output = call(folder.path(), command, "127.0.0.1:9").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let line = error_line(&output);
+        assert!(line.contains("127.0.0.1:9") && line.contains("--listen"), "{line}");
+    }
+    let output = call(folder.path(), "watch", "127.0.0.1:9").args(["--interval", "1h"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(error_line(&output).contains("--interval"));
+}
+
+#[test]
+fn the_metrics_say_how_many_loaders_are_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = trainer(folder.path());
+    command.args(["train", "--data", "synthetic:200", "--model", "linear", "--epochs", "100000"]);
+    command.args(["--threads", "1", "--output", "run", "--metrics", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut training = Training { child, log, address: String::new() };
+    let address = training.address_of("serving metrics");
+    assert!(training.log.by_ref().map_while(Result::ok).any(|line| line.contains("epoch done")));
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    let wanted = page.lines().find_map(|line| line.strip_prefix("mixfeed_trainer_loaders_wanted "));
+    // One loader inside the process, for which is waited more or less.
+    let wanted: f64 = wanted.unwrap_or_else(|| panic!("not in:\n{page}")).parse().unwrap();
+    assert!((1.0..=100.0).contains(&wanted), "{wanted}");
+}
