@@ -1,12 +1,8 @@
 //! The promise of the whole project: the trained weights do not depend on who made the batches.
 
 // A test may start threads and look at its environment.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
-#[path = "same_weights/chaos.rs"]
-mod chaos;
-#[path = "../../loader/tests/it/fleet.rs"]
-mod fleet;
 mod support;
 
 use mixfeed_ops::signals::Signal;

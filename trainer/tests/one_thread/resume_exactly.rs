@@ -1,11 +1,7 @@
 //! A training that is stopped in the middle of an epoch and resumed ends as one that nobody stopped,
 //! bit for bit, whatever it remembers: velocities, moments, averages, running statistics, rates.
 
-// A test may start threads and look at its environment.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
-
-mod support;
-
+use crate::support::{StopAt, Unwatched, run_in, small};
 use clap::ValueEnum as _;
 use mixfeed_ops::signals::Signal;
 use mixfeed_trainer::checkpoint;
@@ -17,7 +13,6 @@ use mixfeed_trainer::precision::Precision;
 use mixfeed_trainer::schedule::ScheduleKind;
 use mixfeed_trainer::stop::Stop;
 use mixfeed_trainer::train::Trained;
-use support::{StopAt, Unwatched, run_in, small};
 use tch::{Device, Tensor};
 
 /// Three epochs of four steps. All trainings of this file compute with one thread: their number is one
