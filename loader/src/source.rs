@@ -6,6 +6,7 @@
 //! files of their own ([`records`]) share all that follows: order, splits, digest, decoding, memory
 //! ([`encoded`]).
 
+mod batches;
 mod cifar;
 mod encoded;
 mod folder;
@@ -136,8 +137,7 @@ pub enum SourceError {
 }
 
 /// What a user may have, for the message that none of it was found.
-const FORMATS: &str =
-    "CIFAR-10 or CIFAR-100 in the binary version, or a folder of class folders with PNG, JPEG or WebP files";
+const FORMATS: &str = "CIFAR-10 or CIFAR-100 in the binary or Python version, or a folder of class folders with PNG, JPEG or WebP files";
 
 /// Reads the data at `place`.
 ///
@@ -148,7 +148,13 @@ pub fn open(place: &Place) -> Result<Dataset, SourceError> {
         Location::Synthetic(samples) => Some(synthetic::dataset(*samples)),
         Location::Path(path) => {
             let found = must_exist(path)?;
-            if found.is_dir() { cifar::look(path)? } else { None }
+            match found.is_dir() {
+                false => None,
+                true => match cifar::look(path)? {
+                    None => batches::look(path)?,
+                    found => found,
+                },
+            }
         }
     };
     let Options { order, test_fraction, image_size, .. } = place.options;

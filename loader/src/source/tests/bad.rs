@@ -81,6 +81,35 @@ fn contradictions_between_data_and_settings_are_named() {
 }
 
 #[test]
+fn a_python_batch_that_is_damaged_or_would_run_code_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    write::batches(place.path(), &write::drawings(Split::Train, 20), &write::drawings(Split::Test, 5));
+    let path = place.path().join("data_batch_3");
+    let whole = std::fs::read(&path).unwrap();
+    let refused = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        refusal_with(place.path(), Options::default())
+    };
+    let message = refused(&whole[..whole.len() - 100]);
+    assert!(message.contains("data_batch_3: not a pickle of a CIFAR batch: it ends too early"), "{message}");
+    let message = refused(b"\x80\x02cos\nsystem\nU\x04true\x85R.");
+    assert!(message.contains("data_batch_3") && message.contains("\"os\".\"system\""), "{message}");
+    let message = refused(b"\x80\x02}.");
+    assert!(message.ends_with("data_batch_3: it has no array of bytes named data"), "{message}");
+
+    let at = whole.windows(8).position(|part| part == b"labels](").unwrap() + 8;
+    let mut other = whole.clone();
+    other[at + 1] = 10;
+    let message = refused(&other);
+    assert!(message.ends_with("record 0 has label 10, but labels are 0 to 9"), "{message}");
+    other = whole;
+    other[at..at + 2].copy_from_slice(b"NN");
+    assert!(refused(&other).contains("expected 5 images of 3072, one for each label"));
+    std::fs::remove_file(&path).unwrap();
+    assert!(refusal_with(place.path(), Options::default()).contains("data_batch_3: missing"));
+}
+
+#[test]
 fn a_folder_that_leads_into_itself_ends() {
     let place = folder();
     std::os::unix::fs::symlink(place.path(), place.path().join("train/class-000/loop")).unwrap();

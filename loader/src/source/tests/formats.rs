@@ -43,8 +43,9 @@ fn written(place: &Path) -> Vec<(&'static str, Options)> {
         folder
     };
     write::cifar10(&inside("binary"), &train, &test);
+    write::batches(&inside("batches"), &train, &test);
     write::folder(&inside("folder"), &train, &test);
-    vec![("binary", Options::default()), ("folder", BY_NAME)]
+    vec![("binary", Options::default()), ("batches", Options::default()), ("folder", BY_NAME)]
 }
 
 #[test]

@@ -60,3 +60,27 @@ pub(super) fn cifar10(place: &Path, train: &[Image], test: &[Image]) {
     }
     std::fs::write(place.join("test_batch.bin"), records(test)).unwrap();
 }
+
+/// The Python version of CIFAR-10, as protocol 2 of Python 2 writes it.
+pub(super) fn batches(place: &Path, train: &[Image], test: &[Image]) {
+    let size = |size: usize| (size as u32).to_le_bytes();
+    let batch = |images: &[Image]| -> Vec<u8> {
+        let data: Vec<u8> = images.iter().flat_map(Image::planes).collect();
+        let labels = images.iter().flat_map(|image| [b'K', image.label as u8]);
+        let mut file = b"\x80\x02}q\x01(U\x0bbatch_labelU\x04someU\x06labels](".to_vec();
+        file.extend(labels);
+        file.extend(b"eU\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n");
+        file.extend(b"K\x00\x85U\x01b\x87R(K\x01J");
+        file.extend(size(images.len()));
+        file.extend(b"M\x00\x0c\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNN");
+        file.extend(b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T");
+        file.extend(size(data.len()));
+        file.extend(data);
+        file.extend(b"tbu.");
+        file
+    };
+    for (number, images) in train.chunks(train.len().div_ceil(5)).enumerate() {
+        std::fs::write(place.join(format!("data_batch_{}", number + 1)), batch(images)).unwrap();
+    }
+    std::fs::write(place.join("test_batch"), batch(test)).unwrap();
+}

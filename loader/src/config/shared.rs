@@ -1,0 +1,69 @@
+//! Flags that several commands share.
+
+use crate::source::{Cache, ImageSize, Options, Order};
+use bytesize::ByteSize;
+use clap::Args;
+
+/// Flags that say how data is read, as `serve` has them.
+#[derive(Clone, Debug, Args)]
+pub struct SourceArgs {
+    /// Order of image files: by path as torchvision has it, or by file name.
+    #[arg(long, default_value = "path", value_name = "ORDER")]
+    pub order: Order,
+    /// The share of image files, by a key of each, that is the test split of data without one.
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub test_fraction: f64,
+    /// What is kept in memory of image files.
+    #[arg(long, default_value = "auto", value_name = "WHAT")]
+    pub cache: Cache,
+    /// Memory for what is kept, as in 4GiB [default: half of what is free].
+    #[arg(long, value_name = "SIZE")]
+    pub cache_memory: Option<ByteSize>,
+    /// Bring image files to this size: a side, or HEIGHTxWIDTH [default: the size that all have].
+    #[arg(long, value_name = "SIZE")]
+    pub image_size: Option<ImageSize>,
+}
+
+impl SourceArgs {
+    /// Returns what the flags say.
+    ///
+    /// # Errors
+    /// One line that names the flag, its value and what is allowed.
+    pub fn options(&self) -> Result<Options, String> {
+        Ok(Options {
+            order: self.order,
+            test_fraction: check_fraction(self.test_fraction)?,
+            cache: self.cache,
+            cache_bytes: self.cache_memory.map(|size| size.as_u64()),
+            image_size: self.image_size,
+        })
+    }
+}
+
+/// Checks a share of records that may be the test split.
+pub(super) fn check_fraction(fraction: f64) -> Result<f64, String> {
+    if (0.0..1.0).contains(&fraction) {
+        return Ok(fraction);
+    }
+    Err(format!("--test-fraction {fraction} is not allowed, 0 to less than 1"))
+}
+
+/// Flags that say how images are mixed and augmented. The names are the trainer's and timm's.
+#[derive(Clone, Debug, Args)]
+pub struct RecipeArgs {
+    /// mixup's lambda is drawn from Beta(alpha, alpha); 0 for CutMix alone.
+    #[arg(long, default_value_t = 0.2, value_name = "ALPHA", allow_negative_numbers = true)]
+    pub mixup_alpha: f64,
+    /// CutMix's lambda is drawn from Beta(alpha, alpha); 0 for mixup alone.
+    #[arg(long, default_value_t = 0.0, value_name = "ALPHA", allow_negative_numbers = true)]
+    pub cutmix_alpha: f64,
+    /// With both: of what is mixed, the share that CutMix gets.
+    #[arg(long, default_value_t = 0.5, value_name = "P", allow_negative_numbers = true)]
+    pub switch_prob: f64,
+    /// Black pixels added on each side before a random crop; 0 crops nothing.
+    #[arg(long, default_value_t = 0, value_name = "PIXELS")]
+    pub crop_padding: u32,
+    /// The share of images that is mirrored left to right.
+    #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
+    pub flip_prob: f64,
+}

@@ -1,0 +1,157 @@
+//! CIFAR-10 and CIFAR-100 in the Python version: files of pickled batches.
+//!
+//! A batch is a dictionary: `data` is an array of bytes, one row of 3,072 for each image (red, green, blue
+//! planes), and `labels` (CIFAR-100: `fine_labels`) the list of their classes.
+
+use super::cifar::class_names;
+use super::{SourceError, read};
+use mixfeed_pipeline::cifar::{Layout, SHAPE, planar_to_interleaved};
+use mixfeed_pipeline::dataset::{InMemory, SplitDigest, digest_of};
+use mixfeed_pipeline::pickle::{Node, Pickle};
+use mixfeed_pipeline::{Dataset, Samples};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A set in the Python version.
+struct Set {
+    name: &'static str,
+    layout: Layout,
+    train: &'static [&'static str],
+    test: &'static str,
+    labels: &'static str,
+    /// File and key of the class names.
+    names: (&'static str, &'static str),
+    /// What the archive unpacks into.
+    folder: &'static str,
+}
+
+const SETS: [Set; 2] = [
+    Set {
+        name: "cifar10",
+        layout: Layout::Cifar10,
+        train: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
+        test: "test_batch",
+        labels: "labels",
+        names: ("batches.meta", "label_names"),
+        folder: "cifar-10-batches-py",
+    },
+    Set {
+        name: "cifar100",
+        layout: Layout::Cifar100,
+        train: &["train"],
+        test: "test",
+        labels: "fine_labels",
+        names: ("meta", "fine_label_names"),
+        folder: "cifar-100-python",
+    },
+];
+
+/// Reads the set, decoded, into memory, if one of its files is there.
+pub(super) fn look(place: &Path) -> Result<Option<Dataset>, SourceError> {
+    for set in &SETS {
+        for folder in [place, &place.join(set.folder)] {
+            if set.train.iter().chain([&set.test]).any(|file| folder.join(file).is_file()) {
+                return open(folder, set).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn open(folder: &Path, set: &Set) -> Result<Dataset, SourceError> {
+    let (train, train_digest) = read_split(folder, set, set.train)?;
+    let (test, test_digest) = read_split(folder, set, &[set.test])?;
+    Ok(Dataset {
+        name: set.name.into(),
+        classes: class_names(names(folder, set)?, set.layout),
+        image: SHAPE,
+        train: Arc::new(train),
+        test: Arc::new(test),
+        digest: digest_of(&train_digest, &test_digest),
+    })
+}
+
+fn read_split(folder: &Path, set: &Set, files: &[&str]) -> Result<(InMemory, SplitDigest), SourceError> {
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    let mut records = blake3::Hasher::new();
+    for file in files {
+        let path = folder.join(file);
+        let bytes = read(&path)?.ok_or_else(|| SourceError::Incomplete {
+            path: path.clone(),
+            set: set.name,
+            files: format!("{} and {}", set.train.join(", "), set.test),
+        })?;
+        let data = append_batch(&bytes, set, &mut pixels, &mut labels)
+            .map_err(|reason| SourceError::Set { path, reason })?;
+        records.update(data);
+    }
+    let (mut label_hash, mut length_hash) = (blake3::Hasher::new(), blake3::Hasher::new());
+    for label in &labels {
+        label_hash.update(&label.to_le_bytes());
+        length_hash.update(&(SHAPE.values() as u64).to_le_bytes());
+    }
+    let samples = InMemory::new(SHAPE, pixels, labels);
+    let digest = SplitDigest {
+        samples: samples.count(),
+        labels: label_hash.finalize().into(),
+        lengths: length_hash.finalize().into(),
+        records: records.finalize().into(),
+    };
+    Ok((samples, digest))
+}
+
+/// Appends the images and labels of a batch, and returns its images as they lie in the file.
+fn append_batch<'a>(
+    file: &'a [u8],
+    set: &Set,
+    pixels: &mut Vec<u8>,
+    labels: &mut Vec<u32>,
+) -> Result<&'a [u8], String> {
+    let batch = Pickle::read(file).map_err(|e| e.to_string())?;
+    let data = batch.get(batch.root(), "data").and_then(|data| batch.byte_array(data));
+    let (shape, data) = data.ok_or("it has no array of bytes named data")?;
+    let list = batch.get(batch.root(), set.labels).and_then(|labels| batch.list(labels));
+    let list = list.ok_or_else(|| format!("it has no list named {}", set.labels))?;
+    let image = SHAPE.values();
+    if shape != [list.len(), image] || list.len().checked_mul(image) != Some(data.len()) {
+        return Err(format!(
+            "data has shape {shape:?} and {} bytes, expected {} images of {image}, one for each label",
+            data.len(),
+            list.len()
+        ));
+    }
+    let classes = i64::from(set.layout.classes());
+    for (record, label) in list.enumerate() {
+        match label {
+            Node::Int(label) if (0..classes).contains(label) => labels.push(*label as u32),
+            Node::Int(label) => {
+                return Err(format!(
+                    "record {record} has label {label}, but labels are 0 to {}",
+                    classes - 1
+                ));
+            }
+            _ => return Err(format!("the label of record {record} is no number")),
+        }
+    }
+    let start = pixels.len();
+    pixels.resize(start + data.len(), 0);
+    for (planes, image) in data.chunks_exact(image).zip(pixels[start..].chunks_exact_mut(image)) {
+        planar_to_interleaved(planes, image);
+    }
+    Ok(data)
+}
+
+/// The names of the classes, or nothing where the file is missing or does not tell.
+fn names(folder: &Path, set: &Set) -> Result<Vec<String>, SourceError> {
+    let (file, key) = set.names;
+    let path = folder.join(file);
+    let Some(bytes) = read(&path)? else { return Ok(Vec::new()) };
+    let meta = Pickle::read(&bytes).map_err(|e| SourceError::Set { path, reason: e.to_string() })?;
+    let names = meta.get(meta.root(), key).and_then(|names| meta.list(names));
+    let text = |name: &Node<'_>| match name {
+        Node::Text(text) => (*text).to_string(),
+        Node::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        _ => String::new(),
+    };
+    Ok(names.map(|names| names.map(text).collect()).unwrap_or_default())
+}
