@@ -14,8 +14,11 @@ mod memory;
 mod options;
 mod parallel;
 mod records;
+mod shards;
+mod tar;
 #[cfg(test)]
 mod tests;
+mod webdataset;
 
 pub use options::{Cache, ImageSize, Options, Order};
 
@@ -137,7 +140,7 @@ pub enum SourceError {
 }
 
 /// What a user may have, for the message that none of it was found.
-const FORMATS: &str = "CIFAR-10 or CIFAR-100 in the binary or Python version, or a folder of class folders with PNG, JPEG or WebP files";
+const FORMATS: &str = "CIFAR-10 or CIFAR-100 in the binary or Python version, WebDataset shards (.tar), or a folder of class folders with PNG, JPEG or WebP files";
 
 /// Reads the data at `place`.
 ///
@@ -170,12 +173,13 @@ pub fn open(place: &Place) -> Result<Dataset, SourceError> {
 
 /// Reads records that are image files of their own.
 fn images(path: &Path, options: &Options) -> Result<Dataset, SourceError> {
-    if path.is_dir()
-        && let Some(dataset) = folder::look(path, options)?
-    {
+    if let Some(dataset) = webdataset::look(path, options)? {
         return Ok(dataset);
     }
-    Err(SourceError::Unknown(path.into()))
+    match path.is_dir().then(|| folder::look(path, options)).transpose()?.flatten() {
+        Some(dataset) => Ok(dataset),
+        None => Err(SourceError::Unknown(path.into())),
+    }
 }
 
 #[allow(clippy::disallowed_methods)]

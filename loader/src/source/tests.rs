@@ -5,6 +5,7 @@ mod formats;
 mod write;
 
 use super::*;
+pub(super) use write::tar_file;
 
 /// Reads a place with `options`, which must succeed.
 fn read_with(path: &Path, options: Options) -> Dataset {

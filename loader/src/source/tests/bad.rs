@@ -110,6 +110,50 @@ fn a_python_batch_that_is_damaged_or_would_run_code_is_named() {
 }
 
 #[test]
+fn shards_that_are_damaged_or_incomplete_are_named() {
+    let place = tempfile::tempdir().unwrap();
+    let image = write::drawings(Split::Train, 1)[0].png();
+    let path = place.path().join("train.tar");
+    let refused = |files: &[Vec<u8>]| {
+        std::fs::write(&path, [files.concat(), vec![0; 1024]].concat()).unwrap();
+        refusal_with(place.path(), Options::default())
+    };
+    let png = tar_file("a/7.png", b'0', &image);
+    let class = tar_file("a/7.cls", b'0', b"3\n");
+    std::fs::write(&path, [png.as_slice(), &class].concat()).unwrap();
+    let message = refusal_with(place.path(), Options::default());
+    assert!(message.contains("train.tar: the archive is cut short at offset "), "{message}");
+    let unlabelled = "a/7.png: the record has no label (.cls, or label in .json)";
+    assert!(refused(std::slice::from_ref(&png)).ends_with(unlabelled));
+    let empty = "a/7: the record has no image (png, jpg, jpeg, webp)";
+    assert!(refused(std::slice::from_ref(&class)).ends_with(empty));
+    assert!(refused(&[png.clone(), png.clone(), class.clone()]).contains("the record has another image"));
+    for label in ["-1", "65536", "cat", ""] {
+        let wrong = tar_file("a/7.cls", b'0', label.as_bytes());
+        let message = refused(&[png.clone(), wrong]);
+        assert!(message.ends_with("a/7.cls: its label is no whole number from 0 to 65535"), "{message}");
+    }
+    assert!(refused(&[png.clone(), tar_file("a/7.json", b'0', b"{")]).contains("a/7.json: EOF"));
+    assert!(refused(&[vec![1; 512]]).ends_with("train.tar: no tar header at offset 0"));
+
+    // A name that would leave the folder is only a name; one that would forge a log line is escaped.
+    let forged =
+        [tar_file("../../etc/x\ny.png", b'0', &image[..50]), tar_file("../../etc/x\ny.cls", b'0', b"0")];
+    let good = [png, class];
+    std::fs::write(&path, [good.concat(), forged.concat(), vec![0; 512]].concat()).unwrap();
+    std::fs::write(place.path().join("classes.txt"), "a\nb\nc\nd\n").unwrap();
+    let data = read_with(place.path(), Options::default());
+    assert_eq!(data.classes, ["a", "b", "c", "d"]);
+    let error = data.train.image(1, &mut Vec::new()).unwrap_err().to_string();
+    let found =
+        error.contains("train.tar at offset ") && error.contains("/../../etc/x\\ny.png: cannot decode");
+    assert!(found, "{error}");
+    std::fs::write(place.path().join("classes.txt"), "a\nb\n").unwrap();
+    let message = refusal_with(place.path(), Options::default());
+    assert!(message.ends_with("classes.txt: it names 2 classes, but the shards have 4"), "{message}");
+}
+
+#[test]
 fn a_folder_that_leads_into_itself_ends() {
     let place = folder();
     std::os::unix::fs::symlink(place.path(), place.path().join("train/class-000/loop")).unwrap();

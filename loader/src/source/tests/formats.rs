@@ -45,7 +45,9 @@ fn written(place: &Path) -> Vec<(&'static str, Options)> {
     write::cifar10(&inside("binary"), &train, &test);
     write::batches(&inside("batches"), &train, &test);
     write::folder(&inside("folder"), &train, &test);
-    vec![("binary", Options::default()), ("batches", Options::default()), ("folder", BY_NAME)]
+    write::shards(&inside("shards"), &train, &test);
+    let as_it_is = Options::default();
+    vec![("binary", as_it_is), ("batches", as_it_is), ("folder", BY_NAME), ("shards", as_it_is)]
 }
 
 #[test]

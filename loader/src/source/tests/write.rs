@@ -84,3 +84,40 @@ pub(super) fn batches(place: &Path, train: &[Image], test: &[Image]) {
     }
     std::fs::write(place.join("test_batch"), batch(test)).unwrap();
 }
+
+/// A file in a tar archive, padded to whole blocks.
+pub(in crate::source) fn tar_file(name: &str, kind: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut header = vec![0; 512];
+    header[..name.len()].copy_from_slice(name.as_bytes());
+    header[124..136].copy_from_slice(format!("{:011o}\0", bytes.len()).as_bytes());
+    header[148..156].fill(b' ');
+    header[156] = kind;
+    header[257..265].copy_from_slice(b"ustar\x0000");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    header.extend(bytes);
+    header.resize(header.len().div_ceil(512) * 512, 0);
+    header
+}
+
+/// WebDataset: two shards for training, one for testing; labels as text and as JSON in turn.
+pub(super) fn shards(place: &Path, train: &[Image], test: &[Image]) {
+    let shard = |images: &[Image]| -> Vec<u8> {
+        let files = images.iter().enumerate().flat_map(|(number, image)| {
+            let label = match number % 2 {
+                0 => tar_file(&format!("{number:05}.cls"), b'0', image.label.to_string().as_bytes()),
+                _ => tar_file(
+                    &format!("{number:05}.json"),
+                    b'0',
+                    format!("{{\"label\":{}}}", image.label).as_bytes(),
+                ),
+            };
+            [tar_file(&format!("{number:05}.png"), b'0', &image.png()), label].concat()
+        });
+        files.chain([0; 1024]).collect()
+    };
+    for (number, images) in train.chunks(train.len().div_ceil(2)).enumerate() {
+        std::fs::write(place.join(format!("train-{number:04}.tar")), shard(images)).unwrap();
+    }
+    std::fs::write(place.join("test-0000.tar"), shard(test)).unwrap();
+}

@@ -1,0 +1,184 @@
+//! WebDataset: tar shards in which files of one name and several extensions make a record.
+//!
+//! `000017.png` and `000017.cls` are an image and its class, a number in ASCII; `000017.json` may hold it
+//! as `label` or `cls` instead. The files of a record follow one another. Names of classes are the
+//! lines of `classes.txt` beside the shards, where there is one.
+
+use super::options::Options;
+use super::records::{Archive, Found, MAX_RECORD_BYTES, Record, is_image};
+use super::tar::{Entries, Entry};
+use super::{SourceError, encoded, shards, text_lines};
+use mixfeed_pipeline::{Dataset, Split};
+use std::fs::File;
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+/// Classes, at most: a label beyond is a mistake, and would ask for as many names.
+const MAX_CLASSES: u64 = 1 << 16;
+
+/// Bytes of a `.cls` or `.json` file that is read for a label.
+const MAX_LABEL_BYTES: u64 = 1 << 20;
+
+const NAMES_FILE: &str = "classes.txt";
+
+/// Reads the shards at a place, if there are any.
+pub(super) fn look(place: &Path, options: &Options) -> Result<Option<Dataset>, SourceError> {
+    let found = shards::find(place, "tar")?;
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let (mut archive, mut train, mut test) = (Shards::default(), Vec::new(), Vec::new());
+    for (split, path) in found {
+        let records = if split == Split::Train { &mut train } else { &mut test };
+        archive.append(&path, records)?;
+    }
+    let folder = if place.is_dir() { place } else { place.parent().unwrap_or(place) };
+    let mut classes = text_lines(&folder.join(NAMES_FILE))?;
+    let most = train.iter().chain(&test).map(|record: &Record| record.label as usize + 1).max().unwrap_or(0);
+    if !classes.is_empty() && classes.len() < most {
+        let reason = format!("it names {} classes, but the shards have {most}", classes.len());
+        return Err(SourceError::Set { path: folder.join(NAMES_FILE), reason });
+    }
+    classes.extend((classes.len()..most).map(|class| class.to_string()));
+    let name = place.file_stem().map_or_else(|| "shards".into(), |name| name.to_string_lossy().into_owned());
+    let found = Found { name, classes, archive: Box::new(archive), train, test };
+    encoded::open(place, found, options).map(Some)
+}
+
+/// Open shards, and where the images lie in them.
+#[derive(Debug, Default)]
+struct Shards {
+    files: Vec<(PathBuf, File)>,
+    images: Vec<Image>,
+}
+
+#[derive(Debug)]
+struct Image {
+    file: u32,
+    offset: u64,
+    size: u64,
+    name: Box<str>,
+}
+
+/// The files of one record, as far as they have been seen.
+#[derive(Default)]
+struct Group {
+    key: String,
+    image: Option<Entry>,
+    label: Option<u32>,
+}
+
+impl Shards {
+    /// Lists a shard and appends its records.
+    #[allow(clippy::disallowed_methods)]
+    fn append(&mut self, path: &Path, records: &mut Vec<Record>) -> Result<(), SourceError> {
+        let failed = |source| SourceError::Read { path: path.into(), source };
+        let wrong = |reason| SourceError::Set { path: path.into(), reason };
+        let file = File::open(path).map_err(failed)?;
+        // Two handles: one is read in order here, the other at random by the workers.
+        let mut labels = BufReader::new(file.try_clone().map_err(failed)?);
+        let mut entries = Entries::new(BufReader::new(File::open(path).map_err(failed)?)).map_err(failed)?;
+        self.files.push((path.into(), file));
+        let mut group = Group::default();
+        while let Some(entry) = entries.next().map_err(wrong)? {
+            let (key, extension) = key_of(&entry.name);
+            if key != group.key {
+                self.finish(std::mem::take(&mut group), records).map_err(wrong)?;
+                group.key = key.into();
+            }
+            if is_image(&entry.name) {
+                if group.image.is_some() {
+                    return Err(wrong(format!("{}: the record has another image", entry.name)));
+                }
+                group.image = Some(entry);
+            } else if matches!(extension, "cls" | "json") && group.label.is_none() {
+                group.label = label(&mut labels, &entry, extension == "json").map_err(wrong)?;
+            }
+        }
+        self.finish(group, records).map_err(wrong)
+    }
+
+    fn finish(&mut self, group: Group, records: &mut Vec<Record>) -> Result<(), String> {
+        let Group { key, image, label } = group;
+        match (image, label) {
+            (Some(Entry { name, offset, size }), Some(label)) => {
+                records.push(Record { number: self.images.len() as u64, label });
+                let file = self.files.len() as u32 - 1;
+                self.images.push(Image { file, offset, size, name: name.into() });
+                Ok(())
+            }
+            (Some(image), None) => {
+                Err(format!("{}: the record has no label (.cls, or label in .json)", image.name))
+            }
+            (None, Some(_)) => Err(format!("{key}: the record has no image (png, jpg, jpeg, webp)")),
+            // What is neither is not a record: a README, for example.
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl Archive for Shards {
+    fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), String> {
+        let Image { file, offset, size, .. } = &self.images[record as usize];
+        into.clear();
+        if *size > MAX_RECORD_BYTES {
+            return Err(format!("{size} bytes are more than the {MAX_RECORD_BYTES} of an image file"));
+        }
+        into.resize(*size as usize, 0);
+        self.files[*file as usize].1.read_exact_at(into, *offset).map_err(|e| e.to_string())
+    }
+
+    fn path(&self, record: u64) -> String {
+        let Image { file, offset, name, .. } = &self.images[record as usize];
+        let shard = &self.files[*file as usize].0;
+        let shard = shard.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        // A name from an archive must not be able to forge log lines.
+        format!("{shard} at offset {offset}/{}", name.escape_default())
+    }
+}
+
+/// A record's name: all up to the first dot of the file's own name; then the last extension.
+fn key_of(name: &str) -> (&str, &str) {
+    let own = name.rfind('/').map_or(0, |slash| slash + 1);
+    match name[own..].find('.') {
+        None => (name, ""),
+        Some(dot) => (&name[..own + dot], name.rsplit('.').next().unwrap_or_default()),
+    }
+}
+
+/// The label in a file; none where a JSON object holds none.
+fn label(shard: &mut BufReader<File>, entry: &Entry, json: bool) -> Result<Option<u32>, String> {
+    let wrong = |reason: &str| format!("{}: {reason}", entry.name.escape_default());
+    if entry.size > MAX_LABEL_BYTES {
+        return Err(wrong(&format!("{} bytes are too many for a label", entry.size)));
+    }
+    let mut text = String::new();
+    shard.seek(SeekFrom::Start(entry.offset)).map_err(|e| wrong(&e.to_string()))?;
+    shard.take(entry.size).read_to_string(&mut text).map_err(|e| wrong(&e.to_string()))?;
+    let value = if json {
+        let object: serde_json::Value = serde_json::from_str(&text).map_err(|e| wrong(&e.to_string()))?;
+        match object.get("label").or_else(|| object.get("cls")) {
+            None => return Ok(None),
+            Some(label) => label.as_u64(),
+        }
+    } else {
+        text.trim().parse().ok()
+    };
+    let value = value.filter(|label| *label < MAX_CLASSES);
+    value
+        .map(|label| Some(label as u32))
+        .ok_or_else(|| wrong(&format!("its label is no whole number from 0 to {}", MAX_CLASSES - 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_records_name_ends_at_the_first_dot() {
+        assert_eq!(key_of("a/b.c/0001.left.png"), ("a/b.c/0001", "png"));
+        assert_eq!(key_of("0001.cls"), ("0001", "cls"));
+        assert_eq!(key_of("README"), ("README", ""));
+    }
+}
