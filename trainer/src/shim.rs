@@ -1,5 +1,5 @@
 //! What the trainer needs of libtorch and tch does not bind: TorchScript networks with their buffers,
-//! autocast with a choice of number, switches for determinism and TF32.
+//! autocast with a choice of number, switches for determinism and TF32, copies to a GPU beside its work.
 //!
 //! `shim.cpp` has the C++ half, which `build.rs` compiles. This file is the only one that calls it, and
 //! what it offers is safe.
@@ -12,7 +12,7 @@ use std::ptr::{self, NonNull};
 use tch::{Device, Tensor};
 use torch_sys::C_tensor;
 
-/// The C++ side of a network.
+/// The C++ side of a network or an uploader.
 #[repr(C)]
 struct Opaque {
     _private: [u8; 0],
@@ -41,6 +41,14 @@ unsafe extern "C" {
     fn mixfeed_autocast_end(cuda: bool);
     fn mixfeed_set_deterministic(on: bool);
     fn mixfeed_set_tf32(on: bool);
+    fn mixfeed_uploader_new(device: c_int, result: *mut *mut Opaque) -> *mut c_char;
+    fn mixfeed_uploader_free(uploader: *mut Opaque);
+    fn mixfeed_upload(
+        uploader: *const Opaque,
+        bytes: *const u8,
+        length: usize,
+        result: *mut *mut C_tensor,
+    ) -> *mut c_char;
 }
 
 /// Turns what a C++ function gave into a result; of a long text, the line that says what is wrong.
@@ -53,6 +61,14 @@ fn result(text: *mut c_char) -> Result<(), String> {
     unsafe { mixfeed_free_text(text) };
     let last = message.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("unknown error");
     Err(last.to_owned())
+}
+
+/// The number of a GPU, or -1.
+fn number(device: Device) -> c_int {
+    match device {
+        Device::Cuda(number) => c_int::try_from(number).unwrap_or(c_int::MAX),
+        _ => -1,
+    }
 }
 
 /// A TorchScript network.
@@ -74,10 +90,7 @@ impl ScriptModule {
     /// # Errors
     /// When it is no such file; the text is libtorch's.
     pub(crate) fn load(bytes: &[u8], device: Device) -> Result<Self, String> {
-        let device = match device {
-            Device::Cuda(number) => c_int::try_from(number).map_err(|error| error.to_string())?,
-            _ => -1,
-        };
+        let device = number(device);
         let mut network = ptr::null_mut();
         // SAFETY: the bytes are read during the call only; the result is written when there is no error.
         result(unsafe { mixfeed_network_load(bytes.as_ptr(), bytes.len(), device, &raw mut network) })?;
@@ -165,4 +178,53 @@ pub(crate) fn set_deterministic(on: bool) {
 pub(crate) fn set_tf32(on: bool) {
     // SAFETY: sets flags of the process.
     unsafe { mixfeed_set_tf32(on) };
+}
+
+/// Copies bytes to a GPU while it computes.
+pub(crate) struct Uploader(NonNull<Opaque>);
+
+impl Uploader {
+    /// For the GPU `device`.
+    ///
+    /// # Errors
+    /// When that is none; the text is libtorch's.
+    pub(crate) fn new(device: Device) -> Result<Self, String> {
+        let mut uploader = ptr::null_mut();
+        // SAFETY: the result is written when there is no error.
+        result(unsafe { mixfeed_uploader_new(number(device), &raw mut uploader) })?;
+        NonNull::new(uploader).map(Uploader).ok_or_else(|| "nothing was made".to_owned())
+    }
+
+    /// The bytes on the GPU, as one row. Nothing is waited for.
+    ///
+    /// # Errors
+    /// When memory is short; the text is libtorch's.
+    pub(crate) fn upload(&self, bytes: &[u8]) -> Result<Tensor, String> {
+        let mut there = ptr::null_mut();
+        // SAFETY: the bytes are copied during the call; the result is a new handle when there is no error.
+        unsafe {
+            result(mixfeed_upload(self.0.as_ptr(), bytes.as_ptr(), bytes.len(), &raw mut there))?;
+            Ok(Tensor::from_ptr(there))
+        }
+    }
+}
+
+impl Drop for Uploader {
+    fn drop(&mut self) {
+        // SAFETY: made by the function for it and freed once.
+        unsafe { mixfeed_uploader_free(self.0.as_ptr()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_uploader_for_what_is_no_gpu_is_an_error_on_one_line() {
+        for device in [Device::Cpu, Device::Cuda(63)] {
+            let error = Uploader::new(device).err().unwrap();
+            assert!(!error.is_empty() && !error.contains('\n'), "{error}");
+        }
+    }
 }

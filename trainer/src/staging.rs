@@ -1,8 +1,11 @@
 //! From a batch as it came over the wire to tensors on the device.
 //!
 //! Pixels travel as bytes, a quarter of what they are as numbers, and become numbers only where they
-//! are used. Labels travel as (label, partner, lambda) and become soft targets there too.
+//! are used. Labels travel as (label, partner, lambda) and become soft targets there too. To a GPU they
+//! are copied while it computes the steps before, through pinned memory, and nothing waits for the copy
+//! but the step that needs it.
 
+use crate::shim::Uploader;
 use mixfeed_client::{Batch, StreamInfo};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -35,7 +38,8 @@ pub struct Staged {
 
 /// Takes batches of one stream to the device.
 pub struct Stager {
-    device: Device,
+    /// The way to a GPU; none to the CPU, where the batch is already.
+    uploader: Option<Uploader>,
     image: [i64; 3],
     /// 0, 1, … as many as there are classes, on the device.
     classes: Tensor,
@@ -45,13 +49,17 @@ pub struct Stager {
 
 impl Stager {
     /// Prepares for the batches of a stream.
+    ///
+    /// # Panics
+    /// When `device` is a GPU that is not there: whoever chose it has made sure that it is.
     #[must_use]
     pub fn new(info: &StreamInfo, normalisation: Normalisation, device: Device) -> Self {
         let Normalisation { mean, standard_deviation } = normalisation;
         let image = info.image;
         let classes = info.dataset.classes.len() as i64;
+        let uploader = device.is_cuda().then(|| Uploader::new(device).expect("the GPU is there"));
         Stager {
-            device,
+            uploader,
             image: [image.height, image.width, image.channels].map(i64::from),
             classes: Tensor::arange(classes, (Kind::Int, device)),
             scale: 1.0 / (255.0 * standard_deviation),
@@ -67,12 +75,12 @@ impl Stager {
         let [height, width, channels] = self.image;
         let rows = batch.rows as i64;
         let pixels = &batch.pixels;
-        // libtorch would read past the end.
         assert_eq!(pixels.len() as i64, rows * height * width * channels, "bytes of batch {}", batch.index);
 
         // The memory stays as it came, channels last; permute only turns how it is looked at.
-        let images = Tensor::from_data_size(pixels, &[rows, height, width, channels], Kind::Uint8)
-            .to_device(self.device)
+        let images = self
+            .upload(pixels)
+            .reshape([rows, height, width, channels])
             .to_kind(Kind::Float)
             .g_mul_scalar_(self.scale)
             .g_add_scalar_(self.shift)
@@ -80,12 +88,23 @@ impl Stager {
         Staged { images, targets: self.targets(batch) }
     }
 
+    /// Bytes as a row on the device.
+    fn upload(&self, bytes: &[u8]) -> Tensor {
+        match &self.uploader {
+            // As with any call of libtorch for which memory is short.
+            Some(uploader) => {
+                uploader.upload(bytes).unwrap_or_else(|problem| panic!("copying to the GPU: {problem}"))
+            }
+            None => Tensor::from_slice(bytes),
+        }
+    }
+
     /// lambda × label + (1 - lambda) × partner, as shares per class.
     fn targets(&self, batch: &Batch) -> Tensor {
         // One small copy for all three.
         let columns = [&batch.labels, &batch.partner_labels, &batch.lambdas];
-        let values: Vec<i32> = columns.into_iter().flatten().map(|value| value.cast_signed()).collect();
-        let columns = Tensor::from_slice(&values).reshape([3, -1, 1]).to_device(self.device);
+        let bytes: Vec<u8> = columns.into_iter().flatten().flat_map(|value| value.to_ne_bytes()).collect();
+        let columns = self.upload(&bytes).view_dtype(Kind::Int).reshape([3, -1, 1]);
         let one_hot = |column: i64| columns.get(column).eq_tensor(&self.classes).to_kind(Kind::Float);
         let lambda = columns.get(2).to_kind(Kind::Float) / f64::from(LAMBDA_ONE);
         one_hot(0) * &lambda + one_hot(1) * (1.0 - lambda)

@@ -1,5 +1,5 @@
 // What the trainer needs of libtorch and tch does not bind: TorchScript modules with their buffers, autocast
-// with a choice of number, switches for determinism and TF32.
+// with a choice of number, switches for determinism and TF32, copies to a GPU beside its work.
 //
 // Every function that may fail gives null, or the text of what went wrong, which the caller frees with
 // mixfeed_free_text; no exception crosses into Rust. A tensor handed out is a new handle, as tch holds them,
@@ -15,6 +15,9 @@
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
+#include <c10/core/Event.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
@@ -35,6 +38,13 @@ struct Network {
     torch::jit::Module module;
     std::vector<Slot> slots;
     bool is_training;
+};
+
+// A stream of a GPU for copies alone.
+struct Uploader {
+    c10::impl::VirtualGuardImpl streams;
+    c10::Device device;
+    c10::Stream copies;
 };
 
 // Runs `work`; the text of its exception, if there was one.
@@ -165,6 +175,41 @@ void mixfeed_set_deterministic(bool on) {
 void mixfeed_set_tf32(bool on) {
     at::globalContext().setAllowTF32CuBLAS(on);
     at::globalContext().setAllowTF32CuDNN(on);
+}
+
+char* mixfeed_uploader_new(int number, Uploader** result) {
+    return caught([&] {
+        const auto device = device_of(number);
+        c10::impl::VirtualGuardImpl streams(device.type());
+        const auto copies = streams.getStreamFromGlobalPool(device, false);
+        *result = new Uploader{streams, device, copies};
+    });
+}
+
+void mixfeed_uploader_free(Uploader* uploader) { delete uploader; }
+
+// Copies bytes to the GPU while it works on what was asked of it before; nothing is waited for here.
+char* mixfeed_upload(const Uploader* uploader, const uint8_t* bytes, size_t length, at::Tensor** result) {
+    return caught([&] {
+        at::NoGradGuard no_grad;
+        // Pinned memory comes from libtorch's cache of it, which gives a block out again only when the
+        // copies from it are done: that cache is the staging ring.
+        const auto options = at::TensorOptions().dtype(at::kByte).pinned_memory(true);
+        const at::Tensor host = at::empty({static_cast<int64_t>(length)}, options);
+        std::memcpy(host.data_ptr(), bytes, length);
+        at::Tensor there;
+        {
+            c10::StreamGuard beside(uploader->copies);
+            there = host.to(uploader->device, at::kByte, /*non_blocking=*/true);
+        }
+        // What computes waits for the copy, and the copy's memory stays until that is done.
+        const auto compute = uploader->streams.getStream(uploader->device);
+        c10::Event copied(uploader->device.type());
+        copied.record(uploader->copies);
+        copied.block(compute);
+        there.record_stream(compute);
+        *result = new at::Tensor(there);
+    });
 }
 
 }  // extern "C"
