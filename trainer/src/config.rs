@@ -55,6 +55,11 @@ pub struct Settings {
     #[arg(long, env = "MIXFEED_TRAINER_AUDIT", value_name = "N", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<u64>,
+    /// Read all batches before the first step, to measure what streaming costs [default: false]
+    #[arg(long, env = "MIXFEED_TRAINER_PRELOAD", value_name = "BOOL", help_heading = "Data")]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preload: Option<bool>,
     /// Use only the first N training samples
     #[arg(long, env = "MIXFEED_TRAINER_LIMIT", value_name = "N", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]

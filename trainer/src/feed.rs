@@ -1,10 +1,13 @@
 //! The batches of a training, one after the other, and how long it waited for them.
 //!
-//! The client fetches ahead on its own thread; while that keeps up, no time passes here.
+//! The client fetches ahead on its own thread; while that keeps up, no time passes here. To measure
+//! what even that costs, all batches can be read before the first is asked for.
 
+use crate::config::UsageError;
 use crate::error::TrainError;
 use crate::stop::Stop;
 use mixfeed_client::{Batch, BatchStream, StreamConfig, StreamInfo, StreamStats};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
@@ -16,7 +19,12 @@ pub struct Feed {
     runtime: Handle,
     stop: Stop,
     waited: Duration,
+    /// Batches that were read before they were asked for, in order.
+    preloaded: VecDeque<Batch>,
 }
+
+/// Room for batches that are read ahead, in bytes: more hides a machine's memory behind its swap.
+const PRELOAD_BYTES: usize = 8 << 30;
 
 impl Feed {
     pub(crate) fn open(config: StreamConfig, runtime: &Handle, stop: &Stop) -> Result<Self, TrainError> {
@@ -27,7 +35,13 @@ impl Feed {
                 stream = BatchStream::open(config) => Ok(stream?),
             }
         })?;
-        Ok(Feed { stream, runtime: runtime.clone(), stop: stop.clone(), waited: Duration::ZERO })
+        Ok(Feed {
+            stream,
+            runtime: runtime.clone(),
+            stop: stop.clone(),
+            waited: Duration::ZERO,
+            preloaded: VecDeque::new(),
+        })
     }
 
     /// Waits for the next batch; none after the last.
@@ -35,6 +49,32 @@ impl Feed {
     /// # Errors
     /// When the stream cannot go on, or the end was asked for.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, TrainError> {
+        match self.preloaded.pop_front() {
+            Some(batch) => Ok(Some(batch)),
+            None => self.receive(),
+        }
+    }
+
+    /// Reads all batches that are left. Waiting for them is not waiting of the training.
+    ///
+    /// # Errors
+    /// When the stream cannot go on, the end was asked for, or they are more than 8 GiB.
+    pub fn preload(&mut self) -> Result<(), TrainError> {
+        let mut bytes = 0;
+        while let Some(batch) = self.receive()? {
+            bytes += batch.pixels.len();
+            if bytes > PRELOAD_BYTES {
+                let text = "--preload holds 8 GiB of batches at most: ask for fewer --steps or --epochs";
+                return Err(UsageError::new(text).into());
+            }
+            self.preloaded.push_back(batch);
+        }
+        self.waited = Duration::ZERO;
+        tracing::info!(batches = self.preloaded.len(), bytes, "all batches are in memory");
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<Option<Batch>, TrainError> {
         let Feed { stream, runtime, stop, .. } = self;
         let start = Instant::now();
         let batch = runtime.block_on(async {

@@ -73,6 +73,9 @@ pub fn train(
 ) -> Result<Trained, TrainError> {
     let mut feed = open(job, resume.as_ref())?;
     let info = feed.info().clone();
+    if job.config.preload {
+        feed.preload()?;
+    }
     let mut run = match resume {
         None => Run::begin(job, info)?,
         Some(point) => Run::resume(job, info, &point)?,

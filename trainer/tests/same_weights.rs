@@ -49,6 +49,10 @@ fn weights_do_not_depend_on_replicas_or_workers() {
     let four_workers = embedded(small(), DATA, 4);
     assert_eq!(four_workers.weights_digest, golden.weights_digest, "four workers");
 
+    let preloaded = embedded(Settings { preload: Some(true), ..small() }, DATA, 1);
+    assert_eq!(preloaded.weights_digest, golden.weights_digest, "all batches read before the first step");
+    assert!(preloaded.data_wait_ratio < 1e-9 && golden.data_wait_ratio > 0.0);
+
     let one = [LoaderProcess::start(DATA, 1)];
     let one = from(&one, small(), &mut Unwatched);
     assert_eq!((one.replicas_seen, &one.weights_digest), (1, &golden.weights_digest), "one replica");

@@ -14,12 +14,13 @@ pub enum Resume {
 }
 
 /// What does not shape the weights (or, as threads and device, warns), and so may change on the way.
-const AGAIN: [&str; 14] = [
+const AGAIN: &[&str] = &[
     "loaders",
     "data",
     "workers",
     "loader-timeout",
     "audit",
+    "preload",
     "epochs",
     "steps",
     "device",

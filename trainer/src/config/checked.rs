@@ -41,6 +41,8 @@ pub struct RunConfig {
     pub loader_timeout: std::time::Duration,
     /// Every so many batches, one is fetched from two loaders and compared; 0 for none.
     pub audit_every: u64,
+    /// Whether all batches are read before the first step.
+    pub preload: bool,
     /// Where to compute.
     pub device: DeviceChoice,
     /// CPU threads that compute, at least 1.
@@ -158,6 +160,7 @@ impl Settings {
             source,
             loader_timeout: filled("loader-timeout", settings.loader_timeout)?.get(),
             audit_every: settings.audit.unwrap_or(0),
+            preload: settings.preload.unwrap_or_default(),
             device: settings.device.unwrap_or_default(),
             threads: integer("threads", settings.threads, 1..=1024)?,
             switches: Switches {
