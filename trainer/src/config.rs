@@ -89,7 +89,7 @@ pub struct Settings {
     #[arg(long, env = "MIXFEED_TRAINER_SEED", value_name = "N", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// lambda is drawn from Beta(ALPHA, ALPHA); 0 mixes nothing [article: 0.2]
+    /// mixup's lambda is drawn from Beta(ALPHA, ALPHA); 0 for CutMix alone, or nothing [article: 0.2]
     #[arg(long, env = "MIXFEED_TRAINER_MIXUP_ALPHA", value_name = "ALPHA", help_heading = "Training")]
     #[arg(allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,6 +99,16 @@ pub struct Settings {
     #[arg(allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mixup_prob: Option<f64>,
+    /// CutMix's lambda is drawn from Beta(ALPHA, ALPHA); 0 for mixup alone [article: 0]
+    #[arg(long, env = "MIXFEED_TRAINER_CUTMIX_ALPHA", value_name = "ALPHA", help_heading = "Training")]
+    #[arg(allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cutmix_alpha: Option<f64>,
+    /// With both: of what is mixed, the share that CutMix gets [default: 0.5]
+    #[arg(long, env = "MIXFEED_TRAINER_SWITCH_PROB", value_name = "SHARE", help_heading = "Training")]
+    #[arg(allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub switch_prob: Option<f64>,
     /// What has a lambda of its own: sample or batch [article: sample]
     #[arg(long, env = "MIXFEED_TRAINER_LAMBDA_PER", value_name = "WHAT", help_heading = "Training")]
     #[arg(value_parser = mixing::lambda_scope)]
@@ -109,6 +119,15 @@ pub struct Settings {
     #[arg(value_parser = mixing::partner_source)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partner: Option<PartnerSource>,
+    /// Black pixels added on each side before a random crop; 0 crops nothing [article: 0]
+    #[arg(long, env = "MIXFEED_TRAINER_CROP_PADDING", value_name = "PIXELS", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop_padding: Option<u32>,
+    /// Share of images that is mirrored left to right [article: 0]
+    #[arg(long, env = "MIXFEED_TRAINER_FLIP_PROB", value_name = "SHARE", help_heading = "Training")]
+    #[arg(allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flip_prob: Option<f64>,
     /// What training makes small [article: soft-ce]
     #[arg(long, env = "MIXFEED_TRAINER_LOSS", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -145,6 +145,7 @@ impl Settings {
             seed: integer("seed", settings.seed, 0..=i64::MAX.cast_unsigned())?,
             batch_size: integer("batch-size", settings.batch_size, 1..=65_536)?,
             mixing: mixing::check(&settings)?,
+            augmentation: mixing::augmentation(&settings)?,
             ..StreamSpec::default()
         };
         Ok(RunConfig {
@@ -215,7 +216,7 @@ pub(super) fn filled<T>(name: &str, value: Option<T>) -> Result<T, UsageError> {
     value.ok_or_else(|| UsageError(format!("--{name} is not set, and the preset says nothing of it")))
 }
 
-fn integer<T>(name: &str, value: Option<T>, range: RangeInclusive<T>) -> Result<T, UsageError>
+pub(super) fn integer<T>(name: &str, value: Option<T>, range: RangeInclusive<T>) -> Result<T, UsageError>
 where
     T: PartialOrd + std::fmt::Display,
 {
@@ -272,6 +273,8 @@ mod tests {
         assert!((mixing.alpha - 1.0).abs() < f64::EPSILON && (mixing.probability - 1.0).abs() < f64::EPSILON);
         assert_eq!(mixing.lambda_scope, LambdaScope::Batch);
         assert_eq!(mixing.partner_source, PartnerSource::Batch);
+        let augmentation = training.stream.augmentation;
+        assert_eq!((augmentation.crop_padding, augmentation.flip_probability), (4, 0.5));
         let schedule = training.recipe.schedule.over(200, 391);
         for (epoch, rate) in [(0, 0.1), (99, 0.1), (100, 0.01), (149, 0.01), (150, 0.001), (199, 0.001)] {
             assert!((schedule.learning_rate(391 * epoch) - rate).abs() < 1e-12, "epoch {epoch}");

@@ -1,8 +1,16 @@
-//! How images are mixed: the settings of the stream that the loaders carry out.
+//! How images are augmented and mixed: the settings of the stream that the loaders carry out.
+//!
+//! The names are timm's, and those of `mixfeed-loader preview`.
 
-use super::checked::{filled, number};
+use super::checked::{filled, integer, number};
 use super::{Settings, UsageError};
-use mixfeed_client::{LambdaScope, Mixing, MixingKind, PartnerSource};
+use mixfeed_client::{Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource};
+
+/// Share of what is mixed that CutMix gets when both are asked for and nothing is said of it; timm's.
+const SWITCH_PROBABILITY: f64 = 0.5;
+
+/// The most padding in pixels that is asked of a loader, which knows the images and may take less.
+const CROP_PADDING: u32 = 4096;
 
 /// Reads what has a lambda of its own.
 pub(super) fn lambda_scope(text: &str) -> Result<LambdaScope, String> {
@@ -27,6 +35,10 @@ pub(super) fn complete(settings: Settings, preset: &Settings) -> Settings {
     Settings {
         mixup_alpha: settings.mixup_alpha.or(preset.mixup_alpha),
         mixup_prob: settings.mixup_prob.or(preset.mixup_prob),
+        cutmix_alpha: settings.cutmix_alpha.or(preset.cutmix_alpha).or(Some(0.0)),
+        switch_prob: settings.switch_prob.or(preset.switch_prob).or(Some(SWITCH_PROBABILITY)),
+        crop_padding: settings.crop_padding.or(preset.crop_padding).or(Some(0)),
+        flip_prob: settings.flip_prob.or(preset.flip_prob).or(Some(0.0)),
         lambda_per: settings.lambda_per.or(preset.lambda_per).or(Some(LambdaScope::default())),
         partner: settings.partner.or(preset.partner).or(Some(PartnerSource::default())),
         ..settings
@@ -35,14 +47,65 @@ pub(super) fn complete(settings: Settings, preset: &Settings) -> Settings {
 
 /// Checks the complete settings of this file; none when they mix nothing.
 pub(super) fn check(settings: &Settings) -> Result<Option<Mixing>, UsageError> {
-    let alpha = number("mixup-alpha", settings.mixup_alpha, 0.0..=1000.0)?;
+    let mixup = number("mixup-alpha", settings.mixup_alpha, 0.0..=1000.0)?;
+    let cutmix = number("cutmix-alpha", settings.cutmix_alpha, 0.0..=1000.0)?;
+    let switch_probability = number("switch-prob", settings.switch_prob, 0.0..=1.0)?;
     let probability = number("mixup-prob", settings.mixup_prob, 0.0..=1.0)?;
-    let mixing = Mixing {
-        kind: MixingKind::Mixup,
-        alpha,
-        probability,
-        lambda_scope: filled("lambda-per", settings.lambda_per)?,
-        partner_source: filled("partner", settings.partner)?,
+    let lambda_scope = filled("lambda-per", settings.lambda_per)?;
+    let partner_source = filled("partner", settings.partner)?;
+    let (kind, alpha) = match (mixup > 0.0, cutmix > 0.0) {
+        (false, false) => return Ok(None),
+        (true, false) => (MixingKind::Mixup, mixup),
+        (false, true) => (MixingKind::Cutmix, cutmix),
+        (true, true) => (MixingKind::MixupOrCutmix { cutmix_alpha: cutmix, switch_probability }, mixup),
     };
-    Ok((alpha > 0.0 && probability > 0.0).then_some(mixing))
+    let mixing = Mixing { kind, alpha, probability, lambda_scope, partner_source };
+    Ok((probability > 0.0).then_some(mixing))
+}
+
+/// Checks what is done to each image before it is mixed.
+pub(super) fn augmentation(settings: &Settings) -> Result<Augmentation, UsageError> {
+    Ok(Augmentation {
+        crop_padding: integer("crop-padding", settings.crop_padding, 0..=CROP_PADDING)?,
+        flip_probability: number("flip-prob", settings.flip_prob, 0.0..=1.0)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mixing(mixup: f64, cutmix: f64) -> Option<Mixing> {
+        let settings = Settings {
+            data: Some("synthetic".to_owned()),
+            mixup_alpha: Some(mixup),
+            cutmix_alpha: Some(cutmix),
+            ..Settings::default()
+        };
+        settings.check().unwrap().training.stream.mixing
+    }
+
+    #[test]
+    fn two_alphas_say_whether_it_is_mixup_or_cutmix_or_both() {
+        assert_eq!(mixing(0.0, 0.0), None);
+        let kind = |mixup, cutmix| mixing(mixup, cutmix).map(|mixing| (mixing.kind, mixing.alpha));
+        assert_eq!(kind(0.4, 0.0), Some((MixingKind::Mixup, 0.4)));
+        assert_eq!(kind(0.0, 1.0), Some((MixingKind::Cutmix, 1.0)));
+        let both = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: SWITCH_PROBABILITY };
+        assert_eq!(kind(0.4, 1.0), Some((both, 0.4)));
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let settings = || Settings { data: Some("synthetic".to_owned()), ..Settings::default() };
+        for (settings, expected) in [
+            (Settings { cutmix_alpha: Some(-1.0), ..settings() }, "--cutmix-alpha is -1"),
+            (Settings { switch_prob: Some(1.5), ..settings() }, "--switch-prob is 1.5"),
+            (Settings { crop_padding: Some(1 << 20), ..settings() }, "--crop-padding is 1048576"),
+            (Settings { flip_prob: Some(f64::NAN), ..settings() }, "--flip-prob is NaN"),
+        ] {
+            let error = settings.check().unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
 }

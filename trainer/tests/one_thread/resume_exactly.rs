@@ -3,6 +3,7 @@
 
 use crate::support::{StopAt, Unwatched, run_in, small};
 use clap::ValueEnum as _;
+use mixfeed_client::{LambdaScope, PartnerSource};
 use mixfeed_ops::signals::Signal;
 use mixfeed_trainer::checkpoint;
 use mixfeed_trainer::config::Settings;
@@ -95,6 +96,24 @@ fn running_statistics_resume_exactly() {
             ..settings()
         };
         assert_resumes_exactly(&settings, &[2, 4]);
+    }
+}
+
+#[test]
+fn mixing_and_augmentation_of_every_kind_resume_exactly() {
+    let settings = Settings {
+        mixup_alpha: Some(0.4),
+        mixup_prob: Some(0.8),
+        cutmix_alpha: Some(1.0),
+        crop_padding: Some(4),
+        flip_prob: Some(0.5),
+        ..settings()
+    };
+    for (lambda_per, partner) in
+        [(LambdaScope::Sample, PartnerSource::Dataset), (LambdaScope::Batch, PartnerSource::Batch)]
+    {
+        let settings = Settings { lambda_per: Some(lambda_per), partner: Some(partner), ..settings.clone() };
+        assert_resumes_exactly(&settings, &[6]);
     }
 }
 
