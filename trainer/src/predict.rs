@@ -1,15 +1,14 @@
 //! What a model says of image files.
 //!
-//! An image of another size than the model takes is brought to it by one rule: it is scaled so that it just
-//! covers that size, keeping its proportions (bilinear, smoothed where it shrinks, as torchvision's
-//! `Resize` with `antialias`), and its middle is cut out. Transparency is dropped; a model of one channel
-//! sees the brightness (0.299 red + 0.587 green + 0.114 blue).
+//! They are decoded and brought to the size that the model takes as a loader does it with a folder of images
+//! ([`mixfeed_pipeline::decode`]): the margins that do not fit the proportions go, what is left is scaled. A
+//! model of one channel sees the brightness (0.299 red + 0.587 green + 0.114 blue).
 //!
-//! This is the one place where the trainer reads images itself; decoding is the pipeline's.
+//! This is the one place where the trainer reads images itself.
 
 use crate::model::{Model, Problem};
 use crate::staging::Normalisation;
-use mixfeed_pipeline::decode::decode_rgb;
+use mixfeed_pipeline::decode::decode_to;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -47,12 +46,11 @@ pub enum ImageError {
 /// When the file is no image, or the model does not take such images.
 pub fn read(path: &Path, problem: Problem) -> Result<Tensor, ImageError> {
     let bytes = std::fs::read(path).map_err(|source| ImageError::Read { path: path.to_owned(), source })?;
-    let (shape, pixels) = decode_rgb(&bytes)
+    let pixels = decode_to(&bytes, problem.height as u32, problem.width as u32)
         .map_err(|error| ImageError::Decode { path: path.to_owned(), problem: error.to_string() })?;
-    let size = [1, i64::from(shape.height), i64::from(shape.width), 3];
+    let size = [1, problem.height, problem.width, 3];
     let image =
         Tensor::from_data_size(&pixels, &size, Kind::Uint8).permute([0, 3, 1, 2]).to_kind(Kind::Float);
-    let image = fit(&image, problem.height, problem.width);
     match problem.channels {
         3 => Ok(image),
         1 => {
@@ -61,24 +59,6 @@ pub fn read(path: &Path, problem: Problem) -> Result<Tensor, ImageError> {
         }
         channels => Err(ImageError::Channels(channels)),
     }
-}
-
-/// The rule of the module.
-fn fit(image: &Tensor, height: i64, width: i64) -> Tensor {
-    let (_, _, from_height, from_width) = image.size4().expect("four dimensions");
-    if (from_height, from_width) == (height, width) {
-        return image.shallow_clone();
-    }
-    let scale = f64::max(height as f64 / from_height as f64, width as f64 / from_width as f64);
-    let scaled = |from: i64, to: i64| ((from as f64 * scale).round() as i64).max(to);
-    let (covering_height, covering_width) = (scaled(from_height, height), scaled(from_width, width));
-    image
-        .contiguous()
-        .internal_upsample_bilinear2d_aa([covering_height, covering_width], false, None, None)
-        .narrow(2, (covering_height - height) / 2, height)
-        .narrow(3, (covering_width - width) / 2, width)
-        .round()
-        .clamp(0.0, 255.0)
 }
 
 /// The probability of each class, for each image as [`read`] gives it.
@@ -105,36 +85,25 @@ pub fn probabilities(
 mod tests {
     use super::*;
 
-    fn ramp(height: i64, width: i64) -> Tensor {
-        Tensor::arange(height * width, (Kind::Float, Device::Cpu)).reshape([1, 1, height, width])
-    }
-
-    fn values(image: &Tensor) -> Vec<f32> {
-        Vec::try_from(image.contiguous().view(-1)).unwrap()
-    }
-
     #[test]
-    fn an_image_of_the_right_size_stays_as_it_is() {
-        assert_eq!(values(&fit(&ramp(3, 5), 3, 5)), values(&ramp(3, 5)));
-    }
+    fn an_image_becomes_what_a_loader_would_make_of_it_and_brightness_for_one_channel() {
+        let file = include_bytes!("../../loader/pipeline/assets/probe.png");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("probe.png");
+        std::fs::write(&path, file).unwrap();
+        let problem = |side, channels| Problem { height: side, width: side, channels, classes: 2 };
+        for side in [32, 20] {
+            let image = read(&path, problem(side, 3)).unwrap();
+            assert_eq!(image.size(), [1, 3, side, side]);
+            let pixels = decode_to(file, side as u32, side as u32).unwrap();
+            let values: Vec<f32> = image.permute([0, 2, 3, 1]).contiguous().view(-1).try_into().unwrap();
+            assert_eq!(values, pixels.iter().map(|pixel| f32::from(*pixel)).collect::<Vec<_>>());
 
-    #[test]
-    fn a_wide_image_loses_its_sides_and_a_high_one_its_ends() {
-        // Two rows of four are cut to the two columns in the middle.
-        assert_eq!(values(&fit(&ramp(2, 4), 2, 2)), [1.0, 2.0, 5.0, 6.0]);
-        assert_eq!(values(&fit(&ramp(4, 2), 2, 2)), [2.0, 3.0, 4.0, 5.0]);
-    }
-
-    #[test]
-    fn shrinking_takes_every_pixel_into_account() {
-        let image = ramp(8, 8).zeros_like();
-        let mut corner = image.narrow(2, 3, 1).narrow(3, 3, 1);
-        let _ = corner.fill_(255.0);
-        let small = fit(&image, 2, 2);
-        assert_eq!(small.size(), [1, 1, 2, 2]);
-        assert!(values(&small)[0] > 0.0, "one bright pixel among sixteen is seen: {:?}", values(&small));
-        // And a plain image stays plain.
-        assert_eq!(values(&fit(&(ramp(9, 7).zeros_like() + 200.0), 4, 4)), [200.0; 16]);
+            let grey: Vec<f32> = read(&path, problem(side, 1)).unwrap().view(-1).try_into().unwrap();
+            let [red, green, blue] = [0, 1, 2].map(|channel| f32::from(pixels[channel]));
+            assert!((grey[0] - (0.299 * red + 0.587 * green + 0.114 * blue)).abs() <= 0.51);
+        }
+        assert!(read(&path, problem(32, 5)).is_err());
     }
 
     #[test]

@@ -104,12 +104,12 @@ impl RunFolderError {
     }
 }
 
-/// A run folder. One that is written to is locked for this process until the last copy is dropped.
+/// A run folder, locked for this process until the last copy is dropped.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
     #[allow(dead_code)] // It is there to be dropped.
-    lock: Option<Arc<Lock>>,
+    lock: Arc<Lock>,
 }
 
 impl RunFolder {
@@ -124,9 +124,12 @@ impl RunFolder {
     /// Name of the picture of a grid.
     pub(crate) const GRID: &str = "grid.png";
 
-    /// Takes the folder as it is, made or not, to look at it.
-    pub(crate) fn at(path: &Path) -> Self {
-        RunFolder { path: path.to_owned(), lock: None }
+    /// Takes a folder that is there, whatever it holds; none where there is no folder.
+    ///
+    /// # Errors
+    /// When another process works in it.
+    pub(crate) fn existing(path: &Path) -> Result<Option<Self>, RunFolderError> {
+        path.is_dir().then(|| Self::lock(path)).transpose()
     }
 
     /// Makes a folder for a run, or takes an existing one that holds none; one that holds a run only
@@ -178,12 +181,8 @@ impl RunFolder {
         Ok(Some((Self::lock(path)?, run)))
     }
 
-    /// Takes a folder that is there, for this process alone.
-    ///
-    /// # Errors
-    /// When another process works in it.
-    pub(crate) fn lock(path: &Path) -> Result<Self, RunFolderError> {
-        Ok(RunFolder { path: path.to_owned(), lock: Some(Arc::new(Lock::of(path)?)) })
+    fn lock(path: &Path) -> Result<Self, RunFolderError> {
+        Ok(RunFolder { path: path.to_owned(), lock: Arc::new(Lock::of(path)?) })
     }
 
     /// Where it lies.

@@ -100,10 +100,10 @@ fn earlier(
         let text = "--resume takes its settings from the comparison: --config cannot be given";
         return Err(UsageError::new(text).into());
     }
-    match CompareFile::read(&RunFolder::at(output))? {
+    match CompareFile::read(output)? {
         None if resume == Resume::Yes => Err(RunFolderError::NoRun(output.clone()).into()),
         None => Ok(None),
-        Some(file) => Ok(Some((RunFolder::lock(output)?, file))),
+        Some(file) => Ok(RunFolder::existing(output)?.map(|folder| (folder, file))),
     }
 }
 
@@ -113,7 +113,9 @@ fn clear(folder: &RunFolder, plan: &Plan, setup: &Setup) -> Result<(), TrainErro
     folder.clear()?;
     for (_, arm, trial) in plan.trainings() {
         let name = trial_name(arm, arm.trial(&setup.config, trial)?.training.stream.seed);
-        RunFolder::at(&folder.path().join(name)).clear()?;
+        if let Some(earlier) = RunFolder::existing(&folder.path().join(name))? {
+            earlier.clear()?;
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::config::{RunConfig, Settings, UsageError};
 use crate::error::TrainError;
 use crate::run_folder::{RunFolder, RunFolderError};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// The format of `compare.toml` that this release writes.
 const FORMAT: u32 = 1;
@@ -112,12 +113,12 @@ impl CompareFile {
         Ok(folder.write(RunFolder::COMPARE, &text)?)
     }
 
-    /// Reads what a folder holds; none where there is no comparison.
+    /// Reads what the folder at `path` holds; none where there is no comparison.
     ///
     /// # Errors
     /// When it is damaged, or a newer release wrote it.
-    pub fn read(folder: &RunFolder) -> Result<Option<Self>, RunFolderError> {
-        let path = folder.path().join(RunFolder::COMPARE);
+    pub fn read(path: &Path) -> Result<Option<Self>, RunFolderError> {
+        let path = path.join(RunFolder::COMPARE);
         let unreadable = |problem: String| RunFolderError::Unreadable { path: path.clone(), problem };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -168,17 +169,17 @@ mod tests {
     fn what_was_asked_for_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::create(folder.path(), false).unwrap();
-        assert_eq!(CompareFile::read(&run).unwrap(), None);
+        assert_eq!(CompareFile::read(folder.path()).unwrap(), None);
         let asked = Asked { trials: Some(2), grid: vec!["mixup-prob=0.5,1".parse().unwrap()] };
         CompareFile::write(&run, &asked, &base()).unwrap();
-        let read = CompareFile::read(&run).unwrap().unwrap();
+        let read = CompareFile::read(folder.path()).unwrap().unwrap();
         assert_eq!((read.asked, read.settings), (asked, base().settings));
         assert!(RunFolder::create(folder.path(), false).is_err(), "a comparison is not begun over another");
 
         let path = folder.path().join(RunFolder::COMPARE);
         for (text, expected) in [("format = 99", "format 99"), ("trials = 3", "format number is missing")] {
             std::fs::write(&path, text).unwrap();
-            let error = CompareFile::read(&run).unwrap_err().to_string();
+            let error = CompareFile::read(folder.path()).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }
