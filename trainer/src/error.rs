@@ -36,6 +36,9 @@ pub enum TrainError {
     /// The device cannot be had.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The GPU failed, or its memory is short.
+    #[error("the GPU failed: {0} (if memory is short, a smaller --batch-size helps)")]
+    Gpu(String),
     /// The loader inside this process cannot start.
     #[error(transparent)]
     Loader(#[from] LoaderError),
@@ -110,7 +113,7 @@ impl TrainError {
         match self {
             TrainError::Usage(_) | TrainError::Config(_) | TrainError::Logging(_) => exit::USAGE,
             TrainError::Metrics(_) => exit::FAILURE,
-            TrainError::Device(_) => exit::DEVICE,
+            TrainError::Device(_) | TrainError::Gpu(_) => exit::DEVICE,
             TrainError::Loader(LoaderError::Source(SourceError::SyntheticSize(_))) => exit::USAGE,
             TrainError::Loader(LoaderError::Source(_)) => exit::DATA,
             TrainError::Loader(_) => exit::FAILURE,

@@ -26,6 +26,7 @@ pub mod ema;
 pub mod error;
 pub mod evaluate;
 pub mod feed;
+pub mod gpu_failure;
 pub mod loaders;
 pub mod loss;
 pub mod metrics;

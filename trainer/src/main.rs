@@ -7,12 +7,13 @@ use mixfeed_ops::exit;
 use mixfeed_trainer::cli::Cli;
 use mixfeed_trainer::commands;
 use mixfeed_trainer::error::TrainError;
-use mixfeed_trainer::openmp;
+use mixfeed_trainer::{gpu_failure, openmp};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     openmp::sleep_while_waiting();
-    match commands::run(Cli::parse().command) {
+    let command = Cli::parse().command;
+    match gpu_failure::caught(|| commands::run(command)) {
         Ok(()) => ExitCode::from(exit::DONE),
         // Whoever asked for it knows.
         Err(error @ TrainError::Stopped(_)) => ExitCode::from(error.exit_code()),

@@ -1,0 +1,71 @@
+//! What goes wrong on a GPU in the middle of the work, as an error and not as a panic with a trace of C++.
+//!
+//! tch's calls panic with libtorch's words; those that name CUDA or one of its libraries say that memory
+//! is short or that driver or GPU failed, which is nobody's mistake in this program. Any other panic
+//! stays one.
+
+use crate::error::TrainError;
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+
+/// What libtorch's words hold when a GPU is to blame.
+const SIGNS: [&str; 4] = ["CUDA", "CUDNN", "cuDNN", "CUBLAS"];
+
+/// Does `work`, and turns a failure of the GPU in it into an error.
+///
+/// # Errors
+/// Those of `work`, and [`TrainError::Gpu`].
+pub fn caught(work: impl FnOnce() -> Result<(), TrainError>) -> Result<(), TrainError> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if problem(info.payload()).is_none() {
+            hook(info);
+        }
+    }));
+    // Nothing that `work` had in hand is looked at afterwards.
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| match problem(&*payload) {
+        Some(problem) => Err(TrainError::Gpu(problem)),
+        None => panic::resume_unwind(payload),
+    })
+}
+
+/// The first line of what libtorch said about a GPU, if it did.
+fn problem(payload: &(dyn Any + Send)) -> Option<String> {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied())?;
+    if !SIGNS.iter().any(|sign| text.contains(sign)) {
+        return None;
+    }
+    // tch shows its error as Rust shows a value: in quotes, with line breaks written out.
+    let said = text.split_once("Torch(\"").map_or(text, |(_, said)| said);
+    let line = said.split(['\n', '"']).next().unwrap_or(said);
+    Some(line.split("\\n").next().unwrap_or(line).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_fails_is_one_line_with_the_exit_code_of_devices() {
+        let said = "CUDA out of memory. Tried to allocate 2.00 GiB.";
+        let panics = || -> Result<(), TrainError> {
+            panic!(
+                "called `Result::unwrap()` on an `Err` value: Torch(\"{said}\\nException raised from malloc\\n\")"
+            )
+        };
+        let error = caught(panics).unwrap_err();
+        assert_eq!(error.exit_code(), mixfeed_ops::exit::DEVICE);
+        let text = error.to_string();
+        assert!(text.contains(said) && !text.contains("Exception"), "{text}");
+        assert!(text.contains("--batch-size"), "{text}");
+    }
+
+    #[test]
+    fn any_other_panic_stays_one() {
+        let panics = || -> Result<(), TrainError> { panic!("a mistake of ours") };
+        let payload = panic::catch_unwind(|| caught(panics)).unwrap_err();
+        assert_eq!(payload.downcast_ref::<&str>(), Some(&"a mistake of ours"));
+        assert!(caught(|| Ok(())).is_ok());
+    }
+}
