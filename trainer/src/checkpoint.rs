@@ -276,6 +276,14 @@ impl Checkpoint {
         self.model_of(&self.tensors, device)
     }
 
+    /// Gives `model` the weights and buffers that [`Checkpoint::model`] has.
+    ///
+    /// # Errors
+    /// When that is another network, or one for other classes.
+    pub fn give_to(&self, model: &mut dyn Model) -> Result<(), ParametersError> {
+        model.parameters_mut().load(&self.tensors)
+    }
+
     /// The model that training goes on with, on `device`: the weights behind the average, where one is
     /// kept.
     ///

@@ -73,6 +73,10 @@ pub struct Settings {
     #[arg(long, env = "MIXFEED_TRAINER_MODEL", value_name = "NAME|FILE.pt", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelKind>,
+    /// Begin with the weights of this checkpoint, or of the newest in this run folder
+    #[arg(long, env = "MIXFEED_TRAINER_INIT_FROM", value_name = "PATH", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
     /// Passes through the training samples [article: 30]
     #[arg(long, env = "MIXFEED_TRAINER_EPOCHS", value_name = "N", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,9 +7,9 @@
 mod noise;
 mod saving;
 
-use crate::checkpoint::Kept;
+use crate::checkpoint::{self, Kept};
 use crate::clock::{Clock, Lap};
-use crate::config::{Recipe, RunConfig, Training};
+use crate::config::{Recipe, RunConfig, Training, UsageError};
 use crate::curves;
 use crate::device;
 use crate::ema::Ema;
@@ -23,7 +23,7 @@ use crate::observer::{Epoch, Observer, Start, Step};
 use crate::optimizer::Optimizer;
 use crate::outcome::{Outcome, Resumed};
 use crate::resume::{self, ResumePoint};
-use crate::run_folder::{RunFile, RunFolder};
+use crate::run_folder::{RunFile, RunFolder, checkpoint_in};
 use crate::schedule::Schedule;
 use crate::staging::Stager;
 use crate::stop::{Asked, Stop};
@@ -182,10 +182,16 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// The initial weights that the seed gives.
+    /// The initial weights that the seed gives, or those that another run ended with.
     fn fresh(job: &'a Job<'a>, info: StreamInfo) -> Result<Self, TrainError> {
         let training = &job.config.training;
-        let model = model::build(training.model.clone(), problem(&info), training.stream.seed, job.device)?;
+        let mut model =
+            model::build(training.model.clone(), problem(&info), training.stream.seed, job.device)?;
+        if let Some(path) = &training.init_from {
+            checkpoint::read(&checkpoint_in(path))?.give_to(&mut *model).map_err(|error| {
+                UsageError::new(&format!("--init-from {} does not fit: {error}", path.display()))
+            })?;
+        }
         Run::with(job, info, model)
     }
 

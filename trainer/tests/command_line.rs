@@ -11,6 +11,8 @@ mod doctor;
 mod evaluate;
 #[path = "../../loader/tests/it/fleet.rs"]
 mod fleet;
+#[path = "command_line/init_from.rs"]
+mod init_from;
 #[path = "command_line/names.rs"]
 mod names;
 #[path = "command_line/predict.rs"]

@@ -73,6 +73,8 @@ pub struct Training {
     pub preset: Preset,
     /// Network.
     pub model: ModelKind,
+    /// The checkpoint, or run folder, whose weights it begins with, if not with fresh ones.
+    pub init_from: Option<PathBuf>,
     /// How it learns.
     pub recipe: Recipe,
     /// Passes through the samples, at least 1.
@@ -154,6 +156,7 @@ impl Settings {
                 model: filled("model", settings.model.clone())?,
                 epochs: integer("epochs", settings.epochs, 1..=1 << 32)?,
                 recipe: recipe::check(&settings)?,
+                init_from: settings.init_from.clone(),
                 steps: settings.steps,
                 normalisation: Normalisation::default(),
                 stream,
