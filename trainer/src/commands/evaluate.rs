@@ -11,6 +11,7 @@ use crate::device;
 use crate::error::TrainError;
 use crate::evaluate::{Assessment, Attacked, Confusion, assess, test_spec};
 use crate::loaders::{Loaders, StreamRequest};
+use crate::model::Problem;
 use crate::run_folder;
 use crate::staging::Stager;
 use crate::table::Table;
@@ -40,7 +41,7 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
     // Asked once for what the data is; the evaluation opens its own.
     let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Batch(0), expected: None };
     let info = loaders.open(request, &stop)?.info().clone();
-    same_classes(header, &info)?;
+    fits(header, &info)?;
     let stager = Stager::new(&info, header.normalisation, device);
     let assessment = assess(&*model, &stager, (&loaders, &info), &fgsm, &stop)?;
 
@@ -61,17 +62,28 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
     Ok(())
 }
 
-fn same_classes(header: &Header, info: &StreamInfo) -> Result<(), UsageError> {
-    if header.classes == info.dataset.classes {
-        return Ok(());
+/// Whether the loaders send what the model takes, and mean by a class what it means.
+fn fits(header: &Header, info: &StreamInfo) -> Result<(), UsageError> {
+    let Problem { height, width, channels, .. } = header.problem;
+    let [sent_height, sent_width, sent_channels] =
+        [info.image.height, info.image.width, info.image.channels].map(i64::from);
+    if [height, width, channels] != [sent_height, sent_width, sent_channels] {
+        return Err(UsageError::new(&format!(
+            "the checkpoint takes images of {height} x {width} x {channels}, data set {} has \
+             {sent_height} x {sent_width} x {sent_channels}",
+            info.dataset.name
+        )));
     }
-    Err(UsageError::new(&format!(
-        "the checkpoint knows the {} classes of {}, data set {} has {} others",
-        header.classes.len(),
-        header.dataset,
-        info.dataset.name,
-        info.dataset.classes.len()
-    )))
+    if header.classes != info.dataset.classes {
+        return Err(UsageError::new(&format!(
+            "the checkpoint knows the {} classes of {}, data set {} has {} others",
+            header.classes.len(),
+            header.dataset,
+            info.dataset.name,
+            info.dataset.classes.len()
+        )));
+    }
+    Ok(())
 }
 
 /// What is told, in this order.

@@ -215,3 +215,81 @@ async fn tell(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mixfeed_proto::v1::trainer_service_client::TrainerServiceClient;
+    use tonic::Code;
+    use tonic::transport::Channel;
+
+    fn serve(status: Status) -> (Served, Stop) {
+        let stop = Stop::default();
+        let served = Served::start("127.0.0.1:0".parse().unwrap(), &stop).unwrap();
+        served.status.send_replace(status);
+        (served, stop)
+    }
+
+    /// Calls from a runtime of its own, as another process would.
+    fn call<T>(served: &Served, call: impl AsyncFnOnce(TrainerServiceClient<Channel>) -> T) -> T {
+        let address = format!("http://{}", served.address());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { call(TrainerServiceClient::connect(address).await.unwrap()).await })
+    }
+
+    fn watch(interval_milliseconds: u32) -> v1::WatchRequest {
+        v1::WatchRequest { interval_milliseconds }
+    }
+
+    #[test]
+    fn the_status_is_told_and_the_wish_to_end_is_heard() {
+        let training = Status { state: State::Training, step: 7, steps: 9, ..Status::default() };
+        let (served, stop) = serve(training.clone());
+        call(&served, async |mut client| {
+            let answer = client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
+            assert_eq!(Status::from(answer.status.unwrap()), training);
+            assert_eq!(stop.requested(), None);
+            client.stop(v1::StopRequest {}).await.unwrap();
+            assert_eq!(stop.requested(), Some(Asked::Call));
+            let answer = client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
+            assert_eq!(Status::from(answer.status.unwrap()).state, State::Stopping);
+        });
+    }
+
+    #[test]
+    fn who_watches_hears_the_end_at_once_and_nothing_after_it() {
+        let (served, _) = serve(Status { state: State::Training, ..Status::default() });
+        call(&served, async |mut client| {
+            // The longest interval: waiting for it would fail this test by its time.
+            let mut stream = client.watch(watch(60_000)).await.unwrap().into_inner();
+            let first = stream.message().await.unwrap().unwrap().status.unwrap();
+            assert_eq!(Status::from(first).state, State::Training);
+            served.end("finished".to_owned());
+            let last = Status::from(stream.message().await.unwrap().unwrap().status.unwrap());
+            assert_eq!((last.state, &*last.ending), (State::Ended, "finished"));
+            assert_eq!(stream.message().await.unwrap(), None);
+        });
+    }
+
+    #[test]
+    fn intervals_out_of_range_and_too_many_who_watch_are_refused() {
+        let (served, _) = serve(Status::default());
+        call(&served, async |mut client| {
+            for wrong in [1, 99, 60_001] {
+                assert_eq!(client.watch(watch(wrong)).await.unwrap_err().code(), Code::InvalidArgument);
+            }
+        });
+        // Each has a connection of its own: one alone may not have so many calls.
+        call(&served, async |_| {
+            let address = format!("http://{}", served.address());
+            let connect = async || TrainerServiceClient::connect(address.clone()).await.unwrap();
+            let mut watching = Vec::new();
+            for _ in 0..MAX_WATCHERS {
+                let mut client = connect().await;
+                let stream = client.watch(watch(0)).await.unwrap();
+                watching.push((client, stream));
+            }
+            assert_eq!(connect().await.watch(watch(0)).await.unwrap_err().code(), Code::ResourceExhausted);
+        });
+    }
+}

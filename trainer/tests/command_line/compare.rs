@@ -129,6 +129,33 @@ fn a_comparison_that_is_killed_and_resumed_comes_to_the_same() {
 }
 
 #[test]
+fn a_comparison_that_is_stopped_from_outside_ends_well_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = trainer(folder.path());
+    command.args(COMPARISON.map(|argument| if argument == "3" { "100000" } else { argument }));
+    command.args(["--trials", "1", "--json", "--listen", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let address = |line: String| line.split("address=").nth(1).map(|rest| rest.trim().to_owned());
+    let address = lines.by_ref().find_map(address).expect("it says where it listens");
+    assert!(lines.any(|line| line.contains("epoch done")));
+    let stopped = trainer(folder.path()).args(["stop", "--trainer", &address]).output().unwrap();
+    assert!(stopped.status.success(), "{}", stderr(&stopped));
+    let rest: Vec<_> = lines.collect();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), output.stdout.len()),
+        (Some(0), 0),
+        "there is no result yet: {rest:#?}"
+    );
+    assert!(!folder.path().join("both/with-mixup-seed-0").exists(), "the other arm was not begun");
+
+    let steps = ["--epochs", "1"];
+    let output = resume(folder.path()).args(steps).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "the first arm is past that already: {}", stderr(&output));
+}
+
+#[test]
 fn a_comparison_over_another_takes_nothing_of_it() {
     let folder = tempfile::tempdir().unwrap();
     json(&compare(folder.path()).arg("--json").output().unwrap());

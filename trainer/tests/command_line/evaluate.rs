@@ -53,6 +53,23 @@ fn the_parts_of_an_evaluation_agree_with_each_other_and_with_the_training() {
 }
 
 #[test]
+fn a_checkpoint_is_not_evaluated_on_other_images_than_it_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path());
+    let images = folder.path().join("images");
+    for (class, file) in [("a", "1.png"), ("b", "2.png")] {
+        std::fs::create_dir_all(images.join(class)).unwrap();
+        let png = include_bytes!("../../../loader/pipeline/assets/probe.png");
+        std::fs::write(images.join(class).join(file), png).unwrap();
+    }
+    let mut command = trainer(folder.path());
+    let output = command.args(["evaluate", "--checkpoint", "run", "--data", "images"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let line = error_line(&output);
+    assert!(line.contains("32 x 32 x 3") || line.contains("10 classes"), "{line}");
+}
+
+#[test]
 fn an_evaluation_of_what_cannot_be_says_so() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, expected) in [
