@@ -13,6 +13,7 @@ mod folder;
 mod memory;
 mod options;
 mod parallel;
+mod parquet;
 mod records;
 mod shards;
 mod tar;
@@ -140,7 +141,7 @@ pub enum SourceError {
 }
 
 /// What a user may have, for the message that none of it was found.
-const FORMATS: &str = "CIFAR-10 or CIFAR-100 in the binary or Python version, WebDataset shards (.tar), or a folder of class folders with PNG, JPEG or WebP files";
+const FORMATS: &str = "CIFAR-10 or CIFAR-100 in the binary or Python version, parquet files of images and labels, WebDataset shards (.tar), or a folder of class folders with PNG, JPEG or WebP files";
 
 /// Reads the data at `place`.
 ///
@@ -173,8 +174,10 @@ pub fn open(place: &Place) -> Result<Dataset, SourceError> {
 
 /// Reads records that are image files of their own.
 fn images(path: &Path, options: &Options) -> Result<Dataset, SourceError> {
-    if let Some(dataset) = webdataset::look(path, options)? {
-        return Ok(dataset);
+    for look in [parquet::look, webdataset::look] {
+        if let Some(dataset) = look(path, options)? {
+            return Ok(dataset);
+        }
     }
     match path.is_dir().then(|| folder::look(path, options)).transpose()?.flatten() {
         Some(dataset) => Ok(dataset),

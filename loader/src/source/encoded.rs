@@ -16,6 +16,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Classes, at most: a label beyond is a mistake, and would ask for as many names.
+pub(super) const MAX_CLASSES: u64 = 1 << 16;
+
 /// Reads what was found.
 pub(super) fn open(place: &Path, mut found: Found, options: &Options) -> Result<Dataset, SourceError> {
     let refused = |reason: String| SourceError::Set { path: place.into(), reason };
@@ -43,6 +46,9 @@ pub(super) fn open(place: &Path, mut found: Found, options: &Options) -> Result<
     };
     let (train, train_digest) = reader.split(found.train).map_err(refused)?;
     let (test, test_digest) = reader.split(found.test).map_err(refused)?;
+    if matches!(train.kept, Kept::Decoded(_)) {
+        reader.archive.release();
+    }
     let mut digest = digest_of(&train_digest, &test_digest);
     if let Some(size) = options.image_size {
         digest = digest_with(&digest, &format!("image size {size}"));
@@ -190,6 +196,7 @@ impl Reader {
     fn keeps(&self, bytes: u64) -> bool {
         let room = |room: u64| room.checked_sub(bytes);
         self.cache != Cache::None
+            && !self.archive.in_memory()
             && self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok()
     }
 }
@@ -273,7 +280,7 @@ impl Samples for Encoded {
             Kept::Nothing => {
                 let number = self.records[sample as usize].number;
                 self.archive.read(number, scratch).map_err(|e| self.error(sample, &e))?;
-                if mark(&blake3::hash(scratch)) != self.marks[sample as usize] {
+                if !self.archive.in_memory() && mark(&blake3::hash(scratch)) != self.marks[sample as usize] {
                     return Err(self.error(sample, "its bytes have changed since the start"));
                 }
                 self.decode(sample, scratch)?

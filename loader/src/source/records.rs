@@ -19,6 +19,14 @@ pub(super) trait Archive: Send + Sync + fmt::Debug {
     /// Returns the path of a record within the set. It names the record in messages, and it is the
     /// key by which a set without a test split is divided.
     fn path(&self, record: u64) -> String;
+
+    /// Tells whether the encoded images are in memory anyway, so that nobody else should keep them.
+    fn in_memory(&self) -> bool {
+        false
+    }
+
+    /// Says that nothing will be read any more.
+    fn release(&self) {}
 }
 
 /// Bytes of an encoded image, at most. The largest photographs have a fifth of it.

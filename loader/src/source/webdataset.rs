@@ -4,6 +4,7 @@
 //! as `label` or `cls` instead. The files of a record follow one another. Names of classes are the
 //! lines of `classes.txt` beside the shards, where there is one.
 
+use super::encoded::MAX_CLASSES;
 use super::options::Options;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, Record, is_image};
 use super::tar::{Entries, Entry};
@@ -13,9 +14,6 @@ use std::fs::File;
 use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-
-/// Classes, at most: a label beyond is a mistake, and would ask for as many names.
-const MAX_CLASSES: u64 = 1 << 16;
 
 /// Bytes of a `.cls` or `.json` file that is read for a label.
 const MAX_LABEL_BYTES: u64 = 1 << 20;

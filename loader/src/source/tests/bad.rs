@@ -154,6 +154,44 @@ fn shards_that_are_damaged_or_incomplete_are_named() {
 }
 
 #[test]
+fn tables_that_are_damaged_or_of_another_kind_are_named() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("train.parquet");
+    let image = write::drawings(Split::Train, 1)[0].png();
+    let row = |label| (Some(image.clone()), label);
+    let refused = |options| refusal_with(place.path(), options);
+
+    write::table(&path, &[vec![row(Some(1)), row(Some(-1))]]);
+    let message = refused(Options::default());
+    assert!(message.ends_with("train.parquet: row 1 has label -1, but labels are 0 to 65535"), "{message}");
+    write::table(&path, &[vec![row(None)]]);
+    assert!(refused(Options::default()).contains("row 0 has label none"));
+
+    write::table(&path, &[vec![row(Some(1)), (None, Some(2)), row(Some(3))]]);
+    let data = read_with(place.path(), Options::default());
+    assert_eq!((data.train.count(), data.train.label(2), data.classes[3].as_str()), (3, 3, "name-3"));
+    assert!(data.train.image(2, &mut Vec::new()).is_ok());
+    let error = data.train.image(1, &mut Vec::new()).unwrap_err().to_string();
+    assert_eq!(error, "sample 1: train.parquet row 1: its image is missing");
+
+    assert!(refused(Options { cache: Cache::None, ..Options::default() }).contains("cache none"));
+    let message = refused(Options { cache_bytes: Some(100), ..Options::default() });
+    assert!(message.contains("more than the 100 B there are"), "{message}");
+
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    assert!(refused(Options::default()).contains("train.parquet: "));
+    // Damage anywhere does no more than that. (Each byte was tried once; a panic that the format's reader
+    // is caught with takes long to print.)
+    for place_of_damage in (0..whole.len()).step_by(whole.len() / 16) {
+        let mut damaged = whole.clone();
+        damaged[place_of_damage] ^= 0x55;
+        std::fs::write(&path, damaged).unwrap();
+        drop(open(&Location::Path(place.path().into()).into()));
+    }
+}
+
+#[test]
 fn a_folder_that_leads_into_itself_ends() {
     let place = folder();
     std::os::unix::fs::symlink(place.path(), place.path().join("train/class-000/loop")).unwrap();

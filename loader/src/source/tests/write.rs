@@ -1,10 +1,17 @@
 //! Writes the same images in each format.
 
+use ::parquet::basic::Compression;
+use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use ::parquet::file::metadata::KeyValue;
+use ::parquet::file::properties::WriterProperties;
+use ::parquet::file::writer::SerializedFileWriter;
+use ::parquet::schema::parser::parse_message_type;
 use image::{ImageFormat, RgbImage};
 use mixfeed_pipeline::synthetic;
 use mixfeed_pipeline::{Dataset, Split};
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::Arc;
 
 /// An image with its class.
 #[derive(Clone)]
@@ -120,4 +127,54 @@ pub(super) fn shards(place: &Path, train: &[Image], test: &[Image]) {
         std::fs::write(place.join(format!("train-{number:04}.tar")), shard(images)).unwrap();
     }
     std::fs::write(place.join("test-0000.tar"), shard(test)).unwrap();
+}
+
+/// Tables as Hugging Face has them, with two groups of rows for training.
+pub(super) fn tables(place: &Path, train: &[Image], test: &[Image]) {
+    let rows = |images: &[Image]| -> Vec<Row> {
+        images.iter().map(|image| (Some(image.png()), Some(i64::from(image.label)))).collect()
+    };
+    let (first, second) = train.split_at(train.len() / 2);
+    let data = place.join("data");
+    std::fs::create_dir(&data).unwrap();
+    table(&data.join("train-00000-of-00001.parquet"), &[rows(first), rows(second)]);
+    table(&data.join("test-00000-of-00001.parquet"), &[rows(test)]);
+}
+
+/// An encoded image and its label, either of which may be missing.
+pub(super) type Row = (Option<Vec<u8>>, Option<i64>);
+
+/// A table of groups of rows.
+pub(super) fn table(path: &Path, groups: &[Vec<Row>]) {
+    let schema = "message row { optional group img { optional binary bytes; optional binary path (UTF8); }
+        optional int64 label; }";
+    let names: Vec<String> = (0..10).map(|class| format!("\"name-{class}\"")).collect();
+    let info = format!("{{\"info\":{{\"features\":{{\"label\":{{\"names\":[{}]}}}}}}}}", names.join(","));
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_key_value_metadata(Some(vec![KeyValue::new("huggingface".into(), info)]))
+        .build();
+    let file = std::fs::File::create(path).unwrap();
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
+    for rows in groups {
+        let mut group = writer.next_row_group().unwrap();
+        let images: Vec<ByteArray> =
+            rows.iter().filter_map(|(image, _)| image.clone().map(Into::into)).collect();
+        let labels: Vec<i64> = rows.iter().filter_map(|(_, label)| *label).collect();
+        // 2 is an image that is there, 1 a struct without bytes.
+        let there: Vec<i16> = rows.iter().map(|(image, _)| if image.is_some() { 2 } else { 1 }).collect();
+        let known: Vec<i16> = rows.iter().map(|(_, label)| i16::from(label.is_some())).collect();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&images, Some(&there), None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&[], Some(&vec![1; rows.len()]), None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&labels, Some(&known), None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+    }
+    writer.close().unwrap();
 }

@@ -1,0 +1,233 @@
+//! Parquet files as Hugging Face's data sets have them: a column of encoded images and one of labels.
+//!
+//! The images are the `bytes` of a column `img` or `image`, or such a column itself; the labels are whole
+//! numbers in `label`, `labels` or `fine_label`. Names of classes come from the metadata that the
+//! `datasets` library writes. Pages are compressed as a whole, so a single image cannot be read where it
+//! lies: the columns are read once and held in memory, as far as the budget allows.
+
+use super::encoded::MAX_CLASSES;
+use super::options::{Cache, Options};
+use super::records::{Archive, Found, Record};
+use super::{SourceError, encoded, memory, shards};
+use ::parquet::basic::Type;
+use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use ::parquet::data_type::{ByteArray, DataType};
+use ::parquet::file::metadata::ParquetMetaData;
+use ::parquet::file::reader::{FileReader as _, SerializedFileReader};
+use bytesize::ByteSize;
+use mixfeed_pipeline::{Dataset, Split};
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::RwLock;
+
+const IMAGES: [&str; 4] = ["img.bytes", "image.bytes", "img", "image"];
+const LABELS: [&str; 3] = ["label", "labels", "fine_label"];
+
+/// Rows that are read at a time.
+const ROWS: usize = 1024;
+
+/// Reads the files at a place, if there are any.
+pub(super) fn look(place: &Path, options: &Options) -> Result<Option<Dataset>, SourceError> {
+    let files = shards::find(place, "parquet")?;
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let refused = |path: &Path, reason: String| SourceError::Set { path: path.into(), reason };
+    if options.cache == Cache::None {
+        let reason =
+            "parquet files are held in memory as they are read; cache none is for image files and tar";
+        return Err(refused(place, reason.into()));
+    }
+    let mut tables = Vec::new();
+    for (split, path) in files {
+        let table = Table::open(&path).map_err(|e| refused(&path, e))?;
+        tables.push((split, path, table));
+    }
+    let needed: u64 = tables.iter().map(|(.., table)| table.image_bytes()).sum();
+    let budget = options.cache_bytes.unwrap_or_else(memory::default_bytes);
+    if needed > budget {
+        let reason = format!(
+            "its images take {} of memory, more than the {} there are; raise the cache memory, or write them as tar shards",
+            ByteSize(needed),
+            ByteSize(budget)
+        );
+        return Err(refused(place, reason));
+    }
+    let (mut rows, mut train, mut test, mut classes) = (Rows::default(), Vec::new(), Vec::new(), Vec::new());
+    for (split, path, table) in tables {
+        let records = if split == Split::Train { &mut train } else { &mut test };
+        // The reader of the format panics on some damaged files.
+        let read = catch_unwind(AssertUnwindSafe(|| table.read()));
+        let (images, labels) = read
+            .unwrap_or_else(|_payload| Err("the file is damaged".into()))
+            .map_err(|e| refused(&path, e))?;
+        let first = rows.count();
+        records.extend((first..).zip(labels).map(|(number, label)| Record { number, label }));
+        if classes.is_empty() {
+            classes = table.class_names();
+        }
+        rows.append(path, images);
+    }
+    let most = train.iter().chain(&test).map(|record: &Record| record.label as usize + 1).max().unwrap_or(0);
+    classes.extend((classes.len()..most).map(|class| class.to_string()));
+    let name = place.file_stem().map_or_else(|| "table".into(), |name| name.to_string_lossy().into_owned());
+    let found = Found { name, classes, archive: Box::new(rows), train, test };
+    encoded::open(place, found, options).map(Some)
+}
+
+/// An open file, and which of its columns are used.
+struct Table {
+    reader: SerializedFileReader<File>,
+    images: usize,
+    labels: usize,
+}
+
+impl Table {
+    #[allow(clippy::disallowed_methods)]
+    fn open(path: &Path) -> Result<Self, String> {
+        let file = File::open(path).map_err(|e| e.to_string())?;
+        let reader = SerializedFileReader::new(file).map_err(|e| e.to_string())?;
+        let images = column(reader.metadata(), &IMAGES, &[Type::BYTE_ARRAY])?;
+        let labels = column(reader.metadata(), &LABELS, &[Type::INT64, Type::INT32])?;
+        Ok(Self { reader, images, labels })
+    }
+
+    /// Bytes that the column of images takes when its pages are unpacked.
+    fn image_bytes(&self) -> u64 {
+        let groups = self.reader.metadata().row_groups().iter();
+        groups.map(|group| group.column(self.images).uncompressed_size().max(0).cast_unsigned()).sum()
+    }
+
+    fn read(&self) -> Result<(Vec<ByteArray>, Vec<u32>), String> {
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        for group in 0..self.reader.num_row_groups() {
+            let group = self.reader.get_row_group(group).map_err(|e| e.to_string())?;
+            let open = |column| group.get_column_reader(column).map_err(|e| e.to_string());
+            match open(self.images)? {
+                ColumnReader::ByteArrayColumnReader(reader) => {
+                    // A missing image is an empty one, which no format is.
+                    let read =
+                        values(reader)?.into_iter().map(|image| image.unwrap_or_else(|| Vec::new().into()));
+                    images.extend(read);
+                }
+                _ => return Err("the column of images holds no bytes".into()),
+            }
+            let wide: Vec<Option<i64>> = match open(self.labels)? {
+                ColumnReader::Int64ColumnReader(reader) => values(reader)?,
+                ColumnReader::Int32ColumnReader(reader) => {
+                    values(reader)?.into_iter().map(|label| label.map(i64::from)).collect()
+                }
+                _ => return Err("the column of labels holds no whole numbers".into()),
+            };
+            for label in wide {
+                let found = label.and_then(|label| u32::try_from(label).ok());
+                let row = labels.len();
+                labels.push(found.filter(|label| u64::from(*label) < MAX_CLASSES).ok_or_else(|| {
+                    let label = label.map_or("none".into(), |label| label.to_string());
+                    format!("row {row} has label {label}, but labels are 0 to {}", MAX_CLASSES - 1)
+                })?);
+            }
+        }
+        if images.len() != labels.len() {
+            return Err(format!("{} images, but {} labels", images.len(), labels.len()));
+        }
+        Ok((images, labels))
+    }
+
+    /// The names that the `datasets` library keeps; none where the file does not tell.
+    fn class_names(&self) -> Vec<String> {
+        let metadata = self.reader.metadata().file_metadata();
+        let own = metadata.key_value_metadata().into_iter().flatten().find(|pair| pair.key == "huggingface");
+        let text = own.and_then(|pair| pair.value.as_deref()).unwrap_or_default();
+        let info: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+        let column = metadata.schema_descr().column(self.labels);
+        let names = info["info"]["features"][column.path().string()]["names"].as_array().cloned();
+        let names = names.unwrap_or_default().into_iter();
+        names.map(|name| name.as_str().map_or_else(|| name.to_string(), String::from)).collect()
+    }
+}
+
+/// Finds the first column of one of these names that is of one of these types and not a list.
+fn column(metadata: &ParquetMetaData, names: &[&str], types: &[Type]) -> Result<usize, String> {
+    let columns = metadata.file_metadata().schema_descr().columns();
+    let fits = |name: &&str| {
+        columns.iter().position(|column| {
+            column.path().string() == **name
+                && types.contains(&column.physical_type())
+                && column.max_rep_level() == 0
+        })
+    };
+    names.iter().find_map(fits).ok_or_else(|| {
+        let found: Vec<_> = columns.iter().map(|column| column.path().string()).collect();
+        format!("no column {} of a fitting type, found {}", names.join(", "), found.join(", "))
+    })
+}
+
+/// Reads a column of a row group; what is missing is `None`.
+fn values<T: DataType>(mut reader: ColumnReaderImpl<T>) -> Result<Vec<Option<T::T>>, String> {
+    let mut all = Vec::new();
+    loop {
+        let (mut levels, mut values) = (Vec::new(), Vec::new());
+        let (rows, _, _) =
+            reader.read_records(ROWS, Some(&mut levels), None, &mut values).map_err(|e| e.to_string())?;
+        if rows == 0 {
+            return Ok(all);
+        }
+        if values.len() == rows {
+            all.extend(values.into_iter().map(Some));
+            continue;
+        }
+        // The highest level is that of a value that is there.
+        let most = levels.iter().copied().max().unwrap_or(0);
+        let mut values = values.into_iter();
+        let there = |level: &i16| *level == most;
+        all.extend(levels.iter().map(|level| if there(level) { values.next() } else { None }));
+    }
+}
+
+/// The images of all files, in memory.
+#[derive(Debug, Default)]
+struct Rows {
+    /// Each file with the number of its first row.
+    files: Vec<(u64, PathBuf)>,
+    images: RwLock<Vec<ByteArray>>,
+    count: u64,
+}
+
+impl Rows {
+    fn count(&self) -> u64 {
+        self.count
+    }
+
+    fn append(&mut self, path: PathBuf, images: Vec<ByteArray>) {
+        self.files.push((self.count, path));
+        self.count += images.len() as u64;
+        self.images.get_mut().expect("nobody panics while holding it").extend(images);
+    }
+}
+
+impl Archive for Rows {
+    fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), String> {
+        let images = self.images.read().expect("nobody panics while holding it");
+        let image = images.get(record as usize).ok_or("its bytes are not kept any more")?;
+        into.clear();
+        into.extend_from_slice(image.data());
+        if into.is_empty() { Err("its image is missing".into()) } else { Ok(()) }
+    }
+
+    fn path(&self, record: u64) -> String {
+        let file = self.files.partition_point(|(first, _)| *first <= record) - 1;
+        let (first, path) = &self.files[file];
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        format!("{name} row {}", record - first)
+    }
+
+    fn in_memory(&self) -> bool {
+        true
+    }
+
+    fn release(&self) {
+        *self.images.write().expect("nobody panics while holding it") = Vec::new();
+    }
+}
