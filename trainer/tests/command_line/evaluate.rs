@@ -52,21 +52,24 @@ fn the_parts_of_an_evaluation_agree_with_each_other_and_with_the_training() {
     }
 }
 
+/// A red pixel and a blue one.
+const TWO_PIXELS: &[u8] = b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x02\x00\x00\x00\x01\x08\x02\x00\x00\x00{@\xe8\xdd\x00\x00\x00\x0d\
+    IDATx\x9cc\xf8\xcf\x00\x04\xff\x01\x07\x00\x01\xff\xe2#\x9eY\x00\x00\x00\x00IEND\xaeB`\x82";
+
 #[test]
 fn a_checkpoint_is_not_evaluated_on_other_images_than_it_takes() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path());
-    let images = folder.path().join("images");
-    for (class, file) in [("a", "1.png"), ("b", "2.png")] {
-        std::fs::create_dir_all(images.join(class)).unwrap();
-        let png = include_bytes!("../../../loader/pipeline/assets/probe.png");
-        std::fs::write(images.join(class).join(file), png).unwrap();
+    for place in ["train/a", "train/b", "test/a", "test/b"] {
+        let class = folder.path().join("images").join(place);
+        std::fs::create_dir_all(&class).unwrap();
+        std::fs::write(class.join("pixels.png"), TWO_PIXELS).unwrap();
     }
     let mut command = trainer(folder.path());
     let output = command.args(["evaluate", "--checkpoint", "run", "--data", "images"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     let line = error_line(&output);
-    assert!(line.contains("32 x 32 x 3") || line.contains("10 classes"), "{line}");
+    assert!(line.contains("takes images of 32 x 32 x 3") && line.contains("has 1 x 2 x 3"), "{line}");
 }
 
 #[test]
