@@ -11,6 +11,7 @@ use crate::canvas::{self, Area, Canvas, Painted};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::observer::Epoch;
+use mixfeed_client::{LambdaScope, Mixing, MixingKind};
 use panel::Panel;
 use plotters::prelude::*;
 use std::path::Path;
@@ -45,6 +46,24 @@ pub const MAX_ARMS: usize = COLOURS.len();
 const COLOURS: [RGBColor; 4] =
     [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
 
+/// How images are mixed, in a few words for a caption.
+pub(crate) fn mixing_words(mixing: Mixing) -> String {
+    let Mixing { kind, alpha, probability, lambda_scope, .. } = mixing;
+    let share = 100.0 * probability;
+    let of = match lambda_scope {
+        LambdaScope::Sample => "images",
+        LambdaScope::Batch => "batches",
+    };
+    match kind {
+        MixingKind::Mixup => format!("mixup of {share:.0} % of the {of}, alpha {alpha}"),
+        MixingKind::Cutmix => format!("CutMix of {share:.0} % of the {of}, alpha {alpha}"),
+        MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability } => format!(
+            "mixing of {share:.0} % of the {of}, {:.0} % by CutMix; alpha {alpha} and {cutmix_alpha}",
+            100.0 * switch_probability
+        ),
+    }
+}
+
 /// Draws the curves of one training.
 ///
 /// # Errors
@@ -52,9 +71,7 @@ const COLOURS: [RGBColor; 4] =
 pub fn draw_run(path: &Path, history: &[Epoch], config: &RunConfig) -> Result<(), TrainError> {
     let training = &config.training;
     let stream = &training.stream;
-    let mixing = stream.mixing.map_or("no mixing".to_owned(), |mixing| {
-        format!("mixup of {:.0} % of the images, alpha {}", 100.0 * mixing.probability, mixing.alpha)
-    });
+    let mixing = stream.mixing.map_or("no mixing".to_owned(), mixing_words);
     let figure = Figure {
         title: format!("{} · {}", training.preset.name(), training.model.name()),
         subtitle: format!("batches of {}, seed {}, {mixing}", stream.batch_size, stream.seed),
@@ -96,6 +113,28 @@ fn paint<'a>(area: &Area<'a>, scale: u32, figure: &Figure<'_>) -> Painted<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mixfeed_client::PartnerSource;
+
+    #[test]
+    fn a_caption_names_the_kind_of_mixing_and_what_is_mixed() {
+        let mixing = |kind, lambda_scope| {
+            mixing_words(Mixing {
+                kind,
+                alpha: 0.8,
+                probability: 0.2,
+                lambda_scope,
+                partner_source: PartnerSource::Dataset,
+            })
+        };
+        let either = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
+        assert_eq!(mixing(MixingKind::Mixup, LambdaScope::Sample), "mixup of 20 % of the images, alpha 0.8");
+        assert_eq!(
+            mixing(MixingKind::Cutmix, LambdaScope::Batch),
+            "CutMix of 20 % of the batches, alpha 0.8"
+        );
+        let both = "mixing of 20 % of the images, 50 % by CutMix; alpha 0.8 and 1";
+        assert_eq!(mixing(either, LambdaScope::Sample), both);
+    }
 
     /// An arm whose loss falls and whose accuracy rises, in as many epochs.
     fn history(epochs: u64, shift: f64) -> Vec<Epoch> {

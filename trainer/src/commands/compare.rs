@@ -176,9 +176,8 @@ impl Place<'_> {
 
 fn figure<'a>(setup: &Setup, plan: &Plan, arms: &'a [Vec<Trained>]) -> Figure<'a> {
     let training = &setup.config.training;
-    let mixing = training.stream.mixing.map_or(String::new(), |mixing| {
-        format!("mixup of {:.0} % of the images, alpha {}; ", 100.0 * mixing.probability, mixing.alpha)
-    });
+    let mixing =
+        training.stream.mixing.map_or(String::new(), |mixing| format!("{}; ", curves::mixing_words(mixing)));
     let trials = match plan.trials {
         1 => "one trial each".to_owned(),
         trials => format!("bold: mean, thin: each of {trials} trials"),
