@@ -15,6 +15,7 @@ mod options;
 mod parallel;
 mod parquet;
 mod records;
+mod set_files;
 mod shards;
 mod tar;
 #[cfg(test)]

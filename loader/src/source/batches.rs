@@ -4,20 +4,17 @@
 //! planes), and `labels` (CIFAR-100: `fine_labels`) the list of their classes.
 
 use super::cifar::class_names;
+use super::set_files::SetFiles;
 use super::{SourceError, read};
+use mixfeed_pipeline::Dataset;
 use mixfeed_pipeline::cifar::{Layout, SHAPE, planar_to_interleaved};
-use mixfeed_pipeline::dataset::{InMemory, SplitDigest, digest_of};
 use mixfeed_pipeline::pickle::{Node, Pickle};
-use mixfeed_pipeline::{Dataset, Samples};
 use std::path::Path;
-use std::sync::Arc;
 
 /// A set in the Python version.
 struct Set {
-    name: &'static str,
+    files: SetFiles,
     layout: Layout,
-    train: &'static [&'static str],
-    test: &'static str,
     labels: &'static str,
     /// File and key of the class names.
     names: (&'static str, &'static str),
@@ -27,19 +24,19 @@ struct Set {
 
 const SETS: [Set; 2] = [
     Set {
-        name: "cifar10",
+        files: SetFiles {
+            name: "cifar10",
+            train: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
+            test: "test_batch",
+        },
         layout: Layout::Cifar10,
-        train: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
-        test: "test_batch",
         labels: "labels",
         names: ("batches.meta", "label_names"),
         folder: "cifar-10-batches-py",
     },
     Set {
-        name: "cifar100",
+        files: SetFiles { name: "cifar100", train: &["train"], test: "test" },
         layout: Layout::Cifar100,
-        train: &["train"],
-        test: "test",
         labels: "fine_labels",
         names: ("meta", "fine_label_names"),
         folder: "cifar-100-python",
@@ -50,7 +47,7 @@ const SETS: [Set; 2] = [
 pub(super) fn look(place: &Path) -> Result<Option<Dataset>, SourceError> {
     for set in &SETS {
         for folder in [place, &place.join(set.folder)] {
-            if set.train.iter().chain([&set.test]).any(|file| folder.join(file).is_file()) {
+            if set.files.any_in(folder) {
                 return open(folder, set).map(Some);
             }
         }
@@ -59,45 +56,11 @@ pub(super) fn look(place: &Path) -> Result<Option<Dataset>, SourceError> {
 }
 
 fn open(folder: &Path, set: &Set) -> Result<Dataset, SourceError> {
-    let (train, train_digest) = read_split(folder, set, set.train)?;
-    let (test, test_digest) = read_split(folder, set, &[set.test])?;
-    Ok(Dataset {
-        name: set.name.into(),
-        classes: class_names(names(folder, set)?, set.layout),
-        image: SHAPE,
-        train: Arc::new(train),
-        test: Arc::new(test),
-        digest: digest_of(&train_digest, &test_digest),
+    let classes = class_names(names(folder, set)?, set.layout);
+    set.files.open(folder, classes, SHAPE.values(), |path, bytes, pixels, labels| {
+        append_batch(bytes, set, pixels, labels)
+            .map_err(|reason| SourceError::Set { path: path.to_owned(), reason })
     })
-}
-
-fn read_split(folder: &Path, set: &Set, files: &[&str]) -> Result<(InMemory, SplitDigest), SourceError> {
-    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    let mut records = blake3::Hasher::new();
-    for file in files {
-        let path = folder.join(file);
-        let bytes = read(&path)?.ok_or_else(|| SourceError::Incomplete {
-            path: path.clone(),
-            set: set.name,
-            files: format!("{} and {}", set.train.join(", "), set.test),
-        })?;
-        let data = append_batch(&bytes, set, &mut pixels, &mut labels)
-            .map_err(|reason| SourceError::Set { path, reason })?;
-        records.update(data);
-    }
-    let (mut label_hash, mut length_hash) = (blake3::Hasher::new(), blake3::Hasher::new());
-    for label in &labels {
-        label_hash.update(&label.to_le_bytes());
-        length_hash.update(&(SHAPE.values() as u64).to_le_bytes());
-    }
-    let samples = InMemory::new(SHAPE, pixels, labels);
-    let digest = SplitDigest {
-        samples: samples.count(),
-        labels: label_hash.finalize().into(),
-        lengths: length_hash.finalize().into(),
-        records: records.finalize().into(),
-    };
-    Ok((samples, digest))
 }
 
 /// Appends the images and labels of a batch, and returns its images as they lie in the file.

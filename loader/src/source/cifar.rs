@@ -1,18 +1,15 @@
 //! CIFAR-10 and CIFAR-100 in the binary version: a folder of training files and a test file.
 
-use super::{SourceError, read, text_lines};
-use mixfeed_pipeline::cifar::{Layout, SHAPE, append_records};
-use mixfeed_pipeline::dataset::{InMemory, SplitDigest, digest_of};
-use mixfeed_pipeline::{Dataset, Samples};
+use super::set_files::SetFiles;
+use super::{SourceError, text_lines};
+use mixfeed_pipeline::Dataset;
+use mixfeed_pipeline::cifar::{Layout, append_records};
 use std::path::Path;
-use std::sync::Arc;
 
 /// A set in the binary version.
 struct Set {
-    name: &'static str,
+    files: SetFiles,
     layout: Layout,
-    train: &'static [&'static str],
-    test: &'static str,
     /// Names of the classes, one a line; optional.
     names: &'static str,
     /// What the archive unpacks into.
@@ -21,24 +18,24 @@ struct Set {
 
 const SETS: [Set; 2] = [
     Set {
-        name: "cifar10",
+        files: SetFiles {
+            name: "cifar10",
+            train: &[
+                "data_batch_1.bin",
+                "data_batch_2.bin",
+                "data_batch_3.bin",
+                "data_batch_4.bin",
+                "data_batch_5.bin",
+            ],
+            test: "test_batch.bin",
+        },
         layout: Layout::Cifar10,
-        train: &[
-            "data_batch_1.bin",
-            "data_batch_2.bin",
-            "data_batch_3.bin",
-            "data_batch_4.bin",
-            "data_batch_5.bin",
-        ],
-        test: "test_batch.bin",
         names: "batches.meta.txt",
         folder: "cifar-10-batches-bin",
     },
     Set {
-        name: "cifar100",
+        files: SetFiles { name: "cifar100", train: &["train.bin"], test: "test.bin" },
         layout: Layout::Cifar100,
-        train: &["train.bin"],
-        test: "test.bin",
         names: "fine_label_names.txt",
         folder: "cifar-100-binary",
     },
@@ -52,7 +49,7 @@ pub(super) const CIFAR10_CLASSES: [&str; 10] =
 pub(super) fn look(place: &Path) -> Result<Option<Dataset>, SourceError> {
     for set in &SETS {
         for folder in [place, &place.join(set.folder)] {
-            if set.train.iter().chain([&set.test]).any(|file| folder.join(file).exists()) {
+            if set.files.any_in(folder) {
                 return open(folder, set).map(Some);
             }
         }
@@ -61,46 +58,12 @@ pub(super) fn look(place: &Path) -> Result<Option<Dataset>, SourceError> {
 }
 
 fn open(folder: &Path, set: &Set) -> Result<Dataset, SourceError> {
-    let (train, train_digest) = read_split(folder, set, set.train)?;
-    let (test, test_digest) = read_split(folder, set, &[set.test])?;
-    Ok(Dataset {
-        name: set.name.into(),
-        classes: class_names(text_lines(&folder.join(set.names))?, set.layout),
-        image: SHAPE,
-        train: Arc::new(train),
-        test: Arc::new(test),
-        digest: digest_of(&train_digest, &test_digest),
+    let classes = class_names(text_lines(&folder.join(set.names))?, set.layout);
+    set.files.open(folder, classes, set.layout.record_bytes(), |path, bytes, pixels, labels| {
+        append_records(set.layout, bytes, pixels, labels)
+            .map_err(|source| SourceError::Records { path: path.to_owned(), source })?;
+        Ok(bytes)
     })
-}
-
-fn read_split(folder: &Path, set: &Set, files: &[&str]) -> Result<(InMemory, SplitDigest), SourceError> {
-    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    let mut records = blake3::Hasher::new();
-    for file in files {
-        let path = folder.join(file);
-        let bytes = read(&path)?.ok_or_else(|| SourceError::Incomplete {
-            path: path.clone(),
-            set: set.name,
-            files: format!("{} and {}", set.train.join(", "), set.test),
-        })?;
-        append_records(set.layout, &bytes, &mut pixels, &mut labels)
-            .map_err(|source| SourceError::Records { path, source })?;
-        records.update(&bytes);
-    }
-    let mut label_hash = blake3::Hasher::new();
-    let mut length_hash = blake3::Hasher::new();
-    for label in &labels {
-        label_hash.update(&label.to_le_bytes());
-        length_hash.update(&(set.layout.record_bytes() as u64).to_le_bytes());
-    }
-    let samples = InMemory::new(SHAPE, pixels, labels);
-    let digest = SplitDigest {
-        samples: samples.count(),
-        labels: label_hash.finalize().into(),
-        lengths: length_hash.finalize().into(),
-        records: records.finalize().into(),
-    };
-    Ok((samples, digest))
 }
 
 /// The names found where there is one for each class, otherwise those that are known, otherwise numbers.
@@ -127,7 +90,7 @@ mod tests {
 
     fn complete() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        for (i, file) in SETS[0].train.iter().chain([&SETS[0].test]).enumerate() {
+        for (i, file) in SETS[0].files.train.iter().chain([&SETS[0].files.test]).enumerate() {
             write(folder.path(), file, &[i as u8, 9]);
         }
         folder
