@@ -14,6 +14,7 @@ mod result;
 mod statistic;
 mod student;
 
+pub(crate) use arm::way_of;
 pub use arm::{Amount, Arm};
 pub use grid::{Grid, GridAxis, GridAxisError};
 pub(crate) use picture::draw_grid;

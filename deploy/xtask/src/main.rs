@@ -9,6 +9,7 @@ mod checks;
 mod demo;
 mod environment;
 mod libtorch;
+mod pairs;
 mod place;
 mod process;
 mod say;
@@ -36,6 +37,9 @@ tasks
       what a change must pass: formatting, lints, dependencies, tests
   chaos [--seeds N]
       the tests that kill, stop, restart and add loaders, with N seeds (200)
+  pairs [--pairs N] [--field NAME[,NAME]]… -- 'COMMAND' 'COMMAND'
+      run two commands in turn, N times each (10), and compare a number that each prints in a JSON
+      object on its last line (images_per_second): medians, the median ratio and its interval
   libtorch [--cuda]
       prepare libtorch under .libtorch/ (--cuda: another, with what an NVIDIA GPU needs)
 ";
@@ -69,6 +73,7 @@ fn run() -> Result<ExitCode> {
         "ci" => checks::run(&test_options(arguments)?),
         "demo" => demo_task(arguments),
         "chaos" => chaos_task(arguments),
+        "pairs" => pairs_task(arguments),
         _ => bail!("there is no task `{task}`; see cargo xtask --help"),
     }
 }
@@ -115,6 +120,20 @@ fn chaos_task(mut arguments: Parser) -> Result<ExitCode> {
         cargo.args(["test", "--package", package, "--test", test, "chaos", "--", "--nocapture"]);
         process::run(cargo.env("MIXFEED_CHAOS_SEEDS", seeds.to_string()).current_dir(place::root()))?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pairs_task(mut arguments: Parser) -> Result<ExitCode> {
+    let mut options = pairs::Options::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("pairs") => options.pairs = arguments.value()?.parse()?,
+            Long("field") => options.fields.push(pairs::Field::new(&arguments.value()?.string()?)),
+            Value(command) => options.commands.push(command.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    pairs::run(&options)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -28,6 +28,7 @@ mod identity;
 mod idle;
 mod interrupt;
 mod mailbox;
+mod normalise;
 mod opening;
 mod patience;
 mod roster;
@@ -46,6 +47,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::StreamError;
 pub use identity::{DatasetInfo, ImageShape};
 pub use interrupt::Interrupt;
+pub use normalise::Normaliser;
 pub use spec::{
     Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder,
     RowShard, Split, StreamSpec,

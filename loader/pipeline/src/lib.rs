@@ -28,6 +28,7 @@ pub mod mix;
 pub mod order;
 pub mod pickle;
 pub mod plan;
+mod simd;
 pub mod spec;
 pub mod synthetic;
 

@@ -8,6 +8,7 @@
 use crate::blend::Region;
 use crate::dataset::ImageShape;
 use crate::lambda::Lambda;
+use crate::simd::dispatched;
 
 /// The weighted sum of two pixel values, times 65536.
 fn weighted(a: u8, b: u8, q: u32) -> u32 {
@@ -21,11 +22,18 @@ fn weighted(a: u8, b: u8, q: u32) -> u32 {
 pub fn mix_u8(out: &mut [u8], a: &[u8], b: &[u8], lambda: Lambda) {
     assert!(out.len() == a.len() && a.len() == b.len(), "images of one size");
     // Between the ends, both weights fit 16 bits, so that the compiler may multiply words instead of
-    // double words. What this gains was not measured in a paired run.
+    // double words.
     let (Ok(q), Ok(p)) = (u16::try_from(lambda.to_q16()), u16::try_from(65_536 - lambda.to_q16())) else {
         out.copy_from_slice(if lambda == Lambda::ONE { a } else { b });
         return;
     };
+    mix_words(out, a, b, q, p);
+}
+
+dispatched! { fn mix_words(out: &mut [u8], a: &[u8], b: &[u8], q: u16, p: u16) = mix_words_plain; }
+
+#[inline(always)]
+fn mix_words_plain(out: &mut [u8], a: &[u8], b: &[u8], q: u16, p: u16) {
     for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
         let sum = u32::from(a) * u32::from(q) + u32::from(b) * u32::from(p);
         *out = ((sum + 32_768) >> 16) as u8;
@@ -38,10 +46,16 @@ pub fn mix_u8(out: &mut [u8], a: &[u8], b: &[u8], lambda: Lambda) {
 /// When `a` and `b` differ in length, or `out` is not four times as long.
 pub fn mix_f32(out: &mut [u8], a: &[u8], b: &[u8], lambda: Lambda) {
     assert!(out.len() == 4 * a.len() && a.len() == b.len(), "images of one size");
-    let q = lambda.to_q16();
-    for ((out, &a), &b) in out.chunks_exact_mut(4).zip(a).zip(b) {
+    mix_floats(out, a, b, lambda.to_q16());
+}
+
+dispatched! { fn mix_floats(out: &mut [u8], a: &[u8], b: &[u8], q: u32) = mix_floats_plain; }
+
+#[inline(always)]
+fn mix_floats_plain(out: &mut [u8], a: &[u8], b: &[u8], q: u32) {
+    for ((out, &a), &b) in out.as_chunks_mut::<4>().0.iter_mut().zip(a).zip(b) {
         let value = weighted(a, b, q) as f32 / (65_536.0 * 255.0);
-        out.copy_from_slice(&value.to_le_bytes());
+        *out = value.to_le_bytes();
     }
 }
 
@@ -62,6 +76,7 @@ pub fn paste(image: &mut [u8], partner: &[u8], shape: ImageShape, region: Region
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     fn one(a: u8, b: u8, q: f64) -> u8 {
@@ -91,6 +106,25 @@ mod tests {
             mix_f32(&mut out, &[a], &[b], lambda);
             let exact = (lambda.to_unit() * f64::from(a) + (1.0 - lambda.to_unit()) * f64::from(b)) / 255.0;
             prop_assert_eq!(out, (exact as f32).to_le_bytes());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn wide_and_plain_code_agree_at_every_length(
+            images in (0_usize..200).prop_flat_map(|n| (vec(any::<u8>(), n), vec(any::<u8>(), n))),
+            q in 1_u16..=u16::MAX,
+        ) {
+            let (a, b) = images;
+            let p = (65_536 - u32::from(q)) as u16;
+            let (mut wide, mut plain) = (vec![1; a.len()], vec![2; a.len()]);
+            mix_words(&mut wide, &a, &b, q, p);
+            mix_words_plain(&mut plain, &a, &b, q, p);
+            prop_assert_eq!(wide, plain);
+            let (mut wide, mut plain) = (vec![1; 4 * a.len()], vec![2; 4 * a.len()]);
+            mix_floats(&mut wide, &a, &b, u32::from(q));
+            mix_floats_plain(&mut plain, &a, &b, u32::from(q));
+            prop_assert_eq!(wide, plain);
         }
     }
 

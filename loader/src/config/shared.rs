@@ -2,7 +2,7 @@
 
 use crate::source::{Cache, ImageSize, Options, Order};
 use bytesize::ByteSize;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// Flags that say how data is read, as `serve` has them.
 #[derive(Clone, Debug, Args)]
@@ -38,6 +38,27 @@ impl SourceArgs {
             image_size: self.image_size,
         })
     }
+}
+
+impl SourceArgs {
+    /// Returns the same as flags of `serve`.
+    #[must_use]
+    pub fn as_flags(&self) -> Vec<String> {
+        let Self { order, test_fraction, cache, cache_memory, image_size } = self;
+        let mut flags = vec![
+            format!("--order={}", name(order)),
+            format!("--test-fraction={test_fraction}"),
+            format!("--cache={}", name(cache)),
+        ];
+        flags.extend(cache_memory.map(|size| format!("--cache-memory={}B", size.as_u64())));
+        flags.extend(image_size.map(|size| format!("--image-size={size}")));
+        flags
+    }
+}
+
+/// What a flag is given to mean `value`.
+fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().into())
 }
 
 /// Checks a share of records that may be the test split.

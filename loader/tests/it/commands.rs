@@ -223,6 +223,8 @@ fn bench_measures_both_processes() {
         "synthetic:100",
         "--batch-size",
         "16",
+        "--measure",
+        "plan-collate,loopback,unix,float,transport,start",
         "--time",
         "200ms",
         "--rounds",
@@ -237,7 +239,14 @@ fn bench_measures_both_processes() {
         "loopback_images_per_second",
         "loader_cpu_seconds_per_million",
         "client_cpu_seconds_per_million",
+        "cpu_seconds_per_million",
+        "gap_p99_over_median",
+        "unix_images_per_second",
+        "float_images_per_second",
         "transport_images_per_second",
+        "first_batch_seconds",
+        "loader_pss_bytes",
+        "client_pss_bytes",
     ] {
         assert!(object[key].as_f64().is_some_and(|value| value > 0.0), "{key} in {object}");
     }

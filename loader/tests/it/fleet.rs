@@ -2,24 +2,43 @@
 
 #![allow(dead_code)] // Each test binary uses its part.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// A loader process that says it is listening. Dropping it kills it.
 pub(crate) struct Serving {
     pub(crate) child: Child,
-    pub(crate) log: BufReader<ChildStderr>,
+    pub(crate) log: BufReader<Box<dyn Read + Send>>,
     pub(crate) address: String,
+}
+
+/// Lines that a thread reads, so that whoever waits for one may stop waiting.
+pub(crate) struct Lines(Receiver<String>);
+
+impl Lines {
+    /// The next line that has `text` in it, if it comes in time.
+    pub(crate) fn find(&self, text: &str, within: Duration) -> Option<String> {
+        let deadline = Instant::now() + within;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.0.recv_timeout(left).ok()?;
+            if line.contains(text) {
+                return Some(line);
+            }
+        }
+    }
 }
 
 impl Serving {
     /// Starts `binary` and waits until it is ready.
     pub(crate) fn start(binary: &Path, flags: &[&str]) -> Self {
         let mut child = Command::new(binary).arg("serve").args(flags).stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let stderr: Box<dyn Read + Send> = Box::new(child.stderr.take().unwrap());
+        let mut log = BufReader::new(stderr);
         let mut line = String::new();
         while !line.contains("listening") {
             line.clear();
@@ -27,6 +46,19 @@ impl Serving {
         }
         let address = line.split_once("address=").unwrap().1.split_whitespace().next().unwrap().to_string();
         Self { child, log, address }
+    }
+
+    /// The rest of its log.
+    pub(crate) fn lines(&mut self) -> Lines {
+        let log = std::mem::replace(&mut self.log, BufReader::new(Box::new(std::io::empty())));
+        let (sender, lines) = channel();
+        // It ends with the process, whose log it reads.
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                drop(sender.send(line));
+            }
+        });
+        Lines(lines)
     }
 }
 

@@ -6,7 +6,7 @@
 use super::setup::{self, Setup};
 use super::train::finished;
 use crate::cli::{CompareArgs, RunArgs};
-use crate::compare::{Arm, Asked, CompareFile, Comparison, Plan, draw_grid};
+use crate::compare::{Arm, Asked, CompareFile, Comparison, Plan, draw_grid, way_of};
 use crate::config::{Resume, Settings, UsageError};
 use crate::curves::{self, Figure};
 use crate::error::TrainError;
@@ -15,6 +15,7 @@ use crate::resume::ResumePoint;
 use crate::run_folder::{RunFolder, RunFolderError};
 use crate::table::Table;
 use crate::train::{Job, Trained, train};
+use mixfeed_client::Mixing;
 
 pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     let CompareArgs { trials, grid, settings, run, resume } = args;
@@ -29,15 +30,16 @@ pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     };
     let config = settings.check()?;
     let plan = Plan::of(&asked, &config)?;
+    let mixing = config.training.stream.mixing;
     let Some(setup) = setup::prepare(config, &run)? else { return Ok(()) };
     let earlier = earlier.map(|(folder, _)| folder);
     let compared = compare(&setup, &plan, &asked, earlier, run.overwrite);
-    setup.end(compared.as_ref().map(summary));
+    setup.end(compared.as_ref().map(|comparison| summary(comparison, mixing)));
     let comparison = compared?;
     if run.json {
         println!("{}", super::to_json(&comparison)?);
     } else {
-        print!("\n{}\n{}\n", table(&plan, &comparison), summary(&comparison));
+        print!("\n{}\n{}\n", table(&plan, &comparison, mixing), summary(&comparison, mixing));
     }
     Ok(())
 }
@@ -158,7 +160,8 @@ impl Place<'_> {
         }
         tracing::info!(arm = arm.name(), trial = number, trials, "trial");
         let job = Job { config: &config, loaders, device: setup.device, folder: &folder, stop: &setup.stop };
-        train(&job, point, &mut setup.observers(format!("{} {number}/{trials}", arm.title()), &folder))
+        let title = arm.title(setup.config.training.stream.mixing);
+        train(&job, point, &mut setup.observers(format!("{title} {number}/{trials}"), &folder))
     }
 
     /// A comparison that goes on with loaders of other data would compare nothing.
@@ -183,21 +186,26 @@ fn figure<'a>(setup: &Setup, plan: &Plan, arms: &'a [Vec<Trained>]) -> Figure<'a
         trials => format!("bold: mean, thin: each of {trials} trials"),
     };
     Figure {
-        title: format!("mixup · {} · {}", training.preset.name(), training.model.name()),
+        title: format!(
+            "{} · {} · {}",
+            way_of(training.stream.mixing),
+            training.preset.name(),
+            training.model.name()
+        ),
         subtitle: format!("{mixing}{trials}"),
         arms: plan
             .arms
             .iter()
             .zip(arms)
             .map(|(arm, trained)| curves::Arm {
-                name: arm.title(),
+                name: arm.title(training.stream.mixing),
                 trials: trained.iter().map(|trained| trained.history.as_slice()).collect(),
             })
             .collect(),
     }
 }
 
-fn table(plan: &Plan, comparison: &Comparison) -> Table {
+fn table(plan: &Plan, comparison: &Comparison, mixing: Option<Mixing>) -> Table {
     let columns = [
         "",
         "test accuracy",
@@ -210,7 +218,7 @@ fn table(plan: &Plan, comparison: &Comparison) -> Table {
     let mut table = Table::with_header(columns);
     for (arm, result) in plan.arms.iter().zip(&comparison.arms) {
         table.row([
-            arm.title(),
+            arm.title(mixing),
             format!("{} %", result.test_accuracy.show(100.0, 2)),
             result.difference.map_or(String::new(), |difference| difference.show()),
             result.difference.map_or(String::new(), |difference| difference.show_interval()),
@@ -222,7 +230,7 @@ fn table(plan: &Plan, comparison: &Comparison) -> Table {
     table
 }
 
-fn summary(comparison: &Comparison) -> String {
+fn summary(comparison: &Comparison, mixing: Option<Mixing>) -> String {
     let Comparison { dataset, epochs, trials, difference, curves, heat_map, .. } = comparison;
     let mut lines = Vec::new();
     if let Some(difference) = difference {
@@ -233,7 +241,8 @@ fn summary(comparison: &Comparison) -> String {
             }
             None => ", no interval from a single pair".to_owned(),
         };
-        lines.push(format!("with mixup less without: {} percentage points{interval}", difference.show()));
+        let (way, difference) = (way_of(mixing), difference.show());
+        lines.push(format!("with {way} less without: {difference} percentage points{interval}"));
     }
     let spread = if *trials > 1 { ", mean ± standard deviation" } else { "" };
     lines.push(format!("{dataset}, {epochs} epochs, {trials} trials of each{spread}"));

@@ -1,6 +1,7 @@
 //! The sides of a comparison.
 
 use crate::config::{RunConfig, UsageError};
+use mixfeed_client::{Mixing, MixingKind};
 
 /// How often and how strongly images are mixed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,12 +34,12 @@ impl Arm {
         }
     }
 
-    /// Its name for people.
+    /// Its name for people, where the settings mix images by `mixing`.
     #[must_use]
-    pub fn title(self) -> String {
+    pub fn title(self, mixing: Option<Mixing>) -> String {
         match self {
-            Arm::WithoutMixup => "without mixup".to_owned(),
-            Arm::WithMixup => "with mixup".to_owned(),
+            Arm::WithoutMixup => format!("without {}", way_of(mixing)),
+            Arm::WithMixup => format!("with {}", way_of(mixing)),
             Arm::Field(Amount { alpha, probability }) => {
                 format!("alpha {alpha}, {:.0} % mixed", 100.0 * probability)
             }
@@ -62,10 +63,19 @@ impl Arm {
         let config = settings.check()?;
         if self != Arm::WithoutMixup && config.training.stream.mixing.is_none() {
             return Err(UsageError::new(
-                "nothing to compare: --mixup-alpha and --mixup-prob must be above 0",
+                "nothing to compare: --mixup-prob, and --mixup-alpha or --cutmix-alpha, must be above 0",
             ));
         }
         Ok(config)
+    }
+}
+
+/// The way of mixing in a word. Without any, as where only the fields of a grid mix, it is theirs.
+pub(crate) fn way_of(mixing: Option<Mixing>) -> &'static str {
+    match mixing.map(|mixing| mixing.kind) {
+        None | Some(MixingKind::Mixup) => "mixup",
+        Some(MixingKind::Cutmix) => "CutMix",
+        Some(MixingKind::MixupOrCutmix { .. }) => "mixing",
     }
 }
 
@@ -88,6 +98,20 @@ mod tests {
         for other in [with, field] {
             assert_eq!(mixfeed_client::StreamSpec { mixing: None, ..other }, without);
         }
+    }
+
+    #[test]
+    fn a_title_names_what_is_compared() {
+        let title = |mixup, cutmix| {
+            let (mixup_alpha, cutmix_alpha) = (Some(mixup), Some(cutmix));
+            let settings =
+                Settings { data: Some("synthetic".into()), mixup_alpha, cutmix_alpha, ..Settings::default() };
+            Arm::WithMixup.title(settings.check().unwrap().training.stream.mixing)
+        };
+        assert_eq!(title(0.2, 0.0), "with mixup");
+        assert_eq!(title(0.0, 1.0), "with CutMix");
+        assert_eq!(title(0.2, 1.0), "with mixing");
+        assert_eq!(Arm::WithoutMixup.title(None), "without mixup");
     }
 
     #[test]

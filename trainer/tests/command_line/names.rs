@@ -7,15 +7,27 @@ use super::support::loader_binary;
 use super::{stderr, trainer};
 use mixfeed_ops::testing;
 use std::fs;
-use std::io::{BufRead as _, Read as _};
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 const DATA: &str = "synthetic:1600";
 
 /// By which time a loader that joins has work.
 const JOINED: Duration = Duration::from_secs(10);
+
+/// By which time a loader has noticed that its client is gone.
+const GONE: Duration = Duration::from_secs(30);
+
+/// A process that does not outlive its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
 
 /// Whether this process may have a mount namespace of its own.
 fn namespaces() -> Result<(), String> {
@@ -71,17 +83,15 @@ fn a_loader_that_joins_a_name_has_work_within_ten_seconds() {
         };
     }
     command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut training = command.spawn().unwrap();
+    let mut training = Running(command.spawn().unwrap());
 
     let mut second = start("127.0.0.22");
+    let log = second.lines();
     list(&["127.0.0.21", "127.0.0.22"]);
-    let listed = Instant::now();
-    let mut lines = second.log.by_ref().lines().map_while(Result::ok);
-    let opened = lines.by_ref().find(|line| line.contains("stream opened"));
-    assert!(opened.is_some() && listed.elapsed() < JOINED, "{opened:?} after {:?}", listed.elapsed());
-    signal(&training, "-TERM");
-    assert_eq!(training.wait().unwrap().code(), Some(143));
-    let closed = lines.find(|line| line.contains("stream closed")).unwrap();
+    assert!(log.find("stream opened", JOINED).is_some(), "no stream within {JOINED:?}");
+    signal(&training.0, "-TERM");
+    assert_eq!(training.0.wait().unwrap().code(), Some(143));
+    let closed = log.find("stream closed", GONE).expect("the stream ends with its client");
     let batches = closed.split_whitespace().find_map(|word| word.strip_prefix("batches="));
     assert!(batches.unwrap().parse::<u64>().unwrap() > 0, "{closed}");
 }

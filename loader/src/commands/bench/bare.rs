@@ -1,8 +1,9 @@
 //! A bare gRPC stream: the same messages, with nothing done to make or check them.
 
 use super::super::Failure;
+use super::WARM_UP;
 use super::process::{Process, own_cpu_seconds};
-use super::{Streamed, WARM_UP};
+use super::report::{Gaps, Streamed};
 use mixfeed_pipeline::synthetic::SHAPE;
 use mixfeed_proto::limits::MAX_MESSAGE_BYTES;
 use mixfeed_proto::v1;
@@ -110,20 +111,25 @@ pub(super) fn measure(server: &Process, time: Duration, settings: Settings) -> R
         let mut client = client.max_decoding_message_size(MAX_MESSAGE_BYTES);
         let requests = tokio_stream::pending::<v1::StreamBatchesRequest>();
         let mut batches = client.stream_batches(requests).await.map_err(Failure::other)?.into_inner();
-        let mut read = async |time: Duration| -> Result<(u64, f64), Failure> {
-            let (started, mut images) = (Instant::now(), 0);
+        let mut read = async |time: Duration| -> Result<(u64, f64, Vec<f64>), Failure> {
+            let (started, mut images, mut gaps) = (Instant::now(), 0, Vec::new());
+            let mut before = started;
             while started.elapsed() < time {
                 let message = batches.message().await.map_err(Failure::other)?;
                 let Some(Kind::Batch(batch)) = message.and_then(|message| message.kind) else {
                     return Err(Failure::other("the bare stream ended"));
                 };
                 images += (batch.labels.len() / 4) as u64;
+                let now = Instant::now();
+                gaps.push(now.duration_since(before).as_secs_f64());
+                before = now;
             }
-            Ok((images, started.elapsed().as_secs_f64()))
+            Ok((images, started.elapsed().as_secs_f64(), gaps))
         };
         read(WARM_UP).await?;
         let before = (server.cpu_seconds(), own_cpu_seconds());
-        let (images, seconds) = read(time).await?;
-        Ok(Streamed::new(images, seconds, server.cpu_seconds() - before.0, own_cpu_seconds() - before.1))
+        let (images, seconds, gaps) = read(time).await?;
+        let cpu_seconds = [server.cpu_seconds() - before.0, own_cpu_seconds() - before.1];
+        Ok(Streamed::new(images, seconds, cpu_seconds, Gaps::of(gaps)))
     })
 }

@@ -1,6 +1,7 @@
 //! The other process of a measurement: this program again, in another role.
 
 use super::super::Failure;
+use crate::config::BenchArgs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -11,6 +12,15 @@ pub(super) struct Process {
 }
 
 impl Process {
+    /// Starts a loader of the data that `args` name.
+    pub(super) fn serve(args: &BenchArgs, listen: &str) -> Result<Self, Failure> {
+        let mut flags =
+            vec!["serve".into(), "--listen".into(), listen.into(), "--data".into(), args.data.clone()];
+        flags.extend(args.source.as_flags());
+        flags.extend(args.workers.into_iter().flat_map(|workers| ["--workers".into(), workers.to_string()]));
+        Self::start(&flags.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
     /// Starts this program with `flags` and waits for the `address=` on its stderr.
     pub(super) fn start(flags: &[&str]) -> Result<Self, Failure> {
         let program = std::env::current_exe().map_err(Failure::other)?;
@@ -46,6 +56,11 @@ impl Process {
     pub(super) fn cpu_seconds(&self) -> f64 {
         cpu_seconds(&self.child.id().to_string())
     }
+
+    /// Memory that the child holds, pages that it shares counted in parts; NaN where the system does not say.
+    pub(super) fn pss_bytes(&self) -> f64 {
+        pss_bytes(&self.child.id().to_string())
+    }
 }
 
 impl Drop for Process {
@@ -59,6 +74,20 @@ impl Drop for Process {
 /// CPU seconds that this process has used so far.
 pub(super) fn own_cpu_seconds() -> f64 {
     cpu_seconds("self")
+}
+
+/// Memory that this process holds.
+pub(super) fn own_pss_bytes() -> f64 {
+    pss_bytes("self")
+}
+
+/// Proportional set size (proc_pid_smaps(5): Pss, in kB); NaN where there is no such file.
+fn pss_bytes(process: &str) -> f64 {
+    #[allow(clippy::disallowed_methods)]
+    let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    kilobytes.map_or(f64::NAN, |kilobytes| kilobytes * 1024.0)
 }
 
 /// User and system time from `/proc`, in its unit of 10 ms; NaN where there is no such file.
@@ -75,6 +104,14 @@ fn cpu_seconds(process: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_is_used_is_counted() {
+        let before = own_pss_bytes();
+        let held = std::hint::black_box(vec![1_u8; 32 << 20]);
+        let after = own_pss_bytes();
+        assert!(after - before > (held.len() / 2) as f64, "{before} and {after}");
+    }
 
     #[test]
     fn work_costs_cpu_seconds() {
