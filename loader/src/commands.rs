@@ -9,6 +9,7 @@ mod page;
 mod preview;
 mod replay;
 mod serve;
+mod view;
 
 use crate::config::{Cli, Command, SourceArgs};
 use crate::embedded::LoaderError;

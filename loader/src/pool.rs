@@ -184,18 +184,23 @@ fn build(job: &Job, dataset: &Dataset, scratch: &mut Scratch) -> Result<BuiltBat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mixfeed_pipeline::spec::StreamSpec;
+    use mixfeed_pipeline::spec::{Augmentation, StreamSpec};
     use mixfeed_pipeline::{ImageShape, SampleError, Samples, synthetic};
 
-    fn context(dataset: &Dataset) -> Arc<StreamContext> {
-        let spec = StreamSpec { shuffle: false, ..StreamSpec::train(1, 4) };
+    fn context(dataset: &Dataset, augmentation: Augmentation) -> Arc<StreamContext> {
+        let spec = StreamSpec { shuffle: false, augmentation, ..StreamSpec::train(1, 4) };
         Arc::new(StreamContext { checked: CheckedSpec::new(spec, dataset).unwrap(), spec_digest: [1; 32] })
     }
 
-    async fn run(dataset: Dataset, workers: usize, indices: std::ops::Range<u64>) -> Vec<Finished> {
+    async fn run(
+        dataset: Dataset,
+        augmentation: Augmentation,
+        workers: usize,
+        indices: std::ops::Range<u64>,
+    ) -> Vec<Finished> {
         let (dataset, metrics) = (Arc::new(dataset), Arc::new(LoaderMetrics::default()));
         let pool = Pool::start(&dataset, workers, &metrics).unwrap();
-        let context = context(&dataset);
+        let context = context(&dataset, augmentation);
         let (reply, mut finished) = mpsc::channel(indices.clone().count());
         for index in indices {
             pool.slot().await.fill(Job { context: Arc::clone(&context), index, reply: reply.clone() });
@@ -212,7 +217,7 @@ mod tests {
     #[tokio::test]
     async fn any_number_of_workers_builds_the_same_batches() {
         let checksums = async |workers| -> Vec<u32> {
-            let all = run(synthetic::dataset(64), workers, 0..40).await;
+            let all = run(synthetic::dataset(64), Augmentation::EVERY, workers, 0..40).await;
             all.into_iter().map(|one| one.outcome.unwrap().checksum).collect()
         };
         let one = checksums(1).await;
@@ -250,7 +255,7 @@ mod tests {
             test: samples,
             ..synthetic::dataset(1)
         };
-        let all = run(dataset, 2, 0..4).await;
+        let all = run(dataset, Augmentation::NONE, 2, 0..4).await;
         assert!(all[0].outcome.is_ok() && all[3].outcome.is_ok());
         assert!(matches!(all[1].outcome, Err(BuildError::Panicked)));
         assert_eq!(all[2].outcome.as_ref().unwrap_err().to_string(), "sample 9: planted damage");

@@ -4,7 +4,7 @@
 //! understood. prost drops fields that it does not know, so a spec with such a field comes out
 //! with another digest and is refused instead of being half obeyed.
 
-use crate::v1::{Augmentation, Mixing, RowShard, StreamSpec};
+use crate::v1::{Augmentation, ColorJitter, Mixing, RandomErasing, ResizedCrop, RowShard, StreamSpec};
 use sha2::{Digest, Sha256};
 
 /// The first bytes of what is hashed: a digest of another message can never be mistaken for one.
@@ -84,8 +84,47 @@ fn stream_spec(spec: &StreamSpec) -> Vec<u8> {
 }
 
 fn augmentation(augmentation: &Augmentation) -> Vec<u8> {
-    let Augmentation { crop_padding, flip_probability } = augmentation;
-    Fields::default().integer(1, u64::from(*crop_padding)).double(2, *flip_probability).0
+    let Augmentation {
+        crop_padding,
+        flip_probability,
+        resized_crop: resized_crop_field,
+        trivial_augment,
+        color_jitter: color_jitter_field,
+        random_erasing: random_erasing_field,
+        cutout_size,
+        erased_value,
+    } = augmentation;
+    Fields::default()
+        .integer(1, u64::from(*crop_padding))
+        .double(2, *flip_probability)
+        .message(3, resized_crop_field.as_ref().map(resized_crop))
+        .integer(4, u64::from(*trivial_augment))
+        .message(5, color_jitter_field.as_ref().map(color_jitter))
+        .message(6, random_erasing_field.as_ref().map(random_erasing))
+        .integer(7, u64::from(*cutout_size))
+        .integer(8, u64::from(*erased_value))
+        .0
+}
+
+/// The encoding of a message of doubles only, numbered from 1.
+fn doubles(values: &[f64]) -> Vec<u8> {
+    let numbered = (1_u32..).zip(values);
+    numbered.fold(Fields::default(), |fields, (number, value)| fields.double(number, *value)).0
+}
+
+fn resized_crop(resized_crop: &ResizedCrop) -> Vec<u8> {
+    let ResizedCrop { min_area, max_area, min_ratio, max_ratio } = *resized_crop;
+    doubles(&[min_area, max_area, min_ratio, max_ratio])
+}
+
+fn color_jitter(color_jitter: &ColorJitter) -> Vec<u8> {
+    let ColorJitter { brightness, contrast, saturation, hue } = *color_jitter;
+    doubles(&[brightness, contrast, saturation, hue])
+}
+
+fn random_erasing(random_erasing: &RandomErasing) -> Vec<u8> {
+    let RandomErasing { probability, min_area, max_area, min_ratio, max_ratio } = *random_erasing;
+    doubles(&[probability, min_area, max_area, min_ratio, max_ratio])
 }
 
 fn mixing(mixing: &Mixing) -> Vec<u8> {
@@ -133,7 +172,27 @@ mod tests {
             shard: Some(RowShard { rank: 1, world: 4 }),
             pixel_type: 2,
             pixel_layout: 1,
-            augmentation: Some(Augmentation { crop_padding: 4, flip_probability: 0.5 }),
+            augmentation: Some(Augmentation {
+                crop_padding: 4,
+                flip_probability: 0.5,
+                resized_crop: Some(ResizedCrop {
+                    min_area: 0.08,
+                    max_area: 1.0,
+                    min_ratio: 0.75,
+                    max_ratio: 1.5,
+                }),
+                trivial_augment: true,
+                color_jitter: Some(ColorJitter { brightness: 0.1, contrast: 0.2, saturation: 0.3, hue: 0.4 }),
+                random_erasing: Some(RandomErasing {
+                    probability: 0.5,
+                    min_area: 0.02,
+                    max_area: 0.33,
+                    min_ratio: 0.3,
+                    max_ratio: 3.3,
+                }),
+                cutout_size: 16,
+                erased_value: 128,
+            }),
         }
     }
 
@@ -175,12 +234,17 @@ mod tests {
         {
             assert_eq!(stream_spec(&spec), by_reflection(&dynamic(&spec)));
         }
-        let set = dynamic(&full());
-        assert_eq!(
-            set.fields().count(),
-            set.descriptor().fields().count(),
-            "the example must set every field"
-        );
+        sets_every_field(&dynamic(&full()));
+    }
+
+    fn sets_every_field(message: &DynamicMessage) {
+        let (set, all) = (message.fields().count(), message.descriptor().fields().count());
+        assert_eq!(set, all, "the example must set every field of {}", message.descriptor().name());
+        for (_, value) in message.fields() {
+            if let Value::Message(inner) = value {
+                sets_every_field(inner);
+            }
+        }
     }
 
     #[test]
@@ -215,7 +279,26 @@ mod tests {
                 ..full()
             },
         ];
-        for variant in variants {
+        let augmented = |change: fn(&mut Augmentation)| {
+            let mut changed = augmentation;
+            change(&mut changed);
+            StreamSpec { augmentation: Some(changed), ..full() }
+        };
+        let augmentations = [
+            augmented(|it| it.resized_crop = None),
+            augmented(|it| it.resized_crop = Some(ResizedCrop::default())),
+            augmented(|it| it.trivial_augment = false),
+            augmented(|it| it.color_jitter = None),
+            augmented(|it| it.color_jitter = Some(ColorJitter { hue: 0.4, ..Default::default() })),
+            augmented(|it| it.color_jitter = Some(ColorJitter { saturation: 0.4, ..Default::default() })),
+            augmented(|it| it.random_erasing = None),
+            augmented(|it| {
+                it.random_erasing = Some(RandomErasing { probability: 0.3, ..Default::default() })
+            }),
+            augmented(|it| it.cutout_size = 0),
+            augmented(|it| it.erased_value = 0),
+        ];
+        for variant in variants.into_iter().chain(augmentations) {
             let digest = spec_digest(&variant);
             assert!(!seen.contains(&digest), "{variant:?} has the digest of another spec");
             seen.push(digest);

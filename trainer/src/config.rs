@@ -132,6 +132,34 @@ pub struct Settings {
     #[arg(allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flip_prob: Option<f64>,
+    /// Least area, as a share, of a random part that is brought to the image's size; 0 for none [article: 0]
+    #[arg(long, env = "MIXFEED_TRAINER_RESIZED_CROP", value_name = "AREA", help_heading = "Training")]
+    #[arg(allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resized_crop: Option<f64>,
+    /// Make one of TrivialAugment's changes to each image [article: false]
+    #[arg(long, env = "MIXFEED_TRAINER_TRIVIAL_AUGMENT", value_name = "BOOL", help_heading = "Training")]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trivial_augment: Option<bool>,
+    /// Changes of colour: one strength for brightness, contrast and saturation, or theirs and the hue's
+    #[arg(long, env = "MIXFEED_TRAINER_COLOR_JITTER", value_name = "S|B,C,S[,H]", help_heading = "Training")]
+    #[arg(value_delimiter = ',', allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub color_jitter: Option<Vec<f64>>,
+    /// Share of images in which a random rectangle is erased [article: 0]
+    #[arg(long, env = "MIXFEED_TRAINER_ERASE_PROB", value_name = "SHARE", help_heading = "Training")]
+    #[arg(allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erase_prob: Option<f64>,
+    /// Side of the square that Cutout erases; 0 erases none [article: 0]
+    #[arg(long, env = "MIXFEED_TRAINER_CUTOUT", value_name = "PIXELS", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cutout: Option<u32>,
+    /// What the values of an erased pixel become, 0 to 255 [default: 0]
+    #[arg(long, env = "MIXFEED_TRAINER_ERASED_VALUE", value_name = "VALUE", help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erased_value: Option<u8>,
     /// What training makes small [article: soft-ce]
     #[arg(long, env = "MIXFEED_TRAINER_LOSS", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,10 @@
 //! message on the wire. Whether a value is in range is the loader's judgement, since it is the
 //! loader that knows the data.
 
+mod augmentation;
+
+pub use augmentation::{Augmentation, ColorJitter, RandomErasing, ResizedCrop};
+
 use serde::{Deserialize, Serialize};
 
 /// Everything that shapes the content of a stream of batches.
@@ -143,26 +147,6 @@ pub enum PartnerSource {
     Batch,
 }
 
-/// What is done to each image before it is mixed: first cropped, then mirrored. Each time a sample
-/// comes, as itself or as a partner, it is drawn for anew.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Augmentation {
-    /// Black pixels added on each side before a part of the image's own size is cut out; 0 crops
-    /// nothing.
-    pub crop_padding: u32,
-    /// The share of images that is mirrored left to right.
-    pub flip_probability: f64,
-}
-
-impl Augmentation {
-    /// Tells whether images stay as they are.
-    #[must_use]
-    pub fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// Rows `n * rank / world` to `n * (rank + 1) / world` of each global batch of `n` rows.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -228,9 +212,7 @@ mod tests {
             Some(Mixing { kind: MixingKind::Cutmix, ..either() }),
             Some(Mixing { kind: MixingKind::Mixup, ..either() }),
         ] {
-            for augmentation in
-                [Augmentation::default(), Augmentation { crop_padding: 4, flip_probability: 0.5 }]
-            {
+            for augmentation in [Augmentation::default(), augmentation::tests::every()] {
                 let spec = StreamSpec { mixing, augmentation, ..StreamSpec::default() };
                 let text = toml::to_string(&spec).unwrap();
                 assert_eq!(toml::from_str::<StreamSpec>(&text).unwrap(), spec, "{text}");

@@ -1,8 +1,8 @@
 //! The one file that knows both the plain spec and the spec on the wire.
 
 use crate::spec::{
-    Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder,
-    RowShard, Split, StreamSpec,
+    Augmentation, ColorJitter, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType,
+    RandomErasing, Remainder, ResizedCrop, RowShard, Split, StreamSpec,
 };
 use mixfeed_proto::v1;
 
@@ -59,8 +59,35 @@ impl From<&StreamSpec> for v1::StreamSpec {
 }
 
 fn augmentation_message(augmentation: Augmentation) -> v1::Augmentation {
-    let Augmentation { crop_padding, flip_probability } = augmentation;
-    v1::Augmentation { crop_padding, flip_probability }
+    let Augmentation {
+        crop_padding,
+        flip_probability,
+        trivial_augment,
+        cutout_size,
+        erased_value,
+        resized_crop,
+        color_jitter,
+        random_erasing,
+    } = augmentation;
+    v1::Augmentation {
+        crop_padding,
+        flip_probability,
+        resized_crop: resized_crop.map(|it| {
+            let ResizedCrop { min_area, max_area, min_ratio, max_ratio } = it;
+            v1::ResizedCrop { min_area, max_area, min_ratio, max_ratio }
+        }),
+        trivial_augment,
+        color_jitter: color_jitter.map(|it| {
+            let ColorJitter { brightness, contrast, saturation, hue } = it;
+            v1::ColorJitter { brightness, contrast, saturation, hue }
+        }),
+        random_erasing: random_erasing.map(|it| {
+            let RandomErasing { probability, min_area, max_area, min_ratio, max_ratio } = it;
+            v1::RandomErasing { probability, min_area, max_area, min_ratio, max_ratio }
+        }),
+        cutout_size,
+        erased_value: erased_value.into(),
+    }
 }
 
 fn mixing_message(mixing: Mixing) -> v1::Mixing {
@@ -107,6 +134,11 @@ mod tests {
         let either =
             |cutmix_alpha, switch_probability| MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability };
         let plain = StreamSpec { mixing: Some(mixing), ..StreamSpec::default() };
+        let augmented = |change: fn(&mut Augmentation)| {
+            let mut spec = plain.clone();
+            change(&mut spec.augmentation);
+            spec
+        };
         let mut digests = vec![plain.digest()];
         let variants = [
             StreamSpec { split: Split::Test, ..plain.clone() },
@@ -130,17 +162,17 @@ mod tests {
             StreamSpec { mixing: Some(Mixing { kind: either(1.0, 0.5), ..mixing }), ..plain.clone() },
             StreamSpec { mixing: Some(Mixing { kind: either(0.5, 0.5), ..mixing }), ..plain.clone() },
             StreamSpec { mixing: Some(Mixing { kind: either(1.0, 0.7), ..mixing }), ..plain.clone() },
-            StreamSpec {
-                augmentation: Augmentation { crop_padding: 4, flip_probability: 0.0 },
-                ..plain.clone()
-            },
-            StreamSpec {
-                augmentation: Augmentation { crop_padding: 0, flip_probability: 0.5 },
-                ..plain.clone()
-            },
+            augmented(|it| it.crop_padding = 4),
+            augmented(|it| it.flip_probability = 0.5),
+            augmented(|it| it.trivial_augment = true),
+            augmented(|it| it.cutout_size = 16),
+            augmented(|it| it.erased_value = 128),
+            augmented(|it| it.resized_crop = Some(ResizedCrop::default())),
+            augmented(|it| it.color_jitter = Some(ColorJitter { hue: 0.1, ..ColorJitter::default() })),
+            augmented(|it| it.random_erasing = Some(RandomErasing::default())),
             StreamSpec { shard: Some(RowShard { rank: 0, world: 2 }), ..plain.clone() },
             StreamSpec { pixel_type: PixelType::F32, ..plain.clone() },
-            StreamSpec { pixel_layout: PixelLayout::Nchw, ..plain },
+            StreamSpec { pixel_layout: PixelLayout::Nchw, ..plain.clone() },
         ];
         for variant in variants {
             assert!(!digests.contains(&variant.digest()), "{variant:?}");

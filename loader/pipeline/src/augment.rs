@@ -1,34 +1,85 @@
-//! What is done to one image before it is mixed: a crop with zero padding, and a mirror.
+//! What is done to one image before it is mixed.
 //!
-//! [`AugmentDraw`] belongs to the plan and draws; [`apply`] belongs to collate and moves bytes. Each
-//! transform has a purpose of its own, so that switching one on leaves the draws of the others
+//! [`AugmentDraw`] belongs to the plan and draws a [`View`]; [`apply`] belongs to collate and shows an
+//! image as its view says. In the order in which they are applied, each in a file of its own:
+//!
+//! 1. a random part, brought to the image's size ([`resized_crop`]);
+//! 2. a crop with zero padding, and a mirror ([`crop`]);
+//! 3. one change of TrivialAugment ([`trivial`]; [`affine`], [`color`] and [`tone`] do the work);
+//! 4. changes of colour ([`color_jitter`]);
+//! 5. holes: random erasing, then Cutout ([`erasing`]).
+//!
+//! Each transform has a purpose of its own, so that switching one on leaves the draws of the others
 //! where they were, and a key of its own for each *occurrence* of a sample: (epoch, place in the
 //! epoch, role). A partner is therefore augmented independently of its own turn as a base sample,
 //! which may be in another batch, in another shard, or not at all. (Code that mixes a batch with a
 //! permutation of itself shows the partner as it shows the base; for a single image, the two
 //! cannot be told apart.)
 //!
-//! Not here: anything that invents values. Bytes are moved or set to zero, so the result is the
-//! same on every machine.
+//! Not here: any arithmetic that could differ from one machine to the next. It is done in whole
+//! numbers, or in floating point with `+ - * /`, roots and rounding alone, none of it fused.
 
+mod affine;
+mod color;
+mod color_jitter;
+mod crop;
+mod elementary;
+mod erasing;
+mod resized_crop;
+mod tone;
+mod trivial;
+
+pub use color_jitter::{ColorChange, Factor, Jitter};
+pub use trivial::{Op, Trivial};
+
+use crate::blend::Region;
 use crate::dataset::ImageShape;
-use crate::key::{Key, Purpose, Seed, below, unit};
-use crate::spec::Augmentation;
+use crate::key::{Key, Purpose, Seed, unit};
+use crate::spec::{Augmentation, ColorJitter};
+use crop::Crop;
 
-/// How one occurrence of an image is shown.
+/// How one occurrence of an image is shown. The fields stand in the order in which they are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
+    /// The part that is brought to the image's size.
+    pub resized: Option<Region>,
     /// The crop lies this many rows below the image (above, when negative); outside it is black.
     pub down: i32,
     /// The crop lies this many columns right of the image (left, when negative).
     pub right: i32,
     /// Whether it is then mirrored left to right.
     pub flipped: bool,
+    /// The change of TrivialAugment.
+    pub trivial: Option<Trivial>,
+    /// Changes of colour.
+    pub jitter: Jitter,
+    /// The hole of random erasing.
+    pub erased: Option<Hole>,
+    /// The hole of Cutout.
+    pub cutout: Option<Hole>,
+}
+
+/// A part of an image that is overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// Where it is.
+    pub region: Region,
+    /// What all its values become.
+    pub value: u8,
 }
 
 impl View {
     /// The image as it is.
-    pub const PLAIN: Self = Self { down: 0, right: 0, flipped: false };
+    pub const PLAIN: Self = Self {
+        resized: None,
+        down: 0,
+        right: 0,
+        flipped: false,
+        trivial: None,
+        jitter: [None; 4],
+        erased: None,
+        cutout: None,
+    };
 }
 
 /// Which image of a row is meant. The numbers are part of the key.
@@ -43,90 +94,104 @@ pub(crate) enum Role {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AugmentDraw {
     augmentation: Augmentation,
-    crop: Key,
-    flip: Key,
+    image: ImageShape,
+    seed: Seed,
+    epoch: u64,
 }
 
 impl AugmentDraw {
-    pub(crate) fn new(augmentation: Augmentation, seed: Seed, epoch: u64) -> Self {
-        let key = |purpose| Key::new(seed, purpose).at(epoch);
-        Self { augmentation, crop: key(Purpose::Crop), flip: key(Purpose::Flip) }
+    pub(crate) fn new(augmentation: Augmentation, image: ImageShape, seed: Seed, epoch: u64) -> Self {
+        Self { augmentation, image, seed, epoch }
     }
 
     /// Draws how the image at `position` of the epoch is shown.
     pub(crate) fn view(&self, position: u64, role: Role) -> View {
-        let Augmentation { crop_padding, flip_probability } = self.augmentation;
+        // Destructured without `..`, so that a new setting cannot be forgotten here.
+        let Augmentation {
+            resized_crop,
+            crop_padding,
+            flip_probability,
+            trivial_augment,
+            color_jitter,
+            random_erasing,
+            cutout_size,
+            erased_value,
+        } = self.augmentation;
+        let key =
+            |purpose| -> Key { Key::new(self.seed, purpose).at(self.epoch).at(position).at(role as u64) };
+        let hole = |region| Hole { region, value: erased_value };
         let mut view = View::PLAIN;
+        if let Some(setting) = resized_crop {
+            view.resized = Some(resized_crop::draw(key(Purpose::ResizedCrop), &setting, self.image));
+        }
         if crop_padding > 0 {
-            let words = self.crop.at(position).at(role as u64).words::<2>();
-            // 2p + 1 places, the first and the last among them.
-            let offset = |word| below(word, 2 * u64::from(crop_padding) + 1) as i32 - crop_padding as i32;
-            (view.down, view.right) = (offset(words[0]), offset(words[1]));
+            Crop { down: view.down, right: view.right } = Crop::draw(key(Purpose::Crop), crop_padding);
         }
         if flip_probability > 0.0 {
-            let word = self.flip.at(position).at(role as u64).words::<1>()[0];
-            view.flipped = unit(word) < flip_probability;
+            view.flipped = unit(key(Purpose::Flip).words::<1>()[0]) < flip_probability;
+        }
+        if trivial_augment {
+            view.trivial = Trivial::draw(key(Purpose::TrivialAugment));
+        }
+        if color_jitter != ColorJitter::NONE {
+            view.jitter = color_jitter::draw(key(Purpose::ColorJitter), &color_jitter);
+        }
+        if let Some(setting) = random_erasing {
+            view.erased = erasing::draw(key(Purpose::Erasing), &setting, self.image).map(hole);
+        }
+        if cutout_size > 0 {
+            view.cutout = erasing::draw_cutout(key(Purpose::Cutout), cutout_size, self.image).map(hole);
         }
         view
     }
 }
 
-/// Writes `image` as `view` shows it into `out`.
+/// Memory for an image on its way through the transforms: as it is so far, and as it will be.
+#[derive(Debug, Default)]
+pub struct Frames {
+    now: Vec<u8>,
+    next: Vec<u8>,
+}
+
+impl Frames {
+    /// Lets `transform` write the next frame, and takes it for the present one if it says so.
+    fn step(&mut self, transform: impl FnOnce(&mut [u8], &mut [u8]) -> bool) {
+        self.next.resize(self.now.len(), 0);
+        if transform(&mut self.now, &mut self.next) {
+            std::mem::swap(&mut self.now, &mut self.next);
+        }
+    }
+}
+
+/// Shows `image` as `view` says.
 ///
 /// # Panics
-/// When one of the two is not of `shape`.
-pub fn apply(view: View, shape: ImageShape, image: &[u8], out: &mut [u8]) {
-    assert!(image.len() == shape.values() && out.len() == image.len(), "images of one shape");
-    let channels = shape.channels as usize;
-    let row_bytes = shape.width as usize * channels;
-    let Overlap { before, from, kept } = Overlap::new(view.right, shape.width).times(channels);
-    for (y, out) in out.chunks_exact_mut(row_bytes).enumerate() {
-        let row = y as i64 + i64::from(view.down);
-        if !(0..i64::from(shape.height)).contains(&row) {
-            out.fill(0);
-            continue;
-        }
-        let part = &image[row as usize * row_bytes + from..][..kept];
-        if view.flipped {
-            // Mirrored, the columns that stay black change sides.
-            let after = row_bytes - before - kept;
-            out[..after].fill(0);
-            out[after + kept..].fill(0);
-            for (to, from) in
-                out[after..after + kept].chunks_exact_mut(channels).rev().zip(part.chunks_exact(channels))
-            {
-                to.copy_from_slice(from);
-            }
-        } else {
-            out[..before].fill(0);
-            out[before..before + kept].copy_from_slice(part);
-            out[before + kept..].fill(0);
-        }
+/// When the image is not of `shape`.
+pub fn apply<'a>(view: &View, shape: ImageShape, image: &[u8], frames: &'a mut Frames) -> &'a [u8] {
+    assert_eq!(image.len(), shape.values(), "an image of the shape");
+    let View { resized, down, right, flipped, trivial, jitter, erased, cutout } = *view;
+    let moved = (down, right, flipped) != (0, 0, false);
+    frames.now.resize(image.len(), 0);
+    // The first that moves pixels reads the image itself.
+    match (resized, moved) {
+        (Some(region), _) => resized_crop::apply(region, shape, image, &mut frames.now),
+        (None, true) => crop::apply(Crop { down, right }, flipped, shape, image, &mut frames.now),
+        (None, false) => frames.now.copy_from_slice(image),
     }
-}
-
-/// What a row of the crop shows of a row of the image.
-struct Overlap {
-    /// Places of the crop before the first that shows something.
-    before: usize,
-    /// Place of the image that this first one shows.
-    from: usize,
-    /// How many show something.
-    kept: usize,
-}
-
-impl Overlap {
-    /// Of a crop that lies `offset` places behind an image as wide as itself.
-    fn new(offset: i32, width: u32) -> Self {
-        let width = width as usize;
-        let moved = width.min(offset.unsigned_abs() as usize);
-        let (before, from) = if offset < 0 { (moved, 0) } else { (0, moved) };
-        Self { before, from, kept: width - moved }
+    if moved && resized.is_some() {
+        frames.step(|now, next| {
+            crop::apply(Crop { down, right }, flipped, shape, now, next);
+            true
+        });
     }
-
-    fn times(self, channels: usize) -> Self {
-        Self { before: self.before * channels, from: self.from * channels, kept: self.kept * channels }
+    if let Some(trivial) = trivial {
+        frames.step(|now, next| trivial.apply(shape, now, next));
     }
+    color_jitter::apply(&jitter, &mut frames.now);
+    for hole in [erased, cutout].into_iter().flatten() {
+        erasing::apply(hole.region, hole.value, shape, &mut frames.now);
+    }
+    &frames.now
 }
 
 #[cfg(test)]
@@ -159,18 +224,22 @@ mod tests {
         out
     }
 
+    fn shown(view: View, image: &[u8]) -> Vec<u8> {
+        apply(&view, SHAPE, image, &mut Frames::default()).to_vec()
+    }
+
     fn views(augmentation: Augmentation, n: u64) -> impl Iterator<Item = View> {
-        let draw = AugmentDraw::new(augmentation, Seed(9), 3);
+        let draw = AugmentDraw::new(augmentation, SHAPE, Seed(9), 3);
         (0..n).map(move |position| draw.view(position, Role::Base))
     }
 
     proptest! {
         #[test]
         fn crops_and_mirrors_as_torchvision_does(down in -9..=9_i32, right in -9..=9_i32, flipped: bool) {
-            let view = View { down, right, flipped };
+            let view = View { down, right, flipped, ..View::PLAIN };
             // What was there before must not show through.
-            let mut out = vec![77; SHAPE.values()];
-            apply(view, SHAPE, &numbered(), &mut out);
+            let mut frames = Frames { now: vec![77; 3], next: vec![77; 300] };
+            let out = apply(&view, SHAPE, &numbered(), &mut frames);
             prop_assert_eq!(out, reference(view, 9));
         }
     }
@@ -201,18 +270,52 @@ mod tests {
 
     #[test]
     fn one_transform_does_not_move_the_draws_of_another() {
-        let both = Augmentation { crop_padding: 4, flip_probability: 0.5 };
-        let crops: Vec<_> =
-            views(Augmentation { flip_probability: 0.0, ..both }, 100).map(|v| (v.down, v.right)).collect();
-        let flips: Vec<_> = views(Augmentation { crop_padding: 0, ..both }, 100).map(|v| v.flipped).collect();
-        assert!(views(both, 100).map(|v| (v.down, v.right)).eq(crops));
-        assert!(views(both, 100).map(|v| v.flipped).eq(flips));
+        let all: Vec<_> = views(Augmentation::EVERY, 200).collect();
+        let alone = |augmentation, same: fn(&View, &View) -> bool| {
+            views(augmentation, 200).zip(&all).all(|(one, other)| same(&one, other))
+        };
+        let none = Augmentation::NONE;
+        let every = Augmentation::EVERY;
+        let Augmentation { crop_padding, flip_probability, cutout_size, erased_value, .. } = every;
+        assert!(
+            alone(Augmentation { resized_crop: every.resized_crop, ..none }, |a, b| a.resized == b.resized)
+        );
+        assert!(alone(Augmentation { crop_padding, ..none }, |a, b| (a.down, a.right) == (b.down, b.right)));
+        assert!(alone(Augmentation { flip_probability, ..none }, |a, b| a.flipped == b.flipped));
+        assert!(alone(Augmentation { trivial_augment: true, ..none }, |a, b| a.trivial == b.trivial));
+        assert!(alone(Augmentation { color_jitter: every.color_jitter, ..none }, |a, b| a.jitter == b.jitter));
+        let random_erasing = every.random_erasing;
+        assert!(alone(Augmentation { random_erasing, erased_value, ..none }, |a, b| a.erased == b.erased));
+        assert!(alone(Augmentation { cutout_size, erased_value, ..none }, |a, b| a.cutout == b.cutout));
+    }
+
+    #[test]
+    fn transforms_are_applied_in_the_order_of_the_contract() {
+        let image = numbered();
+        let mut expected = image.clone();
+        for view in views(Augmentation::EVERY, 100) {
+            // One at a time, each on what the one before it left.
+            expected.copy_from_slice(&image);
+            let View { resized, down, right, flipped, trivial, jitter, erased, cutout } = view;
+            for one in [
+                View { resized, ..View::PLAIN },
+                View { down, right, flipped, ..View::PLAIN },
+                View { trivial, ..View::PLAIN },
+                View { jitter, ..View::PLAIN },
+                View { erased, ..View::PLAIN },
+                View { cutout, ..View::PLAIN },
+            ] {
+                expected = shown(one, &expected);
+            }
+            assert_eq!(shown(view, &image), expected, "{view:?}");
+        }
+        assert_eq!(shown(View::PLAIN, &image), image);
     }
 
     #[test]
     fn base_and_partner_epochs_and_seeds_are_drawn_for_independently() {
-        let both = Augmentation { crop_padding: 4, flip_probability: 0.5 };
-        let draw = |seed, epoch| AugmentDraw::new(both, Seed(seed), epoch);
+        let both = Augmentation { crop_padding: 4, flip_probability: 0.5, ..Augmentation::NONE };
+        let draw = |seed, epoch| AugmentDraw::new(both, SHAPE, Seed(seed), epoch);
         let base: Vec<_> = (0..1620).map(|i| draw(1, 0).view(i, Role::Base)).collect();
         let others: [Vec<_>; 3] = [
             (0..1620).map(|i| draw(1, 0).view(i, Role::Partner)).collect(),

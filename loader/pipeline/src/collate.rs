@@ -1,6 +1,6 @@
 //! From a plan to the bytes of a batch: arithmetic, with no generator in scope.
 
-use crate::augment::{self, View};
+use crate::augment::{self, Frames, View};
 use crate::dataset::{SampleError, Samples};
 use crate::lambda::Lambda;
 use crate::mix::{mix_f32, mix_u8, paste};
@@ -35,7 +35,7 @@ pub struct Scratch {
 #[derive(Debug, Default)]
 struct Seen {
     read: Vec<u8>,
-    augmented: Vec<u8>,
+    frames: Frames,
 }
 
 /// Writes the batch that `plan` describes into `out`.
@@ -61,11 +61,11 @@ pub fn collate(
     let Scratch { base, partner, pasted, mixed, planar } = scratch;
     for row in &plan.rows {
         let label = samples.label(row.sample);
-        let base = see(checked, samples, row.sample, row.view, base)?;
+        let base = see(checked, samples, row.sample, &row.view, base)?;
         let (partner_label, lambda, weight, base, partner) = match row.partner {
             None => (label, Lambda::ONE, Lambda::ONE, base, base),
             Some(p) => {
-                let image = see(checked, samples, p.sample, p.view, partner)?;
+                let image = see(checked, samples, p.sample, &p.view, partner)?;
                 let partner_label = samples.label(p.sample);
                 match p.blend.pasted {
                     None => (partner_label, p.blend.lambda, p.blend.lambda, base, image),
@@ -99,16 +99,14 @@ fn see<'a>(
     checked: &CheckedSpec,
     samples: &'a dyn Samples,
     sample: u64,
-    view: View,
-    Seen { read, augmented }: &'a mut Seen,
+    view: &View,
+    Seen { read, frames }: &'a mut Seen,
 ) -> Result<&'a [u8], SampleError> {
     let image = samples.image(sample, read)?;
-    if view == View::PLAIN {
+    if *view == View::PLAIN {
         return Ok(image);
     }
-    augmented.resize(image.len(), 0);
-    augment::apply(view, checked.image(), image, augmented);
-    Ok(augmented)
+    Ok(augment::apply(view, checked.image(), image, frames))
 }
 
 fn write_image(
@@ -207,14 +205,12 @@ mod tests {
     }
 
     fn augmented_spec(seed: u64) -> StreamSpec {
-        let augmentation = Augmentation { crop_padding: 1, flip_probability: 0.5 };
+        let augmentation = Augmentation { crop_padding: 1, flip_probability: 0.5, ..Augmentation::NONE };
         StreamSpec { augmentation, ..spec(seed, 1.0, 0.7) }
     }
 
     fn seen(sample: u64, view: View) -> Vec<u8> {
-        let mut out = vec![0; 18];
-        augment::apply(view, SHAPE, &image(sample), &mut out);
-        out
+        augment::apply(&view, SHAPE, &image(sample), &mut Frames::default()).to_vec()
     }
 
     fn build(spec: StreamSpec, index: u64) -> (BatchPlan, BatchBuffer) {

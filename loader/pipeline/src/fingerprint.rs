@@ -49,9 +49,7 @@ pub fn algorithm_fingerprint() -> Result<[u8; 32], FingerprintError> {
     let (mut scratch, mut buffer) = (Scratch::default(), BatchBuffer::default());
     for spec in probe_specs() {
         let checked = CheckedSpec::new(spec, &data).map_err(|e| FingerprintError::Probe(e.to_string()))?;
-        let n = checked.batches_per_epoch();
-        // The first batch, the last (short) one of an epoch, and one far away.
-        for index in [0, n - 1, 1_000_003] {
+        for index in indices(&checked) {
             let plan = BatchPlan::new(&checked, index);
             collate(&checked, &plan, data.train.as_ref(), &mut scratch, &mut buffer)
                 .map_err(|e| FingerprintError::Probe(e.to_string()))?;
@@ -62,6 +60,11 @@ pub fn algorithm_fingerprint() -> Result<[u8; 32], FingerprintError> {
         }
     }
     Ok(hasher.finalize().into())
+}
+
+/// The first batch, the last (short) one of an epoch, and one far away.
+fn indices(checked: &CheckedSpec) -> [u64; 3] {
+    [0, checked.batches_per_epoch() - 1, 1_000_003]
 }
 
 /// One PNG, one JPEG, and twenty-one drawings.
@@ -95,7 +98,10 @@ fn probe_specs() -> Vec<StreamSpec> {
     };
     let per_sample = Mixing { alpha: 1.0, probability: 1.0, ..mixing };
     let either = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
-    let augmentation = Augmentation { crop_padding: 4, flip_probability: 0.5 };
+    let augmentation = Augmentation { crop_padding: 4, flip_probability: 0.5, ..Augmentation::NONE };
+    // The seed is one with which all changes of TrivialAugment come.
+    let every = Augmentation::EVERY;
+    let trivial = Augmentation { trivial_augment: true, ..Augmentation::NONE };
     vec![
         article,
         StreamSpec { mixing: None, shuffle: false, split: Split::Test, ..article },
@@ -112,15 +118,45 @@ fn probe_specs() -> Vec<StreamSpec> {
         StreamSpec { mixing: Some(Mixing { kind: MixingKind::Cutmix, ..paper }), ..article },
         StreamSpec { mixing: Some(Mixing { kind: either, ..paper }), pixel_type: PixelType::F32, ..article },
         StreamSpec { mixing: Some(Mixing { kind: either, ..per_sample }), augmentation, ..article },
+        StreamSpec { mixing: always(1.0), augmentation: every, ..article },
+        StreamSpec { augmentation: trivial, ..StreamSpec::train(2, 23) },
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::augment::{ColorChange, Op, View};
 
     #[test]
     fn the_fingerprint_is_the_same_each_time() {
         assert_eq!(algorithm_fingerprint().unwrap(), algorithm_fingerprint().unwrap());
+    }
+    #[test]
+    fn every_transform_is_probed() {
+        let data = probe_images().unwrap();
+        let mut views = Vec::new();
+        for spec in probe_specs() {
+            let checked = CheckedSpec::new(spec, &data).unwrap();
+            for row in indices(&checked).into_iter().flat_map(|index| BatchPlan::new(&checked, index).rows) {
+                views.push(row.view);
+                views.extend(row.partner.map(|partner| partner.view));
+            }
+        }
+        for op in Op::ALL {
+            assert!(views.iter().any(|view| view.trivial.is_some_and(|it| it.op == op)), "{op:?}");
+        }
+        let any = |has: fn(&View) -> bool| views.iter().any(has);
+        assert!(any(|view| view.resized.is_some()) && any(|view| view.erased.is_some()));
+        assert!(any(|view| view.cutout.is_some()) && any(|view| view.flipped) && any(|view| view.down != 0));
+        for kind in 0..4 {
+            let of = |change: &ColorChange| match change {
+                ColorChange::Brightness(_) => 0,
+                ColorChange::Contrast(_) => 1,
+                ColorChange::Saturation(_) => 2,
+                ColorChange::Hue(_) => 3,
+            };
+            assert!(views.iter().any(|view| view.jitter.iter().flatten().any(|it| of(it) == kind)));
+        }
     }
 }

@@ -28,6 +28,16 @@ pub enum Purpose {
     Crop = 5,
     /// Whether an image is mirrored.
     Flip = 6,
+    /// Which part of an image is brought to its size.
+    ResizedCrop = 7,
+    /// The change of TrivialAugment.
+    TrivialAugment = 8,
+    /// Changes of colour and their order.
+    ColorJitter = 9,
+    /// The hole of random erasing.
+    Erasing = 10,
+    /// The hole of Cutout.
+    Cutout = 11,
 }
 
 /// A point in the tree of keys, 128 bits wide.

@@ -55,7 +55,7 @@ impl BatchPlan {
         let order = Permutation::new(Key::new(spec.seed, Purpose::Order).at(epoch), checked.samples());
         let sample_at = |row: u64| if spec.shuffle { order.at(first + row) } else { first + row };
         let mixer = spec.mixing.as_ref().map(|mixing| Mixer::new(checked, mixing, epoch, step));
-        let augment = AugmentDraw::new(spec.augmentation, spec.seed, epoch);
+        let augment = AugmentDraw::new(spec.augmentation, checked.image(), spec.seed, epoch);
         let partner = |row: u64| {
             let (sample, blend) = mixer.as_ref()?.partner(row, sample_at)?;
             Some(Partner { sample, view: augment.view(first + row, Role::Partner), blend })
@@ -134,7 +134,8 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    const AUGMENTATION: Augmentation = Augmentation { crop_padding: 4, flip_probability: 0.5 };
+    const AUGMENTATION: Augmentation =
+        Augmentation { crop_padding: 4, flip_probability: 0.5, ..Augmentation::NONE };
 
     fn spec(seed: u64, batch_size: u32) -> StreamSpec {
         StreamSpec { mixing: Some(Mixing::mixup(1.0, 0.5)), ..StreamSpec::train(seed, batch_size) }

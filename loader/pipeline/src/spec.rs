@@ -3,8 +3,12 @@
 //! [`StreamSpec`] is a wish that may be nonsense; [`CheckedSpec`] is one that cannot be, bound to
 //! the split it reads. Everything after the border takes the checked one and trusts it.
 
+mod augmentation;
 mod checked;
 
+pub use augmentation::{
+    Augmentation, ColorJitter, Interval, MAX_RATIO, MAX_STRENGTH, RandomErasing, ResizedCrop,
+};
 pub use checked::CheckedSpec;
 
 use crate::dataset::Split;
@@ -138,21 +142,6 @@ pub enum PartnerSource {
     Dataset,
     /// A permutation of the global batch.
     Batch,
-}
-
-/// What is done to each image before it is mixed: first cropped, then mirrored.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Augmentation {
-    /// Black pixels added on each side before a part of the image's own size is cut out: 0 (no
-    /// crop) to the smaller side less 1, so that something of the image is always seen.
-    pub crop_padding: u32,
-    /// The share of images that is mirrored left to right, 0 to 1.
-    pub flip_probability: f64,
-}
-
-impl Augmentation {
-    /// Images stay as they are.
-    pub const NONE: Self = Self { crop_padding: 0, flip_probability: 0.0 };
 }
 
 /// Rows `[n * rank / world, n * (rank + 1) / world)` of each global batch of n rows.

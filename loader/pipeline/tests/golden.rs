@@ -48,8 +48,9 @@ fn frozen_specs_give_the_frozen_batches() {
     };
     let planar = StreamSpec { pixel_type: PixelType::F32, pixel_layout: PixelLayout::Nchw, ..article };
     let clean = StreamSpec { split: Split::Test, shuffle: false, mixing: None, ..article };
-    let augmentation = Augmentation { crop_padding: 4, flip_probability: 0.5 };
+    let augmentation = Augmentation { crop_padding: 4, flip_probability: 0.5, ..Augmentation::NONE };
     let augmented = StreamSpec { augmentation, ..article };
+    let every = StreamSpec { augmentation: Augmentation::EVERY, ..article };
     let cutmix = Mixing { kind: MixingKind::Cutmix, ..Mixing::mixup(1.0, 0.5) };
     let cutmix = StreamSpec { mixing: Some(cutmix), ..article };
     let either = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
@@ -70,6 +71,7 @@ fn frozen_specs_give_the_frozen_batches() {
         ("shared-either-batch-1", batch(shared, 1)),
         ("shared-either-batch-2", batch(shared, 2)),
         ("planar-f32-either-batch-3", batch(planar_either, 3)),
+        ("every-augmentation-batch-4", batch(every, 4)),
     ];
     let found = found.iter().fold(String::new(), |mut text, (name, digest)| {
         writeln!(text, "{name} {digest}").unwrap();

@@ -1,6 +1,6 @@
 //! A page that shows what a batch contains: each image, what it was mixed from, labels and lambda.
 
-use super::Failure;
+use super::{Failure, view};
 use ab_glyph::{Font as _, FontRef, ScaleFont as _, point};
 use image::{Rgb, RgbImage, imageops};
 use mixfeed_pipeline::augment::View;
@@ -48,21 +48,12 @@ struct Source {
 }
 
 impl Source {
-    /// How much of it is in the mix, and what was done to it before: an arrow for a mirror, then how
-    /// far the crop lies to the right and below.
+    /// How much of it is in the mix, and what was done to it before.
     fn caption(&self, alone: bool) -> String {
-        let View { down, right, flipped } = self.view;
         if alone && self.view == View::PLAIN {
             return "not mixed".into();
         }
-        let mut text = format!("{:.3}", self.weight);
-        if flipped {
-            text.push_str(" ↔");
-        }
-        if (down, right) != (0, 0) {
-            text.push_str(&format!(" {right:+},{down:+}"));
-        }
-        text
+        format!("{:.3}{}", self.weight, view::signs(&self.view))
     }
 }
 

@@ -3,12 +3,14 @@
 use super::page::Page;
 use super::{Failure, open_data};
 use crate::config::{PreviewArgs, RecipeArgs};
-use mixfeed_pipeline::spec::{Augmentation, Mixing, MixingKind};
+use mixfeed_pipeline::spec::{
+    Augmentation, ColorJitter, Interval, Mixing, MixingKind, RandomErasing, ResizedCrop,
+};
 use mixfeed_pipeline::{CheckedSpec, StreamSpec};
 
 pub(super) fn run(args: &PreviewArgs) -> Result<(), Failure> {
     let dataset = open_data(&args.data, &args.source)?;
-    let spec = spec(&args.recipe, args.mixup_prob, StreamSpec::train(args.seed, args.rows * args.columns));
+    let spec = spec(&args.recipe, args.mixup_prob, StreamSpec::train(args.seed, args.rows * args.columns))?;
     let title = format!("{}: {}, seed {}, batch {}", dataset.name, describe(&spec), args.seed, args.index);
     Page::of_batch(title, args.columns, &dataset, &CheckedSpec::new(spec, &dataset)?, args.index)?
         .save(&args.output)?;
@@ -17,8 +19,8 @@ pub(super) fn run(args: &PreviewArgs) -> Result<(), Failure> {
 }
 
 /// The stream that the flags ask for.
-fn spec(recipe: &RecipeArgs, probability: f64, plain: StreamSpec) -> StreamSpec {
-    let RecipeArgs { mixup_alpha, cutmix_alpha, switch_prob, crop_padding, flip_prob } = *recipe;
+fn spec(recipe: &RecipeArgs, probability: f64, plain: StreamSpec) -> Result<StreamSpec, Failure> {
+    let RecipeArgs { mixup_alpha, cutmix_alpha, switch_prob, .. } = *recipe;
     // An alpha of 0 switches its way of mixing off. One that is out of range is the check's business.
     let (kind, alpha) = if cutmix_alpha == 0.0 {
         (MixingKind::Mixup, mixup_alpha)
@@ -27,11 +29,34 @@ fn spec(recipe: &RecipeArgs, probability: f64, plain: StreamSpec) -> StreamSpec 
     } else {
         (MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability: switch_prob }, mixup_alpha)
     };
-    StreamSpec {
+    Ok(StreamSpec {
         mixing: Some(Mixing { kind, ..Mixing::mixup(alpha, probability) }),
-        augmentation: Augmentation { crop_padding, flip_probability: flip_prob },
+        augmentation: augmentation(recipe)?,
         ..plain
-    }
+    })
+}
+
+fn augmentation(recipe: &RecipeArgs) -> Result<Augmentation, Failure> {
+    let RecipeArgs { resized_crop, erase_prob, .. } = *recipe;
+    let color_jitter = match recipe.color_jitter[..] {
+        [] => ColorJitter::NONE,
+        [all] => ColorJitter { brightness: all, contrast: all, saturation: all, hue: 0.0 },
+        [brightness, contrast, saturation] => ColorJitter { brightness, contrast, saturation, hue: 0.0 },
+        [brightness, contrast, saturation, hue] => ColorJitter { brightness, contrast, saturation, hue },
+        _ => return Err(Failure::usage("--color-jitter takes one, three or four numbers")),
+    };
+    let area = Interval { least: resized_crop, ..ResizedCrop::IMAGENET.area };
+    let erasing = RandomErasing { probability: erase_prob, ..RandomErasing::PUBLISHED };
+    Ok(Augmentation {
+        resized_crop: (resized_crop != 0.0).then_some(ResizedCrop { area, ..ResizedCrop::IMAGENET }),
+        crop_padding: recipe.crop_padding,
+        flip_probability: recipe.flip_prob,
+        trivial_augment: recipe.trivial_augment,
+        color_jitter,
+        random_erasing: (erase_prob != 0.0).then_some(erasing),
+        cutout_size: recipe.cutout,
+        erased_value: recipe.erased_value,
+    })
 }
 
 fn describe(spec: &StreamSpec) -> String {
@@ -46,11 +71,26 @@ fn describe(spec: &StreamSpec) -> String {
         };
         parts.push(format!("{how}, probability {probability}"));
     }
-    if spec.augmentation.crop_padding > 0 {
-        parts.push(format!("crop {}", spec.augmentation.crop_padding));
-    }
-    if spec.augmentation.flip_probability > 0.0 {
-        parts.push(format!("flip {}", spec.augmentation.flip_probability));
-    }
+    let Augmentation {
+        resized_crop,
+        crop_padding,
+        flip_probability,
+        trivial_augment,
+        color_jitter: ColorJitter { brightness, contrast, saturation, hue },
+        random_erasing,
+        cutout_size,
+        erased_value: _,
+    } = spec.augmentation;
+    let mut say = |is_set: bool, text: String| parts.extend(is_set.then_some(text));
+    let part = resized_crop.map_or(0.0, |it| it.area.least);
+    say(part > 0.0, format!("part from {part}"));
+    say(crop_padding > 0, format!("crop {crop_padding}"));
+    say(flip_probability > 0.0, format!("flip {flip_probability}"));
+    say(trivial_augment, "TrivialAugment".into());
+    let colors = format!("colours {brightness}, {contrast}, {saturation}, {hue}");
+    say(spec.augmentation.color_jitter != ColorJitter::NONE, colors);
+    let erased = random_erasing.map_or(0.0, |it| it.probability);
+    say(erased > 0.0, format!("erasing {erased}"));
+    say(cutout_size > 0, format!("Cutout {cutout_size}"));
     parts.join(", ")
 }

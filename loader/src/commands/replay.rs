@@ -1,12 +1,11 @@
 //! `replay`: builds one batch of a run again, from its spec and its index alone.
 
 use super::page::Page;
-use super::{Failure, open_data};
+use super::{Failure, open_data, view};
 use crate::config::ReplayArgs;
 use crate::service::translate;
 use mixfeed_ops::exit;
 use mixfeed_pipeline::augment::View;
-use mixfeed_pipeline::blend::Region;
 use mixfeed_pipeline::fingerprint::algorithm_fingerprint;
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Samples, Scratch, collate};
 use mixfeed_proto::{BatchBytes, batch_checksum, batch_digest, spec_digest, v1};
@@ -139,26 +138,22 @@ fn rows(plan: &BatchPlan, dataset: &Dataset, samples: &dyn Samples) -> Vec<Value
         .map(|row| {
             let mut object = json!({ "sample": row.sample, "class": class(row.sample) });
             if row.view != View::PLAIN {
-                object["view"] = view(row.view);
+                object["view"] = view::json(&row.view);
             }
             if let Some(partner) = row.partner {
                 object["partner"] = json!(partner.sample);
                 object["partner_class"] = json!(class(partner.sample));
                 object["lambda"] = json!(partner.blend.lambda.to_unit());
                 if partner.view != View::PLAIN {
-                    object["partner_view"] = view(partner.view);
+                    object["partner_view"] = view::json(&partner.view);
                 }
-                if let Some(Region { top, left, height, width }) = partner.blend.pasted {
-                    object["pasted"] = json!({ "top": top, "left": left, "height": height, "width": width });
+                if let Some(region) = partner.blend.pasted {
+                    object["pasted"] = view::region(region);
                 }
             }
             object
         })
         .collect()
-}
-
-fn view(View { down, right, flipped }: View) -> Value {
-    json!({ "down": down, "right": right, "flipped": flipped })
 }
 
 fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, Failure> {

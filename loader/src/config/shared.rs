@@ -69,7 +69,8 @@ pub(super) fn check_fraction(fraction: f64) -> Result<f64, String> {
     Err(format!("--test-fraction {fraction} is not allowed, 0 to less than 1"))
 }
 
-/// Flags that say how images are mixed and augmented. The names are the trainer's and timm's.
+/// Flags that say how images are mixed and augmented. The names are the trainer's and, where it has
+/// them, timm's.
 #[derive(Clone, Debug, Args)]
 pub struct RecipeArgs {
     /// mixup's lambda is drawn from Beta(alpha, alpha); 0 for CutMix alone.
@@ -87,4 +88,22 @@ pub struct RecipeArgs {
     /// The share of images that is mirrored left to right.
     #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
     pub flip_prob: f64,
+    /// The least area of a random part that is brought to the image's size, as a share, as in 0.08; 0 for none.
+    #[arg(long, default_value_t = 0.0, value_name = "AREA", allow_negative_numbers = true)]
+    pub resized_crop: f64,
+    /// Make one of TrivialAugment's changes to each image.
+    #[arg(long)]
+    pub trivial_augment: bool,
+    /// Changes of colour: one strength for brightness, contrast and saturation, or theirs and the hue's.
+    #[arg(long, value_name = "S|B,C,S[,H]", value_delimiter = ',', allow_negative_numbers = true)]
+    pub color_jitter: Vec<f64>,
+    /// The share of images in which a random rectangle is erased.
+    #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
+    pub erase_prob: f64,
+    /// Side of the square that Cutout erases; 0 erases none.
+    #[arg(long, default_value_t = 0, value_name = "PIXELS")]
+    pub cutout: u32,
+    /// What the values of an erased pixel become.
+    #[arg(long, default_value_t = 0, value_name = "VALUE")]
+    pub erased_value: u8,
 }

@@ -3,8 +3,8 @@
 
 use crate::pool::{BuildError, Finished};
 use mixfeed_pipeline::spec::{
-    Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, Remainder,
-    RowShard, SpecError,
+    Augmentation, ColorJitter, Interval, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout,
+    PixelType, RandomErasing, Remainder, ResizedCrop, RowShard, SpecError,
 };
 use mixfeed_pipeline::{CheckedSpec, Dataset, ImageShape, Seed, Split, StreamSpec};
 use mixfeed_proto::limits::MAX_RUN_ID_CHARS;
@@ -43,12 +43,35 @@ pub(crate) fn stream_spec(spec: &v1::StreamSpec) -> Result<StreamSpec, SpecError
             Ok(v1::PixelLayout::Nchw) => PixelLayout::Nchw,
             Err(_) => return Err(SpecError::new("pixel_layout", spec.pixel_layout, "0 to 2")),
         },
-        augmentation: match spec.augmentation {
-            None => Augmentation::NONE,
-            Some(v1::Augmentation { crop_padding, flip_probability }) => {
-                Augmentation { crop_padding, flip_probability }
-            }
-        },
+        augmentation: spec.augmentation.map_or(Ok(Augmentation::NONE), augmentation)?,
+    })
+}
+
+fn augmentation(augmentation: v1::Augmentation) -> Result<Augmentation, SpecError> {
+    let interval = |least, most| Interval { least, most };
+    Ok(Augmentation {
+        resized_crop: augmentation.resized_crop.map(|it| ResizedCrop {
+            area: interval(it.min_area, it.max_area),
+            ratio: interval(it.min_ratio, it.max_ratio),
+        }),
+        crop_padding: augmentation.crop_padding,
+        flip_probability: augmentation.flip_probability,
+        trivial_augment: augmentation.trivial_augment,
+        color_jitter: augmentation.color_jitter.map_or(ColorJitter::NONE, |it| ColorJitter {
+            brightness: it.brightness,
+            contrast: it.contrast,
+            saturation: it.saturation,
+            hue: it.hue,
+        }),
+        random_erasing: augmentation.random_erasing.map(|it| RandomErasing {
+            probability: it.probability,
+            area: interval(it.min_area, it.max_area),
+            ratio: interval(it.min_ratio, it.max_ratio),
+        }),
+        cutout_size: augmentation.cutout_size,
+        erased_value: u8::try_from(augmentation.erased_value).map_err(|_too_large| {
+            SpecError::new("augmentation.erased_value", augmentation.erased_value, "0 to 255")
+        })?,
     })
 }
 
@@ -203,9 +226,41 @@ mod tests {
         );
         let cutmix = v1::Mixing { kind: 2, ..Default::default() };
         assert_eq!(mixed(cutmix).unwrap().mixing.unwrap().kind, MixingKind::Cutmix);
-        let augmentation = Some(v1::Augmentation { crop_padding: 4, flip_probability: 0.5 });
+        let augmentation = Some(v1::Augmentation {
+            crop_padding: 4,
+            flip_probability: 0.5,
+            resized_crop: Some(v1::ResizedCrop {
+                min_area: 0.08,
+                max_area: 1.0,
+                min_ratio: 3.0 / 4.0,
+                max_ratio: 4.0 / 3.0,
+            }),
+            trivial_augment: true,
+            color_jitter: Some(v1::ColorJitter { brightness: 0.1, contrast: 0.2, saturation: 0.3, hue: 0.4 }),
+            random_erasing: Some(v1::RandomErasing {
+                probability: 0.5,
+                min_area: 0.02,
+                max_area: 0.33,
+                min_ratio: 0.3,
+                max_ratio: 3.3,
+            }),
+            cutout_size: 16,
+            erased_value: 128,
+        });
         let spec = stream_spec(&v1::StreamSpec { split: 1, augmentation, ..Default::default() }).unwrap();
-        assert_eq!(spec.augmentation, Augmentation { crop_padding: 4, flip_probability: 0.5 });
+        assert_eq!(
+            spec.augmentation,
+            Augmentation {
+                resized_crop: Some(ResizedCrop::IMAGENET),
+                crop_padding: 4,
+                flip_probability: 0.5,
+                trivial_augment: true,
+                color_jitter: ColorJitter { brightness: 0.1, contrast: 0.2, saturation: 0.3, hue: 0.4 },
+                random_erasing: Some(RandomErasing::PUBLISHED),
+                cutout_size: 16,
+                erased_value: 128,
+            }
+        );
     }
 
     #[test]
@@ -225,6 +280,13 @@ mod tests {
             (mixed(v1::Mixing { kind: 2, switch_probability: 0.5, ..mixing }), "mixing.switch_probability"),
             (mixed(v1::Mixing { lambda_scope: 3, ..mixing }), "mixing.lambda_scope"),
             (mixed(v1::Mixing { partner_source: 3, ..mixing }), "mixing.partner_source"),
+            (
+                v1::StreamSpec {
+                    augmentation: Some(v1::Augmentation { erased_value: 256, ..Default::default() }),
+                    ..good
+                },
+                "augmentation.erased_value",
+            ),
         ];
         for (spec, field) in cases {
             assert_eq!(stream_spec(&spec).unwrap_err().field, field);

@@ -72,6 +72,8 @@ fn nonsense_on_the_command_line_exits_with_2() {
         &["preview", "--data", "synthetic", "--output", "x.png", "--mixup-alpha", "-1"],
         &["preview", "--data", "synthetic", "--output", "x.png", "--mixup-alpha", "NaN"],
         &["preview", "--data", "synthetic", "--output", "x.png", "--mixup-prob", "2"],
+        &["preview", "--data", "synthetic", "--output", "x.png", "--color-jitter", "1,2"],
+        &["preview", "--data", "synthetic", "--output", "x.png", "--resized-crop", "-1"],
     ] {
         refused(2, flags);
     }
@@ -132,7 +134,10 @@ fn inspect_and_preview_show_what_is_there() {
     assert!(table.contains("10 train, 2 test, 32×32×3") && table.contains("airplane"), "{table}");
 
     let picture = folder.path().join("page.png");
-    let output = run(&["preview", "--data", path, "--output", picture.to_str().unwrap(), "--rows", "2"]);
+    let mut flags = vec!["preview", "--data", path, "--output", picture.to_str().unwrap(), "--rows", "2"];
+    flags.extend(["--resized-crop", "0.3", "--trivial-augment", "--color-jitter", "0.2,0.2,0.2,0.1"]);
+    flags.extend(["--erase-prob", "0.5", "--cutout", "8", "--erased-value", "128"]);
+    let output = run(&flags);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let page = image::open(&picture).unwrap().into_rgb8();
     let colours: std::collections::HashSet<_> = page.pixels().collect();

@@ -84,7 +84,7 @@ async fn an_epoch_comes_with_checksums_and_a_short_last_batch() {
     let loader = EmbeddedLoader::start("synthetic:50", Some(2)).unwrap();
     // Mixup or CutMix, of augmented images: the answer has the same form.
     let mut spec = mixed(1.0, 0.5);
-    spec.augmentation = Some(Augmentation { crop_padding: 4, flip_probability: 0.5 });
+    spec.augmentation = Some(Augmentation { crop_padding: 4, flip_probability: 0.5, ..Default::default() });
     spec.mixing = spec.mixing.map(|m| Mixing { kind: 3, cutmix_alpha: 1.0, switch_probability: 0.5, ..m });
     let mut stream = Open::new(&loader, opening(spec)).await.unwrap();
     let Some(ResponseKind::Opened(opened)) = stream.answers.message().await.unwrap().unwrap().kind else {
@@ -145,6 +145,13 @@ async fn specs_out_of_range_are_refused_with_field_and_range() {
                 ..spec()
             },
             "spec.augmentation.crop_padding: 32 is not allowed, 0 to 31, so that something of the image is seen",
+        ),
+        (
+            StreamSpec {
+                augmentation: Some(Augmentation { erased_value: 7, ..Default::default() }),
+                ..spec()
+            },
+            "spec.augmentation.erased_value: 7 is not allowed, 0 unless something is erased",
         ),
     ] {
         assert_eq!(refusal(&loader, opening(spec)).await, (Code::InvalidArgument, message.into()));

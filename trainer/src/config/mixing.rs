@@ -4,7 +4,9 @@
 
 use super::checked::{filled, integer, number};
 use super::{Settings, UsageError};
-use mixfeed_client::{Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource};
+use mixfeed_client::{
+    Augmentation, ColorJitter, LambdaScope, Mixing, MixingKind, PartnerSource, RandomErasing, ResizedCrop,
+};
 
 /// Share of what is mixed that CutMix gets when both are asked for and nothing is said of it; timm's.
 const SWITCH_PROBABILITY: f64 = 0.5;
@@ -63,12 +65,38 @@ pub(super) fn check(settings: &Settings) -> Result<Option<Mixing>, UsageError> {
     Ok((probability > 0.0).then_some(mixing))
 }
 
-/// Checks what is done to each image before it is mixed.
+/// Checks what is done to each image before it is mixed. What is not set is not done.
 pub(super) fn augmentation(settings: &Settings) -> Result<Augmentation, UsageError> {
+    let share = |name, value: Option<f64>| number(name, Some(value.unwrap_or(0.0)), 0.0..=1.0);
+    let part = share("resized-crop", settings.resized_crop)?;
+    let erasing = share("erase-prob", settings.erase_prob)?;
     Ok(Augmentation {
         crop_padding: integer("crop-padding", settings.crop_padding, 0..=CROP_PADDING)?,
         flip_probability: number("flip-prob", settings.flip_prob, 0.0..=1.0)?,
+        trivial_augment: settings.trivial_augment.unwrap_or(false),
+        cutout_size: settings.cutout.unwrap_or(0),
+        erased_value: settings.erased_value.unwrap_or(0),
+        resized_crop: (part > 0.0).then(|| ResizedCrop { min_area: part, ..ResizedCrop::default() }),
+        color_jitter: color_jitter(settings.color_jitter.as_deref().unwrap_or_default())?,
+        random_erasing: (erasing > 0.0)
+            .then(|| RandomErasing { probability: erasing, ..RandomErasing::default() }),
     })
+}
+
+fn color_jitter(strengths: &[f64]) -> Result<Option<ColorJitter>, UsageError> {
+    let [brightness, contrast, saturation, hue] = match *strengths {
+        [] => return Ok(None),
+        [all] => [all, all, all, 0.0],
+        [brightness, contrast, saturation] => [brightness, contrast, saturation, 0.0],
+        [brightness, contrast, saturation, hue] => [brightness, contrast, saturation, hue],
+        _ => return Err(UsageError::new("--color-jitter takes one, three or four numbers")),
+    };
+    for strength in [brightness, contrast, saturation] {
+        number("color-jitter", Some(strength), 0.0..=10.0)?;
+    }
+    number("color-jitter's hue", Some(hue), 0.0..=0.5)?;
+    let jitter = ColorJitter { brightness, contrast, saturation, hue };
+    Ok((jitter != ColorJitter::default()).then_some(jitter))
 }
 
 #[cfg(test)]
@@ -103,9 +131,34 @@ mod tests {
             (Settings { switch_prob: Some(1.5), ..settings() }, "--switch-prob is 1.5"),
             (Settings { crop_padding: Some(1 << 20), ..settings() }, "--crop-padding is 1048576"),
             (Settings { flip_prob: Some(f64::NAN), ..settings() }, "--flip-prob is NaN"),
+            (Settings { resized_crop: Some(2.0), ..settings() }, "--resized-crop is 2"),
+            (Settings { erase_prob: Some(-1.0), ..settings() }, "--erase-prob is -1"),
+            (Settings { color_jitter: Some(vec![0.4, 0.4]), ..settings() }, "--color-jitter takes"),
+            (Settings { color_jitter: Some(vec![11.0]), ..settings() }, "--color-jitter is 11"),
+            (
+                Settings { color_jitter: Some(vec![0.0, 0.0, 0.0, 0.7]), ..settings() },
+                "--color-jitter's hue is 0.7",
+            ),
         ] {
             let error = settings.check().unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn one_strength_of_colour_is_for_three_changes_and_what_is_not_set_is_not_done() {
+        let augmentation = |settings: Settings| {
+            let settings = Settings { data: Some("synthetic".to_owned()), ..settings };
+            settings.check().unwrap().training.stream.augmentation
+        };
+        assert!(augmentation(Settings::default()).is_none());
+        let settings =
+            Settings { color_jitter: Some(vec![0.4]), resized_crop: Some(0.2), ..Settings::default() };
+        let expected = Augmentation {
+            color_jitter: Some(ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.0 }),
+            resized_crop: Some(ResizedCrop { min_area: 0.2, ..ResizedCrop::default() }),
+            ..Augmentation::default()
+        };
+        assert_eq!(augmentation(settings), expected);
     }
 }

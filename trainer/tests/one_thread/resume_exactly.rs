@@ -107,6 +107,11 @@ fn mixing_and_augmentation_of_every_kind_resume_exactly() {
         cutmix_alpha: Some(1.0),
         crop_padding: Some(4),
         flip_prob: Some(0.5),
+        resized_crop: Some(0.3),
+        trivial_augment: Some(true),
+        color_jitter: Some(vec![0.2, 0.2, 0.2, 0.1]),
+        erase_prob: Some(0.2),
+        cutout: Some(8),
         ..settings()
     };
     for (lambda_per, partner) in

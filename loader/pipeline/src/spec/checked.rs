@@ -1,8 +1,8 @@
 //! The border: a spec is checked against the data set once, and trusted from there on.
 
 use super::{
-    Augmentation, MAX_ALPHA, MAX_BATCH_BYTES, MAX_BATCH_SIZE, Mixing, MixingKind, Remainder, RowShard,
-    SpecError, StreamSpec,
+    MAX_ALPHA, MAX_BATCH_BYTES, MAX_BATCH_SIZE, Mixing, MixingKind, Remainder, RowShard, SpecError,
+    StreamSpec,
 };
 use crate::dataset::{Dataset, ImageShape};
 
@@ -45,7 +45,7 @@ impl CheckedSpec {
             return Err(SpecError::new("batch_size", spec.batch_size, allowed));
         }
         check_mixing(spec.mixing.as_ref())?;
-        check_augmentation(&spec.augmentation, checked.image)?;
+        spec.augmentation.check(checked.image)?;
         checked.check_shard()?;
         Ok(checked)
     }
@@ -127,18 +127,8 @@ fn check_mixing(mixing: Option<&Mixing>) -> Result<(), SpecError> {
     Ok(())
 }
 
-fn check_augmentation(augmentation: &Augmentation, image: ImageShape) -> Result<(), SpecError> {
-    let Augmentation { crop_padding, flip_probability } = *augmentation;
-    let most = image.height.min(image.width).saturating_sub(1);
-    if crop_padding > most {
-        let allowed = format!("0 to {most}, so that something of the image is seen");
-        return Err(SpecError::new("augmentation.crop_padding", crop_padding, allowed));
-    }
-    check_range("augmentation.flip_probability", flip_probability, 1.0)
-}
-
 /// Checks a number that may be 0 to `most`. NaN is refused.
-fn check_range(field: &'static str, value: f64, most: f64) -> Result<(), SpecError> {
+pub(super) fn check_range(field: &'static str, value: f64, most: f64) -> Result<(), SpecError> {
     if (0.0..=most).contains(&value) {
         return Ok(());
     }
@@ -148,6 +138,7 @@ fn check_range(field: &'static str, value: f64, most: f64) -> Result<(), SpecErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Augmentation;
     use crate::synthetic;
 
     const SPEC: StreamSpec = StreamSpec::train(0, 8);
@@ -167,7 +158,7 @@ mod tests {
             StreamSpec { mixing: Some(Mixing { kind, ..MIXUP }), ..SPEC }
         };
         let augmented = |crop_padding, flip_probability| StreamSpec {
-            augmentation: Augmentation { crop_padding, flip_probability },
+            augmentation: Augmentation { crop_padding, flip_probability, ..Augmentation::NONE },
             ..SPEC
         };
         let shard = |rank, world| StreamSpec { shard: RowShard { rank, world }, ..SPEC };
@@ -221,7 +212,10 @@ mod tests {
             StreamSpec { batch_size: 21_845, ..SPEC },
             StreamSpec { mixing: Some(Mixing { alpha: 0.0, probability: 0.0, ..MIXUP }), ..SPEC },
             StreamSpec { mixing: Some(Mixing { alpha: MAX_ALPHA, probability: 1.0, ..MIXUP }), ..SPEC },
-            StreamSpec { augmentation: Augmentation { crop_padding: 31, flip_probability: 1.0 }, ..SPEC },
+            StreamSpec {
+                augmentation: Augmentation { crop_padding: 31, flip_probability: 1.0, ..Augmentation::NONE },
+                ..SPEC
+            },
             StreamSpec { shard: RowShard { rank: 3, world: 4 }, ..SPEC },
         ] {
             assert!(CheckedSpec::new(spec, &data).is_ok(), "{spec:?}");

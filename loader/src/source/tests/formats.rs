@@ -17,7 +17,7 @@ const BY_NAME: Options = Options {
 fn batches(data: &Dataset) -> Vec<BatchBuffer> {
     let train = StreamSpec {
         mixing: Some(Mixing::mixup(1.0, 0.5)),
-        augmentation: Augmentation { crop_padding: 4, flip_probability: 0.5 },
+        augmentation: Augmentation { crop_padding: 4, flip_probability: 0.5, ..Augmentation::NONE },
         ..StreamSpec::train(7, 16)
     };
     let test = StreamSpec { split: Split::Test, shuffle: false, ..StreamSpec::train(7, 16) };
