@@ -293,7 +293,7 @@ mod tests {
             augmented(|it| it.color_jitter = Some(ColorJitter { saturation: 0.4, ..Default::default() })),
             augmented(|it| it.random_erasing = None),
             augmented(|it| {
-                it.random_erasing = Some(RandomErasing { probability: 0.3, ..Default::default() })
+                it.random_erasing = Some(RandomErasing { probability: 0.3, ..Default::default() });
             }),
             augmented(|it| it.cutout_size = 0),
             augmented(|it| it.erased_value = 0),

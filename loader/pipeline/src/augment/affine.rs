@@ -9,6 +9,7 @@ use crate::dataset::ImageShape;
 const STEPS_OF_RIGHT_ANGLE: usize = 20;
 
 /// The sine of each step from 0 to 90 degrees, to 15 digits, as Pillow rounds it.
+#[allow(clippy::approx_constant)] // Fifteen digits are the point.
 const SINES: [f64; STEPS_OF_RIGHT_ANGLE + 1] = [
     0.0,
     0.078459095727845,
