@@ -43,7 +43,7 @@ pub struct Cli {
 pub enum Command {
     /// Serve batches to trainers.
     Serve(Box<ServeArgs>),
-    /// Describe a data set: counts, classes, mean and standard deviation, digests.
+    /// Describe a data set: counts, classes, mean and standard deviation, bad records, digests.
     Inspect(InspectArgs),
     /// Draw a page of mixed images with their labels and lambdas.
     Preview(PreviewArgs),
@@ -83,6 +83,10 @@ pub struct ServeArgs {
     /// Bring image files to this size: a side, or HEIGHTxWIDTH [default: the size that all have].
     #[arg(long, env = "MIXFEED_LOADER_IMAGE_SIZE", value_name = "SIZE")]
     pub image_size: Option<ImageSize>,
+    /// Leave out the records in this file, as `inspect --write-skip-list` writes it. All loaders of a run
+    /// need the same.
+    #[arg(long, visible_alias = "skip", env = "MIXFEED_LOADER_SKIP_LIST", value_name = "FILE.toml")]
+    pub skip_list: Option<PathBuf>,
     /// Serve Prometheus metrics on this address [default: off].
     #[arg(long, env = "MIXFEED_LOADER_METRICS", value_name = "ADDR")]
     pub metrics: Option<SocketAddr>,
@@ -165,6 +169,7 @@ impl ServeConfig {
             cache: args.cache.unwrap_or_default(),
             cache_bytes: args.cache_memory.map(|size| size.as_u64()),
             image_size: args.image_size,
+            skip_list: args.skip_list,
         };
         let data: Place = data.parse().map_err(|e: crate::source::SourceError| format!("--data {e}"))?;
         let config = Self {
@@ -184,7 +189,8 @@ impl ServeConfig {
 
     /// The settings in force, in the form of a settings file.
     fn as_toml(&self) -> Result<String, mixfeed_ops::config::ConfigError> {
-        let Options { order, test_fraction, cache, cache_bytes, image_size } = self.data.options;
+        let Options { order, test_fraction, cache, cache_bytes, image_size, skip_list } =
+            self.data.options.clone();
         mixfeed_ops::config::to_toml(&ServeArgs {
             data: Some(self.data.to_string()),
             order: Some(order),
@@ -192,6 +198,7 @@ impl ServeConfig {
             cache: Some(cache),
             cache_memory: cache_bytes.map(ByteSize),
             image_size,
+            skip_list,
             listen: Some(self.listen.to_string()),
             workers: Some(self.workers),
             metrics: self.metrics,
@@ -214,9 +221,13 @@ pub struct InspectArgs {
     /// How it is read.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Also compute the digest of the decoded content, which does not depend on format or order.
+    /// Also compute the digest of the decoded content, which does not depend on format or order. There is
+    /// none while records are bad.
     #[arg(long)]
     pub content: bool,
+    /// Write the bad records to this file, for `--skip-list`.
+    #[arg(long, visible_alias = "index", value_name = "FILE.toml", conflicts_with = "skip_list")]
+    pub write_skip_list: Option<PathBuf>,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub json: bool,

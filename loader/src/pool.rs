@@ -239,7 +239,8 @@ mod tests {
         fn image<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError> {
             assert_ne!(sample, 5, "a planted panic");
             if sample == 9 {
-                return Err(SampleError { sample, reason: "planted damage".into() });
+                let record = "record 9".into();
+                return Err(SampleError { sample, record, reason: "planted damage".into() });
             }
             scratch.resize(3, 7);
             Ok(scratch)
@@ -258,6 +259,6 @@ mod tests {
         let all = run(dataset, Augmentation::NONE, 2, 0..4).await;
         assert!(all[0].outcome.is_ok() && all[3].outcome.is_ok());
         assert!(matches!(all[1].outcome, Err(BuildError::Panicked)));
-        assert_eq!(all[2].outcome.as_ref().unwrap_err().to_string(), "sample 9: planted damage");
+        assert_eq!(all[2].outcome.as_ref().unwrap_err().to_string(), "sample 9: record 9: planted damage");
     }
 }

@@ -17,12 +17,16 @@ mod parquet;
 mod records;
 mod set_files;
 mod shards;
+mod skip_list;
 mod tar;
 #[cfg(test)]
 mod tests;
 mod webdataset;
+mod writing;
 
 pub use options::{Cache, ImageSize, Options, Order};
+pub(crate) use parallel::in_chunks;
+pub use skip_list::{SkipList, Skipped};
 
 use mixfeed_pipeline::cifar::RecordError;
 use mixfeed_pipeline::{Dataset, synthetic};
@@ -129,7 +133,9 @@ pub enum SourceError {
         reason: String,
     },
     /// The set is complete in itself.
-    #[error("{0}: order, test fraction and image size are for image files, in folders or shards")]
+    #[error(
+        "{0}: order, test fraction, image size and skip list are for image files, in folders, shards or tables"
+    )]
     Options(Place),
     /// A file holds something else than valid records.
     #[error("{}: {source}", path.display())]
@@ -162,11 +168,8 @@ pub fn open(place: &Place) -> Result<Dataset, SourceError> {
             }
         }
     };
-    let Options { order, test_fraction, image_size, .. } = place.options;
     match (whole, &place.location) {
-        (Some(_), _) if order != Order::Path || test_fraction > 0.0 || image_size.is_some() => {
-            Err(SourceError::Options(place.clone()))
-        }
+        (Some(_), _) if place.options.are_for_image_files() => Err(SourceError::Options(place.clone())),
         (Some(dataset), _) => Ok(dataset),
         (None, Location::Path(path)) => images(path, &place.options),
         (None, Location::Synthetic(_)) => unreachable!("made above"),

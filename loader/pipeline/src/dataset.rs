@@ -56,11 +56,13 @@ impl fmt::Display for Split {
 
 /// A sample that cannot be read. The message names file, record or offset, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("sample {sample}: {reason}")]
+#[error("sample {sample}: {record}: {reason}")]
 pub struct SampleError {
     /// Number of the sample in its split.
     pub sample: u64,
-    /// What is wrong, and where.
+    /// Where its record lies in the set.
+    pub record: String,
+    /// What is wrong.
     pub reason: String,
 }
 

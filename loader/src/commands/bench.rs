@@ -77,7 +77,7 @@ impl<'a> Bench<'a> {
         };
         let bare = if measures(&[Measured::Transport]) {
             let rows = args.batch_size.to_string();
-            Some(Process::start(&["bench", "--bare-server", "--batch-size", &rows])?)
+            Some(Process::start(&["bench", "--bare-server", "--batch-size", &rows].map(Into::into))?)
         } else {
             None
         };

@@ -1,24 +1,64 @@
 //! `inspect`: what a data set holds, as a table for people or JSON for programs.
 
+mod count;
+
 use super::{Failure, open_data};
 use crate::config::InspectArgs;
+use crate::source::{SkipList, Skipped};
+use count::Counted;
 use mixfeed_pipeline::content::content_digest;
-use mixfeed_pipeline::{Dataset, SampleError, Split};
-use serde_json::json;
+use mixfeed_pipeline::{Dataset, Split};
+use serde_json::{Value, json};
+
+/// Bad records that the table names. JSON and skip list have all.
+const NAMED: usize = 20;
+
+/// What there is to say.
+struct Findings {
+    dataset: Dataset,
+    train: Counted,
+    test: Counted,
+    content: Option<[u8; 32]>,
+    bad: Vec<Skipped>,
+}
 
 pub(super) fn run(args: &InspectArgs) -> Result<(), Failure> {
     let dataset = open_data(&args.data, &args.source)?;
-    let train = Counted::new(&dataset, Split::Train)?;
-    let test = Counted::new(&dataset, Split::Test)?;
-    let content = args.content.then(|| content_digest(&dataset)).transpose()?;
-    let (mean, deviation) = train.moments();
+    let mut train = Counted::new(&dataset, Split::Train);
+    let mut test = Counted::new(&dataset, Split::Test);
+    let mut bad = Vec::new();
+    for (split, counted) in [(Split::Train, &mut train), (Split::Test, &mut test)] {
+        let of_split = std::mem::take(&mut counted.bad).into_iter();
+        bad.extend(of_split.map(|error| Skipped {
+            split,
+            sample: error.sample,
+            record: error.record,
+            reason: error.reason,
+        }));
+    }
+    let content = (args.content && bad.is_empty()).then(|| content_digest(&dataset)).transpose()?;
+    let findings = Findings { dataset, train, test, content, bad };
     if args.json {
+        println!("{}", findings.as_json(args.content));
+    } else {
+        findings.print(args);
+    }
+    if let Some(path) = &args.write_skip_list {
+        SkipList { dataset: findings.dataset.digest, records: findings.bad }.write(path)?;
+    }
+    Ok(())
+}
+
+impl Findings {
+    fn as_json(&self, with_content: bool) -> Value {
+        let Self { dataset, train, test, content, bad } = self;
         let classes: Vec<_> = dataset
             .classes
             .iter()
             .enumerate()
             .map(|(i, name)| json!({ "name": name, "train": train.labels[i], "test": test.labels[i] }))
             .collect();
+        let (mean, deviation) = train.moments().unzip();
         let mut object = json!({
             "name": dataset.name,
             "digest": hex::encode(dataset.digest),
@@ -27,102 +67,54 @@ pub(super) fn run(args: &InspectArgs) -> Result<(), Failure> {
             "image": [dataset.image.height, dataset.image.width, dataset.image.channels],
             "mean": mean,
             "std": deviation,
-            "bad_records": 0,
+            "bad_records": bad,
         });
-        if let Some(content) = content {
-            object["content_digest"] = json!(hex::encode(content));
+        if with_content {
+            object["content_digest"] = json!(content.map(hex::encode));
         }
-        println!("{object}");
-        return Ok(());
-    }
-    let list = |values: [f64; 3]| values.map(|value| format!("{value:.4}")).join(" ");
-    println!("{}  {}", dataset.name, args.data);
-    println!();
-    println!(
-        "  images        {} train, {} test, {}",
-        dataset.train.count(),
-        dataset.test.count(),
-        dataset.image
-    );
-    println!("  mean          {}   (red green blue, train, 0 to 1)", list(mean));
-    println!("  std           {}", list(deviation));
-    println!("  digest        {}", hex::encode(dataset.digest));
-    if let Some(content) = content {
-        println!("  content       {}", hex::encode(content));
-    }
-    println!();
-    let width = dataset.classes.iter().map(String::len).max().unwrap_or(0).max("class".len());
-    println!("  label  {:width$}  {:>9}  {:>9}", "class", "train", "test");
-    for (label, name) in dataset.classes.iter().enumerate() {
-        println!("  {label:>5}  {name:width$}  {:>9}  {:>9}", train.labels[label], test.labels[label]);
-    }
-    Ok(())
-}
-
-/// One pass over a split.
-struct Counted {
-    labels: Vec<u64>,
-    pixels: u64,
-    sums: [u64; 3],
-    squares: [u64; 3],
-}
-
-impl Counted {
-    fn new(dataset: &Dataset, split: Split) -> Result<Self, SampleError> {
-        let mut counted =
-            Self { labels: vec![0; dataset.classes.len()], pixels: 0, sums: [0; 3], squares: [0; 3] };
-        for_each(dataset, split, |label, image| {
-            counted.labels[label as usize] += 1;
-            counted.pixels += image.len() as u64 / 3;
-            for pixel in image.chunks_exact(3) {
-                for (channel, &value) in pixel.iter().enumerate() {
-                    counted.sums[channel] += u64::from(value);
-                    counted.squares[channel] += u64::from(value) * u64::from(value);
-                }
-            }
-        })?;
-        Ok(counted)
+        object
     }
 
-    /// Mean and standard deviation of each channel, on the scale of 0 to 1.
-    fn moments(&self) -> ([f64; 3], [f64; 3]) {
-        let n = self.pixels as f64;
-        let mean = self.sums.map(|sum| sum as f64 / n);
-        let deviation =
-            std::array::from_fn(|i| (self.squares[i] as f64 / n - mean[i] * mean[i]).max(0.0).sqrt() / 255.0);
-        (mean.map(|mean| mean / 255.0), deviation)
-    }
-}
-
-fn for_each(dataset: &Dataset, split: Split, mut see: impl FnMut(u32, &[u8])) -> Result<(), SampleError> {
-    let samples = dataset.samples(split);
-    let mut scratch = Vec::new();
-    for sample in 0..samples.count() {
-        see(samples.label(sample), samples.image(sample, &mut scratch)?);
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use mixfeed_pipeline::dataset::InMemory;
-    use mixfeed_pipeline::{ImageShape, Samples, synthetic};
-    use std::sync::Arc;
-
-    fn of(pixels: &[[u8; 3]], labels: &[u32]) -> Dataset {
-        let shape = ImageShape { height: 1, width: 1, channels: 3 };
-        let samples: Arc<dyn Samples> = Arc::new(InMemory::new(shape, pixels.concat(), labels.to_vec()));
-        Dataset { image: shape, train: Arc::clone(&samples), test: samples, ..synthetic::dataset(1) }
-    }
-
-    #[test]
-    fn mean_and_deviation_are_those_of_the_pixels() {
-        let counted = Counted::new(&of(&[[0, 255, 51], [255, 255, 51]], &[0, 1]), Split::Train).unwrap();
-        let (mean, deviation) = counted.moments();
-        for (value, expected) in mean.iter().chain(&deviation).zip([0.5, 1.0, 0.2, 0.5, 0.0, 0.0]) {
-            assert!((value - expected).abs() < 1e-12, "{value} for {expected}");
+    fn print(&self, args: &InspectArgs) {
+        let Self { dataset, train, test, content, bad } = self;
+        let list = |values: [f64; 3]| values.map(|value| format!("{value:.4}")).join(" ");
+        println!("{}  {}", dataset.name, args.data);
+        println!();
+        println!(
+            "  images        {} train, {} test, {}",
+            dataset.train.count(),
+            dataset.test.count(),
+            dataset.image
+        );
+        if let Some((mean, deviation)) = train.moments() {
+            println!("  mean          {}   (red green blue, train, 0 to 1)", list(mean));
+            println!("  std           {}", list(deviation));
         }
-        assert_eq!(counted.labels[..3], [1, 1, 0]);
+        println!("  bad records   {}", bad.len());
+        println!("  digest        {}", hex::encode(dataset.digest));
+        if args.content {
+            let content = content.map_or_else(|| "none, because of bad records".into(), hex::encode);
+            println!("  content       {content}");
+        }
+        println!();
+        let width = dataset.classes.iter().map(String::len).max().unwrap_or(0).max("class".len());
+        println!("  label  {:width$}  {:>9}  {:>9}", "class", "train", "test");
+        for (label, name) in dataset.classes.iter().enumerate() {
+            println!("  {label:>5}  {name:width$}  {:>9}  {:>9}", train.labels[label], test.labels[label]);
+        }
+        if bad.is_empty() {
+            return;
+        }
+        println!();
+        println!("  bad records, which fail the batches that they are in:");
+        for Skipped { split, sample, record, reason } in bad.iter().take(NAMED) {
+            println!("  {split} sample {sample}: {record}: {reason}");
+        }
+        if let Some(more @ 1..) = bad.len().checked_sub(NAMED) {
+            println!("  and {more} more; --json has all");
+        }
+        if let Some(path) = &args.write_skip_list {
+            println!("  {} takes them for --skip-list", path.display());
+        }
     }
 }

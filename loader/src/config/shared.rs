@@ -2,7 +2,9 @@
 
 use crate::source::{Cache, ImageSize, Options, Order};
 use bytesize::ByteSize;
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum as _};
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// Flags that say how data is read, as `serve` has them.
 #[derive(Clone, Debug, Args)]
@@ -22,6 +24,9 @@ pub struct SourceArgs {
     /// Bring image files to this size: a side, or HEIGHTxWIDTH [default: the size that all have].
     #[arg(long, value_name = "SIZE")]
     pub image_size: Option<ImageSize>,
+    /// Leave out the records in this file, as `inspect --write-skip-list` writes it.
+    #[arg(long, visible_alias = "skip", value_name = "FILE.toml")]
+    pub skip_list: Option<PathBuf>,
 }
 
 impl SourceArgs {
@@ -36,29 +41,27 @@ impl SourceArgs {
             cache: self.cache,
             cache_bytes: self.cache_memory.map(|size| size.as_u64()),
             image_size: self.image_size,
+            skip_list: self.skip_list.clone(),
         })
     }
-}
 
-impl SourceArgs {
-    /// Returns the same as flags of `serve`.
+    /// Returns the same flags for a command line.
     #[must_use]
-    pub fn as_flags(&self) -> Vec<String> {
-        let Self { order, test_fraction, cache, cache_memory, image_size } = self;
-        let mut flags = vec![
-            format!("--order={}", name(order)),
-            format!("--test-fraction={test_fraction}"),
-            format!("--cache={}", name(cache)),
+    pub fn to_flags(&self) -> Vec<OsString> {
+        let Self { order, test_fraction, cache, cache_memory, image_size, skip_list } = self;
+        let name = |value: Option<clap::builder::PossibleValue>| {
+            value.map(|value| value.get_name().to_owned()).unwrap_or_default()
+        };
+        let mut flags: Vec<OsString> = vec![
+            format!("--order={}", name(order.to_possible_value())).into(),
+            format!("--test-fraction={test_fraction}").into(),
+            format!("--cache={}", name(cache.to_possible_value())).into(),
         ];
-        flags.extend(cache_memory.map(|size| format!("--cache-memory={}B", size.as_u64())));
-        flags.extend(image_size.map(|size| format!("--image-size={size}")));
+        flags.extend(cache_memory.map(|size| format!("--cache-memory={}B", size.as_u64()).into()));
+        flags.extend(image_size.map(|size| format!("--image-size={size}").into()));
+        flags.extend(skip_list.iter().flat_map(|path| ["--skip-list".into(), path.into()]));
         flags
     }
-}
-
-/// What a flag is given to mean `value`.
-fn name(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map_or_else(String::new, |value| value.get_name().into())
 }
 
 /// Checks a share of records that may be the test split.

@@ -6,11 +6,12 @@
 
 use super::options::{Cache, Options};
 use super::records::{Archive, Found, Record};
+use super::skip_list::SkipList;
 use super::{SourceError, memory, parallel};
 use mixfeed_pipeline::dataset::{SplitDigest, digest_of, digest_with};
 use mixfeed_pipeline::decode::{decode_to, shape_of};
-use mixfeed_pipeline::{Dataset, ImageShape, SampleError, Samples};
-use std::collections::BTreeMap;
+use mixfeed_pipeline::{Dataset, ImageShape, SampleError, Samples, Split};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,8 +45,8 @@ pub(super) fn open(place: &Path, mut found: Found, options: &Options) -> Result<
         // What was asked for is kept whatever it takes; what was not, as long as there is room.
         room: AtomicU64::new(if cache == Cache::Auto { budget } else { u64::MAX }),
     };
-    let (train, train_digest) = reader.split(found.train).map_err(refused)?;
-    let (test, test_digest) = reader.split(found.test).map_err(refused)?;
+    let (mut train, train_digest) = reader.split(found.train).map_err(refused)?;
+    let (mut test, test_digest) = reader.split(found.test).map_err(refused)?;
     if matches!(train.kept, Kept::Decoded(_)) {
         reader.archive.release();
     }
@@ -53,10 +54,25 @@ pub(super) fn open(place: &Path, mut found: Found, options: &Options) -> Result<
     if let Some(size) = options.image_size {
         digest = digest_with(&digest, &format!("image size {size}"));
     }
+    if let Some(path) = &options.skip_list {
+        let list = SkipList::read(path)?;
+        let records = |split| match split {
+            Split::Train => &train,
+            Split::Test => &test,
+        };
+        list.check(path, &digest, |split, sample| records(split).record(sample))?;
+        digest = list.digest(&digest);
+        train = train.without(&list.samples(Split::Train));
+        test = test.without(&list.samples(Split::Test));
+        if train.records.is_empty() {
+            return Err(refused("the skip list leaves no training images".into()));
+        }
+    }
     tracing::info!(
         cache = train.kept.name(),
         image = %shape,
         bad_records = train.bad.len() + test.bad.len(),
+        skipped = train.skipped + test.skipped,
         "images read"
     );
     Ok(Dataset {
@@ -142,7 +158,7 @@ impl Reader {
             _ => Kept::Nothing,
         };
         let archive = Arc::clone(&self.archive);
-        Ok((Encoded { archive, records, shape: self.shape, kept, marks, bad }, digest))
+        Ok((Encoded { archive, records, shape: self.shape, kept, marks, bad, skipped: 0 }, digest))
     }
 
     fn chunk(&self, records: &[Record], range: std::ops::Range<usize>) -> Result<Chunk, String> {
@@ -242,6 +258,8 @@ struct Encoded {
     marks: Vec<u64>,
     /// Records known to be bad, by sample, with the reason.
     bad: BTreeMap<u64, String>,
+    /// How many were left out.
+    skipped: usize,
 }
 
 impl fmt::Debug for Encoded {
@@ -251,9 +269,38 @@ impl fmt::Debug for Encoded {
 }
 
 impl Encoded {
+    /// Where a sample lies, if there is such a one.
+    fn record(&self, sample: u64) -> Option<String> {
+        self.records.get(usize::try_from(sample).ok()?).map(|record| self.archive.path(record.number))
+    }
+
+    /// Leaves samples out; those after them move up.
+    fn without(mut self, skipped: &BTreeSet<u64>) -> Self {
+        if skipped.is_empty() {
+            return self;
+        }
+        let stays = || {
+            let mut sample = 0..;
+            move || sample.next().is_some_and(|sample| !skipped.contains(&sample))
+        };
+        let mut keep = stays();
+        self.records.retain(|_| keep());
+        let mut keep = stays();
+        self.marks.retain(|_| keep());
+        if let Kept::Decoded(each) | Kept::Encoded(each) = &mut self.kept {
+            let mut keep = stays();
+            each.retain(|_| keep());
+        }
+        let before = |sample: u64| skipped.range(..sample).count() as u64;
+        let bad = self.bad.into_iter().filter(|(sample, _)| !skipped.contains(sample));
+        self.bad = bad.map(|(sample, reason)| (sample - before(sample), reason)).collect();
+        self.skipped = skipped.len();
+        self
+    }
+
     fn error(&self, sample: u64, reason: &str) -> SampleError {
-        let path = self.archive.path(self.records[sample as usize].number);
-        SampleError { sample, reason: format!("{path}: {reason}") }
+        let record = self.archive.path(self.records[sample as usize].number);
+        SampleError { sample, record, reason: reason.into() }
     }
 
     fn decode(&self, sample: u64, file: &[u8]) -> Result<Vec<u8>, SampleError> {

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// How a source is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// In which order the records of a split come.
     pub order: Order,
@@ -17,6 +18,16 @@ pub struct Options {
     pub cache_bytes: Option<u64>,
     /// The size that every image is brought to; `None` takes images as they are, all of one size.
     pub image_size: Option<ImageSize>,
+    /// A list of records that are left out.
+    pub skip_list: Option<PathBuf>,
+}
+
+impl Options {
+    /// Tells whether anything is said that has no meaning for a set that is complete in itself.
+    pub(super) fn are_for_image_files(&self) -> bool {
+        let Self { order, test_fraction, cache: _, cache_bytes: _, image_size, skip_list } = self;
+        *order != Order::Path || *test_fraction > 0.0 || image_size.is_some() || skip_list.is_some()
+    }
 }
 
 /// In which order the records of a split come.

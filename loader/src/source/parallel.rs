@@ -1,4 +1,5 @@
-//! Work on many records at once while data is read. The pool does not exist yet at that time.
+//! Work on many records at once while data is read or looked through. The pool does not exist at that
+//! time.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -7,7 +8,7 @@ use std::sync::Mutex;
 const CHUNK: usize = 64;
 
 /// Calls `work` for `0..count`, cut into ranges, on all CPUs, and returns what it gave in order.
-pub(super) fn in_chunks<T: Send>(count: usize, work: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
+pub(crate) fn in_chunks<T: Send>(count: usize, work: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
     let ranges = (0..count).step_by(CHUNK).map(|first| first..count.min(first + CHUNK));
     let (ranges, done) = (Mutex::new(ranges.enumerate()), Mutex::new(Vec::new()));
     let threads = crate::embedded::default_workers().min(count.div_ceil(CHUNK)).max(1);

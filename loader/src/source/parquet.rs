@@ -12,7 +12,7 @@ use super::{SourceError, encoded, memory, shards};
 use ::parquet::basic::Type;
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use ::parquet::data_type::{ByteArray, DataType};
-use ::parquet::file::metadata::ParquetMetaData;
+use ::parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use ::parquet::file::reader::{FileReader as _, SerializedFileReader};
 use bytesize::ByteSize;
 use mixfeed_pipeline::{Dataset, Split};
@@ -93,30 +93,35 @@ impl Table {
         Ok(Self { reader, images, labels })
     }
 
-    /// Bytes that the column of images takes when its pages are unpacked.
+    /// Bytes that the images take in memory: the column's pages as they are unpacked, and where each
+    /// image lies in them.
     fn image_bytes(&self) -> u64 {
         let groups = self.reader.metadata().row_groups().iter();
-        groups.map(|group| group.column(self.images).uncompressed_size().max(0).cast_unsigned()).sum()
+        let bytes = groups.map(|group| {
+            let column = group.column(self.images).uncompressed_size().max(0).cast_unsigned();
+            column.saturating_add(rows(group).saturating_mul(size_of::<ByteArray>() as u64))
+        });
+        bytes.fold(0, u64::saturating_add)
     }
 
     fn read(&self) -> Result<(Vec<ByteArray>, Vec<u32>), String> {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         for group in 0..self.reader.num_row_groups() {
             let group = self.reader.get_row_group(group).map_err(|e| e.to_string())?;
+            let rows = rows(group.metadata());
             let open = |column| group.get_column_reader(column).map_err(|e| e.to_string());
             match open(self.images)? {
                 ColumnReader::ByteArrayColumnReader(reader) => {
                     // A missing image is an empty one, which no format is.
-                    let read =
-                        values(reader)?.into_iter().map(|image| image.unwrap_or_else(|| Vec::new().into()));
-                    images.extend(read);
+                    let read = values(reader, rows)?.into_iter();
+                    images.extend(read.map(|image| image.unwrap_or_else(|| Vec::new().into())));
                 }
                 _ => return Err("the column of images holds no bytes".into()),
             }
             let wide: Vec<Option<i64>> = match open(self.labels)? {
-                ColumnReader::Int64ColumnReader(reader) => values(reader)?,
+                ColumnReader::Int64ColumnReader(reader) => values(reader, rows)?,
                 ColumnReader::Int32ColumnReader(reader) => {
-                    values(reader)?.into_iter().map(|label| label.map(i64::from)).collect()
+                    values(reader, rows)?.into_iter().map(|label| label.map(i64::from)).collect()
                 }
                 _ => return Err("the column of labels holds no whole numbers".into()),
             };
@@ -164,10 +169,19 @@ fn column(metadata: &ParquetMetaData, names: &[&str], types: &[Type]) -> Result<
     })
 }
 
-/// Reads a column of a row group; what is missing is `None`.
-fn values<T: DataType>(mut reader: ColumnReaderImpl<T>) -> Result<Vec<Option<T::T>>, String> {
+/// Rows that a group says it has.
+fn rows(group: &RowGroupMetaData) -> u64 {
+    group.num_rows().max(0).cast_unsigned()
+}
+
+/// Reads a column of a group of `most` rows; what is missing is `None`. Pages may claim any number of
+/// missing values in a few bytes: the group's rows, for which there is room, bound them.
+fn values<T: DataType>(mut reader: ColumnReaderImpl<T>, most: u64) -> Result<Vec<Option<T::T>>, String> {
     let mut all = Vec::new();
     loop {
+        if all.len() as u64 > most {
+            return Err(format!("a group of {most} rows has more of them"));
+        }
         let (mut levels, mut values) = (Vec::new(), Vec::new());
         let (rows, _, _) =
             reader.read_records(ROWS, Some(&mut levels), None, &mut values).map_err(|e| e.to_string())?;

@@ -6,18 +6,18 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn loader(flags: &[&str]) -> Command {
+pub(crate) fn loader(flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mixfeed-loader"));
     command.args(flags);
     command
 }
 
-fn run(flags: &[&str]) -> Output {
+pub(crate) fn run(flags: &[&str]) -> Output {
     loader(flags).output().unwrap()
 }
 
 /// Runs a command that must fail with `code` and one line; returns the line.
-fn refused(code: i32, flags: &[&str]) -> String {
+pub(crate) fn refused(code: i32, flags: &[&str]) -> String {
     let output = run(flags);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(code), "{stderr}");
@@ -38,7 +38,7 @@ fn cifar(folder: &Path) {
     }
 }
 
-fn serving(flags: &[&str]) -> Serving {
+pub(crate) fn serving(flags: &[&str]) -> Serving {
     Serving::start(Path::new(env!("CARGO_BIN_EXE_mixfeed-loader")), flags)
 }
 

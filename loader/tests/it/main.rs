@@ -1,9 +1,15 @@
 //! The loader from outside: its commands as processes, its service over gRPC.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stderr)]
 
+mod bad_records;
 mod chaos;
 mod commands;
 mod fleet;
 mod python;
+mod refusals;
 mod rolling;
 mod service;
+mod skip_lists;
+#[allow(dead_code)]
+#[path = "../../src/source/tests/write.rs"]
+mod write;

@@ -2,6 +2,7 @@
 
 use super::super::Failure;
 use crate::config::BenchArgs;
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -14,15 +15,14 @@ pub(super) struct Process {
 impl Process {
     /// Starts a loader of the data that `args` name.
     pub(super) fn serve(args: &BenchArgs, listen: &str) -> Result<Self, Failure> {
-        let mut flags =
-            vec!["serve".into(), "--listen".into(), listen.into(), "--data".into(), args.data.clone()];
-        flags.extend(args.source.as_flags());
-        flags.extend(args.workers.into_iter().flat_map(|workers| ["--workers".into(), workers.to_string()]));
-        Self::start(&flags.iter().map(String::as_str).collect::<Vec<_>>())
+        let mut flags = ["serve", "--listen", listen, "--data", &args.data].map(OsString::from).to_vec();
+        flags.extend(args.source.to_flags());
+        flags.extend(args.workers.map(|workers| format!("--workers={workers}").into()));
+        Self::start(&flags)
     }
 
     /// Starts this program with `flags` and waits for the `address=` on its stderr.
-    pub(super) fn start(flags: &[&str]) -> Result<Self, Failure> {
+    pub(super) fn start(flags: &[OsString]) -> Result<Self, Failure> {
         let program = std::env::current_exe().map_err(Failure::other)?;
         let mut child =
             Command::new(program).args(flags).stderr(Stdio::piped()).spawn().map_err(Failure::other)?;

@@ -72,7 +72,7 @@ fn images_of_two_sizes_need_a_size() {
 fn contradictions_between_data_and_settings_are_named() {
     let place = folder();
     let divided = Options { test_fraction: 0.5, ..Options::default() };
-    assert!(refusal_with(place.path(), divided).contains("it has a test split"));
+    assert!(refusal_with(place.path(), divided.clone()).contains("it has a test split"));
     std::fs::create_dir(place.path().join("test/class-new")).unwrap();
     let message = refusal_with(place.path(), Options::default());
     assert!(message.contains("class folder test/class-new has no counterpart"), "{message}");

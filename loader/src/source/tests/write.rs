@@ -1,4 +1,4 @@
-//! Writes the same images in each format.
+//! Writes the same images in each format. The tests of the binary use this file too.
 
 use ::parquet::basic::Compression;
 use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
@@ -15,26 +15,26 @@ use std::sync::Arc;
 
 /// An image with its class.
 #[derive(Clone)]
-pub(super) struct Image {
-    pub(super) label: u32,
-    pub(super) pixels: RgbImage,
+pub(crate) struct Image {
+    pub(crate) label: u32,
+    pub(crate) pixels: RgbImage,
 }
 
 impl Image {
-    pub(super) fn png(&self) -> Vec<u8> {
+    pub(crate) fn png(&self) -> Vec<u8> {
         let mut file = Cursor::new(Vec::new());
         self.pixels.write_to(&mut file, ImageFormat::Png).unwrap();
         file.into_inner()
     }
 
     /// Red, green and blue planes.
-    pub(super) fn planes(&self) -> Vec<u8> {
+    pub(crate) fn planes(&self) -> Vec<u8> {
         (0..3).flat_map(|channel| self.pixels.pixels().map(move |pixel| pixel.0[channel])).collect()
     }
 }
 
 /// The drawings of a split of the synthetic set.
-pub(super) fn drawings(split: Split, count: u64) -> Vec<Image> {
+pub(crate) fn drawings(split: Split, count: u64) -> Vec<Image> {
     let data: Dataset = synthetic::dataset(5 * count);
     let samples = data.samples(split);
     let mut scratch = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn drawings(split: Split, count: u64) -> Vec<Image> {
 }
 
 /// `train/CLASS/NUMBER.png`, and the same for test. Names of classes are of equal order and number.
-pub(super) fn folder(place: &Path, train: &[Image], test: &[Image]) {
+pub(crate) fn folder(place: &Path, train: &[Image], test: &[Image]) {
     for (split, images) in [("train", train), ("test", test)] {
         for (number, image) in images.iter().enumerate() {
             let class = place.join(split).join(format!("class-{:03}", image.label));
@@ -58,7 +58,7 @@ pub(super) fn folder(place: &Path, train: &[Image], test: &[Image]) {
 }
 
 /// The binary version of CIFAR-10: the training images in five files.
-pub(super) fn cifar10(place: &Path, train: &[Image], test: &[Image]) {
+pub(crate) fn cifar10(place: &Path, train: &[Image], test: &[Image]) {
     let records = |images: &[Image]| -> Vec<u8> {
         images.iter().flat_map(|image| [vec![image.label as u8], image.planes()].concat()).collect()
     };
@@ -69,7 +69,7 @@ pub(super) fn cifar10(place: &Path, train: &[Image], test: &[Image]) {
 }
 
 /// The Python version of CIFAR-10, as protocol 2 of Python 2 writes it.
-pub(super) fn batches(place: &Path, train: &[Image], test: &[Image]) {
+pub(crate) fn batches(place: &Path, train: &[Image], test: &[Image]) {
     let size = |size: usize| (size as u32).to_le_bytes();
     let batch = |images: &[Image]| -> Vec<u8> {
         let data: Vec<u8> = images.iter().flat_map(Image::planes).collect();
@@ -93,7 +93,7 @@ pub(super) fn batches(place: &Path, train: &[Image], test: &[Image]) {
 }
 
 /// A file in a tar archive, padded to whole blocks.
-pub(in crate::source) fn tar_file(name: &str, kind: u8, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn tar_file(name: &str, kind: u8, bytes: &[u8]) -> Vec<u8> {
     let mut header = vec![0; 512];
     header[..name.len()].copy_from_slice(name.as_bytes());
     header[124..136].copy_from_slice(format!("{:011o}\0", bytes.len()).as_bytes());
@@ -108,7 +108,7 @@ pub(in crate::source) fn tar_file(name: &str, kind: u8, bytes: &[u8]) -> Vec<u8>
 }
 
 /// WebDataset: two shards for training, one for testing; labels as text and as JSON in turn.
-pub(super) fn shards(place: &Path, train: &[Image], test: &[Image]) {
+pub(crate) fn shards(place: &Path, train: &[Image], test: &[Image]) {
     let shard = |images: &[Image]| -> Vec<u8> {
         let files = images.iter().enumerate().flat_map(|(number, image)| {
             let label = match number % 2 {
@@ -130,7 +130,7 @@ pub(super) fn shards(place: &Path, train: &[Image], test: &[Image]) {
 }
 
 /// Tables as Hugging Face has them, with two groups of rows for training.
-pub(super) fn tables(place: &Path, train: &[Image], test: &[Image]) {
+pub(crate) fn tables(place: &Path, train: &[Image], test: &[Image]) {
     let rows = |images: &[Image]| -> Vec<Row> {
         images.iter().map(|image| (Some(image.png()), Some(i64::from(image.label)))).collect()
     };
@@ -142,10 +142,10 @@ pub(super) fn tables(place: &Path, train: &[Image], test: &[Image]) {
 }
 
 /// An encoded image and its label, either of which may be missing.
-pub(super) type Row = (Option<Vec<u8>>, Option<i64>);
+pub(crate) type Row = (Option<Vec<u8>>, Option<i64>);
 
 /// A table of groups of rows.
-pub(super) fn table(path: &Path, groups: &[Vec<Row>]) {
+pub(crate) fn table(path: &Path, groups: &[Vec<Row>]) {
     let schema = "message row { optional group img { optional binary bytes; optional binary path (UTF8); }
         optional int64 label; }";
     let names: Vec<String> = (0..10).map(|class| format!("\"name-{class}\"")).collect();
