@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::logging::LogFormat;
 use serde::{Deserialize, Serialize};
-use shared::check_fraction;
+use shared::{check_fraction, user_cache};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -87,6 +87,16 @@ pub struct ServeArgs {
     /// need the same.
     #[arg(long, visible_alias = "skip", env = "MIXFEED_LOADER_SKIP_LIST", value_name = "FILE.toml")]
     pub skip_list: Option<PathBuf>,
+    /// Read all image files at each start, and keep no digests of them on disk [default: false].
+    #[arg(
+        long,
+        env = "MIXFEED_LOADER_NO_DIGEST_CACHE",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub no_digest_cache: Option<bool>,
     /// Serve Prometheus metrics on this address [default: off].
     #[arg(long, env = "MIXFEED_LOADER_METRICS", value_name = "ADDR")]
     pub metrics: Option<SocketAddr>,
@@ -170,6 +180,8 @@ impl ServeConfig {
             cache_bytes: args.cache_memory.map(|size| size.as_u64()),
             image_size: args.image_size,
             skip_list: args.skip_list,
+            no_digest_cache: args.no_digest_cache.unwrap_or(false),
+            user_cache: user_cache(),
         };
         let data: Place = data.parse().map_err(|e: crate::source::SourceError| format!("--data {e}"))?;
         let config = Self {
@@ -189,8 +201,9 @@ impl ServeConfig {
 
     /// The settings in force, in the form of a settings file.
     fn as_toml(&self) -> Result<String, mixfeed_ops::config::ConfigError> {
-        let Options { order, test_fraction, cache, cache_bytes, image_size, skip_list } =
-            self.data.options.clone();
+        let Options {
+            order, test_fraction, cache, cache_bytes, image_size, skip_list, no_digest_cache, ..
+        } = self.data.options.clone();
         mixfeed_ops::config::to_toml(&ServeArgs {
             data: Some(self.data.to_string()),
             order: Some(order),
@@ -199,6 +212,7 @@ impl ServeConfig {
             cache_memory: cache_bytes.map(ByteSize),
             image_size,
             skip_list,
+            no_digest_cache: Some(no_digest_cache),
             listen: Some(self.listen.to_string()),
             workers: Some(self.workers),
             metrics: self.metrics,

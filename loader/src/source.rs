@@ -8,12 +8,15 @@
 
 mod batches;
 mod cifar;
+mod digest_cache;
 mod encoded;
 mod folder;
+mod kept;
 mod memory;
 mod options;
 mod parallel;
 mod parquet;
+mod reading;
 mod records;
 mod set_files;
 mod shards;

@@ -27,6 +27,9 @@ pub struct SourceArgs {
     /// Leave out the records in this file, as `inspect --write-skip-list` writes it.
     #[arg(long, visible_alias = "skip", value_name = "FILE.toml")]
     pub skip_list: Option<PathBuf>,
+    /// Read all image files, and keep no digests of them on disk.
+    #[arg(long)]
+    pub no_digest_cache: bool,
 }
 
 impl SourceArgs {
@@ -42,13 +45,15 @@ impl SourceArgs {
             cache_bytes: self.cache_memory.map(|size| size.as_u64()),
             image_size: self.image_size,
             skip_list: self.skip_list.clone(),
+            no_digest_cache: self.no_digest_cache,
+            user_cache: user_cache(),
         })
     }
 
     /// Returns the same flags for a command line.
     #[must_use]
     pub fn to_flags(&self) -> Vec<OsString> {
-        let Self { order, test_fraction, cache, cache_memory, image_size, skip_list } = self;
+        let Self { order, test_fraction, cache, cache_memory, image_size, skip_list, no_digest_cache } = self;
         let name = |value: Option<clap::builder::PossibleValue>| {
             value.map(|value| value.get_name().to_owned()).unwrap_or_default()
         };
@@ -59,9 +64,18 @@ impl SourceArgs {
         ];
         flags.extend(cache_memory.map(|size| format!("--cache-memory={}B", size.as_u64()).into()));
         flags.extend(image_size.map(|size| format!("--image-size={size}").into()));
+        flags.extend(no_digest_cache.then(|| "--no-digest-cache".into()));
         flags.extend(skip_list.iter().flat_map(|path| ["--skip-list".into(), path.into()]));
         flags
     }
+}
+
+/// The user's folder for what can be made again, by the rules of the XDG base directories.
+#[allow(clippy::disallowed_methods)] // These two have no flags: they are the system's, not ours.
+pub(super) fn user_cache() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
+    Some(caches.join("mixfeed"))
 }
 
 /// Checks a share of records that may be the test split.

@@ -1,59 +1,84 @@
-//! Image files as samples: read and digested once at start by all CPUs, then decoded by whoever asks
-//! for them, which is a worker thread.
+//! Image files as samples: read and digested once by all CPUs ([`reading`](super::reading)), then decoded by
+//! whoever asks for them, which is a worker thread.
 //!
-//! What is kept between the two follows from `--cache` and the memory budget. A record that cannot be
-//! read or decoded does not keep the set from being served: it fails the batches it is in, by name.
+//! What is kept between the two follows from `--cache` and the memory budget. What the reading told is kept
+//! on disk ([`digest_cache`](super::digest_cache)), so that the next start need not read. A record that
+//! cannot be read or decoded does not keep the set from being served: it fails the batches it is in, by name.
 
+use super::digest_cache::{DigestCache, Known, KnownSplit};
+use super::kept::Kept;
 use super::options::{Cache, Options};
+use super::reading::{Reader, first_shape, mark};
 use super::records::{Archive, Found, Record};
 use super::skip_list::SkipList;
-use super::{SourceError, memory, parallel};
+use super::{SourceError, memory};
 use mixfeed_pipeline::dataset::{SplitDigest, digest_of, digest_with};
-use mixfeed_pipeline::decode::{decode_to, shape_of};
+use mixfeed_pipeline::decode::decode_to;
 use mixfeed_pipeline::{Dataset, ImageShape, SampleError, Samples, Split};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// Classes, at most: a label beyond is a mistake, and would ask for as many names.
 pub(super) const MAX_CLASSES: u64 = 1 << 16;
 
-/// Reads what was found.
-pub(super) fn open(place: &Path, mut found: Found, options: &Options) -> Result<Dataset, SourceError> {
+/// Makes a set of what was found, with what is `known` of it, or by reading it.
+pub(super) fn open(
+    place: &Path,
+    mut found: Found,
+    options: &Options,
+    cache: &DigestCache,
+    known: Option<Known>,
+) -> Result<Dataset, SourceError> {
     let refused = |reason: String| SourceError::Set { path: place.into(), reason };
+    let started = Instant::now();
     found.arrange(options).map_err(refused)?;
     if found.train.is_empty() {
         return Err(refused("it has no training images".into()));
     }
-    let shape = match options.image_size {
-        Some(size) => ImageShape { height: size.height, width: size.width, channels: 3 },
-        None => first_shape(&found).map_err(refused)?,
+    let known = known.filter(|known| known.fits(found.train.len(), found.test.len()));
+    let shape = match (options.image_size, &known) {
+        (Some(size), _) => ImageShape { height: size.height, width: size.width, channels: 3 },
+        (None, Some(known)) => ImageShape { height: known.height, width: known.width, channels: 3 },
+        (None, None) => first_shape(&found).map_err(refused)?,
     };
-    let budget = options.cache_bytes.unwrap_or_else(memory::default_bytes);
-    let images = (found.train.len() + found.test.len()) as u64;
-    let cache = match options.cache {
-        Cache::Auto if images.saturating_mul(shape.values() as u64) <= budget => Cache::Decoded,
-        cache => cache,
+    let keep = what_to_keep(&found, shape, options, known.as_ref());
+    let archive: Arc<dyn Archive> = Arc::from(found.archive);
+    let kept = [&found.train, &found.test].map(|records| Kept::new(keep, records.len()));
+    let was_known = known.is_some();
+    let known = match known {
+        Some(known) => known,
+        None => {
+            let reader = Reader { archive: archive.as_ref(), shape, scaled: options.image_size.is_some() };
+            let train = reader.read(&found.train, &kept[0]).map_err(refused)?;
+            let test = reader.read(&found.test, &kept[1]).map_err(refused)?;
+            if keep == Cache::Decoded {
+                archive.release();
+            }
+            let listing = archive.listing(&mut found.train.iter().chain(&found.test));
+            let known = Known { height: shape.height, width: shape.width, train, test, listing };
+            cache.keep(&known);
+            known
+        }
     };
-    let reader = Reader {
-        archive: Arc::from(found.archive),
-        shape,
-        scaled: options.image_size.is_some(),
-        cache,
-        // What was asked for is kept whatever it takes; what was not, as long as there is room.
-        room: AtomicU64::new(if cache == Cache::Auto { budget } else { u64::MAX }),
-    };
-    let (mut train, train_digest) = reader.split(found.train).map_err(refused)?;
-    let (mut test, test_digest) = reader.split(found.test).map_err(refused)?;
-    if matches!(train.kept, Kept::Decoded(_)) {
-        reader.archive.release();
-    }
-    let mut digest = digest_of(&train_digest, &test_digest);
+    let mut digest = digest_of(&known.train.digest(&found.train), &known.test.digest(&found.test));
     if let Some(size) = options.image_size {
         digest = digest_with(&digest, &format!("image size {size}"));
     }
+    let make = |records, KnownSplit { marks, bad, .. }: KnownSplit, kept| Encoded {
+        archive: Arc::clone(&archive),
+        records,
+        shape,
+        kept,
+        marks,
+        bad,
+        skipped: 0,
+    };
+    let [kept_train, kept_test] = kept;
+    let mut train = make(found.train, known.train, kept_train);
+    let mut test = make(found.test, known.test, kept_test);
     if let Some(path) = &options.skip_list {
         let list = SkipList::read(path)?;
         let records = |split| match split {
@@ -69,11 +94,13 @@ pub(super) fn open(place: &Path, mut found: Found, options: &Options) -> Result<
         }
     }
     tracing::info!(
-        cache = train.kept.name(),
+        cache = ?keep,
         image = %shape,
         bad_records = train.bad.len() + test.bad.len(),
         skipped = train.skipped + test.skipped,
-        "images read"
+        seconds = started.elapsed().as_secs_f64(),
+        "{}",
+        if was_known { "images known from the digest cache" } else { "images read" }
     );
     Ok(Dataset {
         name: found.name,
@@ -85,167 +112,43 @@ pub(super) fn open(place: &Path, mut found: Found, options: &Options) -> Result<
     })
 }
 
-/// The shape of the first image that has one.
-fn first_shape(found: &Found) -> Result<ImageShape, String> {
-    let mut bytes = Vec::new();
-    let records = found.train.iter().chain(&found.test);
-    let shapes = records.map(|record| {
-        found.archive.read(record.number, &mut bytes)?;
-        shape_of(&bytes).map_err(|e| format!("{}: {e}", found.archive.path(record.number)))
-    });
-    let mut first_error = None;
-    for shape in shapes {
-        match shape {
-            Ok(shape) => return Ok(shape),
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
+/// Decides what is kept of all samples: of a part of them, some batches would be fast and others slow.
+fn what_to_keep(found: &Found, shape: ImageShape, options: &Options, known: Option<&Known>) -> Cache {
+    if options.cache != Cache::Auto {
+        return options.cache;
     }
-    Err(first_error.unwrap_or_else(|| "it has no images".into()))
+    let budget = options.cache_bytes.unwrap_or_else(memory::default_bytes);
+    let encoded = || match known {
+        Some(known) => known.train.bytes.saturating_add(known.test.bytes),
+        None => found.train.iter().chain(&found.test).map(|record| found.archive.bytes(record.number)).sum(),
+    };
+    let decoded = ((found.train.len() + found.test.len()) as u64).saturating_mul(shape.values() as u64);
+    // Files that are in memory go once all are decoded, but without a reading that is not at the start.
+    let beside = if found.archive.in_memory() && known.is_some() { encoded() } else { 0 };
+    if decoded.saturating_add(beside) <= budget {
+        Cache::Decoded
+    } else if !found.archive.in_memory() && encoded() <= budget {
+        Cache::Encoded
+    } else {
+        Cache::None
+    }
 }
 
-/// Reads splits.
-struct Reader {
-    archive: Arc<dyn Archive>,
-    shape: ImageShape,
-    /// Whether images of other sizes are brought to the shape.
-    scaled: bool,
-    cache: Cache,
-    /// Bytes that may still be kept.
-    room: AtomicU64,
-}
-
-/// What is kept of some records.
-#[derive(Default)]
-struct Chunk {
-    lengths: Vec<u64>,
-    hashes: Vec<blake3::Hash>,
-    kept: Vec<Option<Box<[u8]>>>,
-    bad: Vec<(u64, String)>,
-}
-
-impl Reader {
-    fn split(&self, records: Vec<Record>) -> Result<(Encoded, SplitDigest), String> {
-        let chunks = parallel::in_chunks(records.len(), |range| self.chunk(&records, range));
-        let (mut lengths, mut hashes) = (blake3::Hasher::new(), blake3::Hasher::new());
-        let (mut kept, mut bad) = (Vec::with_capacity(records.len()), BTreeMap::new());
-        let mut marks = Vec::with_capacity(records.len());
-        for chunk in chunks {
-            let chunk = chunk?;
-            for length in &chunk.lengths {
-                lengths.update(&length.to_le_bytes());
-            }
-            for hash in &chunk.hashes {
-                hashes.update(hash.as_bytes());
-                marks.push(mark(hash));
-            }
-            kept.extend(chunk.kept);
-            bad.extend(chunk.bad);
-        }
+impl KnownSplit {
+    /// The digest of these records.
+    fn digest(&self, records: &[Record]) -> SplitDigest {
         let mut labels = blake3::Hasher::new();
-        for record in &records {
+        for record in records {
             labels.update(&record.label.to_le_bytes());
         }
-        let digest = SplitDigest {
+        let hash = |bytes: &[u8]| bytes.try_into().expect("a hash has 32 bytes, which was checked");
+        SplitDigest {
             samples: records.len() as u64,
             labels: labels.finalize().into(),
-            lengths: lengths.finalize().into(),
-            records: hashes.finalize().into(),
-        };
-        // Files of a part of the records would make some batches fast and others slow: all or none.
-        let kept = match kept.into_iter().collect::<Option<Vec<_>>>() {
-            Some(images) if self.cache == Cache::Decoded => Kept::Decoded(images),
-            Some(files) if self.cache != Cache::None => Kept::Encoded(files),
-            _ => Kept::Nothing,
-        };
-        let archive = Arc::clone(&self.archive);
-        Ok((Encoded { archive, records, shape: self.shape, kept, marks, bad, skipped: 0 }, digest))
-    }
-
-    fn chunk(&self, records: &[Record], range: std::ops::Range<usize>) -> Result<Chunk, String> {
-        let (mut chunk, mut bytes) = (Chunk::default(), Vec::new());
-        for sample in range {
-            let number = records[sample].number;
-            // A record that cannot be read has no bytes, and enters the digest as such.
-            bytes.clear();
-            let read = self.archive.read(number, &mut bytes);
-            chunk.lengths.push(bytes.len() as u64);
-            chunk.hashes.push(blake3::hash(&bytes));
-            let seen = read.map_err(Trouble::Record).and_then(|()| self.look(&bytes));
-            let pixels = match seen {
-                Ok(pixels) => pixels,
-                Err(Trouble::Size(shape)) => {
-                    return Err(format!(
-                        "{} is {shape}, others are {}; give --image-size to bring all to one size",
-                        self.archive.path(number),
-                        self.shape
-                    ));
-                }
-                Err(Trouble::Record(reason)) => {
-                    chunk.bad.push((sample as u64, reason));
-                    chunk.kept.push(Some(Box::default()));
-                    continue;
-                }
-            };
-            chunk.kept.push(match pixels {
-                Some(pixels) => Some(pixels.into()),
-                None if self.keeps(bytes.len() as u64) => Some(bytes.as_slice().into()),
-                None => None,
-            });
-        }
-        Ok(chunk)
-    }
-
-    /// Looks at an image, and decodes it where pixels are kept.
-    fn look(&self, bytes: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
-        let record = |e: mixfeed_pipeline::decode::DecodeError| Trouble::Record(e.to_string());
-        let shape = shape_of(bytes).map_err(record)?;
-        if !self.scaled && shape != self.shape {
-            return Err(Trouble::Size(shape));
-        }
-        match self.cache {
-            Cache::Decoded => decode_to(bytes, self.shape.height, self.shape.width).map(Some).map_err(record),
-            _ => Ok(None),
+            lengths: hash(&self.lengths),
+            records: hash(&self.records),
         }
     }
-
-    /// Takes room for a file that is to be kept.
-    fn keeps(&self, bytes: u64) -> bool {
-        let room = |room: u64| room.checked_sub(bytes);
-        self.cache != Cache::None
-            && !self.archive.in_memory()
-            && self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok()
-    }
-}
-
-/// What may be wrong with one image.
-enum Trouble {
-    /// It is damaged.
-    Record(String),
-    /// It is of another size than the rest.
-    Size(ImageShape),
-}
-
-/// What is kept in memory of the samples of a split, one entry each; empty for a bad record.
-enum Kept {
-    Decoded(Vec<Box<[u8]>>),
-    Encoded(Vec<Box<[u8]>>),
-    Nothing,
-}
-
-impl Kept {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Decoded(_) => "decoded",
-            Self::Encoded(_) => "encoded",
-            Self::Nothing => "none",
-        }
-    }
-}
-
-/// What is remembered of a file to find out whether it is still the one that the digest covers.
-fn mark(hash: &blake3::Hash) -> u64 {
-    let (word, _) = hash.as_bytes().split_first_chunk().expect("a hash has 32 bytes");
-    u64::from_le_bytes(*word)
 }
 
 /// The samples of one split.
@@ -276,9 +179,6 @@ impl Encoded {
 
     /// Leaves samples out; those after them move up.
     fn without(mut self, skipped: &BTreeSet<u64>) -> Self {
-        if skipped.is_empty() {
-            return self;
-        }
         let stays = || {
             let mut sample = 0..;
             move || sample.next().is_some_and(|sample| !skipped.contains(&sample))
@@ -287,10 +187,7 @@ impl Encoded {
         self.records.retain(|_| keep());
         let mut keep = stays();
         self.marks.retain(|_| keep());
-        if let Kept::Decoded(each) | Kept::Encoded(each) = &mut self.kept {
-            let mut keep = stays();
-            each.retain(|_| keep());
-        }
+        self.kept.leave_out(skipped);
         let before = |sample: u64| skipped.range(..sample).count() as u64;
         let bad = self.bad.into_iter().filter(|(sample, _)| !skipped.contains(sample));
         self.bad = bad.map(|(sample, reason)| (sample - before(sample), reason)).collect();
@@ -321,18 +218,23 @@ impl Samples for Encoded {
         if let Some(reason) = self.bad.get(&sample) {
             return Err(self.error(sample, reason));
         }
-        *scratch = match &self.kept {
-            Kept::Decoded(images) => return Ok(&images[sample as usize]),
-            Kept::Encoded(files) => self.decode(sample, &files[sample as usize])?,
-            Kept::Nothing => {
-                let number = self.records[sample as usize].number;
-                self.archive.read(number, scratch).map_err(|e| self.error(sample, &e))?;
-                if !self.archive.in_memory() && mark(&blake3::hash(scratch)) != self.marks[sample as usize] {
-                    return Err(self.error(sample, "its bytes have changed since the start"));
-                }
-                self.decode(sample, scratch)?
+        if let Some(kept) = self.kept.get(sample) {
+            if self.kept.what() == Cache::Decoded {
+                return Ok(kept);
             }
-        };
+            *scratch = self.decode(sample, kept)?;
+            return Ok(scratch);
+        }
+        self.archive
+            .read(self.records[sample as usize].number, scratch)
+            .map_err(|e| self.error(sample, &e))?;
+        // What was learnt of a file, now or at an earlier start, is of these bytes and no others.
+        if mark(&blake3::hash(scratch)) != self.marks[sample as usize] {
+            return Err(self.error(sample, "its bytes have changed since the start"));
+        }
+        self.kept.offer(Cache::Encoded, sample, scratch);
+        *scratch = self.decode(sample, scratch)?;
+        self.kept.offer(Cache::Decoded, sample, scratch);
         Ok(scratch)
     }
 }

@@ -4,6 +4,7 @@
 //! lie at the top. Classes are the folders' names in order of their bytes; files come class after class,
 //! in a class folder after folder, in a folder by name. What begins with a dot is not looked at.
 
+use super::digest_cache::DigestCache;
 use super::options::Options;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, Record, is_image, split_of};
 use super::{SourceError, encoded};
@@ -39,8 +40,10 @@ pub(super) fn look(place: &Path, options: &Options) -> Result<Option<Dataset>, S
         return Ok(None);
     }
     let name = place.file_name().map_or_else(|| "images".into(), |name| name.to_string_lossy().into_owned());
+    let full = files.paths.iter().map(|path| place.join(path)).collect();
+    let (cache, known) = DigestCache::look(place, full, options);
     let found = Found { name, classes, archive: Box::new(files), train, test };
-    encoded::open(place, found, options).map(Some)
+    encoded::open(place, found, options, &cache, known).map(Some)
 }
 
 /// A class that is only tested can never be right.
@@ -125,6 +128,11 @@ impl Archive for Files {
 
     fn path(&self, record: u64) -> String {
         self.paths[record as usize].to_string_lossy().into_owned()
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    fn bytes(&self, record: u64) -> u64 {
+        std::fs::metadata(self.root.join(&self.paths[record as usize])).map_or(0, |found| found.len())
     }
 }
 

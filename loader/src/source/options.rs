@@ -20,12 +20,16 @@ pub struct Options {
     pub image_size: Option<ImageSize>,
     /// A list of records that are left out.
     pub skip_list: Option<PathBuf>,
+    /// Whether everything is read at each start, and nothing about it kept on disk.
+    pub no_digest_cache: bool,
+    /// Where digests are kept of data that cannot be written to.
+    pub user_cache: Option<PathBuf>,
 }
 
 impl Options {
     /// Tells whether anything is said that has no meaning for a set that is complete in itself.
     pub(super) fn are_for_image_files(&self) -> bool {
-        let Self { order, test_fraction, cache: _, cache_bytes: _, image_size, skip_list } = self;
+        let Self { order, test_fraction, image_size, skip_list, .. } = self;
         *order != Order::Path || *test_fraction > 0.0 || image_size.is_some() || skip_list.is_some()
     }
 }

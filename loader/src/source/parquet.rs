@@ -5,6 +5,7 @@
 //! `datasets` library writes. Pages are compressed as a whole, so a single image cannot be read where it
 //! lies: the columns are read once and held in memory, as far as the budget allows.
 
+use super::digest_cache::DigestCache;
 use super::encoded::MAX_CLASSES;
 use super::options::{Cache, Options};
 use super::records::{Archive, Found, Record};
@@ -72,8 +73,10 @@ pub(super) fn look(place: &Path, options: &Options) -> Result<Option<Dataset>, S
     let most = train.iter().chain(&test).map(|record: &Record| record.label as usize + 1).max().unwrap_or(0);
     classes.extend((classes.len()..most).map(|class| class.to_string()));
     let name = place.file_stem().map_or_else(|| "table".into(), |name| name.to_string_lossy().into_owned());
+    let files = rows.files.iter().map(|(_, path)| path.clone()).collect();
+    let (cache, known) = DigestCache::look(place, files, options);
     let found = Found { name, classes, archive: Box::new(rows), train, test };
-    encoded::open(place, found, options).map(Some)
+    encoded::open(place, found, options, &cache, known).map(Some)
 }
 
 /// An open file, and which of its columns are used.
@@ -235,6 +238,11 @@ impl Archive for Rows {
         let (first, path) = &self.files[file];
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         format!("{name} row {}", record - first)
+    }
+
+    fn bytes(&self, record: u64) -> u64 {
+        let images = self.images.read().expect("nobody panics while holding it");
+        images.get(record as usize).map_or(0, |image| image.len() as u64)
     }
 
     fn in_memory(&self) -> bool {

@@ -4,6 +4,7 @@
 //! [`Found`]. What becomes of them is the same for all: [`encoded`](super::encoded) reads, checks and
 //! decodes them.
 
+use super::digest_cache::Listing;
 use super::options::{Options, Order};
 use std::fmt;
 use std::path::Path;
@@ -19,6 +20,14 @@ pub(super) trait Archive: Send + Sync + fmt::Debug {
     /// Returns the path of a record within the set. It names the record in messages, and it is the
     /// key by which a set without a test split is divided.
     fn path(&self, record: u64) -> String;
+
+    /// Returns the length of a record without reading it; 0 where it cannot be found out.
+    fn bytes(&self, record: u64) -> u64;
+
+    /// Returns where the records of the set lie, where finding that out has taken reading the files.
+    fn listing(&self, _records: &mut dyn Iterator<Item = &Record>) -> Option<Listing> {
+        None
+    }
 
     /// Tells whether the encoded images are in memory anyway, so that nobody else should keep them.
     fn in_memory(&self) -> bool {
@@ -117,6 +126,9 @@ mod tests {
         }
         fn path(&self, record: u64) -> String {
             self.0[record as usize].clone()
+        }
+        fn bytes(&self, _record: u64) -> u64 {
+            0
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Entries<R> {
     archive: R,
+    /// Where the archive stands.
+    position: u64,
     length: u64,
     at: u64,
 }
@@ -30,7 +32,8 @@ pub(super) struct Entries<R> {
 impl<R: Read + Seek> Entries<R> {
     pub(super) fn new(mut archive: R) -> io::Result<Self> {
         let length = archive.seek(SeekFrom::End(0))?;
-        Ok(Self { archive, length, at: 0 })
+        archive.rewind()?;
+        Ok(Self { archive, position: 0, length, at: 0 })
     }
 
     /// Returns the next plain file; an error says what is wrong, and where.
@@ -90,8 +93,7 @@ impl<R: Read + Seek> Entries<R> {
             1..BLOCK => return Err(wrong("the archive ends within a header", self.at)),
             _ => {}
         }
-        self.archive.seek(SeekFrom::Start(self.at)).map_err(|e| wrong(&e.to_string(), self.at))?;
-        self.archive.read_exact(&mut header).map_err(|e| wrong(&e.to_string(), self.at))?;
+        self.read_at(self.at, &mut header).map_err(|e| wrong(&e.to_string(), self.at))?;
         if header.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
@@ -109,9 +111,24 @@ impl<R: Read + Seek> Entries<R> {
             return Err(format!("a name of {size} bytes, more than {MAX_EXTENSION_BYTES}"));
         }
         let mut bytes = vec![0; size as usize];
-        self.archive.seek(SeekFrom::Start(offset)).map_err(|e| e.to_string())?;
-        self.archive.read_exact(&mut bytes).map_err(|e| e.to_string())?;
+        self.read_at(offset, &mut bytes).map_err(|e| e.to_string())?;
         Ok(bytes)
+    }
+
+    /// Returns the bytes of a file. Its size is for the caller to bound.
+    pub(super) fn content(&mut self, entry: &Entry) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; entry.size as usize];
+        self.read_at(entry.offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Moves by the distance, so that a buffered reader keeps what it has.
+    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        self.archive.seek_relative(offset.wrapping_sub(self.position).cast_signed())?;
+        self.position = offset;
+        self.archive.read_exact(into)?;
+        self.position += into.len() as u64;
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! as `label` or `cls` instead. The files of a record follow one another. Names of classes are the
 //! lines of `classes.txt` beside the shards, where there is one.
 
+use super::digest_cache::{DigestCache, Listing};
 use super::encoded::MAX_CLASSES;
 use super::options::Options;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, Record, is_image};
@@ -11,7 +12,7 @@ use super::tar::{Entries, Entry};
 use super::{SourceError, encoded, shards, text_lines};
 use mixfeed_pipeline::{Dataset, Split};
 use std::fs::File;
-use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::BufReader;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -26,10 +27,18 @@ pub(super) fn look(place: &Path, options: &Options) -> Result<Option<Dataset>, S
     if found.is_empty() {
         return Ok(None);
     }
-    let (mut archive, mut train, mut test) = (Shards::default(), Vec::new(), Vec::new());
-    for (split, path) in found {
-        let records = if split == Split::Train { &mut train } else { &mut test };
-        archive.append(&path, records)?;
+    let (splits, paths): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let (cache, known) = DigestCache::look(place, paths.clone(), options);
+    let listing = known.as_ref().and_then(|known| known.listing.as_ref());
+    let (archive, labels) = match listing.map(|listing| Shards::known(&paths, listing)).transpose()?.flatten()
+    {
+        Some(known) => known,
+        None => Shards::list(&paths)?,
+    };
+    let (mut train, mut test) = (Vec::new(), Vec::new());
+    for ((number, image), label) in (0..).zip(&archive.images).zip(labels) {
+        let records = if splits[image.file as usize] == Split::Train { &mut train } else { &mut test };
+        records.push(Record { number, label });
     }
     let folder = if place.is_dir() { place } else { place.parent().unwrap_or(place) };
     let mut classes = text_lines(&folder.join(NAMES_FILE))?;
@@ -41,7 +50,7 @@ pub(super) fn look(place: &Path, options: &Options) -> Result<Option<Dataset>, S
     classes.extend((classes.len()..most).map(|class| class.to_string()));
     let name = place.file_stem().map_or_else(|| "shards".into(), |name| name.to_string_lossy().into_owned());
     let found = Found { name, classes, archive: Box::new(archive), train, test };
-    encoded::open(place, found, options).map(Some)
+    encoded::open(place, found, options, &cache, known).map(Some)
 }
 
 /// Open shards, and where the images lie in them.
@@ -68,21 +77,49 @@ struct Group {
 }
 
 impl Shards {
-    /// Lists a shard and appends its records.
+    /// Reads where the images lie, and of what classes they are.
+    fn list(paths: &[PathBuf]) -> Result<(Self, Vec<u32>), SourceError> {
+        let (mut shards, mut labels) = (Self::default(), Vec::new());
+        for path in paths {
+            shards.append(path, &mut labels)?;
+        }
+        Ok((shards, labels))
+    }
+
+    /// The same from what was read before, if that can be of these shards.
     #[allow(clippy::disallowed_methods)]
-    fn append(&mut self, path: &Path, records: &mut Vec<Record>) -> Result<(), SourceError> {
+    fn known(paths: &[PathBuf], listing: &Listing) -> Result<Option<(Self, Vec<u32>)>, SourceError> {
+        let Listing { files, offsets, sizes, names, labels } = listing;
+        let count = files.len();
+        let equal = [offsets.len(), sizes.len(), names.len(), labels.len()].iter().all(|len| *len == count);
+        let known = |file: &u32| (*file as usize) < paths.len();
+        if !equal || !files.iter().all(known) || labels.iter().any(|label| u64::from(*label) >= MAX_CLASSES) {
+            return Ok(None);
+        }
+        let open = |path: &PathBuf| {
+            let file = File::open(path).map_err(|source| SourceError::Read { path: path.clone(), source })?;
+            Ok((path.clone(), file))
+        };
+        let images = files.iter().zip(offsets).zip(sizes).zip(names).map(|(((file, offset), size), name)| {
+            Image { file: *file, offset: *offset, size: *size, name: name.as_str().into() }
+        });
+        let files = paths.iter().map(open).collect::<Result<_, SourceError>>()?;
+        Ok(Some((Self { files, images: images.collect() }, labels.clone())))
+    }
+
+    /// Lists a shard and appends its images and their labels.
+    #[allow(clippy::disallowed_methods)]
+    fn append(&mut self, path: &Path, labels: &mut Vec<u32>) -> Result<(), SourceError> {
         let failed = |source| SourceError::Read { path: path.into(), source };
         let wrong = |reason| SourceError::Set { path: path.into(), reason };
-        let file = File::open(path).map_err(failed)?;
         // Two handles: one is read in order here, the other at random by the workers.
-        let mut labels = BufReader::new(file.try_clone().map_err(failed)?);
         let mut entries = Entries::new(BufReader::new(File::open(path).map_err(failed)?)).map_err(failed)?;
-        self.files.push((path.into(), file));
+        self.files.push((path.into(), File::open(path).map_err(failed)?));
         let mut group = Group::default();
         while let Some(entry) = entries.next().map_err(wrong)? {
             let (key, extension) = key_of(&entry.name);
             if key != group.key {
-                self.finish(std::mem::take(&mut group), records).map_err(wrong)?;
+                self.finish(std::mem::take(&mut group), labels).map_err(wrong)?;
                 group.key = key.into();
             }
             if is_image(&entry.name) {
@@ -91,19 +128,19 @@ impl Shards {
                 }
                 group.image = Some(entry);
             } else if matches!(extension, "cls" | "json") && group.label.is_none() {
-                group.label = label(&mut labels, &entry, extension == "json").map_err(wrong)?;
+                group.label = label(&mut entries, &entry, extension == "json").map_err(wrong)?;
             }
         }
-        self.finish(group, records).map_err(wrong)
+        self.finish(group, labels).map_err(wrong)
     }
 
-    fn finish(&mut self, group: Group, records: &mut Vec<Record>) -> Result<(), String> {
+    fn finish(&mut self, group: Group, labels: &mut Vec<u32>) -> Result<(), String> {
         let Group { key, image, label } = group;
         match (image, label) {
             (Some(Entry { name, offset, size }), Some(label)) => {
-                records.push(Record { number: self.images.len() as u64, label });
                 let file = self.files.len() as u32 - 1;
                 self.images.push(Image { file, offset, size, name: name.into() });
+                labels.push(label);
                 Ok(())
             }
             (Some(image), None) => {
@@ -134,6 +171,24 @@ impl Archive for Shards {
         // A name from an archive must not be able to forge log lines.
         format!("{shard} at offset {offset}/{}", name.escape_default())
     }
+
+    fn bytes(&self, record: u64) -> u64 {
+        self.images[record as usize].size
+    }
+
+    fn listing(&self, records: &mut dyn Iterator<Item = &Record>) -> Option<Listing> {
+        let mut listing = Listing { labels: vec![0; self.images.len()], ..Listing::default() };
+        for record in records {
+            listing.labels[record.number as usize] = record.label;
+        }
+        for Image { file, offset, size, name } in &self.images {
+            listing.files.push(*file);
+            listing.offsets.push(*offset);
+            listing.sizes.push(*size);
+            listing.names.push(name.to_string());
+        }
+        Some(listing)
+    }
 }
 
 /// A record's name: all up to the first dot of the file's own name; then the last extension.
@@ -146,16 +201,15 @@ fn key_of(name: &str) -> (&str, &str) {
 }
 
 /// The label in a file; none where a JSON object holds none.
-fn label(shard: &mut BufReader<File>, entry: &Entry, json: bool) -> Result<Option<u32>, String> {
+fn label(shard: &mut Entries<BufReader<File>>, entry: &Entry, json: bool) -> Result<Option<u32>, String> {
     let wrong = |reason: &str| format!("{}: {reason}", entry.name.escape_default());
     if entry.size > MAX_LABEL_BYTES {
         return Err(wrong(&format!("{} bytes are too many for a label", entry.size)));
     }
-    let mut text = String::new();
-    shard.seek(SeekFrom::Start(entry.offset)).map_err(|e| wrong(&e.to_string()))?;
-    shard.take(entry.size).read_to_string(&mut text).map_err(|e| wrong(&e.to_string()))?;
+    let bytes = shard.content(entry).map_err(|e| wrong(&e.to_string()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|e| wrong(&e.to_string()))?;
     let value = if json {
-        let object: serde_json::Value = serde_json::from_str(&text).map_err(|e| wrong(&e.to_string()))?;
+        let object: serde_json::Value = serde_json::from_str(text).map_err(|e| wrong(&e.to_string()))?;
         match object.get("label").or_else(|| object.get("cls")) {
             None => return Ok(None),
             Some(label) => label.as_u64(),

@@ -12,6 +12,8 @@ const BY_NAME: Options = Options {
     cache_bytes: None,
     image_size: None,
     skip_list: None,
+    no_digest_cache: false,
+    user_cache: None,
 };
 
 /// Every batch of two epochs, mixed and augmented, and of the test split.

@@ -1,0 +1,64 @@
+//! What is kept in memory of the samples of a split, filled as it comes: at start, where all files are
+//! read anyway, or by whoever needs a sample first.
+
+use super::options::Cache;
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+/// Pixels or files, a place for each sample.
+pub(super) struct Kept {
+    what: Cache,
+    places: Vec<OnceLock<Box<[u8]>>>,
+}
+
+impl Kept {
+    /// Makes room for this many samples. What is kept is decided by now: `Auto` keeps nothing.
+    pub(super) fn new(what: Cache, samples: usize) -> Self {
+        let places = match what {
+            Cache::Decoded | Cache::Encoded => samples,
+            Cache::Auto | Cache::None => 0,
+        };
+        Self { what, places: std::iter::repeat_with(OnceLock::new).take(places).collect() }
+    }
+
+    /// What is kept.
+    pub(super) fn what(&self) -> Cache {
+        self.what
+    }
+
+    pub(super) fn get(&self, sample: u64) -> Option<&[u8]> {
+        self.places.get(sample as usize)?.get().map(AsRef::as_ref)
+    }
+
+    /// Keeps `bytes` if they are what is kept. Of two threads that do so for one sample, either will do.
+    pub(super) fn offer(&self, what: Cache, sample: u64, bytes: &[u8]) {
+        if what == self.what
+            && let Some(place) = self.places.get(sample as usize)
+        {
+            drop(place.set(bytes.into()));
+        }
+    }
+
+    /// Leaves samples out; those after them move up.
+    pub(super) fn leave_out(&mut self, skipped: &BTreeSet<u64>) {
+        let mut sample = 0..;
+        self.places.retain(|_| sample.next().is_some_and(|sample| !skipped.contains(&sample)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_to_be_kept_is_kept() {
+        let kept = Kept::new(Cache::Encoded, 2);
+        kept.offer(Cache::Decoded, 0, b"pixels");
+        kept.offer(Cache::Encoded, 1, b"file");
+        kept.offer(Cache::Encoded, 7, b"of nobody");
+        assert_eq!((kept.get(0), kept.get(1), kept.get(7)), (None, Some(&b"file"[..]), None));
+        let none = Kept::new(Cache::None, 2);
+        none.offer(Cache::None, 0, b"file");
+        assert_eq!(none.get(0), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! Reading a set for the first time: every record once, by all CPUs, for its digest.
+
+use super::digest_cache::KnownSplit;
+use super::kept::Kept;
+use super::options::Cache;
+use super::parallel;
+use super::records::{Archive, Found, Record};
+use mixfeed_pipeline::ImageShape;
+use mixfeed_pipeline::decode::{DecodeError, decode_to, shape_of};
+use std::ops::Range;
+
+/// The shape of the first image that has one.
+pub(super) fn first_shape(found: &Found) -> Result<ImageShape, String> {
+    let mut bytes = Vec::new();
+    let records = found.train.iter().chain(&found.test);
+    let shapes = records.map(|record| {
+        found.archive.read(record.number, &mut bytes)?;
+        shape_of(&bytes).map_err(|e| format!("{}: {e}", found.archive.path(record.number)))
+    });
+    let mut first_error = None;
+    for shape in shapes {
+        match shape {
+            Ok(shape) => return Ok(shape),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    Err(first_error.unwrap_or_else(|| "it has no images".into()))
+}
+
+/// What is remembered of a file to find out whether it is still the one that the digest covers.
+pub(super) fn mark(hash: &blake3::Hash) -> u64 {
+    let (word, _) = hash.as_bytes().split_first_chunk().expect("a hash has 32 bytes");
+    u64::from_le_bytes(*word)
+}
+
+/// Reads splits.
+pub(super) struct Reader<'a> {
+    pub(super) archive: &'a dyn Archive,
+    pub(super) shape: ImageShape,
+    /// Whether images of other sizes are brought to the shape.
+    pub(super) scaled: bool,
+}
+
+/// What some records told.
+#[derive(Default)]
+struct Chunk {
+    lengths: Vec<u64>,
+    hashes: Vec<blake3::Hash>,
+    bad: Vec<(u64, String)>,
+}
+
+impl Reader<'_> {
+    /// Reads the records of a split. What is to be kept of them is put into `kept` on the way.
+    pub(super) fn read(&self, records: &[Record], kept: &Kept) -> Result<KnownSplit, String> {
+        let chunks = parallel::in_chunks(records.len(), |range| self.chunk(records, range, kept));
+        let (mut lengths, mut hashes) = (blake3::Hasher::new(), blake3::Hasher::new());
+        let mut known = KnownSplit { marks: Vec::with_capacity(records.len()), ..KnownSplit::default() };
+        for chunk in chunks {
+            let chunk = chunk?;
+            for length in &chunk.lengths {
+                lengths.update(&length.to_le_bytes());
+                known.bytes += length;
+            }
+            for hash in &chunk.hashes {
+                hashes.update(hash.as_bytes());
+                known.marks.push(mark(hash));
+            }
+            known.bad.extend(chunk.bad);
+        }
+        known.lengths = lengths.finalize().as_bytes().to_vec();
+        known.records = hashes.finalize().as_bytes().to_vec();
+        Ok(known)
+    }
+
+    fn chunk(&self, records: &[Record], range: Range<usize>, kept: &Kept) -> Result<Chunk, String> {
+        let (mut chunk, mut bytes) = (Chunk::default(), Vec::new());
+        for sample in range {
+            let number = records[sample].number;
+            // A record that cannot be read has no bytes, and enters the digest as such.
+            bytes.clear();
+            let read = self.archive.read(number, &mut bytes);
+            chunk.lengths.push(bytes.len() as u64);
+            chunk.hashes.push(blake3::hash(&bytes));
+            match read.map_err(Trouble::Record).and_then(|()| self.look(&bytes, kept.what())) {
+                Ok(Some(pixels)) => kept.offer(Cache::Decoded, sample as u64, &pixels),
+                Ok(None) => kept.offer(Cache::Encoded, sample as u64, &bytes),
+                Err(Trouble::Size(shape)) => {
+                    return Err(format!(
+                        "{} is {shape}, others are {}; give --image-size to bring all to one size",
+                        self.archive.path(number),
+                        self.shape
+                    ));
+                }
+                Err(Trouble::Record(reason)) => chunk.bad.push((sample as u64, reason)),
+            }
+        }
+        Ok(chunk)
+    }
+
+    /// Looks at an image, and decodes it where pixels are kept.
+    fn look(&self, bytes: &[u8], keep: Cache) -> Result<Option<Vec<u8>>, Trouble> {
+        let record = |e: DecodeError| Trouble::Record(e.to_string());
+        let shape = shape_of(bytes).map_err(record)?;
+        if !self.scaled && shape != self.shape {
+            return Err(Trouble::Size(shape));
+        }
+        match keep {
+            Cache::Decoded => decode_to(bytes, self.shape.height, self.shape.width).map(Some).map_err(record),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What may be wrong with one image.
+enum Trouble {
+    /// It is damaged.
+    Record(String),
+    /// It is of another size than the rest.
+    Size(ImageShape),
+}
