@@ -3,6 +3,7 @@
 //! A [`Dataset`] is complete and immutable once made. Where its bytes come from (files, a
 //! generator) is the business of whoever makes it; here it is only read, from many threads.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -80,6 +81,12 @@ pub trait Samples: Send + Sync + fmt::Debug {
     /// # Errors
     /// When the record is damaged or cannot be read.
     fn image<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError>;
+
+    /// Returns in what forms the images came, as in "png 32×32", and how many of each; nothing where they
+    /// did not come as files of their own.
+    fn forms(&self) -> BTreeMap<String, u64> {
+        BTreeMap::new()
+    }
 }
 
 /// A labelled image set.

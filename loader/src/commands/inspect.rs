@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 /// Bad records that the table names. JSON and skip list have all.
 const NAMED: usize = 20;
 
+/// Forms of images that the table names, most frequent first.
+const FORMS: usize = 8;
+
 /// What there is to say.
 struct Findings {
     dataset: Dataset,
@@ -67,6 +70,7 @@ impl Findings {
             "image": [dataset.image.height, dataset.image.width, dataset.image.channels],
             "mean": mean,
             "std": deviation,
+            "forms": forms(dataset).into_iter().collect::<serde_json::Map<_, _>>(),
             "bad_records": bad,
         });
         if with_content {
@@ -89,6 +93,13 @@ impl Findings {
         if let Some((mean, deviation)) = train.moments() {
             println!("  mean          {}   (red green blue, train, 0 to 1)", list(mean));
             println!("  std           {}", list(deviation));
+        }
+        let forms = forms(dataset);
+        for (number, (form, count)) in forms.iter().take(FORMS).enumerate() {
+            println!("  {:12}  {count}  {form}", if number == 0 { "files" } else { "" });
+        }
+        if let Some(more @ 1..) = forms.len().checked_sub(FORMS) {
+            println!("  {:12}  and {more} other forms; --json has all", "");
         }
         println!("  bad records   {}", bad.len());
         println!("  digest        {}", hex::encode(dataset.digest));
@@ -117,4 +128,15 @@ impl Findings {
             println!("  {} takes them for --skip-list", path.display());
         }
     }
+}
+
+/// In what forms the images of both splits come, and how many of each, most frequent first.
+fn forms(dataset: &Dataset) -> Vec<(String, Value)> {
+    let mut all = dataset.train.forms();
+    for (form, count) in dataset.test.forms() {
+        *all.entry(form).or_default() += count;
+    }
+    let mut all: Vec<_> = all.into_iter().collect();
+    all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    all.into_iter().map(|(form, count)| (form, json!(count))).collect()
 }

@@ -65,6 +65,9 @@ pub(super) struct KnownSplit {
     /// Bytes of all records.
     #[prost(uint64, tag = "5")]
     pub(super) bytes: u64,
+    /// In what forms its images come, and how many of each; without those that no header could be read of.
+    #[prost(btree_map = "string, uint64", tag = "6")]
+    pub(super) forms: BTreeMap<String, u64>,
 }
 
 /// Where the images of an archive lie: one entry each, in its order.

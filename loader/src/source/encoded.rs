@@ -67,13 +67,14 @@ pub(super) fn open(
     if let Some(size) = options.image_size {
         digest = digest_with(&digest, &format!("image size {size}"));
     }
-    let make = |records, KnownSplit { marks, bad, .. }: KnownSplit, kept| Encoded {
+    let make = |records, KnownSplit { marks, bad, forms, .. }: KnownSplit, kept| Encoded {
         archive: Arc::clone(&archive),
         records,
         shape,
         kept,
         marks,
         bad,
+        forms,
         skipped: 0,
     };
     let [kept_train, kept_test] = kept;
@@ -161,6 +162,8 @@ struct Encoded {
     marks: Vec<u64>,
     /// Records known to be bad, by sample, with the reason.
     bad: BTreeMap<u64, String>,
+    /// Of all records, those too that were left out.
+    forms: BTreeMap<String, u64>,
     /// How many were left out.
     skipped: usize,
 }
@@ -212,6 +215,10 @@ impl Samples for Encoded {
 
     fn label(&self, sample: u64) -> u32 {
         self.records[sample as usize].label
+    }
+
+    fn forms(&self) -> BTreeMap<String, u64> {
+        self.forms.clone()
     }
 
     fn image<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError> {

@@ -7,6 +7,7 @@ use super::parallel;
 use super::records::{Archive, Found, Record};
 use mixfeed_pipeline::ImageShape;
 use mixfeed_pipeline::decode::{DecodeError, decode_to, shape_of};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The shape of the first image that has one.
@@ -47,6 +48,7 @@ struct Chunk {
     lengths: Vec<u64>,
     hashes: Vec<blake3::Hash>,
     bad: Vec<(u64, String)>,
+    forms: BTreeMap<String, u64>,
 }
 
 impl Reader<'_> {
@@ -66,6 +68,9 @@ impl Reader<'_> {
                 known.marks.push(mark(hash));
             }
             known.bad.extend(chunk.bad);
+            for (form, count) in chunk.forms {
+                *known.forms.entry(form).or_default() += count;
+            }
         }
         known.lengths = lengths.finalize().as_bytes().to_vec();
         known.records = hashes.finalize().as_bytes().to_vec();
@@ -81,7 +86,11 @@ impl Reader<'_> {
             let read = self.archive.read(number, &mut bytes);
             chunk.lengths.push(bytes.len() as u64);
             chunk.hashes.push(blake3::hash(&bytes));
-            match read.map_err(Trouble::Record).and_then(|()| self.look(&bytes, kept.what())) {
+            let shape = read.map_err(Trouble::Record).and_then(|()| self.shape(&bytes));
+            if let Ok(shape) = &shape {
+                *chunk.forms.entry(form(&bytes, *shape)).or_default() += 1;
+            }
+            match shape.and_then(|_| self.pixels(&bytes, kept.what())) {
                 Ok(Some(pixels)) => kept.offer(Cache::Decoded, sample as u64, &pixels),
                 Ok(None) => kept.offer(Cache::Encoded, sample as u64, &bytes),
                 Err(Trouble::Size(shape)) => {
@@ -97,18 +106,26 @@ impl Reader<'_> {
         Ok(chunk)
     }
 
-    /// Looks at an image, and decodes it where pixels are kept.
-    fn look(&self, bytes: &[u8], keep: Cache) -> Result<Option<Vec<u8>>, Trouble> {
-        let record = |e: DecodeError| Trouble::Record(e.to_string());
-        let shape = shape_of(bytes).map_err(record)?;
-        if !self.scaled && shape != self.shape {
-            return Err(Trouble::Size(shape));
-        }
+    /// Looks at an image's header.
+    fn shape(&self, bytes: &[u8]) -> Result<ImageShape, Trouble> {
+        let shape = shape_of(bytes)?;
+        if self.scaled || shape == self.shape { Ok(shape) } else { Err(Trouble::Size(shape)) }
+    }
+
+    /// Decodes an image where pixels are kept.
+    fn pixels(&self, bytes: &[u8], keep: Cache) -> Result<Option<Vec<u8>>, Trouble> {
         match keep {
-            Cache::Decoded => decode_to(bytes, self.shape.height, self.shape.width).map(Some).map_err(record),
+            Cache::Decoded => Ok(Some(decode_to(bytes, self.shape.height, self.shape.width)?)),
             _ => Ok(None),
         }
     }
+}
+
+/// In what form an image comes, as in "png 32×32".
+fn form(bytes: &[u8], shape: ImageShape) -> String {
+    let format = image::guess_format(bytes).ok();
+    let name = format.and_then(|format| format.extensions_str().first()).unwrap_or(&"other");
+    format!("{name} {}×{}", shape.height, shape.width)
 }
 
 /// What may be wrong with one image.
@@ -117,4 +134,10 @@ enum Trouble {
     Record(String),
     /// It is of another size than the rest.
     Size(ImageShape),
+}
+
+impl From<DecodeError> for Trouble {
+    fn from(error: DecodeError) -> Self {
+        Self::Record(error.to_string())
+    }
 }

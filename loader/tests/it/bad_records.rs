@@ -38,6 +38,9 @@ fn table(place: &Path) {
     write::table(&place.join("train.parquet"), &[rows]);
 }
 
+/// Writes the images to a place.
+type Writer = fn(&Path);
+
 /// Reads batches of four in the order of the samples, from `start` to the end of the epoch.
 fn read(address: &str, start: u64) -> Result<Vec<u64>, StreamError> {
     let spec = StreamSpec { batch_size: 4, shuffle: false, ..StreamSpec::default() };
@@ -48,7 +51,7 @@ fn read(address: &str, start: u64) -> Result<Vec<u64>, StreamError> {
 
 #[test]
 fn a_bad_record_fails_its_batch_with_data_loss_that_names_place_and_reason() {
-    let formats: [(fn(&Path), [&str; 2]); 3] = [
+    let formats: [(Writer, [&str; 2]); 3] = [
         (folder, ["train/all/05.png: cannot decode image", "train/all/09.png: cannot decode image"]),
         (shard, ["train-0.tar at offset ", "/09.png: cannot decode image"]),
         (table, ["train.parquet row 5: cannot decode image", "train.parquet row 9: cannot decode image"]),
@@ -78,7 +81,7 @@ fn a_bad_record_fails_its_batch_with_data_loss_that_names_place_and_reason() {
 /// What `inspect` finds in each format, and what its skip list leaves.
 #[test]
 fn inspect_lists_bad_records_and_a_loader_that_skips_them_serves_the_rest() {
-    for write in [folder, shard, table] as [fn(&Path); 3] {
+    for write in [folder, shard, table] as [Writer; 3] {
         let place = tempfile::tempdir().unwrap();
         write(place.path());
         let data = place.path().to_str().unwrap();
@@ -93,6 +96,7 @@ fn inspect_lists_bad_records_and_a_loader_that_skips_them_serves_the_rest() {
         let bad = found["bad_records"].as_array().unwrap();
         assert_eq!([&bad[0]["sample"], &bad[1]["sample"]], [5, 9], "{found}");
         assert_eq!((bad.len(), bad[0]["split"].as_str()), (2, Some("train")), "{found}");
+        assert_eq!(found["forms"], serde_json::json!({ "png 32×32": 11 }), "of one no header can be read");
         assert!(found["content_digest"].is_null() && found["mean"][0].is_f64(), "{found}");
 
         let left = inspect(&["--skip-list", list, "--content"]);

@@ -18,6 +18,7 @@ fn set_and_list(place: &Path) -> [String; 2] {
     let table = run(&["inspect", "--data", &data, "--index", &list]);
     let table = String::from_utf8(table.stdout).unwrap();
     assert!(table.contains("bad records   1\n"), "{table}");
+    assert!(table.contains("  files         24  png 32×32\n"), "{table}");
     assert!(table.contains("train sample 0: train/class-000/") && table.contains(&list), "{table}");
     [data, list]
 }
