@@ -9,6 +9,7 @@ mod page;
 mod preview;
 mod replay;
 mod serve;
+mod verify;
 mod view;
 
 use crate::config::{Cli, Command, SourceArgs};
@@ -88,6 +89,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Preview(args)) => preview::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::Verify(args)) => verify::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         None => Err(Failure::usage("no command given; see --help")),

@@ -2,8 +2,10 @@
 //! reads flags or environment.
 
 mod shared;
+mod verify;
 
 pub use shared::{RecipeArgs, SourceArgs};
+pub use verify::VerifyArgs;
 
 use crate::embedded::DEFAULT_STREAM_MEMORY_BYTES;
 use crate::pool::MAX_WORKERS;
@@ -49,6 +51,9 @@ pub enum Command {
     Preview(PreviewArgs),
     /// Build one batch of a run again: its digest, what it contains, a picture.
     Replay(ReplayArgs),
+    /// Check by their plans that batches are what a spec asks for: each sample once an epoch, as much mixing
+    /// as asked for, lambdas of the distribution asked for. Exits with 1 when they are not.
+    Verify(VerifyArgs),
     /// Measure images a second: in one thread, and from a loader process over loopback gRPC.
     Bench(BenchArgs),
     /// Exit with 0 when a loader is ready, for containers.

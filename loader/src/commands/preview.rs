@@ -19,7 +19,7 @@ pub(super) fn run(args: &PreviewArgs) -> Result<(), Failure> {
 }
 
 /// The stream that the flags ask for.
-fn spec(recipe: &RecipeArgs, probability: f64, plain: StreamSpec) -> Result<StreamSpec, Failure> {
+pub(super) fn spec(recipe: &RecipeArgs, probability: f64, plain: StreamSpec) -> Result<StreamSpec, Failure> {
     let RecipeArgs { mixup_alpha, cutmix_alpha, switch_prob, .. } = *recipe;
     // An alpha of 0 switches its way of mixing off. One that is out of range is the check's business.
     let (kind, alpha) = if cutmix_alpha == 0.0 {

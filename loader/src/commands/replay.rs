@@ -156,7 +156,7 @@ fn rows(plan: &BatchPlan, dataset: &Dataset, samples: &dyn Samples) -> Vec<Value
         .collect()
 }
 
-fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, Failure> {
+pub(super) fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, Failure> {
     #[allow(clippy::disallowed_methods)]
     let text =
         std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;

@@ -4,12 +4,14 @@
 mod bad_records;
 mod chaos;
 mod commands;
+mod digest_cache;
 mod fleet;
 mod python;
 mod refusals;
 mod rolling;
 mod service;
 mod skip_lists;
+mod verify;
 #[allow(dead_code)]
 #[path = "../../src/source/tests/write.rs"]
 mod write;

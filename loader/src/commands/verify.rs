@@ -1,0 +1,75 @@
+//! `verify`: whether a stream is what its spec says, by its plans for some epochs: each sample once an epoch,
+//! as much mixing as was asked for, and lambdas of the distribution that was asked for.
+
+mod checks;
+mod statistics;
+
+use super::replay::read_toml;
+use super::{Failure, open_data, preview};
+use crate::config::VerifyArgs;
+use crate::service::translate;
+use crate::source::in_chunks;
+use checks::{Check, Drawn, once};
+use mixfeed_pipeline::spec::RowShard;
+use mixfeed_pipeline::{BatchPlan, CheckedSpec, StreamSpec};
+use mixfeed_proto::v1;
+use serde_json::json;
+
+pub(super) fn run(args: &VerifyArgs) -> Result<(), Failure> {
+    let dataset = open_data(&args.data, &args.source)?;
+    let spec = match &args.spec {
+        None => preview::spec(&args.recipe, args.mixup_prob, StreamSpec::train(args.seed, args.batch_size)),
+        Some(file) => {
+            let spec: v1::StreamSpec = (&read_toml::<mixfeed_client::StreamSpec>(file)?).into();
+            translate::stream_spec(&spec)?
+        }
+    };
+    // Shards are cut from the whole batch, which is what the spec describes.
+    let checked = CheckedSpec::new(StreamSpec { shard: RowShard::WHOLE, ..spec }, &dataset)?;
+    let checks = check(&checked, args.epochs.into());
+    let failed = checks.iter().filter(|check| !check.passed).count();
+    if args.json {
+        let object = json!({ "epochs": args.epochs, "checks": checks, "passed": failed == 0 });
+        println!("{object}");
+    } else {
+        println!("{}, {} epochs of {} samples", dataset.name, args.epochs, checked.samples_per_epoch());
+        println!();
+        for Check { name, passed, p_value, found } in &checks {
+            let outcome = if *passed { "ok" } else { "FAILED" };
+            let chance = p_value.map_or_else(String::new, |p| format!("; p = {p:.3}"));
+            println!("  {outcome:6}  {name:22}  {found}{chance}");
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        failed => Err(Failure::other(format!("{failed} of {} checks failed", checks.len()))),
+    }
+}
+
+fn check(checked: &CheckedSpec, epochs: u64) -> Vec<Check> {
+    let (batches, mixing) = (checked.batches_per_epoch(), checked.spec().mixing);
+    let leftover = checked.samples() - checked.samples_per_epoch();
+    let mut drawn = Drawn::default();
+    let mut faults = Vec::new();
+    for epoch in 0..epochs {
+        let plans = in_chunks(batches as usize, |range| {
+            let indices = range.map(|step| epoch * batches + step as u64);
+            indices.map(|index| BatchPlan::new(checked, index)).collect::<Vec<_>>()
+        });
+        let plans = plans.concat();
+        faults.extend(once(&plans, checked.samples(), leftover).err());
+        if let Some(mixing) = &mixing {
+            plans.iter().for_each(|plan| drawn.add(plan, mixing.lambda_scope));
+        }
+    }
+    let found = match faults.first() {
+        None if leftover == 0 => format!("{} samples in {batches} batches", checked.samples()),
+        None => format!("{} samples in {batches} batches, {leftover} left out", checked.samples_per_epoch()),
+        Some(fault) => fault.clone(),
+    };
+    let mut checks =
+        vec![Check { name: "each sample once", passed: faults.is_empty(), p_value: None, found }];
+    checks
+        .extend(mixing.iter().flat_map(|mixing| std::mem::take(&mut drawn).checks(mixing, checked.image())));
+    checks
+}

@@ -1,0 +1,29 @@
+//! `verify`, as a user meets it.
+
+use crate::commands::{refused, run};
+
+#[test]
+fn a_stream_is_found_to_be_what_its_spec_says() {
+    let verify = |flags: &[&str]| -> serde_json::Value {
+        let output = run(&[&["verify", "--data", "synthetic:5000", "--json"], flags].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let found = verify(&["--mixup-alpha", "1", "--mixup-prob", "0.5", "--batch-size", "64"]);
+    assert_eq!((found["passed"].as_bool(), found["checks"].as_array().unwrap().len()), (Some(true), 3));
+    assert_eq!(found["checks"][0]["found"], "5000 samples in 79 batches", "{found}");
+    assert!(found["checks"][2]["p_value"].as_f64().is_some_and(|p| p > 1e-6), "{found}");
+
+    // The spec of a file, which may ask for more than flags can.
+    let spec = tempfile::NamedTempFile::new().unwrap();
+    let text = "seed = 3\nbatch-size = 64\nremainder = \"drop\"\n[shard]\nrank = 1\nworld = 4\n";
+    std::fs::write(spec.path(), text).unwrap();
+    let found = verify(&["--spec", spec.path().to_str().unwrap(), "--epochs", "2"]);
+    assert_eq!(found["checks"][0]["found"], "4992 samples in 78 batches, 8 left out", "{found}");
+    assert_eq!(found["checks"].as_array().unwrap().len(), 1, "nothing is mixed: {found}");
+
+    let table = String::from_utf8(run(&["verify", "--data", "synthetic:5000"]).stdout).unwrap();
+    assert!(table.contains("ok      each sample once") && table.contains("lambda's distribution"), "{table}");
+    let line = refused(2, &["verify", "--data", "synthetic:10", "--mixup-prob", "2"]);
+    assert!(line.contains("mixing.probability: 2 is not allowed"), "{line}");
+}
