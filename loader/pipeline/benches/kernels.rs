@@ -7,7 +7,7 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box, black_box_drop};
-use mixfeed_pipeline::augment::{View, apply};
+use mixfeed_pipeline::augment::{Frames, View, apply};
 use mixfeed_pipeline::dataset::InMemory;
 use mixfeed_pipeline::decode::decode_rgb;
 use mixfeed_pipeline::mix::{mix_f32, mix_u8};
@@ -49,11 +49,11 @@ fn mix_to_f32(bencher: Bencher) {
 
 #[divan::bench(args = [false, true])]
 fn crop(bencher: Bencher, flipped: bool) {
-    let (image, mut out) = (noise(IMAGE), vec![0; IMAGE]);
-    let view = View { down: 2, right: -3, flipped };
-    bencher
-        .counter(ItemsCount::new(1_u32))
-        .bench_local(|| apply(view, synthetic::SHAPE, &image, black_box(&mut out)));
+    let (image, mut frames) = (noise(IMAGE), Frames::default());
+    let view = View { down: 2, right: -3, flipped, ..View::PLAIN };
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+        black_box(apply(&view, synthetic::SHAPE, &image, &mut frames));
+    });
 }
 
 #[divan::bench]
@@ -92,7 +92,7 @@ const SPECS: [(&str, Change); 5] = [
     ("u8", |spec| spec),
     ("u8, all mixed", |spec| StreamSpec { mixing: Some(Mixing::mixup(1.0, 1.0)), ..spec }),
     ("u8, crop and flip", |spec| StreamSpec {
-        augmentation: Augmentation { crop_padding: 4, flip_probability: 0.5 },
+        augmentation: Augmentation { crop_padding: 4, flip_probability: 0.5, ..Augmentation::NONE },
         ..spec
     }),
     ("u8 in planes", |spec| StreamSpec { pixel_layout: PixelLayout::Nchw, ..spec }),

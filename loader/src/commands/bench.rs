@@ -127,7 +127,11 @@ fn article(args: &BenchArgs) -> ClientSpec {
         lambda_scope: LambdaScope::Sample,
         partner_source: PartnerSource::Dataset,
     };
-    let augmentation = Augmentation { crop_padding: args.crop_padding, flip_probability: args.flip_prob };
+    let augmentation = Augmentation {
+        crop_padding: args.crop_padding,
+        flip_probability: args.flip_prob,
+        ..Augmentation::default()
+    };
     ClientSpec { batch_size: args.batch_size, mixing: Some(mixing), augmentation, ..ClientSpec::default() }
 }
 

@@ -18,7 +18,7 @@ use serde_json::json;
 pub(super) fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let dataset = open_data(&args.data, &args.source)?;
     let spec = match &args.spec {
-        None => preview::spec(&args.recipe, args.mixup_prob, StreamSpec::train(args.seed, args.batch_size)),
+        None => preview::spec(&args.recipe, args.mixup_prob, StreamSpec::train(args.seed, args.batch_size))?,
         Some(file) => {
             let spec: v1::StreamSpec = (&read_toml::<mixfeed_client::StreamSpec>(file)?).into();
             translate::stream_spec(&spec)?

@@ -41,16 +41,25 @@ pub(super) fn apply(crop: Crop, flipped: bool, shape: ImageShape, image: &[u8], 
             let after = row_bytes - before - kept;
             out[..after].fill(0);
             out[after + kept..].fill(0);
-            for (to, from) in
-                out[after..after + kept].chunks_exact_mut(channels).rev().zip(part.chunks_exact(channels))
-            {
-                to.copy_from_slice(from);
-            }
+            mirror(part, channels, &mut out[after..after + kept]);
         } else {
             out[..before].fill(0);
             out[before..before + kept].copy_from_slice(part);
             out[before + kept..].fill(0);
         }
+    }
+}
+
+/// Writes the pixels of a row from right to left.
+fn mirror(row: &[u8], channels: usize, out: &mut [u8]) {
+    if channels == 3 {
+        // Of a length that is known, pixels move as words and not by a call of memcpy each.
+        let pixels = out.as_chunks_mut::<3>().0.iter_mut().rev().zip(row.as_chunks::<3>().0);
+        pixels.for_each(|(to, from)| *to = *from);
+        return;
+    }
+    for (to, from) in out.chunks_exact_mut(channels).rev().zip(row.chunks_exact(channels)) {
+        to.copy_from_slice(from);
     }
 }
 
@@ -75,5 +84,20 @@ impl Overlap {
 
     fn times(self, channels: usize) -> Self {
         Self { before: self.before * channels, from: self.from * channels, kept: self.kept * channels }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_of_any_number_of_channels_turns_pixels_and_not_their_values() {
+        let row: Vec<u8> = (0..12).collect();
+        let mut out = [0; 12];
+        mirror(&row, 3, &mut out);
+        assert_eq!(out, [9, 10, 11, 6, 7, 8, 3, 4, 5, 0, 1, 2]);
+        mirror(&row, 4, &mut out);
+        assert_eq!(out, [8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3]);
     }
 }
