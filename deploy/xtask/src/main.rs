@@ -37,6 +37,9 @@ tasks
       what a change must pass: formatting, lints, dependencies, tests
   chaos [--seeds N]
       the tests that kill, stop, restart and add loaders, with N seeds (200)
+  fuzz [--seconds N] [--seed N] [TARGET]
+      feed damaged files to each reader and decoder (to those with TARGET in their name) for N
+      seconds each (60), from a seed that the clock gives
   pairs [--pairs N] [--field NAME[,NAME]]… -- 'COMMAND' 'COMMAND'
       run two commands in turn, N times each (10), and compare a number that each prints in a JSON
       object on its last line (images_per_second): medians, the median ratio and its interval
@@ -73,6 +76,7 @@ fn run() -> Result<ExitCode> {
         "ci" => checks::run(&test_options(arguments)?),
         "demo" => demo_task(arguments),
         "chaos" => chaos_task(arguments),
+        "fuzz" => fuzz_task(arguments),
         "pairs" => pairs_task(arguments),
         _ => bail!("there is no task `{task}`; see cargo xtask --help"),
     }
@@ -120,6 +124,27 @@ fn chaos_task(mut arguments: Parser) -> Result<ExitCode> {
         cargo.args(["test", "--package", package, "--test", test, "chaos", "--", "--nocapture"]);
         process::run(cargo.env("MIXFEED_CHAOS_SEEDS", seeds.to_string()).current_dir(place::root()))?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Long enough for tens of thousands of inputs of most targets.
+const FUZZ_SECONDS: u64 = 60;
+
+fn fuzz_task(mut arguments: Parser) -> Result<ExitCode> {
+    let mut cargo = Command::new(process::cargo());
+    cargo.args(["test", "--package", "mixfeed-loader", "--test", "fuzz", "--", "--nocapture"]);
+    cargo.env("MIXFEED_FUZZ_SECONDS", FUZZ_SECONDS.to_string());
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("seconds") => {
+                cargo.env("MIXFEED_FUZZ_SECONDS", arguments.value()?.parse::<u64>()?.to_string())
+            }
+            Long("seed") => cargo.env("MIXFEED_FUZZ_SEED", arguments.value()?.parse::<u64>()?.to_string()),
+            Value(target) => cargo.env("MIXFEED_FUZZ_ONLY", target),
+            other => return Err(other.unexpected().into()),
+        };
+    }
+    process::run(cargo.current_dir(place::root()))?;
     Ok(ExitCode::SUCCESS)
 }
 

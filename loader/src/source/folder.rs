@@ -116,14 +116,18 @@ impl Archive for Files {
     #[allow(clippy::disallowed_methods)]
     fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), String> {
         into.clear();
-        let file =
+        let mut file =
             std::fs::File::open(self.root.join(&self.paths[record as usize])).map_err(|e| e.to_string())?;
         let length = file.metadata().map_err(|e| e.to_string())?.len();
         if length > MAX_RECORD_BYTES {
             return Err(format!("{length} bytes are more than the {MAX_RECORD_BYTES} of an image file"));
         }
-        into.reserve(length as usize + 1);
-        file.take(MAX_RECORD_BYTES).read_to_end(into).map(drop).map_err(|e| e.to_string())
+        // The length is known, so one call reads the file and none is needed to see that it ends there.
+        into.resize(length as usize, 0);
+        file.read_exact(into).map_err(|e| {
+            into.clear();
+            e.to_string()
+        })
     }
 
     fn path(&self, record: u64) -> String {

@@ -1,0 +1,193 @@
+//! What is fed: each reader and each decoder, with files to begin with.
+
+use crate::write;
+use image::{DynamicImage, ImageFormat, RgbImage};
+use mixfeed_loader::source::{Cache, Location, Options, Place, open};
+use mixfeed_pipeline::Split;
+use mixfeed_pipeline::cifar::{Layout, append_records};
+use mixfeed_pipeline::decode::{decode_rgb, decode_to, shape_of};
+use std::io::Cursor;
+use std::path::Path;
+
+/// One reader or decoder.
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    /// Memory that one input may take.
+    pub(crate) limit_bytes: usize,
+    /// Files that are in order.
+    pub(crate) seeds: Vec<Vec<u8>>,
+    /// Makes checksums right that damage has made wrong.
+    pub(crate) mend: fn(&mut [u8]),
+    /// Reads an input. A place for files is there for readers that want some.
+    pub(crate) run: fn(&[u8], &Path),
+}
+
+/// A decoder may take 512 MiB for an image, and its change to red, green, blue as much again and for a moment
+/// once more.
+const DECODING_BYTES: usize = 3 * (512 << 20);
+
+/// For readers of records: a file, its values, and as much again in between.
+const READING_BYTES: usize = 64 << 20;
+
+pub(crate) fn all() -> Vec<Target> {
+    let images = |format| vec![image(format, 8, 8), image(format, 33, 17), image(format, 1, 200)];
+    let jpegs = images(ImageFormat::Jpeg);
+    let turned = (1..=8).map(|orientation| with_orientation(&jpegs[1], orientation));
+    vec![
+        target("png", DECODING_BYTES, pngs(), mend_png, decode),
+        target("jpeg", DECODING_BYTES, jpegs.iter().cloned().chain(turned).collect(), nothing, decode),
+        target("webp", DECODING_BYTES, images(ImageFormat::WebP), nothing, decode),
+        target("cifar-binary", READING_BYTES, written(write::cifar10, "data_batch_1.bin"), nothing, cifar),
+        target("cifar-python", READING_BYTES, written(write::batches, "data_batch_1"), nothing, pickle),
+        // Sets of image files decode what they are given.
+        target("tar", DECODING_BYTES, written(write::shards, "train-0000.tar"), mend_tar, tar),
+        target(
+            "parquet",
+            DECODING_BYTES,
+            written(write::tables, "data/train-00000-of-00001.parquet"),
+            nothing,
+            parquet,
+        ),
+    ]
+}
+
+fn target(
+    name: &'static str,
+    limit_bytes: usize,
+    seeds: Vec<Vec<u8>>,
+    mend: fn(&mut [u8]),
+    run: fn(&[u8], &Path),
+) -> Target {
+    Target { name, limit_bytes, seeds, mend, run }
+}
+
+fn nothing(_: &mut [u8]) {}
+
+fn image(format: ImageFormat, width: u32, height: u32) -> Vec<u8> {
+    encoded(&drawing(width, height).into(), format)
+}
+
+fn drawing(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| image::Rgb([(x * 7) as u8, (y * 5) as u8, (x * y) as u8]))
+}
+
+fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    image.write_to(&mut file, format).unwrap();
+    file.into_inner()
+}
+
+/// In every type of pixel.
+fn pngs() -> Vec<Vec<u8>> {
+    let rgb = DynamicImage::from(drawing(20, 13));
+    [
+        rgb.clone(),
+        rgb.to_luma8().into(),
+        rgb.to_luma_alpha16().into(),
+        rgb.to_rgba8().into(),
+        rgb.to_rgb16().into(),
+    ]
+    .iter()
+    .map(|image| encoded(image, ImageFormat::Png))
+    .collect()
+}
+
+/// With an EXIF segment that says how the camera was held.
+fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+    let (start, rest) = jpeg.split_at(2);
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    [start, &[0xFF, 0xE1], &length, &exif, rest].concat()
+}
+
+/// A file of a set in one of the formats.
+fn written(write: fn(&Path, &[write::Image], &[write::Image]), file: &str) -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &write::drawings(Split::Train, 10), &write::drawings(Split::Test, 2));
+    vec![std::fs::read(folder.path().join(file)).unwrap()]
+}
+
+/// Every chunk of a PNG ends with the CRC of its type and data.
+fn mend_png(file: &mut [u8]) {
+    let mut at = 8;
+    while let Some(length) = file.get(at..at + 4) {
+        let length = u32::from_be_bytes(length.try_into().unwrap()) as usize;
+        let Some(end) = length.checked_add(at + 8).filter(|end| end + 4 <= file.len()) else { return };
+        let crc = crc32fast::hash(&file[at + 4..end]);
+        file[end..end + 4].copy_from_slice(&crc.to_be_bytes());
+        at = end + 4;
+    }
+}
+
+/// A header of a tar archive holds the sum of its bytes. Headers begin at blocks; what else looks like one is
+/// mended too, which does no harm.
+fn mend_tar(file: &mut [u8]) {
+    for header in file.chunks_exact_mut(512).filter(|block| &block[257..262] == b"ustar") {
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    }
+}
+
+fn decode(input: &[u8], _: &Path) {
+    let seen = shape_of(input);
+    if let Ok((shape, pixels)) = decode_rgb(input) {
+        assert_eq!(pixels.len(), shape.values());
+        assert_eq!(seen.unwrap(), shape, "header and image agree");
+    }
+    if let Ok(pixels) = decode_to(input, 32, 24) {
+        assert_eq!(pixels.len(), 32 * 24 * 3);
+    }
+}
+
+fn cifar(input: &[u8], _: &Path) {
+    for layout in [Layout::Cifar10, Layout::Cifar100] {
+        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        match append_records(layout, input, &mut pixels, &mut labels) {
+            Ok(()) => assert_eq!(pixels.len(), labels.len() * 3072),
+            Err(_) => assert!(pixels.is_empty() && labels.is_empty()),
+        }
+    }
+}
+
+/// As a whole set: each of its six files is the input.
+fn pickle(input: &[u8], folder: &Path) {
+    let folder = folder.join("pickle");
+    std::fs::create_dir_all(&folder).unwrap();
+    let names = (1..=5).map(|number| format!("data_batch_{number}")).chain(["test_batch".into()]);
+    for name in names {
+        std::fs::write(folder.join(name), input).unwrap();
+    }
+    read_all(&folder);
+}
+
+fn tar(input: &[u8], folder: &Path) {
+    alone(&folder.join("tar"), "train-0000.tar", input);
+}
+
+fn parquet(input: &[u8], folder: &Path) {
+    alone(&folder.join("parquet"), "train-00000.parquet", input);
+}
+
+fn alone(folder: &Path, name: &str, input: &[u8]) {
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join(name), input).unwrap();
+    read_all(folder);
+}
+
+/// Opens a set and reads every image of it. That it is refused, or some of them, is all right.
+fn read_all(folder: &Path) {
+    let options = Options { cache: Cache::None, no_digest_cache: true, ..Options::default() };
+    let Ok(dataset) = open(&Place::from(Location::Path(folder.into())).with(options)) else { return };
+    let mut scratch = Vec::new();
+    for split in Split::ALL {
+        let samples = dataset.samples(split);
+        for sample in 0..samples.count() {
+            assert!((samples.label(sample) as usize) < dataset.classes.len(), "a label names a class");
+            if let Ok(image) = samples.image(sample, &mut scratch) {
+                assert_eq!(image.len(), dataset.image.values());
+            }
+        }
+    }
+}
