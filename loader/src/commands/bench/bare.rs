@@ -19,7 +19,7 @@ use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status, Streaming};
 
 /// The client's own settings, with which a bare stream is faster too.
-const WINDOW_BYTES: u32 = 2 << 20;
+const WINDOW_BYTES: u32 = 1 << 20;
 const FRAME_BYTES: u32 = 1 << 20;
 
 /// Serves until it is killed.
