@@ -1,9 +1,11 @@
 //! The command line: every flag, its environment twin and its default. Nothing else of the loader
 //! reads flags or environment.
 
+mod bench;
 mod shared;
 mod verify;
 
+pub use bench::{BenchArgs, Measured};
 pub use shared::{RecipeArgs, SourceArgs};
 pub use verify::VerifyArgs;
 
@@ -12,12 +14,11 @@ use crate::pool::MAX_WORKERS;
 use crate::server::Listen;
 use crate::source::{Cache, ImageSize, Options, Order, Place};
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::logging::LogFormat;
 use serde::{Deserialize, Serialize};
 use shared::{check_fraction, user_cache};
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -308,72 +309,6 @@ pub struct ReplayArgs {
     /// Print one JSON object, with every row.
     #[arg(long)]
     pub json: bool,
-}
-
-/// Flags of `bench`.
-#[derive(Clone, Debug, Args)]
-pub struct BenchArgs {
-    /// Where the data is: a folder, or synthetic[:N].
-    #[arg(long, value_name = "WHERE", default_value = "synthetic")]
-    pub data: String,
-    /// How it is read.
-    #[command(flatten)]
-    pub source: SourceArgs,
-    /// What is measured, separated by commas.
-    #[arg(
-        long,
-        value_name = "WHAT",
-        value_delimiter = ',',
-        default_values_t = [Measured::PlanCollate, Measured::Loopback, Measured::Transport],
-    )]
-    pub measure: Vec<Measured>,
-    /// Time of each measurement.
-    #[arg(long, default_value = "3s", value_name = "TIME")]
-    pub time: Duration,
-    /// Rounds; each measures everything in turn.
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub rounds: u32,
-    /// Worker threads of the measured loader [default: one for each CPU].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_WORKERS as i64))]
-    pub workers: Option<u32>,
-    /// Rows of a batch.
-    #[arg(long, default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub batch_size: u32,
-    /// Black pixels added on each side before a random crop; 0 crops nothing.
-    #[arg(long, default_value_t = 0, value_name = "PIXELS")]
-    pub crop_padding: u32,
-    /// The share of images that is mirrored left to right.
-    #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
-    pub flip_prob: f64,
-    /// Print one JSON object instead of a table.
-    #[arg(long)]
-    pub json: bool,
-    /// Serve a bare stream of equal messages: the other end of `--measure transport`.
-    #[arg(long, hide = true)]
-    pub bare_server: bool,
-}
-
-/// What `bench` can measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Measured {
-    /// Plan and collate, in one thread.
-    PlanCollate,
-    /// A loader process and a client, over loopback TCP.
-    Loopback,
-    /// The same over a Unix socket.
-    Unix,
-    /// The same over loopback TCP, with pixels turned into normalised f32 in planes by the client.
-    Float,
-    /// A bare gRPC stream of equal messages, with the client's settings and with tonic's.
-    Transport,
-    /// From the start of a loader process to the first batch, and the memory of both processes.
-    Start,
-}
-
-impl fmt::Display for Measured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.to_possible_value().expect("none is skipped").get_name())
-    }
 }
 
 /// Flags of `healthcheck`.

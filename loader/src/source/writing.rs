@@ -1,4 +1,5 @@
-//! Writing files so that a crash leaves the old one or the new one, never half of one.
+//! Writing files so that a crash leaves the old one or the new one, never half of one. (The trainer's way is another: a run
+//! folder is of one process at a time, so it knows and removes what a killed one left.)
 
 use std::ffi::OsString;
 use std::fs::{self, File};
