@@ -5,7 +5,7 @@
 //! It is used only if it was made for the very files that are there: their paths, sizes, times of
 //! modification and of change, and numbers on the disk, together with the options and the release, must be
 //! what they were. A file that is damaged is as good as none. And nothing in it is trusted blindly: each
-//! image that is read later must still have the hash that it had (see [`encoded`](super::encoded)).
+//! image that is read later must still have the length and checksum that it had (see [`encoded`](super::encoded)).
 //!
 //! It finds accidents, not forgeries: whoever can write beside the data can write the data too.
 
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// First bytes of the file; the number is that of its form.
-const MAGIC: &[u8] = b"mixfeed digest cache 1\n";
+const MAGIC: &[u8] = b"mixfeed digest cache 2\n";
 
 /// Bytes of a key, and of the hash at the end.
 const HASH: usize = 32;
@@ -56,7 +56,7 @@ pub(super) struct KnownSplit {
     /// The same.
     #[prost(bytes = "vec", tag = "2")]
     pub(super) records: Vec<u8>,
-    /// Of each record, what tells whether it is still the same.
+    /// Of each record, what tells whether it is still the same: see [`mark`](super::reading::mark).
     #[prost(fixed64, repeated, tag = "3")]
     pub(super) marks: Vec<u64>,
     /// Records that were found bad, by sample, with the reason.
