@@ -14,9 +14,10 @@ mod view;
 
 use crate::config::{Cli, Command, SourceArgs};
 use crate::embedded::LoaderError;
+use crate::extensions::Extensions;
 use crate::source::{self, Place, SourceError};
 use mixfeed_ops::{build, exit};
-use mixfeed_pipeline::fingerprint::{ALGORITHM_VERSION, algorithm_fingerprint};
+use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use mixfeed_pipeline::{Dataset, SpecError};
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -75,22 +76,29 @@ impl From<mixfeed_pipeline::SampleError> for Failure {
 }
 
 /// Reads the data that a command was given.
-fn open_data(data: &str, flags: &SourceArgs) -> Result<Dataset, Failure> {
+fn open_data(data: &str, flags: &SourceArgs, extensions: &Extensions) -> Result<Dataset, Failure> {
     let place: Place = data.parse()?;
-    Ok(source::open(&place.with(flags.options().map_err(Failure::usage)?))?)
+    let place = place.with(flags.options().map_err(Failure::usage)?);
+    Ok(source::open_with(&place, extensions)?)
 }
 
 /// Runs the command line and returns how it ended.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
+    run_with(cli, &Extensions::default())
+}
+
+/// Runs the command line of a binary that has extensions: `main` of one's own loader.
+#[must_use]
+pub fn run_with(cli: Cli, extensions: &Extensions) -> ExitCode {
     let result = match cli.command {
-        _ if cli.version => version(),
-        Some(Command::Serve(args)) => serve::run(*args),
-        Some(Command::Inspect(args)) => inspect::run(&args),
-        Some(Command::Preview(args)) => preview::run(&args),
-        Some(Command::Replay(args)) => replay::run(&args),
-        Some(Command::Verify(args)) => verify::run(&args),
-        Some(Command::Bench(args)) => bench::run(&args),
+        _ if cli.version => version(extensions),
+        Some(Command::Serve(args)) => serve::run(*args, extensions),
+        Some(Command::Inspect(args)) => inspect::run(&args, extensions),
+        Some(Command::Preview(args)) => preview::run(&args, extensions),
+        Some(Command::Replay(args)) => replay::run(&args, extensions),
+        Some(Command::Verify(args)) => verify::run(&args, extensions),
+        Some(Command::Bench(args)) => bench::run(&args, extensions),
         Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         None => Err(Failure::usage("no command given; see --help")),
     };
@@ -103,8 +111,8 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-fn version() -> Result<(), Failure> {
-    let fingerprint = algorithm_fingerprint().map_err(Failure::other)?;
+fn version(extensions: &Extensions) -> Result<(), Failure> {
+    let fingerprint = extensions.fingerprint().map_err(Failure::other)?;
     println!("mixfeed-loader {} ({})", build::RELEASE, build::COMMIT);
     println!("algorithm {ALGORITHM_VERSION} {}", hex::encode(fingerprint));
     println!("protocol {}", mixfeed_proto::PROTOCOL);

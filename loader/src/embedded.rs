@@ -1,11 +1,12 @@
 //! A loader inside another process: the same service over the same gRPC path, on loopback.
 
+use crate::extensions::Extensions;
 use crate::metrics::LoaderMetrics;
 use crate::pool::Pool;
 use crate::server::{Listen, Server, ServerError};
 use crate::service::Service;
 use crate::source::{self, Place, SourceError};
-use mixfeed_pipeline::fingerprint::{FingerprintError, algorithm_fingerprint};
+use mixfeed_pipeline::fingerprint::FingerprintError;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -46,13 +47,15 @@ pub fn prepare(
     workers: Option<usize>,
     stream_memory_bytes: u64,
     drain: watch::Receiver<bool>,
+    extensions: &Extensions,
 ) -> Result<Service, LoaderError> {
-    let fingerprint = algorithm_fingerprint()?;
-    let dataset = Arc::new(source::open(place)?);
+    let fingerprint = extensions.fingerprint()?;
+    let dataset = Arc::new(source::open_with(place, extensions)?);
     let metrics = Arc::new(LoaderMetrics::default());
     let workers = workers.unwrap_or_else(default_workers);
     let pool = Pool::start(&dataset, workers, &metrics).map_err(LoaderError::Threads)?;
-    Ok(Service::new(dataset, fingerprint, pool, metrics, stream_memory_bytes, drain))
+    let service = Service::new(dataset, fingerprint, pool, metrics, stream_memory_bytes, drain);
+    Ok(service.with_extensions(extensions.clone()))
 }
 
 /// Returns the number of workers when none is given: one for each CPU that this process may use.
@@ -76,9 +79,21 @@ impl EmbeddedLoader {
     /// # Errors
     /// When the data cannot be used, or no port or thread is to be had.
     pub fn start(data: &str, workers: Option<usize>) -> Result<Self, LoaderError> {
+        Self::start_with(data, workers, &Extensions::default())
+    }
+
+    /// Starts a loader that has extensions, as [`EmbeddedLoader::start`] starts one without.
+    ///
+    /// # Errors
+    /// As [`EmbeddedLoader::start`].
+    pub fn start_with(
+        data: &str,
+        workers: Option<usize>,
+        extensions: &Extensions,
+    ) -> Result<Self, LoaderError> {
         let place: Place = data.parse()?;
         let (drain, draining) = watch::channel(false);
-        let service = prepare(&place, workers, DEFAULT_STREAM_MEMORY_BYTES, draining.clone())?;
+        let service = prepare(&place, workers, DEFAULT_STREAM_MEMORY_BYTES, draining.clone(), extensions)?;
         let (started, start) = mpsc::sync_channel(1);
         // The one thread of an embedded loader besides its pool.
         #[allow(clippy::disallowed_methods)]

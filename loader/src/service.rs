@@ -9,6 +9,7 @@ mod frames;
 mod session;
 pub(crate) mod translate;
 
+use crate::extensions::Extensions;
 use crate::metrics::LoaderMetrics;
 use crate::pool::{Pool, StreamContext};
 use admission::{Admission, Window};
@@ -41,6 +42,7 @@ pub struct Service {
     fingerprint: [u8; 32],
     pool: Arc<Pool>,
     metrics: Arc<LoaderMetrics>,
+    extensions: Extensions,
     admission: Arc<Admission>,
     drain: watch::Receiver<bool>,
     open_streams: Arc<AtomicU32>,
@@ -63,10 +65,17 @@ impl Service {
             fingerprint,
             pool: Arc::new(pool),
             metrics,
+            extensions: Extensions::default(),
             admission: Arc::new(Admission::new(stream_memory_bytes)),
             drain,
             open_streams: Arc::default(),
         }
+    }
+
+    /// Adds the transforms that streams may ask for, which the fingerprint must cover.
+    #[must_use]
+    pub(crate) fn with_extensions(self, extensions: Extensions) -> Self {
+        Self { extensions, ..self }
     }
 
     /// Returns the data set served.
@@ -95,7 +104,7 @@ impl Service {
         same(&open.expected_dataset_digest, &self.dataset.digest, "dataset digest")?;
         same(&open.expected_algorithm_fingerprint, &self.fingerprint, "algorithm fingerprint")?;
         translate::check_run_id(&open.run_id)?;
-        let spec = translate::stream_spec(spec).map_err(|e| translate::refused(&e))?;
+        let spec = translate::stream_spec(spec, &self.extensions).map_err(|e| translate::refused(&e))?;
         let checked = CheckedSpec::new(spec, &self.dataset).map_err(|e| translate::refused(&e))?;
         Ok(StreamContext { checked, spec_digest: understood })
     }

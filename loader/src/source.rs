@@ -31,6 +31,7 @@ pub use options::{Cache, ImageSize, Options, Order};
 pub(crate) use parallel::in_chunks;
 pub use skip_list::{SkipList, Skipped};
 
+use crate::extensions::Extensions;
 use mixfeed_pipeline::cifar::RecordError;
 use mixfeed_pipeline::{Dataset, synthetic};
 use std::fmt;
@@ -140,6 +141,14 @@ pub enum SourceError {
         "{0}: order, test fraction, image size and skip list are for image files, in folders, shards or tables"
     )]
     Options(Place),
+    /// A source of one's own cannot read its data.
+    #[error("{place}: {reason}")]
+    Custom {
+        /// Its name and what follows it.
+        place: String,
+        /// What it says.
+        reason: String,
+    },
     /// A file holds something else than valid records.
     #[error("{}: {source}", path.display())]
     Records {
@@ -152,6 +161,14 @@ pub enum SourceError {
 
 /// What a user may have, for the message that none of it was found.
 const FORMATS: &str = "CIFAR-10 or CIFAR-100 in the binary or Python version, parquet files of images and labels, WebDataset shards (.tar), or a folder of class folders with PNG, JPEG or WebP files";
+
+/// Reads the data at `place`, by a source of one's own if it names one.
+///
+/// # Errors
+/// When there is none, or it is damaged.
+pub fn open_with(place: &Place, extensions: &Extensions) -> Result<Dataset, SourceError> {
+    extensions.open(place).unwrap_or_else(|| open(place))
+}
 
 /// Reads the data at `place`.
 ///

@@ -4,7 +4,9 @@
 //! understood. prost drops fields that it does not know, so a spec with such a field comes out
 //! with another digest and is refused instead of being half obeyed.
 
-use crate::v1::{Augmentation, ColorJitter, Mixing, RandomErasing, ResizedCrop, RowShard, StreamSpec};
+use crate::v1::{
+    Augmentation, ColorJitter, CustomAugmentation, Mixing, RandomErasing, ResizedCrop, RowShard, StreamSpec,
+};
 use sha2::{Digest, Sha256};
 
 /// The first bytes of what is hashed: a digest of another message can never be mistaken for one.
@@ -42,12 +44,21 @@ impl Fields {
         self.integer(number, i64::from(value).cast_unsigned())
     }
 
-    fn message(mut self, number: u32, value: Option<Vec<u8>>) -> Self {
-        if let Some(encoding) = value {
-            self.0.extend(number.to_le_bytes());
-            self.0.extend((encoding.len() as u64).to_le_bytes());
-            self.0.extend(encoding);
+    fn message(self, number: u32, value: Option<Vec<u8>>) -> Self {
+        match value {
+            None => self,
+            Some(encoding) => self.bytes(number, &encoding),
         }
+    }
+
+    fn string(self, number: u32, value: &str) -> Self {
+        if value.is_empty() { self } else { self.bytes(number, value.as_bytes()) }
+    }
+
+    fn bytes(mut self, number: u32, value: &[u8]) -> Self {
+        self.0.extend(number.to_le_bytes());
+        self.0.extend((value.len() as u64).to_le_bytes());
+        self.0.extend(value);
         self
     }
 }
@@ -93,6 +104,7 @@ fn augmentation(augmentation: &Augmentation) -> Vec<u8> {
         random_erasing: random_erasing_field,
         cutout_size,
         erased_value,
+        custom: custom_field,
     } = augmentation;
     Fields::default()
         .integer(1, u64::from(*crop_padding))
@@ -103,6 +115,7 @@ fn augmentation(augmentation: &Augmentation) -> Vec<u8> {
         .message(6, random_erasing_field.as_ref().map(random_erasing))
         .integer(7, u64::from(*cutout_size))
         .integer(8, u64::from(*erased_value))
+        .message(9, custom_field.as_ref().map(custom))
         .0
 }
 
@@ -125,6 +138,11 @@ fn color_jitter(color_jitter: &ColorJitter) -> Vec<u8> {
 fn random_erasing(random_erasing: &RandomErasing) -> Vec<u8> {
     let RandomErasing { probability, min_area, max_area, min_ratio, max_ratio } = *random_erasing;
     doubles(&[probability, min_area, max_area, min_ratio, max_ratio])
+}
+
+fn custom(custom: &CustomAugmentation) -> Vec<u8> {
+    let CustomAugmentation { name, version } = custom;
+    Fields::default().string(1, name).integer(2, u64::from(*version)).0
 }
 
 fn mixing(mixing: &Mixing) -> Vec<u8> {
@@ -192,6 +210,7 @@ mod tests {
                 }),
                 cutout_size: 16,
                 erased_value: 128,
+                custom: Some(CustomAugmentation { name: "posterise".into(), version: 3 }),
             }),
         }
     }
@@ -209,8 +228,11 @@ mod tests {
                 Value::U64(v) => *v,
                 Value::EnumNumber(v) => i64::from(*v).cast_unsigned(),
                 Value::F64(v) => v.to_bits(),
-                Value::Message(v) => {
-                    let inner = by_reflection(v);
+                Value::Message(_) | Value::String(_) => {
+                    let inner = match value {
+                        Value::String(text) => text.as_bytes().to_vec(),
+                        other => by_reflection(other.as_message().expect("one of two")),
+                    };
                     out.extend((inner.len() as u64).to_le_bytes());
                     out.extend(inner);
                     continue;
@@ -273,30 +295,31 @@ mod tests {
             StreamSpec { pixel_type: 1, ..full() },
             StreamSpec { pixel_layout: 2, ..full() },
             StreamSpec { augmentation: None, ..full() },
-            StreamSpec { augmentation: Some(Augmentation { crop_padding: 0, ..augmentation }), ..full() },
-            StreamSpec {
-                augmentation: Some(Augmentation { flip_probability: 1.0, ..augmentation }),
-                ..full()
-            },
         ];
-        let augmented = |change: fn(&mut Augmentation)| {
-            let mut changed = augmentation;
+        let augmented = |change: &dyn Fn(&mut Augmentation)| {
+            let mut changed = augmentation.clone();
             change(&mut changed);
             StreamSpec { augmentation: Some(changed), ..full() }
         };
+        let named = |name: &str, version| Some(CustomAugmentation { name: name.into(), version });
         let augmentations = [
-            augmented(|it| it.resized_crop = None),
-            augmented(|it| it.resized_crop = Some(ResizedCrop::default())),
-            augmented(|it| it.trivial_augment = false),
-            augmented(|it| it.color_jitter = None),
-            augmented(|it| it.color_jitter = Some(ColorJitter { hue: 0.4, ..Default::default() })),
-            augmented(|it| it.color_jitter = Some(ColorJitter { saturation: 0.4, ..Default::default() })),
-            augmented(|it| it.random_erasing = None),
-            augmented(|it| {
+            augmented(&|it| it.crop_padding = 0),
+            augmented(&|it| it.flip_probability = 1.0),
+            augmented(&|it| it.custom = None),
+            augmented(&|it| it.custom = named("posterise", 4)),
+            augmented(&|it| it.custom = named("posteris", 3)),
+            augmented(&|it| it.resized_crop = None),
+            augmented(&|it| it.resized_crop = Some(ResizedCrop::default())),
+            augmented(&|it| it.trivial_augment = false),
+            augmented(&|it| it.color_jitter = None),
+            augmented(&|it| it.color_jitter = Some(ColorJitter { hue: 0.4, ..Default::default() })),
+            augmented(&|it| it.color_jitter = Some(ColorJitter { saturation: 0.4, ..Default::default() })),
+            augmented(&|it| it.random_erasing = None),
+            augmented(&|it| {
                 it.random_erasing = Some(RandomErasing { probability: 0.3, ..Default::default() });
             }),
-            augmented(|it| it.cutout_size = 0),
-            augmented(|it| it.erased_value = 0),
+            augmented(&|it| it.cutout_size = 0),
+            augmented(&|it| it.erased_value = 0),
         ];
         for variant in variants.into_iter().chain(augmentations) {
             let digest = spec_digest(&variant);

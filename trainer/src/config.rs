@@ -23,7 +23,7 @@ use crate::optimizer::OptimizerKind;
 use crate::precision::Precision;
 use crate::schedule::ScheduleKind;
 use clap::Args;
-use mixfeed_client::{LambdaScope, PartnerSource};
+use mixfeed_client::{CustomAugmentation, LambdaScope, PartnerSource};
 use mixfeed_ops::config::{ConfigError, Duration, layered};
 use mixfeed_ops::logging::LogFormat;
 use serde::{Deserialize, Serialize};
@@ -160,6 +160,15 @@ pub struct Settings {
     #[arg(long, env = "MIXFEED_TRAINER_ERASED_VALUE", value_name = "VALUE", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erased_value: Option<u8>,
+    /// A transform that the loaders have of their own, applied last
+    #[arg(
+        long,
+        env = "MIXFEED_TRAINER_CUSTOM_AUGMENTATION",
+        value_name = "NAME:VERSION",
+        help_heading = "Training"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_augmentation: Option<CustomAugmentation>,
     /// What training makes small [article: soft-ce]
     #[arg(long, env = "MIXFEED_TRAINER_LOSS", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -49,8 +49,8 @@ pub use identity::{DatasetInfo, ImageShape};
 pub use interrupt::Interrupt;
 pub use normalise::Normaliser;
 pub use spec::{
-    Augmentation, ColorJitter, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType,
-    RandomErasing, Remainder, ResizedCrop, RowShard, Split, StreamSpec,
+    Augmentation, ColorJitter, CustomAugmentation, LambdaScope, Mixing, MixingKind, PartnerSource,
+    PixelLayout, PixelType, RandomErasing, Remainder, ResizedCrop, RowShard, Split, StreamSpec,
 };
 pub use stats::StreamStats;
 pub use stream::{BatchStream, StreamInfo};

@@ -145,7 +145,7 @@ impl Session {
 
     fn opening(&self, expected: &Expected) -> v1::StreamBatchesRequest {
         let open = v1::StreamOpen {
-            spec: Some(self.common.message),
+            spec: Some(self.common.message.clone()),
             spec_digest: self.common.spec_digest.to_vec(),
             run_id: self.common.run_id.clone(),
             expected_dataset_digest: expected.dataset_digest.to_vec(),

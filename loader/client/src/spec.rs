@@ -6,7 +6,7 @@
 
 mod augmentation;
 
-pub use augmentation::{Augmentation, ColorJitter, RandomErasing, ResizedCrop};
+pub use augmentation::{Augmentation, ColorJitter, CustomAugmentation, RandomErasing, ResizedCrop};
 
 use serde::{Deserialize, Serialize};
 

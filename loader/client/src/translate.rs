@@ -1,8 +1,8 @@
 //! The one file that knows both the plain spec and the spec on the wire.
 
 use crate::spec::{
-    Augmentation, ColorJitter, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType,
-    RandomErasing, Remainder, ResizedCrop, RowShard, Split, StreamSpec,
+    Augmentation, ColorJitter, CustomAugmentation, LambdaScope, Mixing, MixingKind, PartnerSource,
+    PixelLayout, PixelType, RandomErasing, Remainder, ResizedCrop, RowShard, Split, StreamSpec,
 };
 use mixfeed_proto::v1;
 
@@ -19,7 +19,7 @@ pub(crate) fn stream_spec(spec: &StreamSpec) -> v1::StreamSpec {
         shard,
         pixel_type,
         pixel_layout,
-        augmentation,
+        ref augmentation,
     } = *spec;
     v1::StreamSpec {
         split: match split {
@@ -58,7 +58,7 @@ impl From<&StreamSpec> for v1::StreamSpec {
     }
 }
 
-fn augmentation_message(augmentation: Augmentation) -> v1::Augmentation {
+fn augmentation_message(augmentation: &Augmentation) -> v1::Augmentation {
     let Augmentation {
         crop_padding,
         flip_probability,
@@ -68,7 +68,8 @@ fn augmentation_message(augmentation: Augmentation) -> v1::Augmentation {
         resized_crop,
         color_jitter,
         random_erasing,
-    } = augmentation;
+        ref custom,
+    } = *augmentation;
     v1::Augmentation {
         crop_padding,
         flip_probability,
@@ -87,6 +88,10 @@ fn augmentation_message(augmentation: Augmentation) -> v1::Augmentation {
         }),
         cutout_size,
         erased_value: erased_value.into(),
+        custom: custom.as_ref().map(|CustomAugmentation { name, version }| v1::CustomAugmentation {
+            name: name.clone(),
+            version: *version,
+        }),
     }
 }
 

@@ -7,7 +7,8 @@
 //! 2. a crop with zero padding, and a mirror ([`crop`]);
 //! 3. one change of TrivialAugment ([`trivial`]; [`affine`], [`color`] and [`tone`] do the work);
 //! 4. changes of colour ([`color_jitter`]);
-//! 5. holes: random erasing, then Cutout ([`erasing`]).
+//! 5. holes: random erasing, then Cutout ([`erasing`]);
+//! 6. a transform of one's own ([`custom`]).
 //!
 //! Each transform has a purpose of its own, so that switching one on leaves the draws of the others
 //! where they were, and a key of its own for each *occurrence* of a sample: (epoch, place in the
@@ -23,6 +24,7 @@ mod affine;
 mod color;
 mod color_jitter;
 mod crop;
+pub mod custom;
 mod elementary;
 mod erasing;
 mod resized_crop;
@@ -30,6 +32,7 @@ mod tone;
 mod trivial;
 
 pub use color_jitter::{ColorChange, Factor, Jitter};
+pub use custom::{Custom, CustomAugmentation, CustomView, Parameters};
 pub use trivial::{Op, Trivial};
 
 use crate::blend::Region;
@@ -57,6 +60,8 @@ pub struct View {
     pub erased: Option<Hole>,
     /// The hole of Cutout.
     pub cutout: Option<Hole>,
+    /// What a transform of one's own does.
+    pub custom: Option<CustomView>,
 }
 
 /// A part of an image that is overwritten.
@@ -79,6 +84,7 @@ impl View {
         jitter: [None; 4],
         erased: None,
         cutout: None,
+        custom: None,
     };
 }
 
@@ -116,6 +122,7 @@ impl AugmentDraw {
             random_erasing,
             cutout_size,
             erased_value,
+            custom,
         } = self.augmentation;
         let key =
             |purpose| -> Key { Key::new(self.seed, purpose).at(self.epoch).at(position).at(role as u64) };
@@ -142,6 +149,7 @@ impl AugmentDraw {
         if cutout_size > 0 {
             view.cutout = erasing::draw_cutout(key(Purpose::Cutout), cutout_size, self.image).map(hole);
         }
+        view.custom = custom.map(|transform| transform.draw(key(Purpose::Custom), self.image));
         view
     }
 }
@@ -169,7 +177,7 @@ impl Frames {
 /// When the image is not of `shape`.
 pub fn apply<'a>(view: &View, shape: ImageShape, image: &[u8], frames: &'a mut Frames) -> &'a [u8] {
     assert_eq!(image.len(), shape.values(), "an image of the shape");
-    let View { resized, down, right, flipped, trivial, jitter, erased, cutout } = *view;
+    let View { resized, down, right, flipped, trivial, jitter, erased, cutout, custom } = *view;
     let moved = (down, right, flipped) != (0, 0, false);
     frames.now.resize(image.len(), 0);
     // The first that moves pixels reads the image itself.
@@ -190,6 +198,9 @@ pub fn apply<'a>(view: &View, shape: ImageShape, image: &[u8], frames: &'a mut F
     color_jitter::apply(&jitter, &mut frames.now);
     for hole in [erased, cutout].into_iter().flatten() {
         erasing::apply(hole.region, hole.value, shape, &mut frames.now);
+    }
+    if let Some(custom) = custom {
+        custom.apply(shape, &mut frames.now);
     }
     &frames.now
 }
@@ -293,10 +304,12 @@ mod tests {
     fn transforms_are_applied_in_the_order_of_the_contract() {
         let image = numbered();
         let mut expected = image.clone();
-        for view in views(Augmentation::EVERY, 100) {
+        let every =
+            Augmentation { custom: Some(Custom::new(&custom::tests::Brighter)), ..Augmentation::EVERY };
+        for view in views(every, 100) {
             // One at a time, each on what the one before it left.
             expected.copy_from_slice(&image);
-            let View { resized, down, right, flipped, trivial, jitter, erased, cutout } = view;
+            let View { resized, down, right, flipped, trivial, jitter, erased, cutout, custom } = view;
             for one in [
                 View { resized, ..View::PLAIN },
                 View { down, right, flipped, ..View::PLAIN },
@@ -304,6 +317,7 @@ mod tests {
                 View { jitter, ..View::PLAIN },
                 View { erased, ..View::PLAIN },
                 View { cutout, ..View::PLAIN },
+                View { custom, ..View::PLAIN },
             ] {
                 expected = shown(one, &expected);
             }

@@ -107,6 +107,22 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Puts a set together whose digest covers the labels and pixels of all samples, each of which is read for
+    /// it once.
+    ///
+    /// # Errors
+    /// When a sample cannot be read.
+    pub fn new(
+        name: impl Into<String>,
+        classes: Vec<String>,
+        image: ImageShape,
+        train: Arc<dyn Samples>,
+        test: Arc<dyn Samples>,
+    ) -> Result<Self, SampleError> {
+        let digest = digest_of(&SplitDigest::of(train.as_ref())?, &SplitDigest::of(test.as_ref())?);
+        Ok(Self { name: name.into(), classes, image, train, test, digest })
+    }
+
     /// Returns the samples of a split.
     #[must_use]
     pub fn samples(&self, split: Split) -> &Arc<dyn Samples> {
@@ -130,6 +146,29 @@ pub struct SplitDigest {
     /// their BLAKE3 hashes, so that many threads can compute them. (The lengths keep two sets apart
     /// whose records are cut differently.)
     pub records: [u8; 32],
+}
+
+impl SplitDigest {
+    /// Reads all samples, whose records are their pixels.
+    ///
+    /// # Errors
+    /// When a sample cannot be read.
+    pub fn of(samples: &dyn Samples) -> Result<Self, SampleError> {
+        let [mut labels, mut lengths, mut records] = std::array::from_fn(|_| blake3::Hasher::new());
+        let mut scratch = Vec::new();
+        for sample in 0..samples.count() {
+            let pixels = samples.image(sample, &mut scratch)?;
+            labels.update(&samples.label(sample).to_le_bytes());
+            lengths.update(&(pixels.len() as u64).to_le_bytes());
+            records.update(blake3::hash(pixels).as_bytes());
+        }
+        Ok(Self {
+            samples: samples.count(),
+            labels: labels.finalize().into(),
+            lengths: lengths.finalize().into(),
+            records: records.finalize().into(),
+        })
+    }
 }
 
 /// Returns the dataset digest: BLAKE3 over both splits, train first.
@@ -206,6 +245,19 @@ mod tests {
 
     const SPLIT: SplitDigest =
         SplitDigest { samples: 3, labels: [1; 32], lengths: [2; 32], records: [3; 32] };
+
+    #[test]
+    fn a_set_put_together_is_named_by_labels_and_pixels() {
+        let shape = ImageShape { height: 1, width: 1, channels: 3 };
+        let set = |pixels: [u8; 6], labels: [u32; 2]| {
+            let samples: Arc<dyn Samples> = Arc::new(InMemory::new(shape, pixels.into(), labels.into()));
+            Dataset::new("two", vec!["a".into(), "b".into()], shape, Arc::clone(&samples), samples).unwrap()
+        };
+        let base = set([1, 2, 3, 4, 5, 6], [0, 1]).digest;
+        assert_eq!(set([1, 2, 3, 4, 5, 6], [0, 1]).digest, base);
+        assert_ne!(set([1, 2, 3, 4, 5, 7], [0, 1]).digest, base);
+        assert_ne!(set([1, 2, 3, 4, 5, 6], [1, 1]).digest, base);
+    }
 
     #[test]
     fn every_part_of_a_split_moves_the_digest() {

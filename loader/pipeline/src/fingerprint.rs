@@ -4,6 +4,7 @@
 //! is found out, not declared: each builds a frozen set of probe batches and hashes them. Another
 //! decoder, miscompiled code or another math library shows as well as changed code.
 
+use crate::augment::Custom;
 use crate::collate::{BatchBuffer, Scratch, collate};
 use crate::dataset::{Dataset, InMemory, Samples, Split};
 use crate::decode::{DecodeError, decode_rgb, decode_to};
@@ -58,6 +59,51 @@ pub fn algorithm_fingerprint() -> Result<[u8; 32], FingerprintError> {
                 hasher.update(part);
             }
         }
+    }
+    Ok(hasher.finalize().into())
+}
+
+/// Returns the fingerprint of the algorithm with transforms of one's own, in whatever order: each enters it by
+/// name, version, and what it makes of the probe images. Without any it is [`algorithm_fingerprint`].
+///
+/// # Errors
+/// As [`algorithm_fingerprint`], and when a transform refuses the probe images or gives two results for one
+/// image.
+pub fn fingerprint_with(transforms: &[Custom]) -> Result<[u8; 32], FingerprintError> {
+    let built_in = algorithm_fingerprint()?;
+    if transforms.is_empty() {
+        return Ok(built_in);
+    }
+    let data = probe_images()?;
+    let mut transforms = transforms.to_vec();
+    transforms.sort_by_key(|transform| transform.name());
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"mixfeed algorithm with transforms 1").update(&built_in);
+    for transform in transforms {
+        let [once, again] = [probe(transform, &data)?, probe(transform, &data)?];
+        if once != again {
+            let reason = format!("transform {transform} gives two results for one image and one key");
+            return Err(FingerprintError::Probe(reason));
+        }
+        hasher.update(transform.name().as_bytes()).update(&[0]).update(&transform.version().to_le_bytes());
+        hasher.update(&once);
+    }
+    Ok(hasher.finalize().into())
+}
+
+/// Hashes the probe images as a transform shows them.
+fn probe(transform: Custom, data: &Dataset) -> Result<[u8; 32], FingerprintError> {
+    let failed = |e: String| FingerprintError::Probe(format!("transform {transform}: {e}"));
+    let augmentation = Augmentation { custom: Some(transform), ..Augmentation::NONE };
+    let spec = StreamSpec { augmentation, ..StreamSpec::train(20_171_025, 23) };
+    let checked = CheckedSpec::new(spec, data).map_err(|e| failed(e.to_string()))?;
+    let (mut scratch, mut buffer) = (Scratch::default(), BatchBuffer::default());
+    let mut hasher = blake3::Hasher::new();
+    for index in 0..4 {
+        let plan = BatchPlan::new(&checked, index);
+        collate(&checked, &plan, data.train.as_ref(), &mut scratch, &mut buffer)
+            .map_err(|e| failed(e.to_string()))?;
+        hasher.update(&buffer.pixels);
     }
     Ok(hasher.finalize().into())
 }
@@ -126,12 +172,79 @@ fn probe_specs() -> Vec<StreamSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::augment::{ColorChange, Op, View};
+    use crate::augment::{ColorChange, CustomAugmentation, Op, Parameters, View};
+    use crate::dataset::ImageShape;
+    use crate::key::Key;
+    use std::sync::atomic::{AtomicU8, Ordering};
 
     #[test]
     fn the_fingerprint_is_the_same_each_time() {
         assert_eq!(algorithm_fingerprint().unwrap(), algorithm_fingerprint().unwrap());
     }
+
+    /// A name, a version, and what is added to every value.
+    struct Adds(&'static str, u32, u8);
+
+    impl CustomAugmentation for Adds {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+
+        fn version(&self) -> u32 {
+            self.1
+        }
+
+        fn plan(&self, _key: Key, _image: ImageShape) -> Parameters {
+            [0; 4]
+        }
+
+        fn apply(&self, _parameters: Parameters, _image: ImageShape, pixels: &mut [u8]) {
+            pixels.iter_mut().for_each(|value| *value = value.wrapping_add(self.2));
+        }
+    }
+
+    #[test]
+    fn transforms_enter_by_name_version_and_what_they_compute_but_not_by_order() {
+        static ADDS: [Adds; 5] =
+            [Adds("one", 1, 1), Adds("two", 1, 1), Adds("one", 2, 1), Adds("one", 1, 2), Adds("other", 1, 9)];
+        let of = |which: &[usize]| {
+            let transforms: Vec<_> = which.iter().map(|it| Custom::new(&ADDS[*it])).collect();
+            fingerprint_with(&transforms).unwrap()
+        };
+        assert_eq!(of(&[]), algorithm_fingerprint().unwrap());
+        assert_eq!(of(&[0, 4]), of(&[4, 0]));
+        let all = [of(&[]), of(&[0]), of(&[1]), of(&[2]), of(&[3]), of(&[0, 4])];
+        let different: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+    }
+
+    #[test]
+    fn a_transform_that_remembers_is_found_out() {
+        struct Careless(AtomicU8);
+
+        impl CustomAugmentation for Careless {
+            fn name(&self) -> &'static str {
+                "careless"
+            }
+
+            fn version(&self) -> u32 {
+                1
+            }
+
+            fn plan(&self, _key: Key, _image: ImageShape) -> Parameters {
+                [0; 4]
+            }
+
+            fn apply(&self, _parameters: Parameters, _image: ImageShape, pixels: &mut [u8]) {
+                pixels[0] = self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+
+        static CARELESS: Careless = Careless(AtomicU8::new(0));
+        let error = fingerprint_with(&[Custom::new(&CARELESS)]).unwrap_err().to_string();
+        assert!(error.contains("careless:1 gives two results"), "{error}");
+    }
+
     #[test]
     fn every_transform_is_probed() {
         let data = probe_images().unwrap();

@@ -38,6 +38,8 @@ pub enum Purpose {
     Erasing = 10,
     /// The hole of Cutout.
     Cutout = 11,
+    /// A transform of one's own.
+    Custom = 12,
 }
 
 /// A point in the tree of keys, 128 bits wide.
@@ -76,7 +78,8 @@ impl Key {
     }
 
     /// Returns `N` words that belong to this key.
-    pub(crate) fn words<const N: usize>(self) -> [u64; N] {
+    #[must_use]
+    pub fn words<const N: usize>(self) -> [u64; N] {
         std::array::from_fn(|i| {
             let step = GOLDEN.wrapping_mul(i as u64 / 2 + 1);
             mix(self.0[i % 2].wrapping_add(step))
@@ -93,12 +96,14 @@ pub(crate) fn mix(word: u64) -> u64 {
 }
 
 /// Maps a random word to `0..bound`, for a bound of at least 1. The bias is below `bound / 2^64`.
-pub(crate) fn below(word: u64, bound: u64) -> u64 {
+#[must_use]
+pub fn below(word: u64, bound: u64) -> u64 {
     ((u128::from(word) * u128::from(bound)) >> 64) as u64
 }
 
 /// Maps a random word to `[0, 1)`, all 53 bits of precision used.
-pub(crate) fn unit(word: u64) -> f64 {
+#[must_use]
+pub fn unit(word: u64) -> f64 {
     (word >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
 }
 

@@ -12,6 +12,7 @@ mod stream;
 
 use super::{Failure, open_data};
 use crate::config::{BenchArgs, Measured};
+use crate::extensions::Extensions;
 use crate::service::translate;
 use mixfeed_client::{
     Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, StreamSpec as ClientSpec,
@@ -25,7 +26,7 @@ use stream::Consumer;
 /// Time that a stream runs before it is measured.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &BenchArgs, extensions: &Extensions) -> Result<(), Failure> {
     if args.bare_server {
         return bare::serve(args.batch_size);
     }
@@ -33,7 +34,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
     if time < Duration::from_millis(100) {
         return Err(Failure::usage(format!("--time {time:?} is not allowed, at least 100ms")));
     }
-    let report = Bench::prepare(args, time)?.run()?;
+    let report = Bench::prepare(args, time, extensions)?.run()?;
     if args.json {
         println!("{}", serde_json::Value::Object(report.as_json()));
     } else {
@@ -55,12 +56,12 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn prepare(args: &'a BenchArgs, time: Duration) -> Result<Self, Failure> {
+    fn prepare(args: &'a BenchArgs, time: Duration, extensions: &Extensions) -> Result<Self, Failure> {
         let spec = article(args);
         let measures = |what: &[Measured]| args.measure.iter().any(|measured| what.contains(measured));
         let local = if measures(&[Measured::PlanCollate]) {
-            let dataset = open_data(&args.data, &args.source)?;
-            let checked = CheckedSpec::new(translate::stream_spec(&(&spec).into())?, &dataset)?;
+            let dataset = open_data(&args.data, &args.source, extensions)?;
+            let checked = CheckedSpec::new(translate::stream_spec(&(&spec).into(), extensions)?, &dataset)?;
             Some((dataset, checked))
         } else {
             None

@@ -4,6 +4,7 @@ mod count;
 
 use super::{Failure, open_data};
 use crate::config::InspectArgs;
+use crate::extensions::Extensions;
 use crate::source::{SkipList, Skipped};
 use count::Counted;
 use mixfeed_pipeline::content::content_digest;
@@ -25,8 +26,8 @@ struct Findings {
     bad: Vec<Skipped>,
 }
 
-pub(super) fn run(args: &InspectArgs) -> Result<(), Failure> {
-    let dataset = open_data(&args.data, &args.source)?;
+pub(super) fn run(args: &InspectArgs, extensions: &Extensions) -> Result<(), Failure> {
+    let dataset = open_data(&args.data, &args.source, extensions)?;
     let mut train = Counted::new(&dataset, Split::Train);
     let mut test = Counted::new(&dataset, Split::Test);
     let mut bad = Vec::new();

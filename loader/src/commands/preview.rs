@@ -3,14 +3,16 @@
 use super::page::Page;
 use super::{Failure, open_data};
 use crate::config::{PreviewArgs, RecipeArgs};
+use crate::extensions::Extensions;
 use mixfeed_pipeline::spec::{
     Augmentation, ColorJitter, Interval, Mixing, MixingKind, RandomErasing, ResizedCrop,
 };
 use mixfeed_pipeline::{CheckedSpec, StreamSpec};
 
-pub(super) fn run(args: &PreviewArgs) -> Result<(), Failure> {
-    let dataset = open_data(&args.data, &args.source)?;
-    let spec = spec(&args.recipe, args.mixup_prob, StreamSpec::train(args.seed, args.rows * args.columns))?;
+pub(super) fn run(args: &PreviewArgs, extensions: &Extensions) -> Result<(), Failure> {
+    let dataset = open_data(&args.data, &args.source, extensions)?;
+    let plain = StreamSpec::train(args.seed, args.rows * args.columns);
+    let spec = spec(&args.recipe, args.mixup_prob, plain, extensions)?;
     let title = format!("{}: {}, seed {}, batch {}", dataset.name, describe(&spec), args.seed, args.index);
     Page::of_batch(title, args.columns, &dataset, &CheckedSpec::new(spec, &dataset)?, args.index)?
         .save(&args.output)?;
@@ -19,7 +21,12 @@ pub(super) fn run(args: &PreviewArgs) -> Result<(), Failure> {
 }
 
 /// The stream that the flags ask for.
-pub(super) fn spec(recipe: &RecipeArgs, probability: f64, plain: StreamSpec) -> Result<StreamSpec, Failure> {
+pub(super) fn spec(
+    recipe: &RecipeArgs,
+    probability: f64,
+    plain: StreamSpec,
+    extensions: &Extensions,
+) -> Result<StreamSpec, Failure> {
     let RecipeArgs { mixup_alpha, cutmix_alpha, switch_prob, .. } = *recipe;
     // An alpha of 0 switches its way of mixing off. One that is out of range is the check's business.
     let (kind, alpha) = if cutmix_alpha == 0.0 {
@@ -31,12 +38,12 @@ pub(super) fn spec(recipe: &RecipeArgs, probability: f64, plain: StreamSpec) -> 
     };
     Ok(StreamSpec {
         mixing: Some(Mixing { kind, ..Mixing::mixup(alpha, probability) }),
-        augmentation: augmentation(recipe)?,
+        augmentation: augmentation(recipe, extensions)?,
         ..plain
     })
 }
 
-fn augmentation(recipe: &RecipeArgs) -> Result<Augmentation, Failure> {
+fn augmentation(recipe: &RecipeArgs, extensions: &Extensions) -> Result<Augmentation, Failure> {
     let RecipeArgs { resized_crop, erase_prob, .. } = *recipe;
     let color_jitter = match recipe.color_jitter[..] {
         [] => ColorJitter::NONE,
@@ -56,6 +63,10 @@ fn augmentation(recipe: &RecipeArgs) -> Result<Augmentation, Failure> {
         random_erasing: (erase_prob != 0.0).then_some(erasing),
         cutout_size: recipe.cutout,
         erased_value: recipe.erased_value,
+        custom: match &recipe.custom_augmentation {
+            None => None,
+            Some(it) => Some(extensions.augmentation(&it.name, it.version)?),
+        },
     })
 }
 
@@ -80,6 +91,7 @@ fn describe(spec: &StreamSpec) -> String {
         random_erasing,
         cutout_size,
         erased_value: _,
+        custom,
     } = spec.augmentation;
     let mut say = |is_set: bool, text: String| parts.extend(is_set.then_some(text));
     let part = resized_crop.map_or(0.0, |it| it.area.least);
@@ -92,5 +104,6 @@ fn describe(spec: &StreamSpec) -> String {
     let erased = random_erasing.map_or(0.0, |it| it.probability);
     say(erased > 0.0, format!("erasing {erased}"));
     say(cutout_size > 0, format!("Cutout {cutout_size}"));
+    parts.extend(custom.map(|transform| transform.to_string()));
     parts.join(", ")
 }

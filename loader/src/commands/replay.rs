@@ -3,10 +3,10 @@
 use super::page::Page;
 use super::{Failure, open_data, view};
 use crate::config::ReplayArgs;
+use crate::extensions::Extensions;
 use crate::service::translate;
 use mixfeed_ops::exit;
 use mixfeed_pipeline::augment::View;
-use mixfeed_pipeline::fingerprint::algorithm_fingerprint;
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Samples, Scratch, collate};
 use mixfeed_proto::{BatchBytes, batch_checksum, batch_digest, spec_digest, v1};
 use serde::Deserialize;
@@ -66,14 +66,14 @@ impl Wanted {
     }
 
     /// Refuses to build something else than the run had.
-    fn compare(&self, dataset: &Dataset) -> Result<(), Failure> {
+    fn compare(&self, dataset: &Dataset, extensions: &Extensions) -> Result<(), Failure> {
         let Some((recorded, algorithm)) = &self.recorded else { return Ok(()) };
         let digest = hex::encode(dataset.digest);
         if digest != recorded.digest {
             let message = format!("{}: its digest is {digest}, the run had {}", self.data, recorded.digest);
             return Err(Failure::new(exit::DATA, message));
         }
-        let fingerprint = hex::encode(algorithm_fingerprint().map_err(Failure::other)?);
+        let fingerprint = hex::encode(extensions.fingerprint().map_err(Failure::other)?);
         if fingerprint != algorithm.fingerprint {
             let message =
                 format!("this loader's algorithm is {fingerprint}, the run had {}", algorithm.fingerprint);
@@ -83,11 +83,11 @@ impl Wanted {
     }
 }
 
-pub(super) fn run(args: &ReplayArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &ReplayArgs, extensions: &Extensions) -> Result<(), Failure> {
     let wanted = Wanted::new(args)?;
-    let dataset = open_data(&wanted.data, &args.source)?;
-    wanted.compare(&dataset)?;
-    let checked = CheckedSpec::new(translate::stream_spec(&wanted.spec)?, &dataset)?;
+    let dataset = open_data(&wanted.data, &args.source, extensions)?;
+    wanted.compare(&dataset, extensions)?;
+    let checked = CheckedSpec::new(translate::stream_spec(&wanted.spec, extensions)?, &dataset)?;
     let plan = BatchPlan::new(&checked, args.index);
     let samples = dataset.samples(checked.spec().split).as_ref();
     let mut batch = BatchBuffer::default();

@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::config::{ServeArgs, ServeConfig};
 use crate::embedded::prepare;
+use crate::extensions::Extensions;
 use crate::server::Server;
 use mixfeed_ops::{logging, metrics, signals};
 use std::time::Instant;
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 /// need the other CPUs.
 const NETWORK_THREADS: usize = 2;
 
-pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
+pub(super) fn run(args: ServeArgs, extensions: &Extensions) -> Result<(), Failure> {
     let print_config = args.print_config;
     let (config, text) = ServeConfig::resolve(args).map_err(Failure::usage)?;
     if print_config {
@@ -30,10 +31,10 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(Failure::other)?
-        .block_on(serve(&config))
+        .block_on(serve(&config, extensions))
 }
 
-async fn serve(config: &ServeConfig) -> Result<(), Failure> {
+async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Failure> {
     let mut signal = Box::pin(signals::first().map_err(Failure::other)?);
     let started = Instant::now();
     let (drain, draining) = watch::channel(false);
@@ -44,7 +45,9 @@ async fn serve(config: &ServeConfig) -> Result<(), Failure> {
     let service = {
         let (data, workers, memory, draining) =
             (config.data.clone(), config.workers, config.stream_memory_bytes, draining.clone());
-        let prepared = tokio::task::spawn_blocking(move || prepare(&data, Some(workers), memory, draining));
+        let extensions = extensions.clone();
+        let prepared =
+            tokio::task::spawn_blocking(move || prepare(&data, Some(workers), memory, draining, &extensions));
         tokio::select! {
             prepared = prepared => prepared.map_err(Failure::other)??,
             signal = &mut signal => {

@@ -7,6 +7,7 @@ mod statistics;
 use super::replay::read_toml;
 use super::{Failure, open_data, preview};
 use crate::config::VerifyArgs;
+use crate::extensions::Extensions;
 use crate::service::translate;
 use crate::source::in_chunks;
 use checks::{Check, Drawn, once};
@@ -15,13 +16,16 @@ use mixfeed_pipeline::{BatchPlan, CheckedSpec, StreamSpec};
 use mixfeed_proto::v1;
 use serde_json::json;
 
-pub(super) fn run(args: &VerifyArgs) -> Result<(), Failure> {
-    let dataset = open_data(&args.data, &args.source)?;
+pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Failure> {
+    let dataset = open_data(&args.data, &args.source, extensions)?;
     let spec = match &args.spec {
-        None => preview::spec(&args.recipe, args.mixup_prob, StreamSpec::train(args.seed, args.batch_size))?,
+        None => {
+            let plain = StreamSpec::train(args.seed, args.batch_size);
+            preview::spec(&args.recipe, args.mixup_prob, plain, extensions)?
+        }
         Some(file) => {
             let spec: v1::StreamSpec = (&read_toml::<mixfeed_client::StreamSpec>(file)?).into();
-            translate::stream_spec(&spec)?
+            translate::stream_spec(&spec, extensions)?
         }
     };
     // Shards are cut from the whole batch, which is what the spec describes.

@@ -1,13 +1,13 @@
 //! How a person or a program is told what was done to an image: `preview` in signs, `replay` in JSON.
 
-use mixfeed_pipeline::augment::{ColorChange, Hole, Trivial, View};
+use mixfeed_pipeline::augment::{ColorChange, CustomView, Hole, Trivial, View};
 use mixfeed_pipeline::blend::Region;
 use serde_json::{Value, json};
 
 /// The view in a few signs: an arrow for a mirror, then how far the crop lies to the right and below,
 /// and a word for each of the others.
 pub(super) fn signs(view: &View) -> String {
-    let View { resized, down, right, flipped, trivial, jitter, erased, cutout } = *view;
+    let View { resized, down, right, flipped, trivial, jitter, erased, cutout, custom } = *view;
     let mut text = String::new();
     if resized.is_some() {
         text.push_str(" part");
@@ -27,12 +27,15 @@ pub(super) fn signs(view: &View) -> String {
     if erased.is_some() || cutout.is_some() {
         text.push_str(" hole");
     }
+    if let Some(CustomView { transform, .. }) = custom {
+        text.push_str(&format!(" {}", transform.name()));
+    }
     text
 }
 
 /// Everything that the view says.
 pub(super) fn json(view: &View) -> Value {
-    let View { resized, down, right, flipped, trivial, jitter, erased, cutout } = *view;
+    let View { resized, down, right, flipped, trivial, jitter, erased, cutout, custom } = *view;
     let mut object = json!({ "down": down, "right": right, "flipped": flipped });
     if let Some(part) = resized {
         object["resized"] = region(part);
@@ -48,6 +51,13 @@ pub(super) fn json(view: &View) -> Value {
             object[name] = region(hole);
             object[name]["value"] = json!(value);
         }
+    }
+    if let Some(CustomView { transform, parameters }) = custom {
+        object["custom"] = json!({
+            "name": transform.name(),
+            "version": transform.version(),
+            "parameters": parameters,
+        });
     }
     object
 }

@@ -3,6 +3,7 @@
 use crate::source::{Cache, ImageSize, Options, Order};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum as _};
+use mixfeed_client::CustomAugmentation;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -123,4 +124,7 @@ pub struct RecipeArgs {
     /// What the values of an erased pixel become.
     #[arg(long, default_value_t = 0, value_name = "VALUE")]
     pub erased_value: u8,
+    /// A transform that this loader has of its own, applied last.
+    #[arg(long, value_name = "NAME:VERSION")]
+    pub custom_augmentation: Option<CustomAugmentation>,
 }

@@ -1,6 +1,7 @@
 //! Between wire types and ours, both ways. Every status of the service is made here or beside the
 //! check that it reports.
 
+use crate::extensions::Extensions;
 use crate::pool::{BuildError, Finished};
 use mixfeed_pipeline::spec::{
     Augmentation, ColorJitter, Interval, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout,
@@ -12,7 +13,7 @@ use mixfeed_proto::v1;
 use tonic::Status;
 
 /// Understands a spec, filling in what unspecified values mean. Ranges are checked later.
-pub(crate) fn stream_spec(spec: &v1::StreamSpec) -> Result<StreamSpec, SpecError> {
+pub(crate) fn stream_spec(spec: &v1::StreamSpec, extensions: &Extensions) -> Result<StreamSpec, SpecError> {
     Ok(StreamSpec {
         split: match v1::Split::try_from(spec.split) {
             Ok(v1::Split::Train) => Split::Train,
@@ -43,11 +44,14 @@ pub(crate) fn stream_spec(spec: &v1::StreamSpec) -> Result<StreamSpec, SpecError
             Ok(v1::PixelLayout::Nchw) => PixelLayout::Nchw,
             Err(_) => return Err(SpecError::new("pixel_layout", spec.pixel_layout, "0 to 2")),
         },
-        augmentation: spec.augmentation.map_or(Ok(Augmentation::NONE), augmentation)?,
+        augmentation: match &spec.augmentation {
+            None => Augmentation::NONE,
+            Some(wire) => augmentation(wire, extensions)?,
+        },
     })
 }
 
-fn augmentation(augmentation: v1::Augmentation) -> Result<Augmentation, SpecError> {
+fn augmentation(augmentation: &v1::Augmentation, extensions: &Extensions) -> Result<Augmentation, SpecError> {
     let interval = |least, most| Interval { least, most };
     Ok(Augmentation {
         resized_crop: augmentation.resized_crop.map(|it| ResizedCrop {
@@ -72,6 +76,10 @@ fn augmentation(augmentation: v1::Augmentation) -> Result<Augmentation, SpecErro
         erased_value: u8::try_from(augmentation.erased_value).map_err(|_too_large| {
             SpecError::new("augmentation.erased_value", augmentation.erased_value, "0 to 255")
         })?,
+        custom: match &augmentation.custom {
+            None => None,
+            Some(it) => Some(extensions.augmentation(&it.name, it.version)?),
+        },
     })
 }
 
@@ -188,6 +196,10 @@ mod tests {
     use super::*;
     use mixfeed_proto::limits;
 
+    fn stream_spec(spec: &v1::StreamSpec) -> Result<StreamSpec, SpecError> {
+        super::stream_spec(spec, &Extensions::default())
+    }
+
     #[test]
     fn limits_on_the_wire_are_those_of_the_core() {
         assert_eq!(limits::MAX_BATCH_SIZE, mixfeed_pipeline::spec::MAX_BATCH_SIZE);
@@ -246,6 +258,7 @@ mod tests {
             }),
             cutout_size: 16,
             erased_value: 128,
+            custom: None,
         });
         let spec = stream_spec(&v1::StreamSpec { split: 1, augmentation, ..Default::default() }).unwrap();
         assert_eq!(
@@ -259,6 +272,7 @@ mod tests {
                 random_erasing: Some(RandomErasing::PUBLISHED),
                 cutout_size: 16,
                 erased_value: 128,
+                custom: None,
             }
         );
     }
@@ -267,13 +281,13 @@ mod tests {
     fn values_of_no_meaning_are_refused_by_field() {
         let good = v1::StreamSpec { split: 1, batch_size: 8, ..Default::default() };
         let mixing = v1::Mixing { kind: 1, ..Default::default() };
-        let mixed = |mixing| v1::StreamSpec { mixing: Some(mixing), ..good };
+        let mixed = |mixing| v1::StreamSpec { mixing: Some(mixing), ..good.clone() };
         let cases = [
-            (v1::StreamSpec { split: 0, ..good }, "split"),
-            (v1::StreamSpec { split: 3, ..good }, "split"),
-            (v1::StreamSpec { remainder: -1, ..good }, "remainder"),
-            (v1::StreamSpec { pixel_type: 9, ..good }, "pixel_type"),
-            (v1::StreamSpec { pixel_layout: 9, ..good }, "pixel_layout"),
+            (v1::StreamSpec { split: 0, ..good.clone() }, "split"),
+            (v1::StreamSpec { split: 3, ..good.clone() }, "split"),
+            (v1::StreamSpec { remainder: -1, ..good.clone() }, "remainder"),
+            (v1::StreamSpec { pixel_type: 9, ..good.clone() }, "pixel_type"),
+            (v1::StreamSpec { pixel_layout: 9, ..good.clone() }, "pixel_layout"),
             (mixed(v1::Mixing { kind: 0, ..mixing }), "mixing.kind"),
             (mixed(v1::Mixing { kind: 4, ..mixing }), "mixing.kind"),
             (mixed(v1::Mixing { cutmix_alpha: 1.0, ..mixing }), "mixing.cutmix_alpha"),
@@ -283,7 +297,7 @@ mod tests {
             (
                 v1::StreamSpec {
                     augmentation: Some(v1::Augmentation { erased_value: 256, ..Default::default() }),
-                    ..good
+                    ..good.clone()
                 },
                 "augmentation.erased_value",
             ),

@@ -28,7 +28,7 @@ pub struct Options {
 
 impl Options {
     /// Tells whether anything is said that has no meaning for a set that is complete in itself.
-    pub(super) fn are_for_image_files(&self) -> bool {
+    pub(crate) fn are_for_image_files(&self) -> bool {
         let Self { order, test_fraction, image_size, skip_list, .. } = self;
         *order != Order::Path || *test_fraction > 0.0 || image_size.is_some() || skip_list.is_some()
     }

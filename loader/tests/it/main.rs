@@ -4,6 +4,7 @@
 mod bad_records;
 mod chaos;
 mod commands;
+mod custom;
 mod digest_cache;
 mod fleet;
 mod python;

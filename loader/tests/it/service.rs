@@ -86,7 +86,7 @@ async fn an_epoch_comes_with_checksums_and_a_short_last_batch() {
     let mut spec = mixed(1.0, 0.5);
     spec.augmentation = Some(Augmentation { crop_padding: 4, flip_probability: 0.5, ..Default::default() });
     spec.mixing = spec.mixing.map(|m| Mixing { kind: 3, cutmix_alpha: 1.0, switch_probability: 0.5, ..m });
-    let mut stream = Open::new(&loader, opening(spec)).await.unwrap();
+    let mut stream = Open::new(&loader, opening(spec.clone())).await.unwrap();
     let Some(ResponseKind::Opened(opened)) = stream.answers.message().await.unwrap().unwrap().kind else {
         panic!("the first answer must be opened")
     };

@@ -80,6 +80,7 @@ pub(super) fn augmentation(settings: &Settings) -> Result<Augmentation, UsageErr
         color_jitter: color_jitter(settings.color_jitter.as_deref().unwrap_or_default())?,
         random_erasing: (erasing > 0.0)
             .then(|| RandomErasing { probability: erasing, ..RandomErasing::default() }),
+        custom: settings.custom_augmentation.clone(),
     })
 }
 

@@ -1,10 +1,12 @@
 //! What is done to each image before it is mixed.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 
 /// What is done to each image before it is mixed; the contract says in which order. Each time a
 /// sample comes, as itself or as a partner, it is drawn for anew.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Augmentation {
     /// Black pixels added on each side before a part of the image's own size is cut out; 0 crops
@@ -30,6 +32,9 @@ pub struct Augmentation {
     /// A random rectangle is erased, before Cutout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub random_erasing: Option<RandomErasing>,
+    /// A transform that the loaders have of their own. This comes last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom: Option<CustomAugmentation>,
 }
 
 impl Augmentation {
@@ -43,6 +48,49 @@ impl Augmentation {
 /// A run that does not use a setting writes the file that it wrote before there was one.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// A transform of loaders of one's own, by name and version; as text `NAME:VERSION`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CustomAugmentation {
+    /// Its name.
+    pub name: String,
+    /// Its version, 1 or more.
+    pub version: u32,
+}
+
+impl FromStr for CustomAugmentation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?}: expected a name and a version, as in posterise:1");
+        let (name, version) = text.split_once(':').ok_or_else(wrong)?;
+        match version.parse() {
+            Ok(version) if version > 0 && !name.is_empty() => Ok(Self { name: name.into(), version }),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl TryFrom<String> for CustomAugmentation {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for CustomAugmentation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.version)
+    }
+}
+
+impl From<CustomAugmentation> for String {
+    fn from(custom: CustomAugmentation) -> Self {
+        custom.to_string()
+    }
 }
 
 /// A random part of the image, brought to the image's size.
@@ -117,6 +165,17 @@ pub(super) mod tests {
             resized_crop: Some(ResizedCrop::default()),
             color_jitter: Some(ColorJitter { brightness: 0.4, hue: 0.1, ..ColorJitter::default() }),
             random_erasing: Some(RandomErasing::default()),
+            custom: Some(CustomAugmentation { name: "posterise".into(), version: 3 }),
+        }
+    }
+
+    #[test]
+    fn a_transform_of_ones_own_is_a_name_and_a_version() {
+        let custom = CustomAugmentation { name: "posterise".into(), version: 3 };
+        assert_eq!("posterise:3".parse(), Ok(custom.clone()));
+        assert_eq!(custom.to_string(), "posterise:3");
+        for wrong in ["posterise", "posterise:", "posterise:0", ":1", "posterise:x"] {
+            assert!(wrong.parse::<CustomAugmentation>().is_err(), "{wrong}");
         }
     }
 

@@ -4,6 +4,7 @@
 
 use super::SpecError;
 use super::checked::check_range;
+use crate::augment::Custom;
 use crate::dataset::ImageShape;
 
 /// Largest ratio of width to height (or the other way) of a part or a hole.
@@ -32,6 +33,8 @@ pub struct Augmentation {
     pub cutout_size: u32,
     /// What the values of an erased pixel become.
     pub erased_value: u8,
+    /// A transform of one's own.
+    pub custom: Option<Custom>,
 }
 
 /// A random part is brought to the image's size.
@@ -87,9 +90,10 @@ impl Augmentation {
         random_erasing: None,
         cutout_size: 0,
         erased_value: 0,
+        custom: None,
     };
 
-    /// Everything at once, for probes and tests; at no strength that anyone would train with.
+    /// Everything built in at once, for probes and tests; at no strength that anyone would train with.
     pub const EVERY: Self = Self {
         resized_crop: Some(ResizedCrop::IMAGENET),
         crop_padding: 2,
@@ -99,6 +103,7 @@ impl Augmentation {
         random_erasing: Some(RandomErasing::PUBLISHED),
         cutout_size: 2,
         erased_value: 128,
+        custom: None,
     };
 
     /// Checks what is asked for against the shape of the images.
@@ -112,6 +117,7 @@ impl Augmentation {
             random_erasing,
             cutout_size,
             erased_value,
+            custom,
         } = *self;
         if let Some(ResizedCrop { area, ratio }) = resized_crop {
             area.check("augmentation.resized_crop.area", f64::MIN_POSITIVE, 1.0)?;
@@ -146,6 +152,9 @@ impl Augmentation {
             let field =
                 if trivial_augment { "augmentation.trivial_augment" } else { "augmentation.color_jitter" };
             return Err(SpecError::new(field, "set", "for images of three channels only"));
+        }
+        if let Some(custom) = custom {
+            custom.check(image).map_err(|allowed| SpecError::new("augmentation.custom", custom, allowed))?;
         }
         Ok(())
     }
@@ -254,6 +263,10 @@ mod tests {
         let grey = ImageShape { channels: 1, ..IMAGE };
         let error = Augmentation { trivial_augment: true, ..NONE }.check(grey).unwrap_err();
         assert_eq!(error.field, "augmentation.trivial_augment");
+        let custom = Some(Custom::new(&crate::augment::custom::tests::Brighter));
+        let flat = ImageShape { height: 1, ..IMAGE };
+        let error = Augmentation { custom, ..NONE }.check(flat).unwrap_err().to_string();
+        assert_eq!(error, "augmentation.custom: brighter:2 is not allowed, for images of two rows or more");
     }
 
     #[test]
