@@ -8,6 +8,9 @@
 //! brought to size by a triangle filter (bilinear, and averaging where it shrinks). An image of the
 //! wanted size is left alone.
 
+mod png;
+mod unfilter;
+
 use crate::dataset::ImageShape;
 use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
@@ -87,6 +90,9 @@ fn decode(file: &[u8]) -> Result<RgbImage, DecodeError> {
     // The decoder fills up what is missing of a JPEG with grey and says nothing.
     if file.starts_with(&[0xFF, 0xD8]) && !jpeg_is_whole(file) {
         return Err(DecodeError::CutShort);
+    }
+    if let Some(image) = png::decode(file) {
+        return Ok(image);
     }
     let mut decoder = open(file)?;
     let orientation = decoder.orientation()?;

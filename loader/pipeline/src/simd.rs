@@ -4,7 +4,8 @@
 //! may suppose that the CPU has them. Which CPU it is turns out at run time. All of it is whole numbers, or single
 //! operations of IEEE 754 that are never fused, so that both copies give the same bits.
 //!
-//! What is deliberately not here: intrinsics. Memory, not arithmetic, limits a batch (`benches/kernels.rs`).
+//! What is deliberately not here: intrinsics. Memory, not arithmetic, limits a batch (`benches/kernels.rs`). The
+//! one loop that waits for itself, and that no compiler turns round, has them: `decode/unfilter.rs`.
 
 /// Defines a function that runs `plain`, which must be `#[inline(always)]`, in the copy that suits the CPU.
 macro_rules! dispatched {
