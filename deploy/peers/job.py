@@ -2,7 +2,7 @@
 
 Batches of 128 images of 32 x 32, endless epochs, each in a new order. One sample in five, by chance, is mixed
 with another one of the training split; its share is drawn from Beta(0.2, 0.2), its label is soft. Batches leave in
-planes, as u8 or as f32 with mean and deviation of CIFAR-10 taken out.
+planes, as u8, or as f32 normalised by the mean and deviation of CIFAR-10.
 
 What is deliberately not here: how a peer makes its batches.
 """
@@ -10,7 +10,6 @@ What is deliberately not here: how a peer makes its batches.
 import argparse
 import json
 import os
-import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -115,7 +114,7 @@ def measure(options: argparse.Namespace, batches: Iterator[Batch], peer: str, ve
     if not np.isfinite(total):
         raise SystemExit("a batch holds a value that is no number")
     spent = sum(seconds - before.get(pid, 0.0) for pid, seconds in after.items())
-    median, p99 = statistics.median(gaps), float(np.percentile(gaps, 99))
+    median, p99 = float(np.median(gaps)), float(np.percentile(gaps, 99))
     report = {
         "peer": peer,
         "version": version,

@@ -30,10 +30,11 @@ def line(server: subprocess.Popen) -> str:
 
 
 def dataset(options: argparse.Namespace):
+    """What the worker runs."""
     import tensorflow as tf
 
     samples = job.read(options)
-    count, floats = len(samples.labels), options.pixels == "f32"
+    count, floats = len(samples.labels), options.pixels == "f32" and options.normalise == "worker"
     labels = tf.constant(samples.labels)
     source = tf.constant(samples.pixels if samples.paths is None else samples.paths)
 
@@ -90,8 +91,12 @@ def dataset(options: argparse.Namespace):
     return indices.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False).prefetch(tf.data.AUTOTUNE)
 
 
-def served(pipeline, dispatcher: str):
+def served(options: argparse.Namespace, pipeline, dispatcher: str):
+    """What the consumer sees of it."""
     import tensorflow as tf
+
+    def normalised(x, y):
+        return tf.cast(x, tf.float32) * job.SCALE - job.SHIFT, y
 
     service = tf.data.experimental.service
     distributed = service.distribute(
@@ -102,11 +107,21 @@ def served(pipeline, dispatcher: str):
     )
     any_order = tf.data.Options()
     any_order.deterministic = False
-    return pipeline.with_options(any_order).apply(distributed).prefetch(tf.data.AUTOTUNE).with_options(any_order)
+    batches = pipeline.with_options(any_order).apply(distributed)
+    if options.pixels == "f32" and options.normalise == "consumer":
+        batches = batches.map(normalised, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(any_order)
 
 
 def main() -> None:
-    options = job.parser(__doc__).parse_args()
+    flags = job.parser(__doc__)
+    flags.add_argument(
+        "--normalise",
+        choices=("worker", "consumer"),
+        default="worker",
+        help="who makes f32 of u8; as consumer the wire carries u8, mixed and rounded, as mixfeed's does",
+    )
+    options = flags.parse_args()
     # Both import TensorFlow, which takes seconds, while this process does.
     servers = [start("worker"), start("dispatcher")]
     try:
@@ -118,8 +133,10 @@ def main() -> None:
         worker.stdin.write(f"{address}\n")
         worker.stdin.flush()
         line(worker)
-        batches = served(pipeline, address).as_numpy_iterator()
+        batches = served(options, pipeline, address).as_numpy_iterator()
         settings = "one worker, no compression, grpc"
+        if options.pixels == "f32":
+            settings += f", f32 made by the {options.normalise}"
         job.measure(options, batches, "tf.data service", tf.__version__, settings)
     finally:
         for server in servers:
