@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
+mod fetch;
 mod healthcheck;
 mod inspect;
 mod page;
@@ -94,6 +95,7 @@ pub fn run_with(cli: Cli, extensions: &Extensions) -> ExitCode {
     let result = match cli.command {
         _ if cli.version => version(extensions),
         Some(Command::Serve(args)) => serve::run(*args, extensions),
+        Some(Command::Fetch(args)) => fetch::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args, extensions),
         Some(Command::Preview(args)) => preview::run(&args, extensions),
         Some(Command::Replay(args)) => replay::run(&args, extensions),

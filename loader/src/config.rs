@@ -2,10 +2,12 @@
 //! reads flags or environment.
 
 mod bench;
+mod fetch;
 mod shared;
 mod verify;
 
 pub use bench::{BenchArgs, Measured};
+pub use fetch::FetchArgs;
 pub use shared::{RecipeArgs, SourceArgs};
 pub use verify::VerifyArgs;
 
@@ -46,6 +48,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve batches to trainers.
     Serve(Box<ServeArgs>),
+    /// Download a published data set, check it and unpack it.
+    Fetch(FetchArgs),
     /// Describe a data set: counts, classes, mean and standard deviation, bad records, digests.
     Inspect(InspectArgs),
     /// Draw a page of mixed images with their labels and lambdas.

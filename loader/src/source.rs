@@ -10,12 +10,14 @@ mod batches;
 mod cifar;
 mod digest_cache;
 mod encoded;
+pub mod fetch;
 mod folder;
 mod kept;
 mod memory;
 mod options;
 mod parallel;
 mod parquet;
+mod published;
 mod reading;
 mod records;
 mod set_files;
@@ -29,6 +31,7 @@ mod writing;
 
 pub use options::{Cache, ImageSize, Options, Order};
 pub(crate) use parallel::in_chunks;
+pub use published::Published;
 pub use skip_list::{SkipList, Skipped};
 
 use crate::extensions::Extensions;

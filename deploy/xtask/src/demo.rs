@@ -23,7 +23,7 @@ const LIMIT: u64 = 10_000;
 /// Epochs of a demo: three are the fewest in which the curves have a shape.
 const EPOCHS: u64 = 3;
 
-/// Where CIFAR-10 is looked for when it is not given; the folder of the official archive.
+/// Where CIFAR-10 is looked for when it is not given, and fetched to; the folder of the official archive.
 const USUAL_DATA: &str = "data/cifar-10-batches-bin";
 
 const LOADERS: usize = 2;
@@ -50,9 +50,10 @@ struct Data {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let started = Instant::now();
     let (epochs, limit) = (options.epochs.unwrap_or(EPOCHS), options.limit.unwrap_or(LIMIT));
-    let data = data(options.data.as_deref(), limit)?;
+    check_given(options.data.as_deref())?;
     libtorch::prepare(libtorch::Kind::Cpu)?;
     let programs = build()?;
+    let data = data(options.data.as_deref(), limit, &programs)?;
     let built_seconds = started.elapsed().as_secs_f64();
     let folder = place::at("demo");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -95,30 +96,47 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Decides what to learn from: real data where it is to be had, and never silently anything else.
-fn data(given: Option<&Path>, limit: u64) -> Result<Data> {
-    let folder = match given {
-        Some(folder) => folder.to_owned(),
-        None => place::at(USUAL_DATA),
-    };
-    if folder.join("data_batch_1.bin").exists() {
-        let folder = folder.canonicalize()?;
-        return Ok(Data { place: folder.display().to_string(), real: true });
-    }
-    if let Some(folder) = given {
-        bail!(
+/// Refuses a folder without data, before anything takes time.
+fn check_given(folder: Option<&Path>) -> Result<()> {
+    match folder {
+        Some(folder) if !is_cifar10(folder) => bail!(
             "{} holds no data_batch_1.bin: give the folder with CIFAR-10 in the binary layout",
             folder.display()
-        );
+        ),
+        _ => Ok(()),
     }
+}
+
+fn is_cifar10(folder: &Path) -> bool {
+    folder.join("data_batch_1.bin").exists()
+}
+
+/// Decides what to learn from: real data where it is to be had, and never silently anything else.
+fn data(given: Option<&Path>, limit: u64, programs: &Path) -> Result<Data> {
+    let folder = given.map_or_else(|| place::at(USUAL_DATA), Path::to_owned);
+    if !is_cifar10(&folder) {
+        say::part("fetching CIFAR-10");
+        let mut fetch = Command::new(programs.join("mixfeed-loader"));
+        fetch.args(["fetch", "cifar10", "--output"]).arg(&folder);
+        if let Err(error) = process::run(&mut fetch) {
+            return Ok(synthetic(limit, &error));
+        }
+    }
+    let folder = folder.canonicalize()?;
+    Ok(Data { place: folder.display().to_string(), real: true })
+}
+
+/// Says loudly that what follows is not the real thing, and why.
+fn synthetic(limit: u64, error: &anyhow::Error) -> Data {
     say::line("");
     say::line("****************************************************************************");
     say::line("* CIFAR-10 is not here, so this demo learns from SYNTHETIC drawings.");
+    say::line(&format!("* ({error:#}; see above)"));
     say::line("* For the real thing, unpack CIFAR-10 (binary version) so that there is");
     say::line(&format!("*   {USUAL_DATA}/data_batch_1.bin"));
     say::line("* or name its folder: cargo xtask demo --data DIR");
     say::line("****************************************************************************");
-    Ok(Data { place: format!("synthetic:{limit}"), real: false })
+    Data { place: format!("synthetic:{limit}"), real: false }
 }
 
 /// Builds both programs, and returns the folder they lie in.

@@ -7,39 +7,40 @@ use mixfeed_pipeline::cifar::{Layout, append_records};
 use std::path::Path;
 
 /// A set in the binary version.
-struct Set {
-    files: SetFiles,
+pub(super) struct Set {
+    pub(super) files: SetFiles,
     layout: Layout,
     /// Names of the classes, one a line; optional.
     names: &'static str,
     /// What the archive unpacks into.
-    folder: &'static str,
+    pub(super) folder: &'static str,
 }
 
-const SETS: [Set; 2] = [
-    Set {
-        files: SetFiles {
-            name: "cifar10",
-            train: &[
-                "data_batch_1.bin",
-                "data_batch_2.bin",
-                "data_batch_3.bin",
-                "data_batch_4.bin",
-                "data_batch_5.bin",
-            ],
-            test: "test_batch.bin",
-        },
-        layout: Layout::Cifar10,
-        names: "batches.meta.txt",
-        folder: "cifar-10-batches-bin",
+pub(super) const CIFAR10: Set = Set {
+    files: SetFiles {
+        name: "cifar10",
+        train: &[
+            "data_batch_1.bin",
+            "data_batch_2.bin",
+            "data_batch_3.bin",
+            "data_batch_4.bin",
+            "data_batch_5.bin",
+        ],
+        test: "test_batch.bin",
     },
-    Set {
-        files: SetFiles { name: "cifar100", train: &["train.bin"], test: "test.bin" },
-        layout: Layout::Cifar100,
-        names: "fine_label_names.txt",
-        folder: "cifar-100-binary",
-    },
-];
+    layout: Layout::Cifar10,
+    names: "batches.meta.txt",
+    folder: "cifar-10-batches-bin",
+};
+
+pub(super) const CIFAR100: Set = Set {
+    files: SetFiles { name: "cifar100", train: &["train.bin"], test: "test.bin" },
+    layout: Layout::Cifar100,
+    names: "fine_label_names.txt",
+    folder: "cifar-100-binary",
+};
+
+const SETS: [Set; 2] = [CIFAR10, CIFAR100];
 
 /// The ten classes of CIFAR-10, for folders that do not name them.
 pub(super) const CIFAR10_CLASSES: [&str; 10] =
@@ -57,7 +58,8 @@ pub(super) fn look(place: &Path) -> Result<Option<Dataset>, SourceError> {
     Ok(None)
 }
 
-fn open(folder: &Path, set: &Set) -> Result<Dataset, SourceError> {
+/// Reads the set, decoded, into memory, from this very folder.
+pub(super) fn open(folder: &Path, set: &Set) -> Result<Dataset, SourceError> {
     let classes = class_names(text_lines(&folder.join(set.names))?, set.layout);
     set.files.open(folder, classes, set.layout.record_bytes(), |path, bytes, pixels, labels| {
         append_records(set.layout, bytes, pixels, labels)

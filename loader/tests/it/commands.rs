@@ -29,7 +29,7 @@ pub(crate) fn refused(code: i32, flags: &[&str]) -> String {
 }
 
 /// A folder in CIFAR-10's layout, two records a file.
-fn cifar(folder: &Path) {
+pub(crate) fn cifar(folder: &Path) {
     let files = (1..=5).map(|i| format!("data_batch_{i}.bin")).chain(["test_batch.bin".into()]);
     for (label, file) in files.enumerate() {
         let record: Vec<u8> =

@@ -6,6 +6,7 @@ mod chaos;
 mod commands;
 mod custom;
 mod digest_cache;
+mod fetch;
 mod fleet;
 mod python;
 mod refusals;
