@@ -3,7 +3,11 @@
 //! The images are the `bytes` of a column `img` or `image`, or such a column itself; the labels are whole
 //! numbers in `label`, `labels` or `fine_label`. Names of classes come from the metadata that the
 //! `datasets` library writes. Pages are compressed as a whole, so a single image cannot be read where it
-//! lies: the columns are read once and held in memory, as far as the budget allows.
+//! lies: the columns are read once and held in memory, as far as the budget allows. What they take there is
+//! found out before (`pages.rs`).
+
+mod pages;
+mod thrift;
 
 use super::digest_cache::DigestCache;
 use super::encoded::MAX_CLASSES;
@@ -14,10 +18,13 @@ use ::parquet::basic::Type;
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use ::parquet::data_type::{ByteArray, DataType};
 use ::parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use ::parquet::file::properties::ReaderProperties;
 use ::parquet::file::reader::{FileReader as _, SerializedFileReader};
+use ::parquet::file::serialized_reader::ReadOptionsBuilder;
 use bytesize::ByteSize;
 use mixfeed_pipeline::{Dataset, Split};
 use std::fs::File;
+use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
@@ -40,13 +47,14 @@ pub(super) fn look(place: &Path, options: &Options) -> Result<Option<Dataset>, S
             "parquet files are held in memory as they are read; cache none is for image files and tar";
         return Err(refused(place, reason.into()));
     }
+    let budget = options.cache_bytes.unwrap_or_else(memory::default_bytes);
     let mut tables = Vec::new();
+    let mut needed = 0_u64;
     for (split, path) in files {
-        let table = Table::open(&path).map_err(|e| refused(&path, e))?;
+        let table = Table::open(&path, budget.saturating_sub(needed)).map_err(|e| refused(&path, e))?;
+        needed = needed.saturating_add(table.bytes);
         tables.push((split, path, table));
     }
-    let needed: u64 = tables.iter().map(|(.., table)| table.image_bytes()).sum();
-    let budget = options.cache_bytes.unwrap_or_else(memory::default_bytes);
     if needed > budget {
         let reason = format!(
             "its images take {} of memory, more than the {} there are; raise the cache memory, or write them as tar shards",
@@ -84,27 +92,32 @@ struct Table {
     reader: SerializedFileReader<File>,
     images: usize,
     labels: usize,
+    /// What they take in memory: their pages as they are unpacked, and where each image lies in them.
+    bytes: u64,
 }
 
 impl Table {
+    /// Opens a file whose columns may take `room` bytes. (One that takes more is opened, too: all of them make up the
+    /// message.)
     #[allow(clippy::disallowed_methods)]
-    fn open(path: &Path) -> Result<Self, String> {
-        let file = File::open(path).map_err(|e| e.to_string())?;
-        let reader = SerializedFileReader::new(file).map_err(|e| e.to_string())?;
+    fn open(path: &Path, room: u64) -> Result<Self, String> {
+        let mut file = BufReader::new(File::open(path).map_err(|e| e.to_string())?);
+        let again = File::open(path).map_err(|e| e.to_string())?;
+        // What old writers called LZ4 may be one of three things, and the reader tries one that has no bound.
+        let lz4 = ReaderProperties::builder().set_backward_compatible_lz4(false).build();
+        let options = ReadOptionsBuilder::new().with_reader_properties(lz4).build();
+        let reader = SerializedFileReader::new_with_options(again, options).map_err(|e| e.to_string())?;
         let images = column(reader.metadata(), &IMAGES, &[Type::BYTE_ARRAY])?;
         let labels = column(reader.metadata(), &LABELS, &[Type::INT64, Type::INT32])?;
-        Ok(Self { reader, images, labels })
-    }
-
-    /// Bytes that the images take in memory: the column's pages as they are unpacked, and where each
-    /// image lies in them.
-    fn image_bytes(&self) -> u64 {
-        let groups = self.reader.metadata().row_groups().iter();
-        let bytes = groups.map(|group| {
-            let column = group.column(self.images).uncompressed_size().max(0).cast_unsigned();
-            column.saturating_add(rows(group).saturating_mul(size_of::<ByteArray>() as u64))
-        });
-        bytes.fold(0, u64::saturating_add)
+        let mut bytes = 0_u64;
+        for group in reader.metadata().row_groups() {
+            for column in [images, labels] {
+                let left = room.saturating_sub(bytes);
+                bytes = bytes.saturating_add(pages::unpacked_bytes(&mut file, group.column(column), left)?);
+            }
+            bytes = bytes.saturating_add(rows(group).saturating_mul(size_of::<ByteArray>() as u64));
+        }
+        Ok(Self { reader, images, labels, bytes })
     }
 
     fn read(&self) -> Result<(Vec<ByteArray>, Vec<u32>), String> {

@@ -1,6 +1,7 @@
 //! Sources from outside: what is at a place, and the same images in every format.
 
 mod bad;
+mod bombs;
 mod digest_cache;
 mod formats;
 mod write;

@@ -41,13 +41,7 @@ pub(crate) fn all() -> Vec<Target> {
         target("cifar-python", READING_BYTES, written(write::batches, "data_batch_1"), nothing, pickle),
         // Sets of image files decode what they are given.
         target("tar", DECODING_BYTES, written(write::shards, "train-0000.tar"), mend_tar, tar),
-        target(
-            "parquet",
-            DECODING_BYTES,
-            written(write::tables, "data/train-00000-of-00001.parquet"),
-            nothing,
-            parquet,
-        ),
+        target("parquet", DECODING_BYTES, tables(), nothing, parquet),
     ]
 }
 
@@ -159,7 +153,7 @@ fn pickle(input: &[u8], folder: &Path) {
     for name in names {
         std::fs::write(folder.join(name), input).unwrap();
     }
-    read_all(&folder);
+    read_all(&folder, Cache::None);
 }
 
 fn tar(input: &[u8], folder: &Path) {
@@ -167,18 +161,39 @@ fn tar(input: &[u8], folder: &Path) {
 }
 
 fn parquet(input: &[u8], folder: &Path) {
-    alone(&folder.join("parquet"), "train-00000.parquet", input);
+    let folder = folder.join("parquet");
+    write_alone(&folder, "train-00000.parquet", input);
+    // Tables are held in memory, or refused.
+    read_all(&folder, Cache::Encoded);
+}
+
+/// In the usual compression and in gzip.
+fn tables() -> Vec<Vec<u8>> {
+    let mut tables = written(write::tables, "data/train-00000-of-00001.parquet");
+    let path = tempfile::NamedTempFile::new().unwrap();
+    let rows: Vec<_> =
+        write::drawings(Split::Train, 5).iter().map(|image| (Some(image.png()), Some(1))).collect();
+    let gzip = ::parquet::basic::Compression::GZIP(Default::default());
+    let properties = ::parquet::file::properties::WriterProperties::builder().set_compression(gzip);
+    write::table_with(path.path(), &[rows], properties);
+    tables.push(std::fs::read(path.path()).unwrap());
+    tables
 }
 
 fn alone(folder: &Path, name: &str, input: &[u8]) {
+    write_alone(folder, name, input);
+    read_all(folder, Cache::None);
+}
+
+fn write_alone(folder: &Path, name: &str, input: &[u8]) {
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join(name), input).unwrap();
-    read_all(folder);
 }
 
 /// Opens a set and reads every image of it. That it is refused, or some of them, is all right.
-fn read_all(folder: &Path) {
-    let options = Options { cache: Cache::None, no_digest_cache: true, ..Options::default() };
+fn read_all(folder: &Path, cache: Cache) {
+    let cache_bytes = Some(READING_BYTES as u64);
+    let options = Options { cache, cache_bytes, no_digest_cache: true, ..Options::default() };
     let Ok(dataset) = open(&Place::from(Location::Path(folder.into())).with(options)) else { return };
     let mut scratch = Vec::new();
     for split in Split::ALL {

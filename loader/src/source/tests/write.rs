@@ -3,7 +3,7 @@
 use ::parquet::basic::Compression;
 use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use ::parquet::file::metadata::KeyValue;
-use ::parquet::file::properties::WriterProperties;
+use ::parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use ::parquet::file::writer::SerializedFileWriter;
 use ::parquet::schema::parser::parse_message_type;
 use image::{ImageFormat, RgbImage};
@@ -141,19 +141,40 @@ pub(crate) fn tables(place: &Path, train: &[Image], test: &[Image]) {
     table(&data.join("test-00000-of-00001.parquet"), &[rows(test)]);
 }
 
+/// A table in gzip whose one image is `zeros` bytes long, a thousandth of that in the file, and whose page says that
+/// it unpacks to less.
+pub(crate) fn gzip_bomb(path: &Path, zeros: usize) {
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::GZIP(Default::default()))
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(::parquet::file::properties::EnabledStatistics::None);
+    table_with(path, &[vec![(Some(vec![0; zeros]), Some(1))]], properties);
+    let mut file = std::fs::read(path).unwrap();
+    // The first page follows the mark "PAR1". Its first field is its type, the second one its size: the lowest bits of
+    // that come first, and the highest, in the last byte, become one.
+    assert_eq!(file[4..7], [0x15, 0, 0x15]);
+    let last = (7..).find(|place| file[*place] < 0x80).unwrap();
+    file[last] = 1;
+    std::fs::write(path, file).unwrap();
+}
+
 /// An encoded image and its label, either of which may be missing.
 pub(crate) type Row = (Option<Vec<u8>>, Option<i64>);
 
 /// A table of groups of rows.
 pub(crate) fn table(path: &Path, groups: &[Vec<Row>]) {
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY);
+    table_with(path, groups, properties);
+}
+
+/// The same, written in another way.
+pub(crate) fn table_with(path: &Path, groups: &[Vec<Row>], properties: WriterPropertiesBuilder) {
     let schema = "message row { optional group img { optional binary bytes; optional binary path (UTF8); }
         optional int64 label; }";
     let names: Vec<String> = (0..10).map(|class| format!("\"name-{class}\"")).collect();
     let info = format!("{{\"info\":{{\"features\":{{\"label\":{{\"names\":[{}]}}}}}}}}", names.join(","));
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .set_key_value_metadata(Some(vec![KeyValue::new("huggingface".into(), info)]))
-        .build();
+    let metadata = vec![KeyValue::new("huggingface".into(), info)];
+    let properties = properties.set_key_value_metadata(Some(metadata)).build();
     let file = std::fs::File::create(path).unwrap();
     let schema = Arc::new(parse_message_type(schema).unwrap());
     let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();

@@ -1,0 +1,228 @@
+//! Thrift's compact protocol, as far as headers of pages need it. Fields are of the types that are expected and
+//! come once and in order, as every writer has them: what is read otherwise by one reader and otherwise by another is
+//! refused.
+//!
+//! After the specification of the Apache Thrift compact protocol encoding.
+
+use std::io::{self, Read};
+
+/// Structures, lists and maps inside each other, at most. Headers of pages have three.
+const MAX_DEPTH: u32 = 8;
+
+/// Something that is no header.
+#[derive(Debug)]
+pub(super) struct Wrong;
+
+/// The type of a field, as it is written.
+pub(super) type Kind = u8;
+
+const TRUE: Kind = 1;
+const FALSE: Kind = 2;
+const STRUCTURE: Kind = 12;
+
+/// A reader that counts.
+pub(super) struct Thrift<R> {
+    input: R,
+    bytes: u64,
+    depth: u32,
+}
+
+impl<R: Read> Thrift<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self { input, bytes: 0, depth: 0 }
+    }
+
+    /// Bytes that were read.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Hands each field of a structure, by number and type, to `field`, which reads its value.
+    pub(super) fn fields(
+        &mut self,
+        mut field: impl FnMut(&mut Self, i64, Kind) -> Result<(), Wrong>,
+    ) -> Result<(), Wrong> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Wrong);
+        }
+        let mut last = 0;
+        loop {
+            let byte = self.byte()?;
+            if byte == 0 {
+                self.depth -= 1;
+                return Ok(());
+            }
+            let id = match byte >> 4 {
+                0 => self.zigzag()?,
+                step => last + i64::from(step),
+            };
+            if id <= last || id > i64::from(i16::MAX) {
+                return Err(Wrong);
+            }
+            last = id;
+            field(self, id, byte & 0x0F)?;
+        }
+    }
+
+    /// The same of a field that is a structure.
+    pub(super) fn structure(
+        &mut self,
+        kind: Kind,
+        field: impl FnMut(&mut Self, i64, Kind) -> Result<(), Wrong>,
+    ) -> Result<(), Wrong> {
+        if kind == STRUCTURE { self.fields(field) } else { Err(Wrong) }
+    }
+
+    /// An i32.
+    pub(super) fn integer(&mut self, kind: Kind) -> Result<i64, Wrong> {
+        let value = if kind == 5 { self.zigzag()? } else { return Err(Wrong) };
+        i32::try_from(value).map(i64::from).map_err(|_too_large| Wrong)
+    }
+
+    /// An i32 that is a number of bytes.
+    pub(super) fn size(&mut self, kind: Kind) -> Result<u64, Wrong> {
+        self.integer(kind).and_then(|size| u64::try_from(size).map_err(|_negative| Wrong))
+    }
+
+    /// A boolean, whose value is its type.
+    pub(super) fn boolean(&mut self, kind: Kind) -> Result<bool, Wrong> {
+        if matches!(kind, TRUE | FALSE) { Ok(kind == TRUE) } else { Err(Wrong) }
+    }
+
+    /// Reads past a field of any type.
+    pub(super) fn skip(&mut self, kind: Kind) -> Result<(), Wrong> {
+        match kind {
+            TRUE | FALSE => Ok(()),
+            _ => self.skip_element(kind),
+        }
+    }
+
+    /// The same in a list or a map, where a boolean takes a byte.
+    fn skip_element(&mut self, kind: Kind) -> Result<(), Wrong> {
+        match kind {
+            TRUE | FALSE | 3 => self.pass(1),
+            4..=6 => self.varint().map(drop),
+            7 => self.pass(8),
+            8 => {
+                let length = self.varint()?;
+                self.pass(length)
+            }
+            9 | 10 => {
+                let byte = self.byte()?;
+                let length = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
+                self.skip_elements(length, &[byte & 0x0F])
+            }
+            11 => match self.varint()? {
+                0 => Ok(()),
+                length => {
+                    let kinds = self.byte()?;
+                    self.skip_elements(length, &[kinds >> 4, kinds & 0x0F])
+                }
+            },
+            STRUCTURE => self.fields(Self::skip_field),
+            _ => Err(Wrong),
+        }
+    }
+
+    fn skip_field(&mut self, _id: i64, kind: Kind) -> Result<(), Wrong> {
+        self.skip(kind)
+    }
+
+    fn skip_elements(&mut self, count: u64, kinds: &[Kind]) -> Result<(), Wrong> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Wrong);
+        }
+        // Each takes a byte at least, so the input bounds them.
+        for _ in 0..count {
+            kinds.iter().try_for_each(|kind| self.skip_element(*kind))?;
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn zigzag(&mut self) -> Result<i64, Wrong> {
+        let value = self.varint()?;
+        Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+    }
+
+    /// Seven bits a byte, the lowest first, no more bytes than the number needs.
+    fn varint(&mut self) -> Result<u64, Wrong> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7F);
+            if (bits << shift) >> shift != bits || (byte == 0 && shift > 0) {
+                return Err(Wrong);
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Wrong)
+    }
+
+    fn byte(&mut self) -> Result<u8, Wrong> {
+        let mut byte = [0];
+        self.input.read_exact(&mut byte).map_err(|_end| Wrong)?;
+        self.bytes += 1;
+        Ok(byte[0])
+    }
+
+    fn pass(&mut self, bytes: u64) -> Result<(), Wrong> {
+        let passed = io::copy(&mut self.input.by_ref().take(bytes), &mut io::sink()).map_err(|_end| Wrong)?;
+        self.bytes += passed;
+        if passed == bytes { Ok(()) } else { Err(Wrong) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(bytes: &[u8]) -> Result<Vec<(i64, u64)>, Wrong> {
+        let mut thrift = Thrift::new(bytes);
+        let mut found = Vec::new();
+        thrift.fields(|thrift, id, kind| match kind {
+            5 => thrift.size(kind).map(|size| found.push((id, size))),
+            _ => thrift.skip(kind),
+        })?;
+        assert_eq!(thrift.bytes(), bytes.len() as u64);
+        Ok(found)
+    }
+
+    #[test]
+    fn fields_are_read_and_others_passed_over() {
+        // 300 in field 1; text in 2; a list of two booleans in 3; a map of i32 to text in 4; a structure with a
+        // boolean in 5; a double in 6; 7 in field 40, whose number is written out.
+        let bytes = [
+            &[0x15, 0xD8, 0x04, 0x18, 3][..],
+            b"abc",
+            &[0x19, 0x21, 1, 2, 0x1B, 1, 0x58, 2, 1, b'x', 0x1C, 0x11, 0],
+            &[0x17, 0, 0, 0, 0, 0, 0, 0, 0, 0x05, 80, 14, 0],
+        ]
+        .concat();
+        assert_eq!(sizes(&bytes).unwrap(), [(1, 300), (40, 7)]);
+        for end in 0..bytes.len() {
+            assert!(sizes(&bytes[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for wrong in [
+            // A number that comes twice, a negative size, a number of bytes more than it needs, too large a one.
+            &[0x15, 2, 0x05, 2, 2, 0][..],
+            &[0x15, 1, 0],
+            &[0x15, 0x82, 0, 0],
+            &[0x15, 0x80, 0x80, 0x80, 0x80, 0x20, 0],
+            // A type that there is not.
+            &[0x1E, 0],
+        ] {
+            assert!(sizes(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(sizes(&[0x1C; 100]).is_err(), "too deep");
+    }
+}
