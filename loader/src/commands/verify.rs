@@ -2,6 +2,7 @@
 //! as much mixing as was asked for, and lambdas of the distribution that was asked for.
 
 mod checks;
+mod cutmix;
 mod statistics;
 
 use super::replay::read_toml;
@@ -30,7 +31,7 @@ pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Fail
     };
     // Shards are cut from the whole batch, which is what the spec describes.
     let checked = CheckedSpec::new(StreamSpec { shard: RowShard::WHOLE, ..spec }, &dataset)?;
-    let checks = check(&checked, args.epochs.into());
+    let checks = check(&checked, args.epochs.into(), args.significance);
     let failed = checks.iter().filter(|check| !check.passed).count();
     if args.json {
         let object = json!({ "epochs": args.epochs, "checks": checks, "passed": failed == 0 });
@@ -50,7 +51,7 @@ pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Fail
     }
 }
 
-fn check(checked: &CheckedSpec, epochs: u64) -> Vec<Check> {
+fn check(checked: &CheckedSpec, epochs: u64, significance: f64) -> Vec<Check> {
     let (batches, mixing) = (checked.batches_per_epoch(), checked.spec().mixing);
     let leftover = checked.samples() - checked.samples_per_epoch();
     let mut drawn = Drawn::default();
@@ -73,7 +74,8 @@ fn check(checked: &CheckedSpec, epochs: u64) -> Vec<Check> {
     };
     let mut checks =
         vec![Check { name: "each sample once", passed: faults.is_empty(), p_value: None, found }];
-    checks
-        .extend(mixing.iter().flat_map(|mixing| std::mem::take(&mut drawn).checks(mixing, checked.image())));
+    if let Some(mixing) = &mixing {
+        checks.extend(drawn.checks(mixing, checked.image(), significance));
+    }
     checks
 }

@@ -31,7 +31,16 @@ pub struct VerifyArgs {
     /// Epochs that are looked at, from the first on.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub epochs: u32,
+    /// What is less likely than this is taken for a fault. By the default, a right loader is accused once in a million
+    /// checks, and then always, because nothing is drawn anew: another seed will tell.
+    #[arg(long, default_value_t = 1e-6, value_name = "P", value_parser = probability)]
+    pub significance: f64,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub json: bool,
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    let found = text.parse().ok().filter(|p: &f64| (0.0..=1.0).contains(p));
+    found.ok_or_else(|| "give a number from 0 to 1".to_owned())
 }

@@ -14,6 +14,12 @@ fn a_stream_is_found_to_be_what_its_spec_says() {
     assert_eq!(found["checks"][0]["found"], "5000 samples in 79 batches", "{found}");
     assert!(found["checks"][2]["p_value"].as_f64().is_some_and(|p| p > 1e-6), "{found}");
 
+    let found = verify(&["--mixup-alpha", "0", "--cutmix-alpha", "1", "--mixup-prob", "1"]);
+    let names: Vec<_> = found["checks"].as_array().unwrap().iter().map(|check| &check["name"]).collect();
+    let expected =
+        ["each sample once", "mixed fraction", "fraction of CutMix", "share of CutMix", "lambda of CutMix"];
+    assert_eq!(names, expected, "{found}");
+
     // The spec of a file, which may ask for more than flags can.
     let spec = tempfile::NamedTempFile::new().unwrap();
     let text = "seed = 3\nbatch-size = 64\nremainder = \"drop\"\n[shard]\nrank = 1\nworld = 4\n";
@@ -26,4 +32,20 @@ fn a_stream_is_found_to_be_what_its_spec_says() {
     assert!(table.contains("ok      each sample once") && table.contains("lambda's distribution"), "{table}");
     let line = refused(2, &["verify", "--data", "synthetic:10", "--mixup-prob", "2"]);
     assert!(line.contains("mixing.probability: 2 is not allowed"), "{line}");
+}
+
+#[test]
+fn what_is_found_too_unlikely_exits_with_1() {
+    // So strict a person takes all that is a matter of chance for a fault.
+    let flags = ["verify", "--data", "synthetic:5000", "--significance", "1"];
+    let output = run(&[&flags[..], &["--json"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["passed"].as_bool(), Some(false));
+    let passed: Vec<_> =
+        found["checks"].as_array().unwrap().iter().map(|check| check["passed"].as_bool()).collect();
+    assert_eq!(passed, [Some(true), Some(false), Some(false)], "no chance is in the first: {found}");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "error: 2 of 3 checks failed\n");
+    let table = String::from_utf8(run(&flags).stdout).unwrap();
+    assert!(table.contains("FAILED  lambda's distribution"), "{table}");
 }

@@ -1,13 +1,11 @@
 //! What is checked of the plans of some epochs. Each check sees plain numbers and gives a [`Check`].
 
+use super::cutmix::Law;
 use super::statistics::{beta_below, binomial_p, kolmogorov_p};
+use mixfeed_pipeline::blend::Blend;
 use mixfeed_pipeline::spec::{LambdaScope, Mixing, MixingKind};
 use mixfeed_pipeline::{BatchPlan, ImageShape, Lambda};
 use serde::Serialize;
-
-/// What is less likely than this is taken for a fault. A right loader is accused once in a million checks,
-/// and then always, because nothing here is drawn anew: another seed will tell.
-const SIGNIFICANCE: f64 = 1e-6;
 
 /// The outcome of a check.
 #[derive(Debug, Serialize)]
@@ -20,8 +18,9 @@ pub(super) struct Check {
 }
 
 impl Check {
-    fn of_chance(name: &'static str, p_value: f64, found: String) -> Self {
-        Self { name, passed: p_value >= SIGNIFICANCE, p_value: Some(p_value), found }
+    /// What is less likely than `significance` is taken for a fault.
+    fn of_chance(name: &'static str, p_value: f64, significance: f64, found: String) -> Self {
+        Self { name, passed: p_value >= significance, p_value: Some(p_value), found }
     }
 }
 
@@ -52,7 +51,7 @@ pub(super) struct Drawn {
     /// Samples, or batches where all of a batch share a draw.
     trials: u64,
     mixup: Vec<Lambda>,
-    cutmix: u64,
+    cutmix: Vec<Blend>,
 }
 
 impl Drawn {
@@ -66,14 +65,14 @@ impl Drawn {
             self.trials += 1;
             match row.partner.map(|partner| partner.blend) {
                 None => {}
-                Some(blend) if blend.pasted.is_some() => self.cutmix += 1,
+                Some(blend) if blend.pasted.is_some() => self.cutmix.push(blend),
                 Some(blend) => self.mixup.push(blend.lambda),
             }
         }
     }
 
     /// Compares the draws with what was asked for.
-    pub(super) fn checks(mut self, mixing: &Mixing, image: ImageShape) -> Vec<Check> {
+    pub(super) fn checks(mut self, mixing: &Mixing, image: ImageShape, significance: f64) -> Vec<Check> {
         let (mixup_alpha, cutmix_alpha, share) = match mixing.kind {
             MixingKind::Mixup => (mixing.alpha, 0.0, 0.0),
             MixingKind::Cutmix => (0.0, mixing.alpha, 1.0),
@@ -81,30 +80,62 @@ impl Drawn {
                 (mixing.alpha, cutmix_alpha, switch_probability)
             }
         };
+        let law = if share > 0.0 { Law::new(cutmix_alpha, image) } else { None };
+        let boxes_show = law.as_ref().map_or_else(|| cutmix_shows(cutmix_alpha, image), Law::shows);
         let mixup = mixing.probability * (1.0 - share) * mixup_shows(mixup_alpha);
-        let cutmix = mixing.probability * share * cutmix_shows(cutmix_alpha, image);
+        let cutmix = mixing.probability * share * boxes_show;
         let fraction = |name, count: u64, expected: f64| {
             let found = format!(
                 "{count} of {} are {:.5}, expected {expected:.5}",
                 self.trials,
                 count as f64 / self.trials.max(1) as f64
             );
-            Check::of_chance(name, binomial_p(count, self.trials, expected), found)
+            Check::of_chance(name, binomial_p(count, self.trials, expected), significance, found)
         };
-        let mixed = self.mixup.len() as u64;
-        let mut checks = vec![fraction("mixed fraction", mixed + self.cutmix, mixup + cutmix)];
+        let (mixed, pasted) = (self.mixup.len() as u64, self.cutmix.len() as u64);
+        let mut checks = vec![fraction("mixed fraction", mixed + pasted, mixup + cutmix)];
         if share > 0.0 {
-            checks.push(fraction("fraction of CutMix", self.cutmix, cutmix));
+            checks.push(fraction("fraction of CutMix", pasted, cutmix));
         }
-        if !self.mixup.is_empty() {
-            let distance = distance(&mut self.mixup, mixup_alpha);
+        if mixed > 0 {
+            let all = mixup_shows(mixup_alpha);
+            let up_to =
+                |units: i64| beta_below((units as f64 + 0.5) / 65_536.0, mixup_alpha, mixup_alpha) / all;
+            let distance = distance(&mut self.mixup, up_to);
             let found = format!(
                 "{mixed} lambdas are off Beta({mixup_alpha}, {mixup_alpha}) by {distance:.5} at most"
             );
-            checks.push(Check::of_chance("lambda's distribution", kolmogorov_p(distance, mixed), found));
+            let p_value = kolmogorov_p(distance, mixed);
+            checks.push(Check::of_chance("lambda's distribution", p_value, significance, found));
+        }
+        if pasted > 0 {
+            checks.push(shares(&self.cutmix, image));
+        }
+        if let (Some(law), 1..) = (law, pasted) {
+            let mut lambdas: Vec<_> = self.cutmix.iter().map(|blend| blend.lambda).collect();
+            let distance = distance(&mut lambdas, |units| law.up_to(units));
+            let found = format!(
+                "{pasted} lambdas are off those of boxes by Beta({cutmix_alpha}, {cutmix_alpha}), cut off at the border, by \
+                 {distance:.5} at most"
+            );
+            // Between few lambdas that are possible, what is found is at least as likely as this.
+            let p_value = kolmogorov_p(distance, pasted);
+            checks.push(Check::of_chance("lambda of CutMix", p_value, significance, found));
         }
         checks
     }
+}
+
+/// Whether each lambda of CutMix is the share of the image that its box leaves, to the nearest 1/65536.
+fn shares(blends: &[Blend], image: ImageShape) -> Check {
+    let pixels = f64::from(image.height) * f64::from(image.width);
+    let is_wrong = |blend: &&Blend| {
+        let pasted = blend.pasted.map_or(0.0, |part| f64::from(part.height) * f64::from(part.width));
+        (1.0 - pasted / pixels - blend.lambda.to_unit()).abs() > 0.5 / 65_536.0
+    };
+    let wrong = blends.iter().filter(is_wrong).count();
+    let found = format!("{wrong} of {} lambdas are not what their box leaves", blends.len());
+    Check { name: "share of CutMix", passed: wrong == 0, p_value: None, found }
 }
 
 /// The share of lambdas of mixup that change anything: those that do not round to one.
@@ -112,7 +143,7 @@ fn mixup_shows(alpha: f64) -> f64 {
     if alpha > 0.0 { beta_below(1.0 - 0.5 / 65_536.0, alpha, alpha) } else { 0.0 }
 }
 
-/// The share of lambdas of CutMix whose box has a pixel: half of each side is rounded down to whole pixels,
+/// The share of lambdas of CutMix whose box has a pixel, for images that are too large for [`Law`]: half of each side is rounded down to whole pixels,
 /// so 1 - lambda must be at least 4 over the square of the smaller side.
 fn cutmix_shows(alpha: f64, image: ImageShape) -> f64 {
     let side = u64::from(image.height.min(image.width)).max(1);
@@ -124,20 +155,17 @@ fn cutmix_shows(alpha: f64, image: ImageShape) -> f64 {
     }
 }
 
-/// How far the distribution function of lambdas is from that of Beta(alpha, alpha), rounded as they are and
-/// without those that round to one.
-fn distance(lambdas: &mut [Lambda], alpha: f64) -> f64 {
+/// How far the distribution function of lambdas is from `up_to`, which takes units of 1/65536.
+fn distance(lambdas: &mut [Lambda], up_to: impl Fn(i64) -> f64) -> f64 {
     lambdas.sort_unstable();
     let count = lambdas.len() as f64;
-    let all = mixup_shows(alpha);
-    let below = |units: f64| beta_below(units / 65_536.0, alpha, alpha) / all;
     let mut most = 0.0_f64;
     let mut before = 0;
     for group in lambdas.chunk_by(PartialEq::eq) {
-        let units = f64::from(group[0].to_q16());
+        let units = i64::from(group[0].to_q16());
         let after = before + group.len();
-        most = most.max((before as f64 / count - below(units - 0.5)).abs());
-        most = most.max((after as f64 / count - below(units + 0.5)).abs());
+        most = most.max((before as f64 / count - up_to(units - 1)).abs());
+        most = most.max((after as f64 / count - up_to(units)).abs());
         before = after;
     }
     most
@@ -164,7 +192,7 @@ mod tests {
     fn failed(drawn: Mixing, asked: &Mixing) -> Vec<&'static str> {
         let mut all = Drawn::default();
         plans(drawn).iter().for_each(|plan| all.add(plan, drawn.lambda_scope));
-        let checks = all.checks(asked, SHAPE).into_iter();
+        let checks = all.checks(asked, SHAPE, 1e-6).into_iter();
         checks.filter(|check| !check.passed).map(|check| check.name).collect()
     }
 
@@ -191,6 +219,17 @@ mod tests {
         let cut = |share| MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: share };
         let found = failed(mixing(cut(0.5), 1.0, 1.0), &mixing(cut(0.4), 1.0, 1.0));
         assert_eq!(found, ["fraction of CutMix"]);
+        let boxes = |alpha| mixing(MixingKind::Cutmix, alpha, 1.0);
+        assert!(failed(boxes(1.0), &boxes(1.5)).contains(&"lambda of CutMix"));
+        // Lambdas as they were drawn, before the box was cut off at the border.
+        let mut drawn = Drawn::default();
+        plans(boxes(1.0)).iter().for_each(|plan| drawn.add(plan, LambdaScope::Sample));
+        for (number, blend) in drawn.cutmix.iter_mut().enumerate() {
+            blend.lambda = Lambda::from_unit(number as f64 / 20_000.0);
+        }
+        let checks = drawn.checks(&boxes(1.0), SHAPE, 1e-6);
+        let failed: Vec<_> = checks.iter().filter(|check| !check.passed).map(|check| check.name).collect();
+        assert_eq!(failed, ["share of CutMix", "lambda of CutMix"]);
     }
 
     #[test]
