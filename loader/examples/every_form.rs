@@ -14,6 +14,8 @@ mod write;
 use mixfeed_pipeline::Split;
 use std::path::Path;
 
+type Writer = fn(&Path, &[write::Image], &[write::Image]);
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [data, place] = arguments.as_slice() else { panic!("usage: every_form DATA FOLDER") };
@@ -31,7 +33,7 @@ fn main() {
         };
         (0..samples.count()).map(image).collect::<Vec<_>>()
     });
-    let forms: [(&str, fn(&Path, &[write::Image], &[write::Image])); 5] = [
+    let forms: [(&str, Writer); 5] = [
         ("cifar10", write::cifar10),
         ("batches", write::batches),
         ("folder", write::folder),
