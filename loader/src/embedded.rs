@@ -73,27 +73,33 @@ pub struct EmbeddedLoader {
 }
 
 impl EmbeddedLoader {
-    /// Starts a loader of the data at `data` (see [`Place`]) on a free port of the loopback
-    /// interface.
+    /// Starts a loader of the data at `data` (see [`Place`]), which needs nothing said about it.
+    ///
+    /// # Errors
+    /// As for [`EmbeddedLoader::start_at`].
+    pub fn start(data: &str, workers: Option<usize>) -> Result<Self, LoaderError> {
+        Self::start_at(&data.parse()?, workers)
+    }
+
+    /// Starts a loader of the data at `place` on a free port of the loopback interface.
     ///
     /// # Errors
     /// When the data cannot be used, or no port or thread is to be had.
-    pub fn start(data: &str, workers: Option<usize>) -> Result<Self, LoaderError> {
-        Self::start_with(data, workers, &Extensions::default())
+    pub fn start_at(place: &Place, workers: Option<usize>) -> Result<Self, LoaderError> {
+        Self::start_with(place, workers, &Extensions::default())
     }
 
-    /// Starts a loader that has extensions, as [`EmbeddedLoader::start`] starts one without.
+    /// Starts a loader that has extensions, as [`EmbeddedLoader::start_at`] starts one without.
     ///
     /// # Errors
-    /// As [`EmbeddedLoader::start`].
+    /// As for [`EmbeddedLoader::start_at`].
     pub fn start_with(
-        data: &str,
+        place: &Place,
         workers: Option<usize>,
         extensions: &Extensions,
     ) -> Result<Self, LoaderError> {
-        let place: Place = data.parse()?;
         let (drain, draining) = watch::channel(false);
-        let service = prepare(&place, workers, DEFAULT_STREAM_MEMORY_BYTES, draining.clone(), extensions)?;
+        let service = prepare(place, workers, DEFAULT_STREAM_MEMORY_BYTES, draining.clone(), extensions)?;
         let (started, start) = mpsc::sync_channel(1);
         // The one thread of an embedded loader besides its pool.
         #[allow(clippy::disallowed_methods)]

@@ -4,7 +4,7 @@
 //! setting, here.
 
 use crate::compare::GridAxis;
-use crate::config::{Resume, Settings};
+use crate::config::{Reading, Resume, Settings};
 use crate::device::DeviceChoice;
 use crate::remote::DEFAULT_ADDRESS;
 use clap::{Args, Parser, Subcommand};
@@ -180,6 +180,9 @@ pub struct FromArgs {
     /// Instead of --loaders: start a loader inside this process for a folder, synthetic or synthetic:N
     #[arg(long, env = "MIXFEED_TRAINER_DATA", value_name = "WHERE")]
     pub data: Option<String>,
+    /// How that loader reads the data.
+    #[command(flatten)]
+    pub reading: Reading,
     /// How long to wait when no loader is to be had
     #[arg(long, env = "MIXFEED_TRAINER_LOADER_TIMEOUT", value_name = "TIME")]
     pub loader_timeout: Option<Duration>,
@@ -189,8 +192,8 @@ impl FromArgs {
     /// The same as settings of a run.
     #[must_use]
     pub fn settings(self) -> Settings {
-        let FromArgs { loaders, data, loader_timeout } = self;
-        Settings { loaders, data, loader_timeout, ..Settings::default() }
+        let FromArgs { loaders, data, reading, loader_timeout } = self;
+        Settings { loaders, data, reading, loader_timeout, ..Settings::default() }
     }
 }
 

@@ -8,12 +8,14 @@ mod checked;
 mod every;
 mod mixing;
 mod preset;
+mod reading;
 mod recipe;
 
 pub use again::Resume;
 pub use checked::{RunConfig, Source, Training, UsageError};
 pub use every::{CheckpointEvery, CheckpointEveryError};
 pub use preset::Preset;
+pub use reading::Reading;
 pub use recipe::Recipe;
 
 use crate::device::DeviceChoice;
@@ -47,6 +49,10 @@ pub struct Settings {
     #[arg(long, env = "MIXFEED_TRAINER_WORKERS", value_name = "N", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
+    /// How that loader reads the data.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub reading: Reading,
     /// How long to wait when no loader is to be had [default: 10m]
     #[arg(long, env = "MIXFEED_TRAINER_LOADER_TIMEOUT", value_name = "TIME", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -298,7 +304,9 @@ impl Settings {
         let mut settings = layered(self, file)?;
         // These two exclude each other, so one of them on top puts the other one below out of force.
         match (loaders_given, data_given) {
-            (true, false) => (settings.data, settings.workers) = (None, None),
+            (true, false) => {
+                (settings.data, settings.workers, settings.reading) = (None, None, Reading::default());
+            }
             (false, true) => settings.loaders = None,
             _ => {}
         }
@@ -329,8 +337,14 @@ mod tests {
     fn a_key_that_is_no_setting_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("settings.toml");
-        std::fs::write(&path, "batchsize = 64\n").unwrap();
-        let error = Settings::default().over(Some(&path)).unwrap_err().to_string();
-        assert!(error.contains("batchsize") && error.contains("settings.toml"), "{error}");
+        for (text, expected) in [
+            ("seed = 1\nbatchsize = 64\n", "settings.toml line 2: unknown field `batchsize`"),
+            ("seed = 1\nepochs = \"x\"\n", "settings.toml line 2: invalid type"),
+            ("seed = 1\n\ntest-fraction = \"x\"\n", "settings.toml line 3: test-fraction: invalid type"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = Settings::default().over(Some(&path)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

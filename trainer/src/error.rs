@@ -114,7 +114,9 @@ impl TrainError {
             TrainError::Usage(_) | TrainError::Config(_) | TrainError::Logging(_) => exit::USAGE,
             TrainError::Metrics(_) => exit::FAILURE,
             TrainError::Device(_) | TrainError::Gpu(_) => exit::DEVICE,
-            TrainError::Loader(LoaderError::Source(SourceError::SyntheticSize(_))) => exit::USAGE,
+            TrainError::Loader(LoaderError::Source(
+                SourceError::SyntheticSize(_) | SourceError::Options(_),
+            )) => exit::USAGE,
             TrainError::Loader(LoaderError::Source(_)) => exit::DATA,
             TrainError::Loader(_) => exit::FAILURE,
             TrainError::Stream(StreamError::NoLoader { .. }) => exit::NO_LOADER,

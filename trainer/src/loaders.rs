@@ -9,7 +9,8 @@ use crate::stop::Stop;
 use mixfeed_client::{
     BatchStream, Endpoint, Expected, Split, StreamConfig, StreamEnd, StreamError, StreamInfo, StreamSpec,
 };
-use mixfeed_loader::embedded::EmbeddedLoader;
+use mixfeed_loader::embedded::{EmbeddedLoader, LoaderError};
+use mixfeed_loader::source::Place;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -63,8 +64,9 @@ impl Loaders {
             .map_err(|source| TrainError::Threads { source })?;
         let (endpoints, embedded) = match source {
             Source::Loaders(endpoints) => (endpoints.clone(), None),
-            Source::Embedded { data, workers } => {
-                let loader = EmbeddedLoader::start(data, *workers)?;
+            Source::Embedded { data, options, workers } => {
+                let place: Place = data.parse().map_err(LoaderError::from)?;
+                let loader = EmbeddedLoader::start_at(&place.with(options.clone()), *workers)?;
                 (vec![Endpoint::from(loader.address())], Some(loader))
             }
         };

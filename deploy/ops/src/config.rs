@@ -53,7 +53,7 @@ where
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     // Parsed as the settings first: errors then carry the place in the file.
-    let lower: T = toml::from_str(&text).map_err(|error| in_file(path, &text, &error))?;
+    let lower: T = toml::from_str(&text).map_err(|error| in_file::<T>(path, &text, &error))?;
     let mut settings = table(&lower)?;
     overlay(&mut settings, table(&flags)?);
     Value::Table(settings)
@@ -84,12 +84,46 @@ fn overlay(lower: &mut Table, upper: Table) {
     }
 }
 
-fn in_file(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
-    let place = error
-        .span()
-        .and_then(|span| text.get(..span.start))
-        .map_or_else(String::new, |before| format!(" line {}", before.matches('\n').count() + 1));
-    ConfigError::File { path: path.to_owned(), place, message: one_line(error.message()) }
+fn in_file<T: DeserializeOwned>(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let mut message = one_line(error.message());
+    let mut before = error.span().and_then(|span| text.get(..span.start));
+    // Of settings that are put together from several structs, an error may be said of the whole file. It is of one
+    // key, and each can be tried by itself, because none needs another.
+    if error.span().is_some_and(|span| span.start == 0)
+        && let Some(key) = wrong_key::<T>(text)
+    {
+        before = line_of(text, &key).and_then(|start| text.get(..start));
+        if !message.contains(&key) {
+            message = format!("{key}: {message}");
+        }
+    }
+    let place =
+        before.map_or_else(String::new, |before| format!(" line {}", before.matches('\n').count() + 1));
+    ConfigError::File { path: path.to_owned(), place, message }
+}
+
+/// The first key that is no setting, or whose value is none.
+fn wrong_key<T: DeserializeOwned>(text: &str) -> Option<String> {
+    let all: Table = text.parse().ok()?;
+    let is_wrong = |key: &String, value: &Value| {
+        Value::Table(Table::from_iter([(key.clone(), value.clone())])).try_into::<T>().is_err()
+    };
+    all.into_iter().find(|(key, value)| is_wrong(key, value)).map(|(key, _)| key)
+}
+
+/// Where the line begins that gives this key a value.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let gives = |line: &str| {
+        line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if gives(line) {
+            return Some(start);
+        }
+        start += line.len();
+    }
+    None
 }
 
 fn one_line(message: &str) -> String {

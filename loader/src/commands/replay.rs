@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use super::{Failure, open_data, view};
-use crate::config::ReplayArgs;
+use crate::config::{ReplayArgs, SourceArgs};
 use crate::extensions::Extensions;
 use crate::service::translate;
 use mixfeed_ops::exit;
@@ -39,12 +39,15 @@ struct AlgorithmRecord {
 #[derive(Deserialize)]
 struct SettingsRecord {
     data: Option<String>,
+    #[serde(flatten)]
+    source: SourceArgs,
 }
 
 /// What to build, and what it must be built from.
 struct Wanted {
     spec: v1::StreamSpec,
     data: String,
+    source: SourceArgs,
     recorded: Option<(DatasetRecord, AlgorithmRecord)>,
 }
 
@@ -57,12 +60,14 @@ impl Wanted {
             return Ok(Self {
                 spec: (&run.stream).into(),
                 data,
+                source: args.source.clone().or(run.settings.source),
                 recorded: Some((run.dataset, run.algorithm)),
             });
         }
         let file = args.spec.as_ref().ok_or_else(|| Failure::usage("give --run or --spec"))?;
         let spec: mixfeed_client::StreamSpec = read_toml(file)?;
-        Ok(Self { spec: (&spec).into(), data: args.data.clone().ok_or_else(needs_data)?, recorded: None })
+        let data = args.data.clone().ok_or_else(needs_data)?;
+        Ok(Self { spec: (&spec).into(), data, source: args.source.clone(), recorded: None })
     }
 
     /// Refuses to build something else than the run had.
@@ -85,7 +90,7 @@ impl Wanted {
 
 pub(super) fn run(args: &ReplayArgs, extensions: &Extensions) -> Result<(), Failure> {
     let wanted = Wanted::new(args)?;
-    let dataset = open_data(&wanted.data, &args.source, extensions)?;
+    let dataset = open_data(&wanted.data, &wanted.source, extensions)?;
     wanted.compare(&dataset, extensions)?;
     let checked = CheckedSpec::new(translate::stream_spec(&wanted.spec, extensions)?, &dataset)?;
     let plan = BatchPlan::new(&checked, args.index);

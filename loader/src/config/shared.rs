@@ -4,51 +4,79 @@ use crate::source::{Cache, ImageSize, Options, Order};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum as _};
 use mixfeed_client::CustomAugmentation;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Flags that say how data is read, as `serve` has them.
-#[derive(Clone, Debug, Args)]
+/// Flags that say how data is read. `serve` has the same, and the trainer for a loader inside it; as a file, the same
+/// names in TOML.
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
 pub struct SourceArgs {
-    /// Order of image files: by path as torchvision has it, or by file name.
-    #[arg(long, default_value = "path", value_name = "ORDER")]
-    pub order: Order,
-    /// The share of image files, by a key of each, that is the test split of data without one.
-    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
-    pub test_fraction: f64,
-    /// What is kept in memory of image files.
-    #[arg(long, default_value = "auto", value_name = "WHAT")]
-    pub cache: Cache,
+    /// Order of image files: by path as torchvision has it, or by file name [default: path].
+    #[arg(long, value_name = "ORDER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// The share of image files, by a key of each, that is the test split of data without one [default: 0].
+    #[arg(long, value_name = "SHARE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_fraction: Option<f64>,
+    /// What is kept in memory of image files [default: what fits].
+    #[arg(long, value_name = "WHAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
     /// Memory for what is kept, as in 4GiB [default: half of what is free].
     #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_memory: Option<ByteSize>,
     /// Bring image files to this size: a side, or HEIGHTxWIDTH [default: the size that all have].
     #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<ImageSize>,
     /// Leave out the records in this file, as `inspect --write-skip-list` writes it.
     #[arg(long, visible_alias = "skip", value_name = "FILE.toml")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skip_list: Option<PathBuf>,
-    /// Read all image files, and keep no digests of them on disk.
-    #[arg(long)]
-    pub no_digest_cache: bool,
+    /// Read all image files, and keep no digests of them on disk [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_digest_cache: Option<bool>,
 }
 
 impl SourceArgs {
+    /// The names of the flags, which are also the keys in a file.
+    pub const KEYS: [&str; 7] =
+        ["order", "test-fraction", "cache", "cache-memory", "image-size", "skip-list", "no-digest-cache"];
+
     /// Returns what the flags say.
     ///
     /// # Errors
     /// One line that names the flag, its value and what is allowed.
     pub fn options(&self) -> Result<Options, String> {
         Ok(Options {
-            order: self.order,
-            test_fraction: check_fraction(self.test_fraction)?,
-            cache: self.cache,
+            order: self.order.unwrap_or_default(),
+            test_fraction: check_fraction(self.test_fraction.unwrap_or(0.0))?,
+            cache: self.cache.unwrap_or_default(),
             cache_bytes: self.cache_memory.map(|size| size.as_u64()),
             image_size: self.image_size,
             skip_list: self.skip_list.clone(),
-            no_digest_cache: self.no_digest_cache,
+            no_digest_cache: self.no_digest_cache.unwrap_or(false),
             user_cache: user_cache(),
         })
+    }
+
+    /// Returns the same, with what is not said here taken from `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            order: self.order.or(other.order),
+            test_fraction: self.test_fraction.or(other.test_fraction),
+            cache: self.cache.or(other.cache),
+            cache_memory: self.cache_memory.or(other.cache_memory),
+            image_size: self.image_size.or(other.image_size),
+            skip_list: self.skip_list.or(other.skip_list),
+            no_digest_cache: self.no_digest_cache.or(other.no_digest_cache),
+        }
     }
 
     /// Returns the same flags for a command line.
@@ -58,14 +86,13 @@ impl SourceArgs {
         let name = |value: Option<clap::builder::PossibleValue>| {
             value.map(|value| value.get_name().to_owned()).unwrap_or_default()
         };
-        let mut flags: Vec<OsString> = vec![
-            format!("--order={}", name(order.to_possible_value())).into(),
-            format!("--test-fraction={test_fraction}").into(),
-            format!("--cache={}", name(cache.to_possible_value())).into(),
-        ];
+        let mut flags: Vec<OsString> = Vec::new();
+        flags.extend(order.map(|order| format!("--order={}", name(order.to_possible_value())).into()));
+        flags.extend(test_fraction.map(|share| format!("--test-fraction={share}").into()));
+        flags.extend(cache.map(|cache| format!("--cache={}", name(cache.to_possible_value())).into()));
         flags.extend(cache_memory.map(|size| format!("--cache-memory={}B", size.as_u64()).into()));
         flags.extend(image_size.map(|size| format!("--image-size={size}").into()));
-        flags.extend(no_digest_cache.then(|| "--no-digest-cache".into()));
+        flags.extend(no_digest_cache.map(|yes| format!("--no-digest-cache={yes}").into()));
         flags.extend(skip_list.iter().flat_map(|path| ["--skip-list".into(), path.into()]));
         flags
     }

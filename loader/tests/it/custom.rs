@@ -37,7 +37,7 @@ fn spec(version: u32) -> StreamSpec {
 }
 
 fn loader(workers: usize) -> EmbeddedLoader {
-    EmbeddedLoader::start_with(DATA, Some(workers), &extensions()).unwrap()
+    EmbeddedLoader::start_with(&DATA.parse().unwrap(), Some(workers), &extensions()).unwrap()
 }
 
 fn open(loaders: &[&EmbeddedLoader], version: u32) -> Result<BlockingStream, StreamError> {
@@ -100,6 +100,7 @@ fn a_loader_without_it_or_with_another_version_is_refused_by_name() {
 fn a_source_that_is_not_there_is_a_file_that_is_not_there() {
     let error = EmbeddedLoader::start(DATA, Some(1)).unwrap_err().to_string();
     assert_eq!(error, "gradients:200: no such file or folder");
-    let error = EmbeddedLoader::start_with("gradients:many", Some(1), &extensions()).unwrap_err();
+    let error =
+        EmbeddedLoader::start_with(&"gradients:many".parse().unwrap(), Some(1), &extensions()).unwrap_err();
     assert_eq!(error.to_string(), "gradients:many: invalid digit found in string");
 }

@@ -2,6 +2,7 @@
 
 use super::{Settings, UsageError};
 use clap::ValueEnum;
+use mixfeed_loader::config::SourceArgs;
 use toml::Table;
 
 /// Whether a run that is there goes on.
@@ -13,7 +14,8 @@ pub enum Resume {
     Auto,
 }
 
-/// What does not shape the weights (or, as threads and device, warns), and so may change on the way.
+/// What does not shape the weights (or, as threads and device, warns), and so may change on the way. So may how the
+/// data is read ([`SourceArgs`]), for data that has moved: that it is the same is known by its digest.
 const AGAIN: &[&str] = &[
     "loaders",
     "data",
@@ -47,7 +49,7 @@ impl Settings {
         let mut settings = table(run)?;
         for (key, value) in table(&self)? {
             let earlier = settings.get(&key);
-            if AGAIN.contains(&key.as_str()) {
+            if AGAIN.iter().chain(&SourceArgs::KEYS).any(|again| *again == key) {
                 settings.insert(key, value);
             } else if resume == Resume::Yes {
                 return Err(UsageError(format!(
@@ -59,7 +61,10 @@ impl Settings {
             }
         }
         match (loaders_given, data_given) {
-            (true, false) => ["data", "workers"].iter().for_each(|key| drop(settings.remove(*key))),
+            (true, false) => {
+                let of_embedded = ["data", "workers"].iter().chain(&SourceArgs::KEYS);
+                of_embedded.for_each(|key| drop(settings.remove(*key)));
+            }
             (false, true) => {
                 drop(settings.remove("loaders"));
                 if !audit_given {
@@ -95,7 +100,9 @@ fn table(settings: &Settings) -> Result<Table, UsageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Reading, Source};
     use crate::schedule::ScheduleKind;
+    use mixfeed_loader::source::Order;
 
     fn run() -> Settings {
         Settings {
@@ -121,6 +128,24 @@ mod tests {
         let settings = Settings { audit: Some(9), ..settings };
         let given = Settings { data: Some("synthetic".to_owned()), ..Settings::default() };
         assert_eq!(given.over_run(&settings, Resume::Yes).unwrap(), Settings { workers: None, ..run() });
+    }
+
+    #[test]
+    fn how_the_data_is_read_comes_from_the_run_unless_it_is_given_again() {
+        let reading =
+            |fraction, order| Reading(SourceArgs { test_fraction: fraction, order, ..SourceArgs::default() });
+        let run = Settings { reading: reading(Some(0.2), Some(Order::Name)), ..run() };
+        let resumed = Settings::default().over_run(&run, Resume::Yes).unwrap();
+        assert_eq!(resumed, run);
+        let Source::Embedded { options, .. } = resumed.check().unwrap().source else { panic!("it has data") };
+        assert_eq!((options.test_fraction, options.order), (0.2, Order::Name));
+        let given = Settings { reading: reading(Some(0.3), None), ..Settings::default() };
+        let resumed = given.over_run(&run, Resume::Yes).unwrap();
+        assert_eq!(resumed.reading, reading(Some(0.3), Some(Order::Name)));
+        let given = Settings { loaders: Some(vec!["127.0.0.1:1".to_owned()]), ..Settings::default() };
+        let resumed = given.over_run(&run, Resume::Yes).unwrap();
+        assert_eq!(resumed.reading, Reading::default(), "other loaders read as they were told to");
+        assert!(resumed.check().is_ok());
     }
 
     #[test]

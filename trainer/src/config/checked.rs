@@ -6,6 +6,7 @@ use crate::device::{self, DeviceChoice, Switches};
 use crate::model::ModelKind;
 use crate::staging::Normalisation;
 use mixfeed_client::{Endpoint, Split, StreamSpec};
+use mixfeed_loader::source::Options;
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::logging::LogFormat;
 use std::net::SocketAddr;
@@ -96,6 +97,8 @@ pub enum Source {
     Embedded {
         /// Folder, or `synthetic[:N]`.
         data: String,
+        /// How it is read.
+        options: Options,
         /// Worker threads; one per core when not given.
         workers: Option<usize>,
     },
@@ -193,6 +196,11 @@ fn source(settings: &Settings) -> Result<Source, UsageError> {
                 let text = "--workers is for a loader inside this process (--data), not for --loaders";
                 return Err(UsageError(text.to_owned()));
             }
+            if let Some(flag) = settings.reading.given() {
+                return Err(UsageError(format!(
+                    "{flag} is for a loader inside this process (--data): those of --loaders have their own"
+                )));
+            }
             let endpoints = loaders
                 .iter()
                 .filter(|text| !text.trim().is_empty())
@@ -210,7 +218,8 @@ fn source(settings: &Settings) -> Result<Source, UsageError> {
             if settings.audit.is_some_and(|every| every > 0) {
                 return Err(UsageError("--audit compares loaders: it needs --loaders".to_owned()));
             }
-            Ok(Source::Embedded { data: data.clone(), workers: settings.workers })
+            let options = settings.reading.0.options().map_err(UsageError)?;
+            Ok(Source::Embedded { data: data.clone(), options, workers: settings.workers })
         }
     }
 }
@@ -244,7 +253,10 @@ pub(super) fn number(name: &str, value: Option<f64>, range: RangeInclusive<f64>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Reading;
     use mixfeed_client::{LambdaScope, PartnerSource};
+    use mixfeed_loader::config::SourceArgs;
+    use mixfeed_loader::source::Order;
 
     fn settings() -> Settings {
         Settings { data: Some("synthetic".to_owned()), ..Settings::default() }
@@ -309,6 +321,13 @@ mod tests {
             (Settings { lr: Some(f64::NAN), ..settings() }, "--lr is NaN"),
             (Settings { threads: Some(0), ..settings() }, "--threads is 0"),
             (Settings { workers: Some(0), ..settings() }, "--workers is 0"),
+            (
+                Settings {
+                    reading: Reading(SourceArgs { test_fraction: Some(1.0), ..SourceArgs::default() }),
+                    ..settings()
+                },
+                "--test-fraction 1 is not allowed",
+            ),
             (Settings { seed: Some(u64::MAX), ..settings() }, "--seed is 18446744073709551615"),
         ] {
             let error = error(settings);
@@ -327,6 +346,10 @@ mod tests {
         );
         let with_workers = Settings { loaders: loaders.clone(), workers: Some(2), ..Settings::default() };
         assert!(error(with_workers).contains("--workers"));
+        let ordered = || Reading(SourceArgs { order: Some(Order::Name), ..SourceArgs::default() });
+        let with_order = Settings { loaders: loaders.clone(), reading: ordered(), ..Settings::default() };
+        assert!(error(with_order).starts_with("--order is for a loader inside this process"));
+        assert!(Settings { reading: ordered(), ..settings() }.check().is_ok());
         assert!(error(Settings { audit: Some(5), ..settings() }).contains("--audit"));
         assert!(Settings { loaders, ..Settings::default() }.check().is_ok());
     }

@@ -114,3 +114,30 @@ fn durations_need_a_unit() {
         assert!(text.parse::<Duration>().unwrap_err().to_string().contains("as in 3s"), "{text}");
     }
 }
+
+#[test]
+fn errors_of_settings_from_several_structs_name_key_and_line() {
+    #[derive(Debug, Default, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case", default)]
+    struct Part {
+        test_fraction: Option<f64>,
+    }
+    #[derive(Debug, Default, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Whole {
+        seed: Option<u64>,
+        #[serde(flatten)]
+        part: Part,
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (text, expected) in [
+        ("seed = 1\nsede = 64\n", " line 2: unknown field `sede`"),
+        ("seed = 1\nseed = 2\n", " line 2: "),
+        ("seed = \"x\"\n", " line 1: "),
+        ("seed = 1\n\ntest-fraction = \"x\"\n", " line 3: test-fraction: invalid type"),
+    ] {
+        std::fs::write(file.path(), text).unwrap();
+        let error = layered(Whole::default(), Some(file.path())).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
