@@ -38,6 +38,8 @@ pub enum Command {
     Watch(WatchArgs),
     /// End a training that was started with --listen, with a checkpoint
     Stop(StopArgs),
+    /// Exit with 0 when a training that was started with --listen answers, for containers
+    Healthcheck(HealthcheckArgs),
     /// Say what is wrong with this machine's set-up, and what to do
     Doctor(DoctorArgs),
 }
@@ -161,6 +163,17 @@ pub struct StopArgs {
     /// Where the trainer listens
     #[arg(long, env = "MIXFEED_TRAINER_ADDRESS", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     pub trainer: String,
+}
+
+/// What `healthcheck` takes.
+#[derive(Args, Debug)]
+pub struct HealthcheckArgs {
+    /// Where the trainer listens
+    #[arg(long, env = "MIXFEED_TRAINER_ADDRESS", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    pub trainer: String,
+    /// Time to wait for the answer
+    #[arg(long, value_name = "TIME", default_value = "3s")]
+    pub timeout: Duration,
 }
 
 /// What `doctor` takes.

@@ -5,6 +5,7 @@
 mod compare;
 mod doctor;
 mod evaluate;
+mod healthcheck;
 mod predict;
 mod setup;
 mod stop;
@@ -35,6 +36,7 @@ pub fn run(command: Command) -> Result<(), TrainError> {
         Command::Predict(args) => predict::run(args),
         Command::Watch(args) => watch::run(&args),
         Command::Stop(args) => stop::run(&args),
+        Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Doctor(args) => doctor::run(args),
     }
 }

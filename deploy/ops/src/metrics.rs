@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -31,6 +31,9 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// After a failed accept (no file descriptors left, most often) the next one waits.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// When the process started, under the name that Prometheus's own clients give it: a change is a restart.
+const START_TIME: &str = "process_start_time_seconds";
 
 /// Why there is no metrics endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +66,9 @@ pub fn install(address: SocketAddr) -> Result<SocketAddr, MetricsError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
         .install_recorder()?;
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    metrics::describe_gauge!(START_TIME, "Start time of the process, in seconds since 1970.");
+    metrics::gauge!(START_TIME).set(since_epoch.as_secs_f64());
     // Lives as long as the process, like the recorder it reads.
     #[allow(clippy::disallowed_methods)]
     std::thread::Builder::new()
@@ -148,6 +154,8 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert!(answer.contains("mixfeed_test_images_total{split=\"train\"} 3\n"), "{answer}");
         assert!(answer.contains("mixfeed_test_step_seconds_bucket{le=\"0.005\"} 1\n"), "{answer}");
+
+        assert!(answer.contains("\nprocess_start_time_seconds 1"), "{answer}");
 
         let head = request(address, "HEAD /metrics HTTP/1.1\r\n\r\n");
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");

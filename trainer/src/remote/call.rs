@@ -49,6 +49,19 @@ impl Trainer {
         Ok(Trainer { address: address.to_owned(), client: TrainerServiceClient::new(channel), runtime })
     }
 
+    /// Asks how training goes.
+    ///
+    /// # Errors
+    /// When the trainer does not answer within `patience`.
+    pub fn status(&self, patience: Duration) -> Result<Status, RemoteError> {
+        let mut request = tonic::Request::new(v1::GetStatusRequest {});
+        request.set_timeout(patience);
+        let mut client = self.client.clone();
+        let answer =
+            self.runtime.block_on(client.get_status(request)).map_err(|status| self.error(&status))?;
+        Ok(Status::from(answer.into_inner().status.unwrap_or_default()))
+    }
+
     /// Hears how training goes, not more often than once in an `interval`.
     ///
     /// # Errors

@@ -114,9 +114,24 @@ fn a_trainer_that_others_can_reach_refuses_to_be_stopped() {
 }
 
 #[test]
+fn a_training_is_well_also_while_it_waits_for_loaders() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = trainer(folder.path());
+    command.args(["train", "--loaders", "127.0.0.1:9", "--output", "run", "--listen", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut training = Training { child, log, address: String::new() };
+    training.address = training.address_of("serving progress");
+    let output = call(folder.path(), "healthcheck", &training.address).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("answers: step 0 of "));
+    assert!(training.is_running());
+}
+
+#[test]
 fn nobody_who_answers_is_said_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    for command in ["watch", "stop"] {
+    for command in ["watch", "stop", "healthcheck"] {
         let output = call(folder.path(), command, "127.0.0.1:9").output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
         let line = error_line(&output);
