@@ -8,3 +8,9 @@ use std::ffi::OsString;
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
+
+/// Whether the environment promises that something is there, so that going without is a failure.
+pub(crate) fn requires(need: &str) -> bool {
+    let promised = variable("MIXFEED_REQUIRE").unwrap_or_default();
+    promised.to_string_lossy().split(',').any(|name| name.trim() == need)
+}

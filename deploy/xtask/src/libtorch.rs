@@ -47,6 +47,16 @@ pub(crate) fn prepare(kind: Kind) -> Result<()> {
     if kind == Kind::Cpu && own::in_force(&Kind::Cpu.folder())? {
         return Ok(());
     }
+    prepare_in_checkout(kind)
+}
+
+/// Makes sure that the one prepared here is there, also where the user has another: it is what images are
+/// built with.
+pub(crate) fn prepare_ours() -> Result<()> {
+    prepare_in_checkout(Kind::Cpu)
+}
+
+fn prepare_in_checkout(kind: Kind) -> Result<()> {
     let target = Target::here()?;
     let folder = kind.folder();
     let stamp = target.stamp(kind)?;

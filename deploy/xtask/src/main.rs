@@ -6,13 +6,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod checks;
+mod debian;
 mod demo;
 mod environment;
 mod libtorch;
+mod manifests;
 mod pairs;
 mod place;
 mod process;
+mod report;
 mod say;
+mod smoke;
 mod tests;
 mod venv;
 
@@ -43,6 +47,11 @@ tasks
   pairs [--pairs N] [--field NAME[,NAME]]… -- 'COMMAND' 'COMMAND'
       run two commands in turn, N times each (10), and compare a number that each prints in a JSON
       object on its last line (images_per_second): medians, the median ratio and its interval
+  compose-smoke [--keep]
+      build the images on bases made of Debian packages, run the compose file through a kill, a
+      scaling and a stop, ask Prometheus everything that the dashboard asks (--keep: leave the images)
+  manifests
+      render the Kubernetes overlays and hold them against Kubernetes' schemas; try Prometheus' rules
   libtorch [--cuda]
       prepare libtorch under .libtorch/ (--cuda: another, with what an NVIDIA GPU needs)
 ";
@@ -78,6 +87,11 @@ fn run() -> Result<ExitCode> {
         "chaos" => chaos_task(arguments),
         "fuzz" => fuzz_task(arguments),
         "pairs" => pairs_task(arguments),
+        "compose-smoke" => compose_smoke_task(arguments),
+        "manifests" => match arguments.next()? {
+            None => Ok(manifests::run().close()),
+            Some(other) => Err(other.unexpected().into()),
+        },
         _ => bail!("there is no task `{task}`; see cargo xtask --help"),
     }
 }
@@ -146,6 +160,17 @@ fn fuzz_task(mut arguments: Parser) -> Result<ExitCode> {
     }
     process::run(cargo.current_dir(place::root()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn compose_smoke_task(mut arguments: Parser) -> Result<ExitCode> {
+    let mut keep = false;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("keep") => keep = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(smoke::run(keep).close())
 }
 
 fn pairs_task(mut arguments: Parser) -> Result<ExitCode> {

@@ -30,6 +30,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs a command to its end, its output dropped, and returns whether it is there and succeeded.
+pub(crate) fn quiet(command: &mut Command) -> bool {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
 /// Runs a command to its end, its output shown, and returns how it ended.
 pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
     command.stdin(Stdio::null()).status().with_context(|| format!("cannot run {}", name(command)))

@@ -4,7 +4,7 @@
 mod outcome;
 mod suites;
 
-use crate::{environment, libtorch, place, process, say, venv};
+use crate::{environment, libtorch, manifests, place, process, say, smoke, venv};
 use anyhow::{Context as _, Result, bail};
 use outcome::Outcome;
 use std::ffi::OsString;
@@ -43,7 +43,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
     say::part("running every test");
     let started = Instant::now();
-    let outcome = test(options, &environment, &suites)?;
+    let mut outcome = test(options, &environment, &suites)?;
+    // A part that was chosen by hand is a part of cargo's tests.
+    if options.rest.is_empty() {
+        outcome.take(manifests::run());
+        if options.slow {
+            outcome.take(smoke::run(false));
+        }
+    }
     let seconds = started.elapsed().as_secs_f64();
     say::result(&outcome.table(seconds));
     say::result(&outcome.closing_line());

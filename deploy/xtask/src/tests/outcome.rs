@@ -1,6 +1,7 @@
 //! Reads the running commentary of `cargo test` into one table.
 
 use super::suites::Suites;
+use crate::report::Report;
 use std::fmt::Write as _;
 
 /// What became of the tests.
@@ -79,6 +80,14 @@ impl Outcome {
                 suite.ignored += 1;
             }
         }
+    }
+
+    /// Takes what became of checks that are no cargo tests.
+    pub(crate) fn take(&mut self, report: Report) {
+        let Report { name, passed, failed, skipped, seconds, .. } = report;
+        let result = Some(Figures { passed, failed: failed.len(), seconds });
+        let ignored = skipped.len();
+        self.suites.push(Suite { name: name.to_owned(), result, failed, skipped, ignored });
     }
 
     /// Takes the end of the output. A cargo that failed although every test passed did not run
@@ -214,6 +223,22 @@ test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
         assert!(!outcome.good());
         assert_eq!(outcome.closing_line(), "1 passed, 1 failed, 0 skipped");
         assert!(outcome.table(0.0).contains("failed: a-1: x\n"));
+    }
+
+    #[test]
+    fn checks_that_are_no_cargo_tests_count_alike() {
+        let mut outcome = outcome(TWO, true);
+        let mut report = Report::new("deploy");
+        report.check("this holds", || Ok(()));
+        report.lacks("unheard-of", "that holds", "there is none");
+        outcome.take(report);
+        assert!(outcome.good());
+        assert_eq!(outcome.closing_line(), "3 passed, 0 failed, 3 skipped");
+        let mut report = Report::new("deploy");
+        report.check("nothing holds", || -> anyhow::Result<()> { anyhow::bail!("indeed") });
+        outcome.take(report);
+        assert!(!outcome.good());
+        assert!(outcome.table(0.0).contains("failed: deploy: nothing holds\n"));
     }
 
     #[test]
