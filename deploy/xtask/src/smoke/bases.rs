@@ -6,6 +6,7 @@ use super::fleet::{BUILDER_IMAGE, LABEL, PROMETHEUS_IMAGE, RUNTIME_IMAGE};
 use crate::{debian, place, process, say};
 use anyhow::{Context as _, Result};
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,30 +30,44 @@ const BUILDER_SETTINGS: [&str; 6] = [
     "ENV CARGO_PROFILE_RELEASE_OPT_LEVEL=1",
 ];
 
-/// Makes the bases of loader and trainer, and an image of Debian's Prometheus.
+/// Makes the bases of loader and trainer, and an image of Debian's Prometheus, unless they are there.
 pub(super) fn make(engine: &Engine) -> Result<()> {
     let folder = place::at("target/smoke");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let mmdebstrap = mmdebstrap()?;
-    let runtime = folder.join("runtime.tar");
-    bootstrap(&mmdebstrap, RUNTIME_PACKAGES, &runtime, |_| Ok(()))?;
-    import(engine, &runtime, RUNTIME_IMAGE, &[])?;
+    let hook = place::at("deploy/xtask/smoke/builder.sh");
 
-    // All crates of the lock file, which the build in the container finds in its copy.
-    process::run(
-        Command::new(process::cargo()).args(["fetch", "--quiet", "--locked"]).current_dir(place::root()),
-    )?;
-    let builder = folder.join("builder.tar");
-    bootstrap(&mmdebstrap, BUILDER_PACKAGES, &builder, |command| {
-        let sysroot = process::output("rustc", &["--print", "sysroot"])?.context("there is no rustc")?;
-        command.env("SYSROOT", sysroot.trim()).env("CARGO_FOLDER", debian::cargo_folder()?);
-        let hook = place::at("deploy/xtask/smoke/builder.sh");
-        command.arg(format!("--extract-hook=sh '{}' \"$1\"", hook.display()));
-        Ok(())
-    })?;
-    import(engine, &builder, BUILDER_IMAGE, &BUILDER_SETTINGS)?;
+    let stamp = stamp(&[RUNTIME_PACKAGES]);
+    if engine.label(RUNTIME_IMAGE, LABEL).as_ref() != Some(&stamp) {
+        let archive = folder.join("runtime.tar");
+        bootstrap(RUNTIME_PACKAGES, &archive, |_| Ok(()))?;
+        import(engine, &archive, RUNTIME_IMAGE, &stamp, &[])?;
+        prometheus(engine, &folder.join("prometheus"))?;
+    }
 
-    prometheus(engine, &folder.join("prometheus"))
+    // What the build in the container finds in its copy of the crates is what the lock file names.
+    let lock = fs::read_to_string(place::at("Cargo.lock"))?;
+    let rust = process::output("rustc", &["-vV"])?.context("there is no rustc")?;
+    let stamp = self::stamp(&[BUILDER_PACKAGES, &fs::read_to_string(&hook)?, &lock, &rust]);
+    if engine.label(BUILDER_IMAGE, LABEL).as_ref() != Some(&stamp) {
+        let mut fetch = Command::new(process::cargo());
+        process::run(fetch.args(["fetch", "--quiet", "--locked"]).current_dir(place::root()))?;
+        let archive = folder.join("builder.tar");
+        bootstrap(BUILDER_PACKAGES, &archive, |command| {
+            let sysroot = process::output("rustc", &["--print", "sysroot"])?.context("there is no rustc")?;
+            command.env("SYSROOT", sysroot.trim()).env("CARGO_FOLDER", debian::cargo_folder()?);
+            command.arg(format!("--extract-hook=sh '{}' \"$1\"", hook.display()));
+            Ok(())
+        })?;
+        import(engine, &archive, BUILDER_IMAGE, &stamp, &BUILDER_SETTINGS)?;
+    }
+    Ok(())
+}
+
+/// Tells a base from one that would be made differently.
+fn stamp(parts: &[&str]) -> String {
+    let mut hasher = DefaultHasher::new();
+    (debian::RELEASE, LEFT_OUT, BUILDER_SETTINGS, parts).hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// As the program of Debian's package; installed only where it does not run without.
@@ -70,13 +85,8 @@ fn mmdebstrap() -> Result<PathBuf> {
 }
 
 /// Unpacks packages, and what they need, into an archive of a root file system.
-fn bootstrap(
-    program: &Path,
-    packages: &str,
-    archive: &Path,
-    more: impl FnOnce(&mut Command) -> Result<()>,
-) -> Result<()> {
-    let mut command = Command::new(program);
+fn bootstrap(packages: &str, archive: &Path, more: impl FnOnce(&mut Command) -> Result<()>) -> Result<()> {
+    let mut command = Command::new(mmdebstrap()?);
     command.args(["--quiet", "--variant=extract", "--format=tar"]).arg(format!("--include={packages}"));
     for path in LEFT_OUT {
         command.arg(format!("--dpkgopt=path-exclude={path}"));
@@ -88,9 +98,9 @@ fn bootstrap(
     process::run(command.arg(debian::RELEASE).arg(archive).arg(debian::mirror()?))
 }
 
-fn import(engine: &Engine, archive: &Path, tag: &str, settings: &[&str]) -> Result<()> {
+fn import(engine: &Engine, archive: &Path, tag: &str, stamp: &str, settings: &[&str]) -> Result<()> {
     let archive_path = archive.to_string_lossy();
-    let label = format!("LABEL {LABEL}=1");
+    let label = format!("LABEL {LABEL}={stamp}");
     let mut arguments = vec!["import"];
     for setting in settings.iter().chain(&[&*label]) {
         arguments.extend(["--change", setting]);

@@ -73,6 +73,12 @@ impl Engine {
         size.parse().with_context(|| format!("{size} is no size"))
     }
 
+    /// A label of an image; none where there is no such image, or no such label.
+    pub(super) fn label(&self, tag: &str, label: &str) -> Option<String> {
+        let format = format!("{{{{index .Config.Labels \"{label}\"}}}}");
+        self.output(&["image", "inspect", "--format", &format, tag]).ok().filter(|value| !value.is_empty())
+    }
+
     pub(super) fn exit_code(&self, container: &str) -> Result<String> {
         self.output(&["inspect", "--format", "{{.State.ExitCode}}", container])
     }

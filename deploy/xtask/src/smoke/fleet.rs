@@ -15,7 +15,7 @@ pub(super) const PROMETHEUS_IMAGE: &str = "mixfeed-smoke-prometheus";
 pub(super) const LOADER_IMAGE: &str = "mixfeed-smoke-loader";
 pub(super) const TRAINER_IMAGE: &str = "mixfeed-smoke-trainer";
 
-/// On both bases, and so on all that is built on them.
+/// On both bases, and so on all that is built on them. Its value is the stamp of the base.
 pub(super) const LABEL: &str = "mixfeed-smoke";
 
 const PROJECT: &str = "mixfeed-smoke";
