@@ -1,13 +1,23 @@
 //! The command line: every flag, its environment twin and its default. Nothing else of the loader
 //! reads flags or environment.
 
+mod access;
 mod bench;
 mod fetch;
+mod healthcheck;
+mod inspect;
+mod preview;
+mod replay;
 mod shared;
 mod verify;
 
+pub use access::Access;
 pub use bench::{BenchArgs, Measured};
 pub use fetch::FetchArgs;
+pub use healthcheck::HealthcheckArgs;
+pub use inspect::InspectArgs;
+pub use preview::PreviewArgs;
+pub use replay::ReplayArgs;
 pub use shared::{RecipeArgs, SourceArgs};
 pub use verify::VerifyArgs;
 
@@ -110,6 +120,31 @@ pub struct ServeArgs {
     /// Serve Prometheus metrics on this address [default: off].
     #[arg(long, env = "MIXFEED_LOADER_METRICS", value_name = "ADDR")]
     pub metrics: Option<SocketAddr>,
+    /// Speak TLS, with this certificate and those above it (PEM) [default: off].
+    #[arg(long, env = "MIXFEED_LOADER_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key (PEM).
+    #[arg(long, env = "MIXFEED_LOADER_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Serve only those whose certificate is signed by one in this file (PEM) [default: off].
+    #[arg(long, env = "MIXFEED_LOADER_TLS_CLIENT_CA", value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Answer only calls that carry the token in this file [default: off].
+    #[arg(long, env = "MIXFEED_LOADER_AUTH_TOKEN_FILE", value_name = "FILE")]
+    pub auth_token_file: Option<PathBuf>,
+    /// Do not start unless callers have to prove who they are, by TLS where others can reach it [default: false].
+    #[arg(
+        long,
+        env = "MIXFEED_LOADER_REQUIRE_AUTH",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub require_auth: Option<bool>,
+    /// Serve health, and nothing else, without TLS or token on this address, for probes [default: off].
+    #[arg(long, env = "MIXFEED_LOADER_HEALTH_LISTEN", value_name = "ADDR")]
+    pub health_listen: Option<SocketAddr>,
     /// Memory for batches of all streams, as in 512MiB [default: 1GiB].
     #[arg(long, env = "MIXFEED_LOADER_STREAM_MEMORY", value_name = "SIZE")]
     pub stream_memory: Option<ByteSize>,
@@ -153,6 +188,10 @@ pub struct ServeConfig {
     pub workers: usize,
     /// Where to serve metrics, if at all.
     pub metrics: Option<SocketAddr>,
+    /// Who is served.
+    pub access: Access,
+    /// Where to serve health alone, if at all.
+    pub health_listen: Option<SocketAddr>,
     /// Memory for batches of all streams.
     pub stream_memory_bytes: u64,
     /// Time that streams may take to end.
@@ -194,9 +233,20 @@ impl ServeConfig {
             user_cache: user_cache(),
         };
         let data: Place = data.parse().map_err(|e: crate::source::SourceError| format!("--data {e}"))?;
+        let listen: Listen = listen.parse().map_err(|e: crate::server::ListenError| e.to_string())?;
+        let access = Access {
+            tls_cert: args.tls_cert,
+            tls_key: args.tls_key,
+            tls_client_ca: args.tls_client_ca,
+            auth_token_file: args.auth_token_file,
+            require_auth: args.require_auth.unwrap_or(false),
+        };
+        access.check(&listen)?;
         let config = Self {
             data: data.with(options),
-            listen: listen.parse().map_err(|e: crate::server::ListenError| e.to_string())?,
+            listen,
+            access,
+            health_listen: args.health_listen,
             workers,
             metrics: args.metrics,
             stream_memory_bytes: args.stream_memory.map_or(DEFAULT_STREAM_MEMORY_BYTES, |size| size.as_u64()),
@@ -214,6 +264,7 @@ impl ServeConfig {
         let Options {
             order, test_fraction, cache, cache_bytes, image_size, skip_list, no_digest_cache, ..
         } = self.data.options.clone();
+        let access = self.access.clone();
         mixfeed_ops::config::to_toml(&ServeArgs {
             data: Some(self.data.to_string()),
             order: Some(order),
@@ -226,6 +277,12 @@ impl ServeConfig {
             listen: Some(self.listen.to_string()),
             workers: Some(self.workers),
             metrics: self.metrics,
+            tls_cert: access.tls_cert,
+            tls_key: access.tls_key,
+            tls_client_ca: access.tls_client_ca,
+            auth_token_file: access.auth_token_file,
+            require_auth: Some(access.require_auth),
+            health_listen: self.health_listen,
             stream_memory: Some(ByteSize(self.stream_memory_bytes)),
             grace: Some(self.grace.into()),
             reflection: Some(self.reflection),
@@ -234,96 +291,6 @@ impl ServeConfig {
             ..ServeArgs::default()
         })
     }
-}
-
-/// Flags of `inspect`.
-#[derive(Clone, Debug, Args)]
-pub struct InspectArgs {
-    /// Where the data is: a folder, or synthetic[:N].
-    #[arg(long, value_name = "WHERE")]
-    pub data: String,
-    /// How it is read.
-    #[command(flatten)]
-    pub source: SourceArgs,
-    /// Also compute the digest of the decoded content, which does not depend on format or order. There is
-    /// none while records are bad.
-    #[arg(long)]
-    pub content: bool,
-    /// Write the bad records to this file, for `--skip-list`.
-    #[arg(long, visible_alias = "index", value_name = "FILE.toml", conflicts_with = "skip_list")]
-    pub write_skip_list: Option<PathBuf>,
-    /// Print one JSON object instead of a table.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Flags of `preview`.
-#[derive(Clone, Debug, Args)]
-pub struct PreviewArgs {
-    /// Where the data is: a folder, or synthetic[:N].
-    #[arg(long, value_name = "WHERE")]
-    pub data: String,
-    /// How it is read.
-    #[command(flatten)]
-    pub source: SourceArgs,
-    /// The picture to write (PNG).
-    #[arg(long, value_name = "FILE")]
-    pub output: PathBuf,
-    /// How images are mixed and augmented.
-    #[command(flatten)]
-    pub recipe: RecipeArgs,
-    /// The share of images that is mixed; training by the article mixes 0.2.
-    #[arg(long, default_value_t = 1.0, value_name = "P", allow_negative_numbers = true)]
-    pub mixup_prob: f64,
-    /// Seed of the stream.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// Index of the batch.
-    #[arg(long, default_value_t = 0)]
-    pub index: u64,
-    /// Images a row.
-    #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
-    pub columns: u32,
-    /// Rows of images.
-    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
-    pub rows: u32,
-}
-
-/// Flags of `replay`.
-#[derive(Clone, Debug, Args)]
-pub struct ReplayArgs {
-    /// Folder of the run that the batch belongs to.
-    #[arg(long, value_name = "DIR", conflicts_with = "spec", required_unless_present = "spec")]
-    pub run: Option<PathBuf>,
-    /// A stream spec as TOML: the keys of a run's [stream] table.
-    #[arg(long, value_name = "FILE.toml")]
-    pub spec: Option<PathBuf>,
-    /// Where the data is [default: where the run found it, if it read the data itself].
-    #[arg(long, value_name = "WHERE")]
-    pub data: Option<String>,
-    /// How it is read.
-    #[command(flatten)]
-    pub source: SourceArgs,
-    /// Index of the batch, from the start of training.
-    #[arg(long)]
-    pub index: u64,
-    /// Draw the batch into this picture (PNG).
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Print one JSON object, with every row.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Flags of `healthcheck`.
-#[derive(Clone, Debug, Args)]
-pub struct HealthcheckArgs {
-    /// Address of the loader: host:port or unix:///path.
-    #[arg(long, default_value = DEFAULT_LISTEN, env = "MIXFEED_LOADER_ADDRESS", value_name = "ADDR")]
-    pub address: String,
-    /// Time to wait for the answer.
-    #[arg(long, default_value = "3s", value_name = "TIME")]
-    pub timeout: Duration,
 }
 
 #[cfg(test)]

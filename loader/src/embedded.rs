@@ -3,7 +3,7 @@
 use crate::extensions::Extensions;
 use crate::metrics::LoaderMetrics;
 use crate::pool::Pool;
-use crate::server::{Listen, Server, ServerError};
+use crate::server::{Listen, Server, ServerError, ServerOptions};
 use crate::service::Service;
 use crate::source::{self, Place, SourceError};
 use mixfeed_pipeline::fingerprint::FingerprintError;
@@ -144,7 +144,8 @@ fn run(
             Ok(server) => {
                 let Listen::Tcp(address) = *server.address() else { unreachable!("bound to TCP above") };
                 drop(started.send(Ok(address)));
-                if let Err(error) = server.serve(service, false, drain, GRACE).await {
+                let options = ServerOptions { reflection: false, grace: GRACE, tls: None, token: None };
+                if let Err(error) = server.serve(service, options, drain).await {
                     tracing::error!(%error, "embedded loader failed");
                 }
             }

@@ -116,6 +116,13 @@ fn same(expected: &[u8], own: &[u8; 32], what: &str) -> Result<(), Status> {
     if expected.is_empty() || expected == own {
         return Ok(());
     }
+    if expected.len() != own.len() {
+        // Not shown: it may be as long as a request.
+        let (given, needed) = (expected.len(), own.len());
+        return Err(Status::invalid_argument(format!(
+            "{what}: {given} bytes are not allowed, {needed} or none"
+        )));
+    }
     let message = format!("{what}: expected {}, this loader has {}", hex::encode(expected), hex::encode(own));
     Err(Status::failed_precondition(message))
 }

@@ -1,4 +1,4 @@
-//! What both binaries need to be operated: exit codes, logs, metrics, signals, settings, and who
+//! What both binaries need to be operated: exit codes, logs, metrics, signals, settings, the serving end of gRPC, and who
 //! they are. It stands at the edges of the journey, where a process starts, reports and stops.
 //!
 //! What is deliberately not here: anything about batches. The crate knows no other crate of ours.
@@ -8,6 +8,7 @@
 pub mod build;
 pub mod config;
 pub mod exit;
+pub mod grpc;
 pub mod logging;
 pub mod metrics;
 pub mod signals;

@@ -5,6 +5,7 @@
 //! the pixels of a batch do when the loader is mixfeed's, is handed on without a copy, and anything
 //! else is put together. The call itself, its headers and its statuses are tonic's types.
 
+use crate::transport::Connection;
 use bytes::{Buf, Bytes};
 use http_body::Body as _;
 use mixfeed_proto::limits::MAX_REQUEST_BYTES;
@@ -18,7 +19,6 @@ use tonic::body::Body;
 use tonic::client::GrpcService as _;
 use tonic::codec::{BufferSettings, EncodeBody};
 use tonic::codegen::http::{Method, Request, Version, header};
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_prost::ProstEncoder;
 
@@ -41,13 +41,13 @@ pub(crate) struct Answers {
 /// Calls `StreamBatches`. An answer of more than `limit` bytes will end the stream with
 /// [`Code::OutOfRange`].
 pub(crate) async fn stream_batches(
-    channel: &mut Channel,
+    connection: &mut Connection,
     requests: impl Stream<Item = v1::StreamBatchesRequest> + Send + 'static,
     limit: usize,
 ) -> Result<Answers, Status> {
     let encoder = ProstEncoder::new(BufferSettings::default());
     let body = EncodeBody::new_client(encoder, requests.map(Ok), None, Some(MAX_REQUEST_BYTES));
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(Method::POST)
         .uri(METHOD)
         .version(Version::HTTP_2)
@@ -55,6 +55,8 @@ pub(crate) async fn stream_batches(
         .header(header::CONTENT_TYPE, "application/grpc")
         .body(Body::new(body))
         .expect("constant parts make a request");
+    connection.security.authorize(request.headers_mut());
+    let channel = &mut connection.channel;
     poll_fn(|context| channel.poll_ready(context)).await.map_err(transport_failed)?;
     let response = channel.call(request).await.map_err(transport_failed)?;
     match Status::from_header_map(response.headers()) {

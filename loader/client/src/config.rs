@@ -3,6 +3,7 @@
 use crate::endpoint::Endpoint;
 use crate::error::StreamError;
 use crate::interrupt::Interrupt;
+use crate::security::Security;
 use crate::spec::StreamSpec;
 use mixfeed_proto::limits;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct StreamConfig {
     pub run_id: String,
     /// What the loaders must serve, as an earlier part of the same run saw it.
     pub expected: Option<Expected>,
+    /// How loaders are spoken to, and how this side proves itself.
+    pub security: Security,
     /// Ends the stream from outside, as on a signal.
     pub interrupt: Interrupt,
     /// Bounds and periods that rarely need a change.
@@ -129,6 +132,7 @@ impl StreamConfig {
             loader_timeout: Duration::from_secs(600),
             run_id: String::new(),
             expected: None,
+            security: Security::default(),
             interrupt: Interrupt::default(),
             tuning: Tuning::default(),
         }

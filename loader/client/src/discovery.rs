@@ -60,7 +60,7 @@ async fn look_up(name: &str, timeout: Duration) -> Result<Vec<Target>, String> {
         .map_err(|_elapsed| format!("no answer to the look-up of {name} within {timeout:?}"))?
         .map_err(|error| format!("{name} cannot be looked up: {error}"))?;
     // Sorted, so that the order in which a name server rotates its answer does not matter.
-    let mut targets: Vec<_> = addresses.map(Target::Address).collect();
+    let mut targets: Vec<_> = addresses.map(|address| Target::Named(address, name.to_owned())).collect();
     targets.sort();
     targets.dedup();
     if targets.is_empty() { Err(format!("{name} has no address")) } else { Ok(targets) }
@@ -73,7 +73,10 @@ mod tests {
     #[tokio::test]
     async fn a_name_yields_its_addresses_in_one_order() {
         let targets = look_up("localhost:4711", Duration::from_secs(5)).await.unwrap();
-        assert!(targets.contains(&Target::Address("127.0.0.1:4711".parse().unwrap())), "{targets:?}");
+        assert!(
+            targets.contains(&Target::Named("127.0.0.1:4711".parse().unwrap(), "localhost:4711".to_owned())),
+            "{targets:?}"
+        );
         assert!(targets.is_sorted());
     }
 

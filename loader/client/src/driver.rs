@@ -77,6 +77,7 @@ impl Driver {
             spec_digest: config.spec.digest(),
             spec: config.spec.clone(),
             run_id: config.run_id.clone(),
+            security: config.security.clone(),
             tuning: config.tuning.clone(),
         });
         let (report, events) = mpsc::channel(EVENTS);

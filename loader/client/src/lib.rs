@@ -33,6 +33,7 @@ mod opening;
 mod patience;
 mod roster;
 mod scheduler;
+mod security;
 mod session;
 mod spec;
 mod stats;
@@ -48,6 +49,7 @@ pub use error::StreamError;
 pub use identity::{DatasetInfo, ImageShape};
 pub use interrupt::Interrupt;
 pub use normalise::Normaliser;
+pub use security::Security;
 pub use spec::{
     Augmentation, ColorJitter, CustomAugmentation, LambdaScope, Mixing, MixingKind, PartnerSource,
     PixelLayout, PixelType, RandomErasing, Remainder, ResizedCrop, RowShard, Split, StreamSpec,

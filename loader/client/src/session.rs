@@ -15,6 +15,7 @@ use crate::identity::{Identity, ImageShape};
 use crate::idle::Idle;
 use crate::mailbox::Mailbox;
 use crate::scheduler::{FailureKind, ReplicaKey};
+use crate::security::Security;
 use crate::spec::StreamSpec;
 use crate::transport::{self, Target};
 use mixfeed_proto::v1;
@@ -75,6 +76,7 @@ pub(crate) struct Common {
     pub(crate) message: v1::StreamSpec,
     pub(crate) spec_digest: [u8; 32],
     pub(crate) run_id: String,
+    pub(crate) security: Security,
     pub(crate) tuning: Tuning,
 }
 
@@ -107,10 +109,14 @@ impl Session {
 
     async fn attempt(&self) -> Result<std::convert::Infallible, Ending> {
         let tuning = &self.common.tuning;
-        let mut channel = transport::connect(&self.target, tuning).await.map_err(Ending::Lost)?;
-        let mut client = transport::client(&channel);
-        let described = within(tuning.connect_timeout, client.describe(v1::DescribeRequest {})).await;
-        let identity = Identity::read(described.map_err(Ending::Lost)?).map_err(Ending::Bad)?;
+        let connected = transport::connect(&self.target, &self.common.security, tuning).await;
+        let mut connection = connected.map_err(Ending::Lost)?;
+        let timeout = tuning.connect_timeout;
+        let described = match tokio::time::timeout(timeout, connection.describe()).await {
+            Ok(described) => described.map_err(|status| describing_failed(&status))?.into_inner(),
+            Err(_) => return Err(Ending::Lost(format!("no answer within {timeout:?}"))),
+        };
+        let identity = Identity::read(described).map_err(Ending::Bad)?;
         let classes = u32::try_from(identity.dataset.classes.len()).unwrap_or(u32::MAX);
         let per_request = (identity.max_indices_per_request as usize)
             .min(mixfeed_proto::limits::MAX_INDICES_PER_REQUEST as usize);
@@ -121,7 +127,7 @@ impl Session {
 
         let (requests, outgoing) = mpsc::channel(REQUESTS);
         let _ = requests.try_send(self.opening(&expected));
-        let call = answers::stream_batches(&mut channel, ReceiverStream::new(outgoing), limit);
+        let call = answers::stream_batches(&mut connection, ReceiverStream::new(outgoing), limit);
         let mut answers = match tokio::time::timeout(tuning.connect_timeout, call).await {
             Err(_) => return Err(Ending::Lost(format!("no stream within {:?}", tuning.connect_timeout))),
             Ok(Err(status)) => return Err(opening_failed(&status)),
@@ -260,20 +266,19 @@ impl Pump<'_> {
     }
 }
 
-async fn within<T>(
-    timeout: Duration,
-    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
-) -> Result<T, String> {
-    match tokio::time::timeout(timeout, call).await {
-        Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(describe(&status)),
-        Err(_) => Err(format!("no answer within {timeout:?}")),
+// The translation of an RPC status; there is no other on this side.
+
+fn describing_failed(status: &Status) -> Ending {
+    match status.code() {
+        // A token that is missing or wrong will be so the next time.
+        Code::Unauthenticated | Code::PermissionDenied => Ending::Refused(describe(status)),
+        _ => Ending::Lost(describe(status)),
     }
 }
 
-/// The translation of an RPC status; there is no other on this side.
 fn opening_failed(status: &Status) -> Ending {
     match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied => describing_failed(status),
         Code::InvalidArgument | Code::FailedPrecondition => Ending::Refused(status.message().to_owned()),
         _ => Ending::Lost(describe(status)),
     }

@@ -5,12 +5,16 @@
 
 use crate::config::Tuning;
 use crate::error;
-use mixfeed_proto::limits;
+use crate::security::Security;
 use mixfeed_proto::v1::loader_service_client::LoaderServiceClient;
+use mixfeed_proto::{limits, v1};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tonic::codegen::http::HeaderMap;
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Extensions, Request, Response, Status};
 
 /// How often a connection that owes something is probed, beneath the timer of `idle.rs`: it finds dead
 /// hosts while nothing is owed.
@@ -25,7 +29,8 @@ const FRAME_BYTES: u32 = 1 << 20;
 pub(crate) enum Target {
     /// Name and port, looked up at each connection.
     Host(String),
-    Address(SocketAddr),
+    /// One address of a name, by which its certificate is judged.
+    Named(SocketAddr, String),
     Unix(String),
 }
 
@@ -33,20 +38,49 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host(host) => write!(f, "{host}"),
-            Self::Address(address) => write!(f, "{address}"),
+            Self::Named(address, _) => write!(f, "{address}"),
             Self::Unix(path) => write!(f, "unix://{path}"),
         }
     }
 }
 
+impl Target {
+    /// Its URI, and the name that its certificate must bear, unless it is a file.
+    fn uri(&self, scheme: &str) -> (String, Option<&str>) {
+        match self {
+            Self::Host(host) => (format!("{scheme}://{host}"), Some(bare(host))),
+            Self::Named(address, name) => (format!("{scheme}://{address}"), Some(bare(name))),
+            Self::Unix(path) => (format!("unix://{path}"), None),
+        }
+    }
+}
+
+/// A host without its port, and an IPv6 address without its brackets.
+fn bare(host: &str) -> &str {
+    let host = host.rsplit_once(':').map_or(host, |(host, _port)| host);
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// A connection, and what each call on it carries.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) channel: Channel,
+    pub(crate) security: Security,
+}
+
 /// Connects to `target`; an error says why that failed.
-pub(crate) async fn connect(target: &Target, tuning: &Tuning) -> Result<Channel, String> {
-    let uri = match target {
-        Target::Host(host) => format!("http://{host}"),
-        Target::Address(address) => format!("http://{address}"),
-        Target::Unix(path) => format!("unix://{path}"),
+pub(crate) async fn connect(
+    target: &Target,
+    security: &Security,
+    tuning: &Tuning,
+) -> Result<Connection, String> {
+    // A Unix socket is reached through the file system, which says who may: no TLS there.
+    let tls = match target.uri("https").1 {
+        Some(name) => security.tls(name),
+        None => None,
     };
-    let endpoint = Endpoint::from_shared(uri)
+    let (uri, _) = target.uri(if tls.is_some() { "https" } else { "http" });
+    let mut endpoint = Endpoint::from_shared(uri)
         .map_err(|error| error::chain(&error))?
         .connect_timeout(tuning.connect_timeout)
         .tcp_nodelay(true)
@@ -57,15 +91,45 @@ pub(crate) async fn connect(target: &Target, tuning: &Tuning) -> Result<Channel,
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
         .keep_alive_while_idle(true);
-    tokio::time::timeout(tuning.connect_timeout, endpoint.connect())
+    if let Some(tls) = tls {
+        endpoint = endpoint.tls_config(tls).map_err(|error| error::chain(&error))?;
+    }
+    let channel = tokio::time::timeout(tuning.connect_timeout, endpoint.connect())
         .await
         .map_err(|_elapsed| format!("no connection within {:?}", tuning.connect_timeout))?
-        .map_err(|error| error::chain(&error))
+        .map_err(|error| error::chain(&error))?;
+    Ok(Connection { channel, security: security.clone() })
 }
 
-/// The calls with one answer; the stream of batches is called by `answers.rs`.
-pub(crate) fn client(channel: &Channel) -> LoaderServiceClient<Channel> {
-    LoaderServiceClient::new(channel.clone())
-        .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(limits::MAX_REQUEST_BYTES)
+impl Connection {
+    /// Asks the loader what it is. The stream of batches is called by `answers.rs`.
+    pub(crate) async fn describe(&self) -> Result<Response<v1::DescribeResponse>, Status> {
+        let mut headers = HeaderMap::new();
+        self.security.authorize(&mut headers);
+        let metadata = MetadataMap::from_headers(headers);
+        let request = Request::from_parts(metadata, Extensions::default(), v1::DescribeRequest {});
+        LoaderServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(limits::MAX_REQUEST_BYTES)
+            .describe(request)
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_are_judged_by_what_the_user_gave() {
+        let address = "10.0.0.7:5".parse().unwrap();
+        for (target, uri, name) in [
+            (Target::Host("loader.data:50051".into()), "https://loader.data:50051", Some("loader.data")),
+            (Target::Host("[::1]:5".into()), "https://[::1]:5", Some("::1")),
+            (Target::Named(address, "loader.data:5".into()), "https://10.0.0.7:5", Some("loader.data")),
+            (Target::Unix("/run/l".into()), "unix:///run/l", None),
+        ] {
+            assert_eq!(target.uri("https"), (uri.to_owned(), name));
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::Failure;
 use crate::config::{ServeArgs, ServeConfig};
 use crate::embedded::prepare;
 use crate::extensions::Extensions;
-use crate::server::Server;
+use crate::server::{Server, ServerOptions};
 use mixfeed_ops::{logging, metrics, signals};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -35,12 +35,20 @@ pub(super) fn run(args: ServeArgs, extensions: &Extensions) -> Result<(), Failur
 }
 
 async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Failure> {
+    // Read first: a mistake there is one of the command line.
+    let (tls, token) = config.access.read().map_err(Failure::usage)?;
     let mut signal = Box::pin(signals::first().map_err(Failure::other)?);
     let started = Instant::now();
     let (drain, draining) = watch::channel(false);
     // The port is taken before the data is read, so that a mistake there shows at once. Nobody is
     // answered before the data is there.
-    let server = Server::bind(config.listen.clone()).await.map_err(Failure::other)?;
+    let mut server = Server::bind(config.listen.clone()).await.map_err(Failure::other)?;
+    if let Some(address) = config.health_listen {
+        server = server.with_health(address).await.map_err(Failure::other)?;
+    }
+    if let Some(missing) = config.access.warning(server.address()) {
+        tracing::warn!(address = %server.address(), "others can reach this loader, and {missing}");
+    }
     tracing::info!(data = %config.data, "reading data");
     let service = {
         let (data, workers, memory, draining) =
@@ -70,7 +78,12 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
         "data ready"
     );
     let address = server.address().clone();
-    let serving = server.serve(service, config.reflection, draining, config.grace);
+    if let Some(address) = server.health_address() {
+        tracing::info!(%address, "health");
+    }
+    let (tls_on, token_on) = (tls.is_some(), token.is_some());
+    let options = ServerOptions { reflection: config.reflection, grace: config.grace, tls, token };
+    let serving = server.serve(service, options, draining);
     let stopping = async {
         let signal = signal.await;
         tracing::info!(
@@ -82,7 +95,7 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
         let _ = drain.send(true);
         std::future::pending::<()>().await;
     };
-    tracing::info!(%address, "listening");
+    tracing::info!(%address, tls = tls_on, token = token_on, "listening");
     tokio::select! {
         result = serving => result.map_err(Failure::other)?,
         () = stopping => {}

@@ -36,7 +36,14 @@ impl Lines {
 impl Serving {
     /// Starts `binary` and waits until it is ready.
     pub(crate) fn start(binary: &Path, flags: &[&str]) -> Self {
-        let mut child = Command::new(binary).arg("serve").args(flags).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = Command::new(binary);
+        command.arg("serve").args(flags);
+        Self::of(command)
+    }
+
+    /// The same by a command of the caller's.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr: Box<dyn Read + Send> = Box::new(child.stderr.take().unwrap());
         let mut log = BufReader::new(stderr);
         let mut line = String::new();

@@ -16,16 +16,16 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 
-fn spec() -> StreamSpec {
+pub(crate) fn spec() -> StreamSpec {
     StreamSpec { split: 1, batch_size: 16, seed: 5, shuffle: true, ..Default::default() }
 }
 
-fn mixed(alpha: f64, probability: f64) -> StreamSpec {
+pub(crate) fn mixed(alpha: f64, probability: f64) -> StreamSpec {
     let mixing = Mixing { kind: 1, alpha, probability, ..Default::default() };
     StreamSpec { mixing: Some(mixing), ..spec() }
 }
 
-fn opening(spec: StreamSpec) -> StreamOpen {
+pub(crate) fn opening(spec: StreamSpec) -> StreamOpen {
     StreamOpen { spec_digest: spec_digest(&spec).to_vec(), spec: Some(spec), ..Default::default() }
 }
 
@@ -33,26 +33,26 @@ async fn connect(loader: &EmbeddedLoader) -> LoaderServiceClient<Channel> {
     LoaderServiceClient::connect(format!("http://{}", loader.address())).await.unwrap()
 }
 
-struct Open {
+pub(crate) struct Open {
     requests: mpsc::Sender<StreamBatchesRequest>,
-    answers: Streaming<StreamBatchesResponse>,
+    pub(crate) answers: Streaming<StreamBatchesResponse>,
 }
 
 impl Open {
-    async fn new(loader: &EmbeddedLoader, open: StreamOpen) -> Result<Self, Status> {
+    pub(crate) async fn new(loader: &EmbeddedLoader, open: StreamOpen) -> Result<Self, Status> {
         let (requests, outbound) = mpsc::channel(8);
         requests.send(StreamBatchesRequest { kind: Some(RequestKind::Open(open)) }).await.unwrap();
         let answers = connect(loader).await.stream_batches(ReceiverStream::new(outbound)).await?.into_inner();
         Ok(Self { requests, answers })
     }
 
-    async fn want(&self, wanted: impl IntoIterator<Item = u64>) {
+    pub(crate) async fn want(&self, wanted: impl IntoIterator<Item = u64>) {
         let request = BatchRequest { wanted: wanted.into_iter().collect(), withdrawn: Vec::new() };
         let request = StreamBatchesRequest { kind: Some(RequestKind::Request(request)) };
         self.requests.send(request).await.unwrap();
     }
 
-    async fn batch(&mut self) -> Batch {
+    pub(crate) async fn batch(&mut self) -> Batch {
         loop {
             match self.answers.message().await.unwrap().unwrap().kind.unwrap() {
                 ResponseKind::Opened(_) => {}

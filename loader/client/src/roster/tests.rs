@@ -5,7 +5,7 @@ use super::*;
 const SECOND: Micros = 1_000_000;
 
 fn target(port: u16) -> Target {
-    Target::Address(([127, 0, 0, 1], port).into())
+    Target::Named(([127, 0, 0, 1], port).into(), "loader".to_owned())
 }
 
 fn roster() -> Roster {

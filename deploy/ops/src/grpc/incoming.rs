@@ -1,0 +1,164 @@
+//! Taking connections: no more than there is room for, and none that keeps its place without greeting.
+//!
+//! One task accepts and starts a short task for each connection, which greets it. What it hands on are
+//! connections that speak HTTP/2; a failing accept is waited out and never ends the server. Once nobody wants
+//! connections any more, the listener is closed and those that have not greeted are dropped, so that none of
+//! them holds up the end.
+
+use super::burst::Burst;
+use super::connection::{Connection, Io};
+use super::greeting::{Refusal, greet};
+use super::tls::ServerTls;
+use rustix::process::{Resource, getrlimit};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::TcpConnectInfo;
+
+/// Connections at a time. A trainer has one to each loader, and a probe one for a moment; a thousand trainers
+/// on one loader would each wait for ever.
+const MAX_CONNECTIONS: usize = 1024;
+
+/// Time for TLS and the first line of HTTP/2: two round trips and some arithmetic, so seconds only on the
+/// worst of lines.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// After an accept that failed for want of something (file descriptors, memory) the next one waits.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that have greeted and wait to be taken on. That takes microseconds.
+const QUEUE: usize = 16;
+
+/// How many connections, and how long each may take to greet.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at a time; those beyond it are closed at once.
+    pub connections: usize,
+    /// Time from accepting a connection to its first line of HTTP/2.
+    pub greeting: Duration,
+}
+
+impl Default for Limits {
+    /// 1024 connections, or half of the file descriptors that the process may open if that is less: the other
+    /// half is for data, which is read while connections come.
+    fn default() -> Self {
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let half = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
+        Self { connections: MAX_CONNECTIONS.min(half), greeting: GREETING_TIMEOUT }
+    }
+}
+
+/// Where connections come from.
+pub enum Listener {
+    /// TCP; each connection sends small packets at once.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<(Box<dyn Io>, TcpConnectInfo)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // It fails for a peer that is gone already, which reading will tell.
+                let _ = stream.set_nodelay(true);
+                let peer = TcpConnectInfo { local_addr: stream.local_addr().ok(), remote_addr: Some(peer) };
+                Ok((Box::new(stream), peer))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Box::new(stream), TcpConnectInfo { local_addr: None, remote_addr: None }))
+            }
+        }
+    }
+}
+
+/// Connections that have greeted. It never yields an error, and never ends by itself.
+pub type Incoming = ReceiverStream<io::Result<Connection>>;
+
+/// Takes connections from `listener` until what is returned is dropped.
+///
+/// # Panics
+/// When called outside a tokio runtime.
+pub fn incoming(listener: Listener, tls: Option<ServerTls>, limits: Limits) -> Incoming {
+    let (greeted, incoming) = mpsc::channel(QUEUE);
+    tokio::spawn(accept(listener, tls, limits, greeted));
+    ReceiverStream::new(incoming)
+}
+
+async fn accept(
+    listener: Listener,
+    tls: Option<ServerTls>,
+    limits: Limits,
+    greeted: mpsc::Sender<io::Result<Connection>>,
+) {
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    // Dropped with this task, which ends what has not greeted.
+    let mut greetings = JoinSet::new();
+    let (mut full, mut failed, mut refused) = (Burst::default(), Burst::default(), Burst::default());
+    loop {
+        let accepted = tokio::select! {
+            () = greeted.closed() => return,
+            Some(ended) = greetings.join_next() => {
+                if let Ok((peer, Err(refusal))) = ended {
+                    tell(&mut refused, &peer, &refusal);
+                }
+                continue;
+            }
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((io, peer)) => match Arc::clone(&slots).try_acquire_owned() {
+                Ok(slot) => {
+                    let (tls, greeted) = (tls.clone(), greeted.clone());
+                    greetings.spawn(async move {
+                        let greeting = greet(io, tls, peer.clone(), slot);
+                        let result = match tokio::time::timeout(limits.greeting, greeting).await {
+                            Ok(Ok(connection)) => {
+                                // The server is ending when nobody takes it.
+                                drop(greeted.send(Ok(connection)).await);
+                                Ok(())
+                            }
+                            Ok(Err(refusal)) => Err(refusal),
+                            Err(_elapsed) => Err(Refusal::Late),
+                        };
+                        (peer, result)
+                    });
+                }
+                Err(_full) => {
+                    if let Some(closed) = full.count() {
+                        let limit = limits.connections;
+                        tracing::warn!(limit, closed, "too many connections: new ones are closed at once");
+                    }
+                }
+            },
+            // The peer was gone before it was accepted.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(error) => {
+                if let Some(times) = failed.count() {
+                    tracing::warn!(%error, times, "cannot accept connections for the moment");
+                }
+                tokio::select! {
+                    () = greeted.closed() => return,
+                    () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+                }
+            }
+        }
+    }
+}
+
+/// A probe that connects and closes is nothing to speak of; anything else is somebody's mistake, or worse.
+fn tell(burst: &mut Burst, peer: &TcpConnectInfo, refusal: &Refusal) {
+    let peer = peer.remote_addr.map_or_else(|| "local".to_owned(), |address| address.to_string());
+    if matches!(refusal, Refusal::Silent) {
+        tracing::debug!(peer, reason = %refusal, "connection refused");
+    } else if let Some(times) = burst.count() {
+        tracing::warn!(peer, reason = %refusal, times, "connection refused");
+    }
+}

@@ -1,0 +1,26 @@
+//! Flags of `inspect`.
+
+use super::SourceArgs;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Flags of `inspect`.
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// Where the data is: a folder, or synthetic[:N].
+    #[arg(long, value_name = "WHERE")]
+    pub data: String,
+    /// How it is read.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Also compute the digest of the decoded content, which does not depend on format or order. There is
+    /// none while records are bad.
+    #[arg(long)]
+    pub content: bool,
+    /// Write the bad records to this file, for `--skip-list`.
+    #[arg(long, visible_alias = "index", value_name = "FILE.toml", conflicts_with = "skip_list")]
+    pub write_skip_list: Option<PathBuf>,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}

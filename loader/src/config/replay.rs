@@ -1,0 +1,31 @@
+//! Flags of `replay`.
+
+use super::SourceArgs;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Flags of `replay`.
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// Folder of the run that the batch belongs to.
+    #[arg(long, value_name = "DIR", conflicts_with = "spec", required_unless_present = "spec")]
+    pub run: Option<PathBuf>,
+    /// A stream spec as TOML: the keys of a run's [stream] table.
+    #[arg(long, value_name = "FILE.toml")]
+    pub spec: Option<PathBuf>,
+    /// Where the data is [default: where the run found it, if it read the data itself].
+    #[arg(long, value_name = "WHERE")]
+    pub data: Option<String>,
+    /// How it is read.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Index of the batch, from the start of training.
+    #[arg(long)]
+    pub index: u64,
+    /// Draw the batch into this picture (PNG).
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Print one JSON object, with every row.
+    #[arg(long)]
+    pub json: bool,
+}

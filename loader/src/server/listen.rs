@@ -1,0 +1,109 @@
+//! Where a loader listens: the address, and the listener that it becomes.
+
+use mixfeed_ops::grpc::Listener;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use tokio::net::{TcpListener, UnixListener};
+
+/// Where to listen: `host:port`, or `unix:///path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// TCP; port 0 picks a free one.
+    Tcp(SocketAddr),
+    /// A Unix socket, made anew and removed at the end.
+    Unix(PathBuf),
+}
+
+/// Text that is no place to listen.
+#[derive(Debug, thiserror::Error)]
+#[error("listen address {0:?}: expected an IP address and a port, as in 127.0.0.1:50051, or unix:///path")]
+pub struct ListenError(String);
+
+impl FromStr for Listen {
+    type Err = ListenError;
+
+    fn from_str(text: &str) -> Result<Self, ListenError> {
+        if let Some(path) = text.strip_prefix("unix://") {
+            let path = PathBuf::from(path);
+            return if path.is_absolute() { Ok(Self::Unix(path)) } else { Err(ListenError(text.into())) };
+        }
+        text.parse().map(Self::Tcp).map_err(|_not_an_address| ListenError(text.into()))
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
+impl Listen {
+    /// Whether others than this machine may reach it.
+    pub(crate) fn is_exposed(&self) -> bool {
+        matches!(self, Self::Tcp(address) if !address.ip().to_canonical().is_loopback())
+    }
+
+    /// Takes the address; it comes back with the port that was picked.
+    pub(super) async fn bind(&self) -> std::io::Result<(Listener, Self)> {
+        match self {
+            Self::Tcp(address) => {
+                let listener = TcpListener::bind(address).await?;
+                let bound = listener.local_addr()?;
+                Ok((Listener::Tcp(listener), Self::Tcp(bound)))
+            }
+            Self::Unix(path) => {
+                // A socket that nobody listens on any more is replaced; one in use is not.
+                if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                    return Err(std::io::ErrorKind::AddrInUse.into());
+                }
+                remove(path);
+                Ok((Listener::Unix(UnixListener::bind(path)?), self.clone()))
+            }
+        }
+    }
+}
+
+/// Removes a socket, and nothing but a socket.
+#[allow(clippy::disallowed_methods)]
+pub(super) fn remove(path: &Path) {
+    use std::os::unix::fs::FileTypeExt as _;
+    if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
+        drop(std::fs::remove_file(path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_to_listen_are_read() {
+        assert_eq!("127.0.0.1:0".parse::<Listen>().unwrap().to_string(), "127.0.0.1:0");
+        assert_eq!("[::1]:5".parse::<Listen>().unwrap().to_string(), "[::1]:5");
+        assert_eq!("unix:///run/x.sock".parse::<Listen>().unwrap().to_string(), "unix:///run/x.sock");
+        for wrong in ["", "50051", "localhost", "unix://relative", "127.0.0.1"] {
+            assert!(wrong.parse::<Listen>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_addresses_that_others_reach_are_exposed() {
+        for (text, exposed) in [
+            ("127.0.0.1:1", false),
+            ("127.9.9.9:1", false),
+            ("[::1]:1", false),
+            ("[::ffff:127.0.0.1]:1", false),
+            ("unix:///run/x.sock", false),
+            ("0.0.0.0:1", true),
+            ("[::]:1", true),
+            ("10.0.0.1:1", true),
+        ] {
+            assert_eq!(text.parse::<Listen>().unwrap().is_exposed(), exposed, "{text}");
+        }
+    }
+}

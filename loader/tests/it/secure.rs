@@ -1,0 +1,261 @@
+//! TLS and the bearer token, between real processes: who is let in, who is not, and what is said of it.
+
+use crate::commands::{refused, run, serving};
+use crate::fleet::{Serving, signal};
+use mixfeed_client::{BlockingStream, Security, StreamConfig, StreamEnd, StreamError, StreamSpec};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const TOKEN: &str = "a-token-for-tests-0123456789";
+
+/// An authority, in a folder with what it signed.
+struct Authority {
+    folder: TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        fs::write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        Self { folder, issuer: Issuer::new(params, key) }
+    }
+
+    /// Signs a certificate for these names, and writes NAME.pem and NAME.key.
+    fn sign(&self, name: &str, names: &[&str], expired: bool) {
+        let key = KeyPair::generate().unwrap();
+        let mut params =
+            CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+        if expired {
+            params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        }
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        fs::write(self.path(&format!("{name}.pem")), certificate.pem()).unwrap();
+        fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    fn file(&self, file: &str) -> String {
+        self.path(file).to_str().unwrap().to_owned()
+    }
+
+    fn read(&self, file: &str) -> Vec<u8> {
+        fs::read(self.path(file)).unwrap()
+    }
+
+    /// Writes the token, as an editor would.
+    fn token(&self, token: &str) -> String {
+        fs::write(self.path("token"), format!("{token}\n")).unwrap();
+        self.file("token")
+    }
+}
+
+fn start(flags: &[&str]) -> Serving {
+    serving(&[&["--data", "synthetic:32", "--listen", "127.0.0.1:0", "--workers", "1"], flags].concat())
+}
+
+/// Reads two batches.
+fn read(address: &str, security: Security) -> Result<(), StreamError> {
+    let spec = StreamSpec { batch_size: 16, ..StreamSpec::default() };
+    let mut config = StreamConfig::new(vec![address.parse().unwrap()], spec);
+    config.end = StreamEnd::Batch(2);
+    config.loader_timeout = Duration::from_millis(1500);
+    config.security = security;
+    BlockingStream::open(config)?.map(|batch| batch.map(drop)).collect()
+}
+
+/// Why reading failed.
+fn failure(address: &str, security: Security) -> String {
+    read(address, security).unwrap_err().to_string()
+}
+
+/// Ends a loader and returns the rest of what it logged.
+fn end(mut loader: Serving) -> String {
+    let mut log = String::new();
+    signal(&loader.child, "-TERM");
+    std::io::Read::read_to_string(&mut loader.log, &mut log).unwrap();
+    assert_eq!(loader.child.wait().unwrap().code(), Some(0));
+    log
+}
+
+#[test]
+fn tls_lets_in_who_trusts_the_authority_and_nobody_else() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    ours.sign("loader", &["localhost", "127.0.0.1"], false);
+    ours.sign("elsewhere", &["elsewhere.example"], false);
+    ours.sign("old", &["localhost", "127.0.0.1"], true);
+    let trusting = |authority: &Authority| Security::default().with_tls(&authority.read("ca.pem"), None);
+    let with = |name: &str| {
+        start(&[
+            "--tls-cert",
+            &ours.file(&format!("{name}.pem")),
+            "--tls-key",
+            &ours.file(&format!("{name}.key")),
+        ])
+    };
+
+    let loader = with("loader");
+    read(&loader.address, trusting(&ours)).unwrap();
+    // The name is what the user gave, also where it is looked up.
+    let port = loader.address.rsplit_once(':').unwrap().1;
+    read(&format!("localhost:{port}"), trusting(&ours)).unwrap();
+    let wrong = failure(&loader.address, trusting(&theirs));
+    assert!(wrong.contains("UnknownIssuer") || wrong.contains("BadSignature"), "{wrong}");
+    failure(&loader.address, Security::default());
+    let health =
+        |more: &[&str]| run(&[&["healthcheck", "--address", &loader.address], more].concat()).status.code();
+    assert_eq!(health(&["--tls-ca", &ours.file("ca.pem")]), Some(0));
+    assert_eq!(health(&["--tls-ca", &theirs.file("ca.pem")]), Some(1));
+    assert_eq!(health(&[]), Some(1));
+    let log = end(loader);
+    assert!(log.contains("no TLS came about"), "{log}");
+    assert!(!log.contains("PRIVATE"), "{log}");
+
+    let old = failure(&with("old").address, trusting(&ours));
+    assert!(old.contains("xpired"), "{old}");
+    let elsewhere = failure(&with("elsewhere").address, trusting(&ours));
+    assert!(elsewhere.contains("not valid for name") || elsewhere.contains("NotValidForName"), "{elsewhere}");
+}
+
+#[test]
+fn a_loader_that_speaks_no_tls_is_not_taken_for_one_that_does() {
+    let authority = Authority::new();
+    let loader = start(&[]);
+    failure(&loader.address, Security::default().with_tls(&authority.read("ca.pem"), None));
+    let log = end(loader);
+    assert!(log.contains("it speaks TLS, which this side does not"), "{log}");
+}
+
+#[test]
+fn a_client_certificate_is_asked_for_and_judged() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    ours.sign("loader", &["127.0.0.1"], false);
+    ours.sign("trainer", &["trainer"], false);
+    ours.sign("old", &["trainer"], true);
+    theirs.sign("trainer", &["trainer"], false);
+    let loader = start(&[
+        "--tls-cert",
+        &ours.file("loader.pem"),
+        "--tls-key",
+        &ours.file("loader.key"),
+        "--tls-client-ca",
+        &ours.file("ca.pem"),
+        "--require-auth",
+    ]);
+    let showing = |authority: &Authority, name: &str| {
+        let (certificate, key) =
+            (authority.read(&format!("{name}.pem")), authority.read(&format!("{name}.key")));
+        Security::default().with_tls(&ours.read("ca.pem"), Some((&certificate, &key)))
+    };
+    read(&loader.address, showing(&ours, "trainer")).unwrap();
+    failure(&loader.address, Security::default().with_tls(&ours.read("ca.pem"), None));
+    failure(&loader.address, showing(&theirs, "trainer"));
+    failure(&loader.address, showing(&ours, "old"));
+    let identity = ["--tls-cert", &ours.file("trainer.pem"), "--tls-key", &ours.file("trainer.key")];
+    let health = ["healthcheck", "--address", &loader.address, "--tls-ca", &ours.file("ca.pem")];
+    assert_eq!(run(&[&health[..], &identity].concat()).status.code(), Some(0));
+    assert_eq!(run(&health).status.code(), Some(1));
+    read(&loader.address, showing(&ours, "trainer")).unwrap();
+}
+
+#[test]
+fn only_calls_with_the_token_are_answered_and_it_is_never_told() {
+    let authority = Authority::new();
+    let file = authority.token(TOKEN);
+    let loader = start(&["--auth-token-file", &file, "--log", "trace", "--reflection"]);
+    let with = |token: &str| Security::default().with_token(token).unwrap();
+    read(&loader.address, with(TOKEN)).unwrap();
+    let huge = "x".repeat(1 << 20);
+    for wrong in [Security::default(), with("a-token-for-tests-0123456780"), with(&TOKEN[1..]), with(&huge)] {
+        let message = failure(&loader.address, wrong);
+        assert!(!message.contains("a-token") && message.len() < 500, "{message}");
+    }
+    // One that is no use is refused at once, and does not use up the time to wait for loaders.
+    let missing = failure(&loader.address, Security::default());
+    assert!(missing.contains("refuses the stream: a valid bearer token is needed"), "{missing}");
+    assert_eq!(failure(&loader.address, with("another-wrong-token")), missing);
+    let health = |more: &[&str]| run(&[&["healthcheck", "--address", &loader.address], more].concat());
+    assert_eq!(health(&["--auth-token-file", &file]).status.code(), Some(0));
+    let refused = health(&[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("a valid bearer token is needed"));
+    let log = end(loader);
+    assert!(log.contains("stream opened") && !log.contains("a-token") && !log.contains("another-wrong"));
+}
+
+#[test]
+fn health_has_a_listener_of_its_own_that_serves_nothing_else() {
+    let authority = Authority::new();
+    authority.sign("loader", &["127.0.0.1"], false);
+    let token = authority.token(TOKEN);
+    let address = crate::fleet::free_addresses(1).remove(0);
+    let loader = start(&[
+        "--tls-cert",
+        &authority.file("loader.pem"),
+        "--tls-key",
+        &authority.file("loader.key"),
+        "--auth-token-file",
+        &token,
+        "--health-listen",
+        &address,
+    ]);
+    let healthy = run(&["healthcheck", "--address", &address]);
+    assert!(healthy.status.success(), "{}", String::from_utf8_lossy(&healthy.stderr));
+    let both = Security::default().with_tls(&authority.read("ca.pem"), None).with_token(TOKEN).unwrap();
+    read(&loader.address, both).unwrap();
+    let elsewhere = failure(&address, Security::default());
+    assert!(elsewhere.contains("nimplemented"), "{elsewhere}");
+    end(loader);
+    assert_eq!(run(&["healthcheck", "--address", &address]).status.code(), Some(1));
+}
+
+#[test]
+fn an_open_door_is_warned_of_or_refused() {
+    let authority = Authority::new();
+    let token = authority.token(TOKEN);
+    let open = ["serve", "--data", "synthetic:10", "--listen", "0.0.0.0:0"];
+    let with = |more: &[&str]| refused(2, &[&open[..], more].concat());
+    assert!(with(&["--require-auth"]).contains("neither TLS nor a token"));
+    assert!(with(&["--require-auth", "--auth-token-file", &token]).contains("in clear"));
+
+    let mut loader = serving(&["--data", "synthetic:10", "--listen", "0.0.0.0:0", "--log-format", "text"]);
+    signal(&loader.child, "-TERM");
+    loader.child.wait().unwrap();
+    let output =
+        crate::commands::loader(&["serve", "--data", "/no/such/folder", "--listen", "0.0.0.0:0"]).output();
+    let log = String::from_utf8(output.unwrap().stderr).unwrap();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("others can reach this loader")).collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+}
+
+#[test]
+fn files_that_are_no_certificate_key_or_token_are_named_and_not_shown() {
+    let authority = Authority::new();
+    authority.sign("loader", &["127.0.0.1"], false);
+    authority.sign("other", &["127.0.0.1"], false);
+    let token = authority.token("short-secret");
+    let start = |flags: &[&str]| {
+        refused(2, &[&["serve", "--data", "synthetic:10", "--listen", "127.0.0.1:0"], flags].concat())
+    };
+    let tls = |certificate: &str, key: &str| {
+        start(&["--tls-cert", &authority.file(certificate), "--tls-key", &authority.file(key)])
+    };
+    assert!(tls("loader.key", "loader.key").contains("loader.key: no certificate in PEM form"));
+    assert!(tls("loader.pem", "loader.pem").contains("loader.pem: no private key in PEM form"));
+    assert!(tls("loader.pem", "none.key").contains("cannot read"));
+    assert!(tls("loader.pem", "other.key").contains("loader.pem: "));
+    let line = start(&["--auth-token-file", &token]);
+    assert!(line.contains("16 to 4096 bytes, this one has 12") && !line.contains("secret"), "{line}");
+    assert!(start(&["--auth-token-file", "/dev/zero"]).contains("/dev/zero: more than"));
+    assert!(start(&["--tls-cert", &authority.file("loader.pem")]).contains("go together"));
+}
