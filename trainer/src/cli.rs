@@ -199,14 +199,28 @@ pub struct FromArgs {
     /// How long to wait when no loader is to be had
     #[arg(long, env = "MIXFEED_TRAINER_LOADER_TIMEOUT", value_name = "TIME")]
     pub loader_timeout: Option<Duration>,
+    /// Speak TLS to loaders; their certificates must be signed by one in this file (PEM)
+    #[arg(long, env = "MIXFEED_TRAINER_TLS_CA", value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// The certificate to show to loaders that ask for one (PEM)
+    #[arg(long, env = "MIXFEED_TRAINER_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key (PEM)
+    #[arg(long, env = "MIXFEED_TRAINER_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// The token that loaders ask for, in this file
+    #[arg(long, env = "MIXFEED_TRAINER_AUTH_TOKEN_FILE", value_name = "FILE")]
+    pub auth_token_file: Option<PathBuf>,
 }
 
 impl FromArgs {
     /// The same as settings of a run.
     #[must_use]
     pub fn settings(self) -> Settings {
-        let FromArgs { loaders, data, reading, loader_timeout } = self;
-        Settings { loaders, data, reading, loader_timeout, ..Settings::default() }
+        let FromArgs { loaders, data, reading, loader_timeout, tls_ca, tls_cert, tls_key, auth_token_file } =
+            self;
+        let settings = Settings { loaders, data, reading, loader_timeout, ..Settings::default() };
+        Settings { tls_ca, tls_cert, tls_key, auth_token_file, ..settings }
     }
 }
 

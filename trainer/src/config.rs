@@ -57,6 +57,22 @@ pub struct Settings {
     #[arg(long, env = "MIXFEED_TRAINER_LOADER_TIMEOUT", value_name = "TIME", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loader_timeout: Option<Duration>,
+    /// Speak TLS to loaders; their certificates must be signed by one in this file (PEM)
+    #[arg(long, env = "MIXFEED_TRAINER_TLS_CA", value_name = "FILE", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_ca: Option<PathBuf>,
+    /// The certificate to show to loaders that ask for one (PEM)
+    #[arg(long, env = "MIXFEED_TRAINER_TLS_CERT", value_name = "FILE", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key (PEM)
+    #[arg(long, env = "MIXFEED_TRAINER_TLS_KEY", value_name = "FILE", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// The token that loaders ask for, in this file
+    #[arg(long, env = "MIXFEED_TRAINER_AUTH_TOKEN_FILE", value_name = "FILE", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_token_file: Option<PathBuf>,
     /// Fetch every Nth batch from two loaders and compare them [default: 0, never]
     #[arg(long, env = "MIXFEED_TRAINER_AUDIT", value_name = "N", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]

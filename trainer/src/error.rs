@@ -14,6 +14,7 @@ use mixfeed_loader::embedded::LoaderError;
 use mixfeed_loader::source::SourceError;
 use mixfeed_ops::config::ConfigError;
 use mixfeed_ops::exit;
+use mixfeed_ops::grpc::SecurityError;
 use mixfeed_ops::logging::LoggingError;
 use mixfeed_ops::metrics::MetricsError;
 use std::io;
@@ -39,6 +40,9 @@ pub enum TrainError {
     /// The GPU failed, or its memory is short.
     #[error("the GPU failed: {0} (if memory is short, a smaller --batch-size helps)")]
     Gpu(String),
+    /// A certificate, a key or a token cannot be used.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// The loader inside this process cannot start.
     #[error(transparent)]
     Loader(#[from] LoaderError),
@@ -112,6 +116,7 @@ impl TrainError {
     pub fn exit_code(&self) -> u8 {
         match self {
             TrainError::Usage(_) | TrainError::Config(_) | TrainError::Logging(_) => exit::USAGE,
+            TrainError::Security(_) => exit::USAGE,
             TrainError::Metrics(_) => exit::FAILURE,
             TrainError::Device(_) | TrainError::Gpu(_) => exit::DEVICE,
             TrainError::Loader(LoaderError::Source(

@@ -7,10 +7,12 @@ use crate::error::TrainError;
 use crate::feed::Feed;
 use crate::stop::Stop;
 use mixfeed_client::{
-    BatchStream, Endpoint, Expected, Split, StreamConfig, StreamEnd, StreamError, StreamInfo, StreamSpec,
+    BatchStream, Endpoint, Expected, Security, Split, StreamConfig, StreamEnd, StreamError, StreamInfo,
+    StreamSpec,
 };
 use mixfeed_loader::embedded::{EmbeddedLoader, LoaderError};
 use mixfeed_loader::source::Place;
+use mixfeed_ops::grpc::{Credentials, TlsCredentials};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -19,6 +21,7 @@ use tokio::runtime::Runtime;
 pub struct Loaders {
     endpoints: Vec<Endpoint>,
     timeout: Duration,
+    security: Security,
     /// Every so many batches, one is fetched from two loaders; 0 for none.
     audit_every: u64,
     run_id: String,
@@ -70,15 +73,29 @@ impl Loaders {
                 (vec![Endpoint::from(loader.address())], Some(loader))
             }
         };
-        Ok(Loaders { endpoints, timeout, audit_every: 0, run_id: run_id(), runtime: Some(runtime), embedded })
+        Ok(Loaders {
+            endpoints,
+            timeout,
+            security: Security::default(),
+            audit_every: 0,
+            run_id: run_id(),
+            runtime: Some(runtime),
+            embedded,
+        })
     }
 
     /// The same from the settings of a run.
     ///
     /// # Errors
-    /// As for [`Loaders::start`].
+    /// As for [`Loaders::start`], and when a certificate or token cannot be used.
     pub fn of(config: &RunConfig) -> Result<Self, TrainError> {
+        // A loader inside this process is met over loopback, in plain text and without a token.
+        let security = match &config.source {
+            Source::Loaders(_) => security(&config.credentials.read()?)?,
+            Source::Embedded { .. } => Security::default(),
+        };
         let mut loaders = Self::start(&config.source, config.loader_timeout)?;
+        loaders.security = security;
         loaders.audit_every = config.audit_every;
         Ok(loaders)
     }
@@ -132,6 +149,7 @@ impl Loaders {
             loader_timeout: self.timeout,
             run_id: self.run_id.clone(),
             expected,
+            security: self.security.clone(),
             ..StreamConfig::new(endpoints, spec.clone())
         };
         // A test stream is opened after each epoch; that its loaders are there is no news.
@@ -159,6 +177,19 @@ impl Drop for Loaders {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// The same in the client's terms, which knows no files.
+fn security(credentials: &Credentials) -> Result<Security, StreamError> {
+    let mut security = Security::default();
+    if let Some(TlsCredentials { ca, identity }) = &credentials.tls {
+        security =
+            security.with_tls(ca, identity.as_ref().map(|(certificate, key)| (&**certificate, &**key)));
+    }
+    match &credentials.token {
+        Some(token) => security.with_token(token.expose()),
+        None => Ok(security),
     }
 }
 

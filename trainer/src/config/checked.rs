@@ -8,6 +8,7 @@ use crate::staging::Normalisation;
 use mixfeed_client::{Endpoint, Split, StreamSpec};
 use mixfeed_loader::source::Options;
 use mixfeed_ops::config::Duration;
+use mixfeed_ops::grpc::CredentialFiles;
 use mixfeed_ops::logging::LogFormat;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -40,6 +41,8 @@ pub struct RunConfig {
     pub source: Source,
     /// How long to wait while there is no loader at all.
     pub loader_timeout: std::time::Duration,
+    /// What loaders are to be convinced with, and known by.
+    pub credentials: CredentialFiles,
     /// Every so many batches, one is fetched from two loaders and compared; 0 for none.
     pub audit_every: u64,
     /// Whether all batches are read before the first step.
@@ -166,6 +169,12 @@ impl Settings {
             },
             source,
             loader_timeout: filled("loader-timeout", settings.loader_timeout)?.get(),
+            credentials: CredentialFiles {
+                tls_ca: settings.tls_ca,
+                tls_cert: settings.tls_cert,
+                tls_key: settings.tls_key,
+                auth_token: settings.auth_token_file,
+            },
             audit_every: settings.audit.unwrap_or(0),
             preload: settings.preload.unwrap_or_default(),
             device: settings.device.unwrap_or_default(),

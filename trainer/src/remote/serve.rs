@@ -2,6 +2,7 @@
 
 use super::{Broadcast, RemoteError, State, Status};
 use crate::stop::{Asked, Stop};
+use mixfeed_ops::grpc::{Limits, Listener, incoming, transport};
 use mixfeed_proto::v1;
 use mixfeed_proto::v1::trainer_service_server::{TrainerService, TrainerServiceServer};
 use std::net::SocketAddr;
@@ -12,25 +13,19 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response};
 
 /// Those who watch at a time: a few people, a dashboard.
 const MAX_WATCHERS: usize = 16;
 
-/// Calls on one connection, and the resets that hyper allows but tonic would not limit.
+/// Calls on one connection.
 const MAX_CALLS_PER_CONNECTION: u32 = 8;
-const MAX_PENDING_RESETS: usize = 20;
-const MAX_ERROR_RESETS: usize = 1024;
+
+/// Connections: those who watch, and as many who ask once or come to end it.
+const MAX_CONNECTIONS: usize = 2 * MAX_WATCHERS;
 
 /// Requests are all but empty.
 const MAX_REQUEST_BYTES: usize = 1 << 10;
-
-/// Quiet time after which a connection is checked, and the time that the check may take: one who watches
-/// from a machine that is gone is not counted for ever.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time that those who watch have to hear how training ended.
 const GRACE: Duration = Duration::from_secs(2);
@@ -109,15 +104,10 @@ async fn serve(listener: TcpListener, calls: Calls) {
     let mut status = calls.status.subscribe();
     let ended = async move { drop(status.wait_for(|status| status.state == State::Ended).await) };
     let service = TrainerServiceServer::new(calls).max_decoding_message_size(MAX_REQUEST_BYTES);
-    let served = Server::builder()
-        .accept_http1(false)
-        .max_concurrent_streams(MAX_CALLS_PER_CONNECTION)
-        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
-        .http2_max_local_error_reset_streams(Some(MAX_ERROR_RESETS))
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+    let limits = Limits { connections: MAX_CONNECTIONS, ..Limits::default() };
+    let served = transport(MAX_CALLS_PER_CONNECTION)
         .add_service(service)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), ended)
+        .serve_with_incoming_shutdown(incoming(Listener::Tcp(listener), None, limits), ended)
         .await;
     if let Err(error) = served {
         tracing::warn!(%error, "progress is not served any more");
