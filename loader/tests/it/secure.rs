@@ -71,7 +71,7 @@ fn read(address: &str, security: Security) -> Result<(), StreamError> {
     config.end = StreamEnd::Batch(2);
     config.loader_timeout = Duration::from_millis(1500);
     config.security = security;
-    BlockingStream::open(config)?.map(|batch| batch.map(drop)).collect()
+    BlockingStream::open(config)?.try_for_each(|batch| batch.map(drop))
 }
 
 /// Why reading failed.

@@ -41,7 +41,7 @@ impl ServerTls {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .expect("ring has the ciphers of both versions");
+            .map_err(|error| content(certificate, error.to_string()))?;
         let builder = match client_ca {
             None => builder.with_no_client_auth(),
             Some(file) => {
