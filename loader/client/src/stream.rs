@@ -145,7 +145,7 @@ mod tests {
     async fn a_stream_that_nobody_reads_rests_past_all_its_timeouts() {
         let loader = FakeLoader::start(Script::default()).unwrap();
         let mut config = StreamConfig::new(vec![loader.endpoint()], StreamSpec::default());
-        config.loader_timeout = Duration::from_millis(20);
+        config.loader_timeout = Duration::from_millis(150);
         config.tuning.idle_timeout = Duration::from_millis(1);
         config.tuning.connect_timeout = Duration::from_secs(5);
         let mut stream = BatchStream::open(config).await.unwrap();
