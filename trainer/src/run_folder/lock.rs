@@ -1,7 +1,9 @@
 //! One run folder, one process at a time.
 //!
 //! Two trainers in one folder would take turns in replacing each other's checkpoints. The lock is the
-//! operating system's, so that it ends with its process, however that ends.
+//! operating system's, so that it ends with its process, however that ends; and it is given back rather
+//! than merely closed, as a process that another thread is just starting has a copy of every descriptor
+//! until its own program begins.
 
 use super::RunFolderError;
 use std::fs::{File, TryLockError};
@@ -13,8 +15,14 @@ const NAME: &str = ".lock";
 /// Held by the process that writes to a run folder.
 #[derive(Debug)]
 pub(super) struct Lock {
-    #[allow(dead_code)] // Closing it is what unlocks it.
     file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Where it fails there was no lock, and closing the file is all there is to do.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -33,5 +41,21 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => Err(error(source)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_with_its_holder_though_a_copy_of_its_descriptor_stays_open() {
+        let root = tempfile::tempdir().unwrap();
+        let lock = Lock::of(root.path()).unwrap();
+        let copy = lock.file.try_clone().unwrap();
+        assert!(matches!(Lock::of(root.path()), Err(RunFolderError::InUse(_))));
+        drop(lock);
+        Lock::of(root.path()).unwrap();
+        drop(copy);
     }
 }

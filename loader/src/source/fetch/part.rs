@@ -14,6 +14,14 @@ pub(super) struct Part {
     hash: Sha256,
 }
 
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that another thread is just starting has a copy of the
+        // descriptor until its own program begins. Where there is no lock there is nothing to undo.
+        let _ = self.file.unlock();
+    }
+}
+
 impl Part {
     /// Opens what an earlier attempt left, or begins anew.
     pub(super) fn open(path: PathBuf) -> Result<Self, FetchError> {
