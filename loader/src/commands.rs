@@ -1,6 +1,6 @@
 //! The commands of the binary, and how each ends: a result on stdout, or one line on stderr and an
 //! exit code.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stderr)]
 
 mod bench;
 mod fetch;
@@ -17,6 +17,7 @@ use crate::config::{Cli, Command, SourceArgs};
 use crate::embedded::LoaderError;
 use crate::extensions::Extensions;
 use crate::source::{self, Place, SourceError};
+use mixfeed_ops::println;
 use mixfeed_ops::{build, exit};
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use mixfeed_pipeline::{Dataset, SpecError};

@@ -1,6 +1,9 @@
 //! Where pictures are drawn: large, then made small, which smooths every edge.
 
 use crate::error::TrainError;
+use crate::files::write_atomically;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder as _};
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use std::io;
@@ -80,14 +83,13 @@ impl Canvas {
         area.present().map_err(io::Error::other)
     }
 
-    /// Writes the picture as PNG, beside its place first, so that nobody sees half of one.
+    /// Writes the picture as PNG, whole or not at all.
     fn save(&self, path: &Path) -> io::Result<()> {
-        let part = path.with_extension("part.png");
-        let mut file = BitMapBackend::new(&part, (self.width, self.height));
-        file.blit_bitmap((0, 0), (self.width, self.height), &self.small()).map_err(io::Error::other)?;
-        file.present().map_err(io::Error::other)?;
-        drop(file);
-        std::fs::rename(&part, path)
+        let mut png = Vec::new();
+        PngEncoder::new(&mut png)
+            .write_image(&self.small(), self.width, self.height, ExtendedColorType::Rgb8)
+            .map_err(io::Error::other)?;
+        write_atomically(path, &png)
     }
 
     /// The mean of each square of pixels.

@@ -77,10 +77,18 @@ pub enum RunFolderError {
         /// Its format.
         format: i64,
     },
-    /// It cannot be made or written to.
+    /// It cannot be made or taken.
+    #[error("cannot use {path} for a run: {source}; give another --output", path = path.display())]
+    Take {
+        /// The folder, or the file by which it is taken.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file of the run cannot be written.
     #[error("cannot write {path}: {source}", path = path.display())]
     Write {
-        /// File or folder.
+        /// The file.
         path: PathBuf,
         /// What the operating system said.
         source: io::Error,
@@ -94,7 +102,10 @@ impl RunFolderError {
     /// Whether another `--output` is the way out.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        !matches!(self, RunFolderError::Describe(_) | RunFolderError::Unreadable { .. })
+        !matches!(
+            self,
+            RunFolderError::Describe(_) | RunFolderError::Unreadable { .. } | RunFolderError::Write { .. }
+        )
     }
 
     /// Whether a file of the run is to blame.
@@ -141,7 +152,7 @@ impl RunFolder {
         if !overwrite && FILES.iter().any(|name| path.join(name).exists()) {
             return Err(RunFolderError::Taken(path.to_owned()));
         }
-        fs::create_dir_all(path).map_err(|source| RunFolderError::Write { path: path.to_owned(), source })?;
+        fs::create_dir_all(path).map_err(|source| RunFolderError::Take { path: path.to_owned(), source })?;
         Self::lock(path)
     }
 
@@ -150,7 +161,7 @@ impl RunFolder {
     /// # Errors
     /// When it cannot be made.
     pub fn create_next(runs: &Path, name: &str) -> Result<Self, RunFolderError> {
-        let error = |path: &Path, source| RunFolderError::Write { path: path.to_owned(), source };
+        let error = |path: &Path, source| RunFolderError::Take { path: path.to_owned(), source };
         fs::create_dir_all(runs).map_err(|source| error(runs, source))?;
         for number in 1_u64.. {
             let path = runs.join(format!("{name}-{number}"));

@@ -9,6 +9,8 @@ mod compare;
 mod doctor;
 #[path = "command_line/evaluate.rs"]
 mod evaluate;
+#[path = "command_line/faults.rs"]
+mod faults;
 #[path = "../../loader/tests/it/fleet.rs"]
 mod fleet;
 #[path = "command_line/init_from.rs"]
@@ -53,6 +55,15 @@ const MOMENT: [&str; 10] =
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Whether this process may have a mount namespace of its own.
+fn namespaces() -> Result<(), String> {
+    match Command::new("unshare").args(["--mount", "true"]).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(format!("unshare: {}", stderr(&output).trim())),
+        Err(error) => Err(format!("unshare: {error}")),
+    }
 }
 
 /// The one line that says what is wrong.
@@ -240,6 +251,34 @@ fn python_recomputes_the_digest(checkpoint: &Path, result: &Value) {
 fn python_block(documented: &str) -> String {
     let block = documented.split("//! ```python\n").nth(1).unwrap().split("//! ```").next().unwrap();
     block.lines().map(|line| format!("{}\n", line.strip_prefix("//! ").unwrap_or(""))).collect()
+}
+
+/// Losses grow beyond all numbers at this learning rate. The step that is named is the one after the last
+/// checkpoint, and the digest is that of its batch, so that it can be looked at.
+#[test]
+fn a_loss_that_is_no_number_ends_training_in_its_step_with_exit_code_5() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let output = trainer(folder.path())
+        .args(MOMENT)
+        .args(["--data", "synthetic:100", "--output", "run", "--optimizer", "sgd", "--lr", "1000000"])
+        .args(["--checkpoint-every", "1"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    let line = error_line(&output);
+    let after = |words: &str| {
+        let rest = line.split_once(words).unwrap_or_else(|| panic!("{words} in {line}")).1;
+        rest.split([' ', ')']).next().unwrap().to_owned()
+    };
+    let loss: f64 = after("the loss is ").parse().unwrap();
+    assert!(!loss.is_finite(), "{line}");
+    let step = after("at step ");
+    let written = resume::step_of(&run.join("checkpoint-last.safetensors"));
+    assert_eq!(step, written.to_string(), "steps are counted from 0: {line}");
+    let mut replay = Command::new(support::loader_binary());
+    replay.args(["replay", "--json", "--index", &step, "--run"]).arg(&run);
+    assert_eq!(json(&replay.output().unwrap())["digest"], after("batch digest "));
 }
 
 fn python_with(packages: &str) -> Result<PathBuf, String> {

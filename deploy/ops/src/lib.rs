@@ -11,5 +11,6 @@ pub mod exit;
 pub mod grpc;
 pub mod logging;
 pub mod metrics;
+pub mod output;
 pub mod signals;
 pub mod testing;

@@ -5,6 +5,7 @@ use crate::config::FetchArgs;
 use crate::source::fetch::{FetchError, Fetched, Verified, fetch};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mixfeed_ops::exit;
+use mixfeed_ops::println;
 use serde_json::json;
 use std::io::{IsTerminal as _, stderr};
 

@@ -4,6 +4,7 @@ use super::Failure;
 use crate::config::HealthcheckArgs;
 use mixfeed_ops::exit;
 use mixfeed_ops::grpc::{CredentialFiles, Credentials};
+use mixfeed_ops::println;
 use tonic::Request;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use tonic_health::pb::HealthCheckRequest;

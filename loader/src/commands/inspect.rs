@@ -7,6 +7,7 @@ use crate::config::InspectArgs;
 use crate::extensions::Extensions;
 use crate::source::{SkipList, Skipped};
 use count::Counted;
+use mixfeed_ops::println;
 use mixfeed_pipeline::content::content_digest;
 use mixfeed_pipeline::{Dataset, Split};
 use serde_json::{Value, json};

@@ -4,6 +4,7 @@ use super::page::Page;
 use super::{Failure, open_data};
 use crate::config::{PreviewArgs, RecipeArgs};
 use crate::extensions::Extensions;
+use mixfeed_ops::println;
 use mixfeed_pipeline::spec::{
     Augmentation, ColorJitter, Interval, Mixing, MixingKind, RandomErasing, ResizedCrop,
 };

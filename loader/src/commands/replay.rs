@@ -6,6 +6,7 @@ use crate::config::{ReplayArgs, SourceArgs};
 use crate::extensions::Extensions;
 use crate::service::translate;
 use mixfeed_ops::exit;
+use mixfeed_ops::println;
 use mixfeed_pipeline::augment::View;
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Samples, Scratch, collate};
 use mixfeed_proto::{BatchBytes, batch_checksum, batch_digest, spec_digest, v1};

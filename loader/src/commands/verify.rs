@@ -12,6 +12,7 @@ use crate::extensions::Extensions;
 use crate::service::translate;
 use crate::source::in_chunks;
 use checks::{Check, Drawn, once};
+use mixfeed_ops::println;
 use mixfeed_pipeline::spec::RowShard;
 use mixfeed_pipeline::{BatchPlan, CheckedSpec, StreamSpec};
 use mixfeed_proto::v1;

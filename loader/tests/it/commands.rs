@@ -42,6 +42,25 @@ pub(crate) fn serving(flags: &[&str]) -> Serving {
     Serving::start(Path::new(env!("CARGO_BIN_EXE_mixfeed-loader")), flags)
 }
 
+/// As in `… | head` and on a full disk.
+#[test]
+fn a_result_that_nobody_can_have_is_no_panic() {
+    use std::os::fd::OwnedFd;
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let cases = [
+        (OwnedFd::from(writer), 141, ""),
+        (full.into(), 1, "error: cannot write the result: No space left on device (os error 28)\n"),
+    ];
+    for (stdout, code, said) in cases {
+        let mut command = loader(&["inspect", "--data", "synthetic:100"]);
+        let output = command.stdout(stdout).stderr(std::process::Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), said);
+    }
+}
+
 #[test]
 fn data_that_is_missing_or_damaged_is_named_and_exits_with_3() {
     let folder = tempfile::tempdir().unwrap();

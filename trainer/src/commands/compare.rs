@@ -1,8 +1,5 @@
 //! `compare`: several trainings with and without mixup, or a table of amounts and distributions of it.
 
-// stdout is where results go.
-#![allow(clippy::print_stdout)]
-
 use super::setup::{self, Setup};
 use super::train::finished;
 use crate::cli::{CompareArgs, RunArgs};
@@ -16,6 +13,7 @@ use crate::run_folder::{RunFolder, RunFolderError};
 use crate::table::Table;
 use crate::train::{Job, Trained, train};
 use mixfeed_client::Mixing;
+use mixfeed_ops::println;
 
 pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     let CompareArgs { trials, grid, settings, run, resume } = args;

@@ -1,8 +1,5 @@
 //! `doctor`: what this machine can do, and whether each loader answers.
 
-// stdout is where results go.
-#![allow(clippy::print_stdout)]
-
 use super::setup;
 use crate::cli::DoctorArgs;
 use crate::config::Source;
@@ -14,6 +11,7 @@ use crate::table::Table;
 use mixfeed_client::{StreamEnd, StreamError, StreamInfo};
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::logging::LogFormat;
+use mixfeed_ops::println;
 
 /// A loader that answers does so at once.
 const LOADER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

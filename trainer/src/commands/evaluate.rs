@@ -1,8 +1,5 @@
 //! `evaluate`: how good a checkpoint is on the clean test split.
 
-// stdout is where results go.
-#![allow(clippy::print_stdout)]
-
 use super::setup;
 use crate::checkpoint::{self, Header};
 use crate::cli::EvaluateArgs;
@@ -16,6 +13,7 @@ use crate::run_folder;
 use crate::staging::Stager;
 use crate::table::Table;
 use mixfeed_client::{StreamEnd, StreamInfo};
+use mixfeed_ops::println;
 use serde::Serialize;
 
 /// Moving a pixel further than from black to white changes nothing more.

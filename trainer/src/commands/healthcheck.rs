@@ -2,12 +2,10 @@
 //!
 //! One that waits for loaders is well: starting it again would bring none.
 
-// stdout is where results go.
-#![allow(clippy::print_stdout)]
-
 use crate::cli::HealthcheckArgs;
 use crate::error::TrainError;
 use crate::remote::Trainer;
+use mixfeed_ops::println;
 
 pub(super) fn run(args: &HealthcheckArgs) -> Result<(), TrainError> {
     let status = Trainer::connect(&args.trainer)?.status(args.timeout.into())?;

@@ -1,8 +1,5 @@
 //! `predict`: what a checkpoint says of image files.
 
-// stdout is where results go.
-#![allow(clippy::print_stdout)]
-
 use super::setup;
 use crate::cli::PredictArgs;
 use crate::config::UsageError;
@@ -10,6 +7,7 @@ use crate::error::TrainError;
 use crate::table::Table;
 use crate::{checkpoint, device, predict, run_folder};
 use mixfeed_ops::logging::LogFormat;
+use mixfeed_ops::println;
 use serde::Serialize;
 use std::path::PathBuf;
 

@@ -1,9 +1,6 @@
 //! What every command that trains does first: logs, signals, metrics, device; then loaders and a run
 //! folder.
 
-// stdout is where results go, and `--print-config` is one.
-#![allow(clippy::print_stdout)]
-
 use crate::cli::RunArgs;
 use crate::config::RunConfig;
 use crate::device;
@@ -16,6 +13,7 @@ use crate::remote::Served;
 use crate::run_folder::RunFolder;
 use crate::stop::Stop;
 use crate::tensorboard::TensorBoard;
+use mixfeed_ops::println;
 use mixfeed_ops::{logging, metrics};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -36,7 +34,7 @@ pub(super) struct Setup {
 /// Gets ready; nothing when `--print-config` was all that was asked for.
 pub(super) fn prepare(config: RunConfig, run: &RunArgs) -> Result<Option<Setup>, TrainError> {
     if run.print_config {
-        print!("{}", mixfeed_ops::config::to_toml(&config.settings)?);
+        println!("{}", mixfeed_ops::config::to_toml(&config.settings)?.trim_end());
         return Ok(None);
     }
     let terminal = start_logs(config.log_format, &config.log)?;

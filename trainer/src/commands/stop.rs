@@ -1,11 +1,9 @@
 //! `stop`: ends a training in another process, with a checkpoint.
 
-// stdout is where results go.
-#![allow(clippy::print_stdout)]
-
 use crate::cli::StopArgs;
 use crate::error::TrainError;
 use crate::remote::{State, Trainer};
+use mixfeed_ops::println;
 use std::time::Duration;
 
 /// How often it is looked whether training has ended, at most.

@@ -1,8 +1,5 @@
 //! `train`: one training.
 
-// stdout is where results go.
-#![allow(clippy::print_stdout)]
-
 use super::setup::{self, Setup};
 use crate::cli::{RunArgs, TrainArgs};
 use crate::config::{Resume, RunConfig, Settings, Source, UsageError};
@@ -13,6 +10,7 @@ use crate::resume::ResumePoint;
 use crate::run_folder::{RunFile, RunFolder, RunFolderError};
 use crate::table::Table;
 use crate::train::{Job, Trained, train};
+use mixfeed_ops::println;
 
 pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
     let TrainArgs { settings, run, resume } = args;

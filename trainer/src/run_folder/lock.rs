@@ -29,7 +29,7 @@ impl Lock {
     /// Locks the folder at `path`, which must be there.
     pub(super) fn of(path: &Path) -> Result<Self, RunFolderError> {
         let name = path.join(NAME);
-        let error = |source| RunFolderError::Write { path: name.clone(), source };
+        let error = |source| RunFolderError::Take { path: name.clone(), source };
         let file = File::create(&name).map_err(error)?;
         match file.try_lock() {
             Ok(()) => Ok(Lock { file }),

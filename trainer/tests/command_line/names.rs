@@ -4,7 +4,7 @@
 
 use super::fleet::{Serving, signal};
 use super::support::loader_binary;
-use super::{stderr, trainer};
+use super::{namespaces, trainer};
 use mixfeed_ops::testing;
 use std::fs;
 use std::net::TcpListener;
@@ -26,15 +26,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         drop(self.0.kill());
         drop(self.0.wait());
-    }
-}
-
-/// Whether this process may have a mount namespace of its own.
-fn namespaces() -> Result<(), String> {
-    match Command::new("unshare").args(["--mount", "true"]).output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("unshare: {}", stderr(&output).trim())),
-        Err(error) => Err(format!("unshare: {error}")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What was measured, as a table and as JSON: medians over the rounds, and ratios paired by round.
 
 use crate::config::BenchArgs;
+use mixfeed_ops::println;
 use serde_json::{Map, Value, json};
 
 /// One measurement of a stream between two processes.

@@ -1,10 +1,8 @@
 //! A training in lines, for logs and pipes.
 
-// stdout is where results go.
-#![allow(clippy::print_stdout)]
-
 use super::View;
 use crate::remote::{FinishedEpoch, State, Status};
+use mixfeed_ops::println;
 
 /// Prints lines.
 pub(super) struct Lines;
