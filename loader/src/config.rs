@@ -1,7 +1,6 @@
 //! The command line: every flag, its environment twin and its default. Nothing else of the loader
 //! reads flags or environment.
 
-mod access;
 mod bench;
 mod fetch;
 mod healthcheck;
@@ -11,7 +10,6 @@ mod replay;
 mod shared;
 mod verify;
 
-pub use access::Access;
 pub use bench::{BenchArgs, Measured};
 pub use fetch::FetchArgs;
 pub use healthcheck::HealthcheckArgs;
@@ -28,6 +26,7 @@ use crate::source::{Cache, ImageSize, Options, Order, Place};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use mixfeed_ops::config::Duration;
+use mixfeed_ops::grpc::Access;
 use mixfeed_ops::logging::LogFormat;
 use serde::{Deserialize, Serialize};
 use shared::{check_fraction, user_cache};
@@ -240,8 +239,9 @@ impl ServeConfig {
             tls_client_ca: args.tls_client_ca,
             auth_token_file: args.auth_token_file,
             require_auth: args.require_auth.unwrap_or(false),
+            ..Access::open("--")
         };
-        access.check(&listen)?;
+        access.check(listen.reach())?;
         let config = Self {
             data: data.with(options),
             listen,

@@ -10,6 +10,7 @@ use crate::remote::DEFAULT_ADDRESS;
 use clap::{Args, Parser, Subcommand};
 use mixfeed_ops::build;
 use mixfeed_ops::config::Duration;
+use mixfeed_ops::grpc::CredentialFiles;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -146,12 +147,45 @@ pub struct PredictArgs {
     pub json: bool,
 }
 
-/// What `watch` takes.
+/// A training in another process.
 #[derive(Args, Debug)]
-pub struct WatchArgs {
+pub struct ToTrainer {
     /// Where the trainer listens
     #[arg(long, env = "MIXFEED_TRAINER_ADDRESS", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     pub trainer: String,
+    /// Speak TLS to it; its certificate must be signed by one in this file (PEM)
+    #[arg(long, env = "MIXFEED_TRAINER_LISTEN_TLS_CA", value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// The certificate to show it, if it asks for one (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// The token that it asks for, in this file
+    #[arg(long, env = "MIXFEED_TRAINER_LISTEN_AUTH_TOKEN_FILE", value_name = "FILE")]
+    pub auth_token_file: Option<PathBuf>,
+}
+
+impl ToTrainer {
+    /// What the trainer is to be convinced with, and known by.
+    #[must_use]
+    pub fn credentials(&self) -> CredentialFiles {
+        CredentialFiles {
+            tls_ca: self.tls_ca.clone(),
+            tls_cert: self.tls_cert.clone(),
+            tls_key: self.tls_key.clone(),
+            auth_token: self.auth_token_file.clone(),
+        }
+    }
+}
+
+/// What `watch` takes.
+#[derive(Args, Debug)]
+pub struct WatchArgs {
+    /// Whom to watch.
+    #[command(flatten)]
+    pub to: ToTrainer,
     /// How often, at most, something new is shown [default: 250ms on a terminal, else 10s]
     #[arg(long, value_name = "TIME")]
     pub interval: Option<Duration>,
@@ -160,17 +194,17 @@ pub struct WatchArgs {
 /// What `stop` takes.
 #[derive(Args, Debug)]
 pub struct StopArgs {
-    /// Where the trainer listens
-    #[arg(long, env = "MIXFEED_TRAINER_ADDRESS", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
-    pub trainer: String,
+    /// Whom to end.
+    #[command(flatten)]
+    pub to: ToTrainer,
 }
 
 /// What `healthcheck` takes.
 #[derive(Args, Debug)]
 pub struct HealthcheckArgs {
-    /// Where the trainer listens
-    #[arg(long, env = "MIXFEED_TRAINER_ADDRESS", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
-    pub trainer: String,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub to: ToTrainer,
     /// Time to wait for the answer
     #[arg(long, value_name = "TIME", default_value = "3s")]
     pub timeout: Duration,

@@ -296,6 +296,32 @@ pub struct Settings {
     #[arg(num_args = 0..=1, default_missing_value = crate::remote::DEFAULT_ADDRESS)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
+    /// Speak TLS to them, with this certificate and those above it (PEM)
+    #[arg(long, env = "MIXFEED_TRAINER_LISTEN_TLS_CERT", value_name = "FILE", help_heading = "Results")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen_tls_cert: Option<PathBuf>,
+    /// Its key (PEM)
+    #[arg(long, env = "MIXFEED_TRAINER_LISTEN_TLS_KEY", value_name = "FILE", help_heading = "Results")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen_tls_key: Option<PathBuf>,
+    /// Answer only those whose certificate is signed by one in this file (PEM)
+    #[arg(long, env = "MIXFEED_TRAINER_LISTEN_TLS_CLIENT_CA", value_name = "FILE", help_heading = "Results")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen_tls_client_ca: Option<PathBuf>,
+    /// Answer only calls that carry the token in this file
+    #[arg(
+        long,
+        env = "MIXFEED_TRAINER_LISTEN_AUTH_TOKEN_FILE",
+        value_name = "FILE",
+        help_heading = "Results"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen_auth_token_file: Option<PathBuf>,
+    /// Do not start unless callers have to prove who they are, by TLS where others can reach it [default: false]
+    #[arg(long, env = "MIXFEED_TRAINER_LISTEN_REQUIRE_AUTH", value_name = "BOOL", help_heading = "Results")]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen_require_auth: Option<bool>,
     /// Serve Prometheus metrics here, as in 127.0.0.1:9464
     #[arg(long, env = "MIXFEED_TRAINER_METRICS", value_name = "ADDR", help_heading = "Results")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,8 +2,8 @@
 //!
 //! The training tells a [`Served`] how it goes, as it tells every [`Observer`](crate::observer::Observer); a
 //! thread of its own answers whoever asks. `mixfeed-trainer watch` and `stop` are at the other end
-//! ([`Trainer`]). There is no authentication yet: a trainer that listens beyond its own machine refuses
-//! to be stopped.
+//! ([`Trainer`]). Callers prove themselves by a token or a certificate, where [`Access`] asks for one; a trainer that
+//! listens beyond its own machine and asks for neither refuses to be stopped.
 
 mod broadcast;
 mod call;
@@ -16,6 +16,9 @@ pub use call::Trainer;
 pub use serve::Served;
 pub use status::{FinishedEpoch, State, Status};
 
+#[cfg(doc)]
+use mixfeed_ops::grpc::Access;
+use mixfeed_ops::grpc::SecurityError;
 use std::net::SocketAddr;
 
 /// Where a trainer listens, and is looked for, unless said otherwise: on this machine only.
@@ -24,6 +27,9 @@ pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:50061";
 /// Why progress cannot be served or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
+    /// A certificate, key or token cannot be used.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// The address is taken or not ours.
     #[error("cannot listen on {address}: {source}")]
     Bind {
@@ -61,6 +67,6 @@ pub enum RemoteError {
 impl RemoteError {
     /// Whether asking otherwise is the way out.
     pub(crate) fn is_usage(&self) -> bool {
-        matches!(self, RemoteError::Bind { .. } | RemoteError::Refused { .. })
+        matches!(self, RemoteError::Security(_) | RemoteError::Bind { .. } | RemoteError::Refused { .. })
     }
 }

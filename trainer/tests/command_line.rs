@@ -3,6 +3,8 @@
 // A test may start threads and look at its environment.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+#[path = "../../loader/tests/it/authority.rs"]
+mod authority;
 #[path = "command_line/compare.rs"]
 mod compare;
 #[path = "command_line/doctor.rs"]

@@ -2,10 +2,12 @@
 //!
 //! In the order a caller meets them: [`incoming()`] takes connections from the listener and hands on those that
 //! greet in time, [`ServerTls`] encrypts them, [`transport()`] bounds what HTTP/2 may ask of them, and
-//! [`Token`] tells whose calls are answered. [`Credentials`] is the same for the calling end.
+//! [`Token`] tells whose calls are answered; [`Access`] is what flags say of that. [`Credentials`] is the same for the
+//! calling end.
 //!
 //! What is deliberately not here: the services, and everything about their messages.
 
+mod access;
 mod burst;
 mod connection;
 mod credentials;
@@ -15,8 +17,9 @@ mod incoming;
 mod tls;
 mod token;
 
+pub use access::{Access, Reach};
 pub use connection::Connection;
-pub use credentials::{CredentialFiles, Credentials, TlsCredentials};
+pub use credentials::{Bearer, CredentialFiles, Credentials, TlsCredentials, root_cause};
 pub use error::SecurityError;
 pub use incoming::{Incoming, Limits, Listener, incoming};
 pub use tls::ServerTls;

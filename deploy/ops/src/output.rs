@@ -1,7 +1,7 @@
 //! Results on standard output: what a command was called for, and what is piped on.
 //!
-//! [`println!`](crate::println) takes the place of the standard library's, which panics when nobody reads
-//! any more or the disk is full that output goes to.
+//! [`print!`](crate::print) and [`println!`](crate::println) take the place of the standard library's, which
+//! panic when nobody reads any more or the disk is full that output goes to.
 
 use crate::exit;
 use std::fmt::Arguments;
@@ -10,13 +10,13 @@ use std::io::{self, ErrorKind, Write as _};
 /// Exit code of what ends since nobody reads its output, as shells show it (128 + SIGPIPE).
 pub const UNREAD: u8 = 141;
 
-/// Writes a line to standard output.
+/// Writes text to standard output.
 ///
 /// Where that cannot take it, the process ends: without a word and with [`UNREAD`] when the reader is
 /// gone (`… | head`), with an error line and [`exit::FAILURE`] otherwise.
-pub fn line(text: Arguments<'_>) {
+pub fn text(text: Arguments<'_>) {
     let mut stdout = io::stdout().lock();
-    if let Err(error) = stdout.write_fmt(text).and_then(|()| stdout.write_all(b"\n")) {
+    if let Err(error) = stdout.write_fmt(text).and_then(|()| stdout.flush()) {
         std::process::exit(ends(&error).into());
     }
 }
@@ -29,9 +29,15 @@ fn ends(error: &io::Error) -> u8 {
     exit::FAILURE
 }
 
-/// A line of results on standard output; see [`output::line`](crate::output::line).
+/// Results on standard output; see [`output::text`](crate::output::text).
+#[macro_export]
+macro_rules! print {
+    ($($text:tt)*) => { $crate::output::text(::std::format_args!($($text)*)) };
+}
+
+/// A line of results on standard output; see [`output::text`](crate::output::text).
 #[macro_export]
 macro_rules! println {
-    () => { $crate::output::line(::std::format_args!("")) };
-    ($($text:tt)*) => { $crate::output::line(::std::format_args!($($text)*)) };
+    () => { $crate::print!("\n") };
+    ($($text:tt)*) => { $crate::print!("{}\n", ::std::format_args!($($text)*)) };
 }

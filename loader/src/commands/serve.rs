@@ -5,6 +5,7 @@ use crate::config::{ServeArgs, ServeConfig};
 use crate::embedded::prepare;
 use crate::extensions::Extensions;
 use crate::server::{Server, ServerOptions};
+use mixfeed_ops::println;
 use mixfeed_ops::{logging, metrics, signals};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ pub(super) fn run(args: ServeArgs, extensions: &Extensions) -> Result<(), Failur
     let print_config = args.print_config;
     let (config, text) = ServeConfig::resolve(args).map_err(Failure::usage)?;
     if print_config {
-        print!("{text}");
+        println!("{}", text.trim_end());
         return Ok(());
     }
     logging::init(config.log_format, &config.log).map_err(Failure::usage)?;
@@ -46,7 +47,7 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
     if let Some(address) = config.health_listen {
         server = server.with_health(address).await.map_err(Failure::other)?;
     }
-    if let Some(missing) = config.access.warning(server.address()) {
+    if let Some(missing) = config.access.warning(server.address().reach()) {
         tracing::warn!(address = %server.address(), "others can reach this loader, and {missing}");
     }
     tracing::info!(data = %config.data, "reading data");

@@ -1,6 +1,7 @@
 //! The loader from outside: its commands as processes, its service over gRPC.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stderr)]
 
+mod authority;
 mod bad_records;
 mod chaos;
 mod commands;

@@ -1,64 +1,12 @@
 //! TLS and the bearer token, between real processes: who is let in, who is not, and what is said of it.
 
+use crate::authority::Authority;
 use crate::commands::{refused, run, serving};
 use crate::fleet::{Serving, signal};
 use mixfeed_client::{BlockingStream, Security, StreamConfig, StreamEnd, StreamError, StreamSpec};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
-use tempfile::TempDir;
 
 const TOKEN: &str = "a-token-for-tests-0123456789";
-
-/// An authority, in a folder with what it signed.
-struct Authority {
-    folder: TempDir,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        fs::write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
-        Self { folder, issuer: Issuer::new(params, key) }
-    }
-
-    /// Signs a certificate for these names, and writes NAME.pem and NAME.key.
-    fn sign(&self, name: &str, names: &[&str], expired: bool) {
-        let key = KeyPair::generate().unwrap();
-        let mut params =
-            CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-        if expired {
-            params.not_before = rcgen::date_time_ymd(2000, 1, 1);
-            params.not_after = rcgen::date_time_ymd(2001, 1, 1);
-        }
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        fs::write(self.path(&format!("{name}.pem")), certificate.pem()).unwrap();
-        fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        self.folder.path().join(file)
-    }
-
-    fn file(&self, file: &str) -> String {
-        self.path(file).to_str().unwrap().to_owned()
-    }
-
-    fn read(&self, file: &str) -> Vec<u8> {
-        fs::read(self.path(file)).unwrap()
-    }
-
-    /// Writes the token, as an editor would.
-    fn token(&self, token: &str) -> String {
-        fs::write(self.path("token"), format!("{token}\n")).unwrap();
-        self.file("token")
-    }
-}
 
 fn start(flags: &[&str]) -> Serving {
     serving(&[&["--data", "synthetic:32", "--listen", "127.0.0.1:0", "--workers", "1"], flags].concat())

@@ -13,7 +13,7 @@ use crate::run_folder::{RunFolder, RunFolderError};
 use crate::table::Table;
 use crate::train::{Job, Trained, train};
 use mixfeed_client::Mixing;
-use mixfeed_ops::println;
+use mixfeed_ops::{print, println};
 
 pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     let CompareArgs { trials, grid, settings, run, resume } = args;

@@ -11,7 +11,7 @@ use crate::table::Table;
 use mixfeed_client::{StreamEnd, StreamError, StreamInfo};
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::logging::LogFormat;
-use mixfeed_ops::println;
+use mixfeed_ops::{print, println};
 
 /// A loader that answers does so at once.
 const LOADER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

@@ -13,7 +13,7 @@ use crate::run_folder;
 use crate::staging::Stager;
 use crate::table::Table;
 use mixfeed_client::{StreamEnd, StreamInfo};
-use mixfeed_ops::println;
+use mixfeed_ops::{print, println};
 use serde::Serialize;
 
 /// Moving a pixel further than from black to white changes nothing more.

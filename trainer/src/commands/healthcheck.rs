@@ -2,13 +2,13 @@
 //!
 //! One that waits for loaders is well: starting it again would bring none.
 
+use super::setup;
 use crate::cli::HealthcheckArgs;
 use crate::error::TrainError;
-use crate::remote::Trainer;
 use mixfeed_ops::println;
 
 pub(super) fn run(args: &HealthcheckArgs) -> Result<(), TrainError> {
-    let status = Trainer::connect(&args.trainer)?.status(args.timeout.into())?;
+    let status = setup::connect(&args.to)?.status(args.timeout.into())?;
     println!("answers: step {} of {}", status.step, status.steps);
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::error::TrainError;
 use crate::table::Table;
 use crate::{checkpoint, device, predict, run_folder};
 use mixfeed_ops::logging::LogFormat;
-use mixfeed_ops::println;
+use mixfeed_ops::{print, println};
 use serde::Serialize;
 use std::path::PathBuf;
 

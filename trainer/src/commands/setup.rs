@@ -1,7 +1,7 @@
 //! What every command that trains does first: logs, signals, metrics, device; then loaders and a run
 //! folder.
 
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, ToTrainer};
 use crate::config::RunConfig;
 use crate::device;
 use crate::error::TrainError;
@@ -9,10 +9,11 @@ use crate::loaders::Loaders;
 use crate::metrics::TrainerMetrics;
 use crate::observer::{Observer, Observers};
 use crate::progress::{Progress, Terminal};
-use crate::remote::Served;
+use crate::remote::{Served, Trainer};
 use crate::run_folder::RunFolder;
 use crate::stop::Stop;
 use crate::tensorboard::TensorBoard;
+use mixfeed_ops::grpc::{Access, Reach};
 use mixfeed_ops::println;
 use mixfeed_ops::{logging, metrics};
 use std::net::SocketAddr;
@@ -43,21 +44,29 @@ pub(super) fn prepare(config: RunConfig, run: &RunArgs) -> Result<Option<Setup>,
         let bound = metrics::install(address)?;
         tracing::info!(address = %bound, "serving metrics");
     }
-    let served = config.listen.map(|address| serve(address, &stop)).transpose()?;
+    let served = config.listen.map(|address| serve(address, &config.access, &stop)).transpose()?;
     let device = select_device(config.device, config.threads)?;
     config.switches.set(device)?;
     Ok(Some(Setup { config, device, stop, served, terminal }))
 }
 
 /// Lets others watch and stop what is about to be done.
-fn serve(address: SocketAddr, stop: &Stop) -> Result<Served, TrainError> {
-    let served = Served::start(address, stop)?;
+fn serve(address: SocketAddr, access: &Access, stop: &Stop) -> Result<Served, TrainError> {
+    let served = Served::start(address, access, stop)?;
     let address = served.address();
-    tracing::info!(%address, "serving progress");
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "anyone who reaches this address can watch; nobody can stop training from there");
+    let (tls, token) = (access.tls_cert.is_some(), access.auth_token_file.is_some());
+    tracing::info!(%address, tls, token, "serving progress");
+    if let Some(missing) = access.warning(Reach::of(address)) {
+        let stopping = if access.asks_for_proof() { "" } else { "; nobody can stop training from there" };
+        tracing::warn!(%address, "others can reach this training, and {missing}{stopping}");
     }
     Ok(served)
+}
+
+/// Connects to a training in another process.
+pub(super) fn connect(to: &ToTrainer) -> Result<Trainer, TrainError> {
+    let credentials = to.credentials().read()?;
+    Ok(Trainer::connect(&to.trainer, &credentials)?)
 }
 
 impl Setup {

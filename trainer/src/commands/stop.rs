@@ -1,8 +1,9 @@
 //! `stop`: ends a training in another process, with a checkpoint.
 
+use super::setup;
 use crate::cli::StopArgs;
 use crate::error::TrainError;
-use crate::remote::{State, Trainer};
+use crate::remote::State;
 use mixfeed_ops::println;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 const INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: &StopArgs) -> Result<(), TrainError> {
-    let trainer = Trainer::connect(&args.trainer)?;
+    let trainer = setup::connect(&args.to)?;
     // Heard from before the end is asked for, so that it cannot be missed.
     let mut statuses = trainer.watch(INTERVAL)?;
     trainer.stop()?;

@@ -10,7 +10,7 @@ use crate::resume::ResumePoint;
 use crate::run_folder::{RunFile, RunFolder, RunFolderError};
 use crate::table::Table;
 use crate::train::{Job, Trained, train};
-use mixfeed_ops::println;
+use mixfeed_ops::{print, println};
 
 pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
     let TrainArgs { settings, run, resume } = args;

@@ -3,10 +3,11 @@
 mod lines;
 mod screen;
 
+use super::setup;
 use crate::cli::WatchArgs;
 use crate::config::UsageError;
 use crate::error::TrainError;
-use crate::remote::{FinishedEpoch, State, Status, Trainer};
+use crate::remote::{FinishedEpoch, State, Status};
 use lines::Lines;
 use screen::Screen;
 use std::io::IsTerminal as _;
@@ -41,7 +42,7 @@ pub(super) fn run(args: &WatchArgs) -> Result<(), TrainError> {
         let text = format!("--interval is {interval:?}, it must be 100ms to 1m");
         return Err(UsageError::new(&text).into());
     }
-    let trainer = Trainer::connect(&args.trainer)?;
+    let trainer = setup::connect(&args.to)?;
     let mut view: Box<dyn View> = if is_terminal { Box::new(Screen::new()) } else { Box::new(Lines) };
     let mut shown = Shown::default();
     let mut statuses = trainer.watch(interval)?;

@@ -1,12 +1,14 @@
 //! The calling end: another process's training.
 
 use super::{RemoteError, Status};
+use mixfeed_ops::grpc::{Bearer, Credentials, root_cause};
 use mixfeed_proto::v1;
 use mixfeed_proto::v1::trainer_service_client::TrainerServiceClient;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tonic::Streaming;
-use tonic::transport::{Channel, Endpoint};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 
 /// A trainer that answers does so at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,7 +20,9 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A trainer somewhere.
 pub struct Trainer {
     address: String,
-    client: TrainerServiceClient<Channel>,
+    /// Whether it is spoken to without TLS.
+    is_plain: bool,
+    client: TrainerServiceClient<InterceptedService<Channel, Bearer>>,
     runtime: Runtime,
 }
 
@@ -32,21 +36,24 @@ impl Trainer {
     /// Connects to the trainer that listens at `address` (`host:port`).
     ///
     /// # Errors
-    /// When nobody answers.
-    pub fn connect(address: &str) -> Result<Self, RemoteError> {
+    /// When nobody answers, or it does not prove itself.
+    pub fn connect(address: &str, credentials: &Credentials) -> Result<Self, RemoteError> {
         let unreachable = |problem: String| RemoteError::Unreachable { address: address.to_owned(), problem };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| unreachable(error.to_string()))?;
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(|_not_an_address| unreachable("expected host:port".to_owned()))?
+        let endpoint = credentials
+            .endpoint(address)
+            .map_err(&unreachable)?
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT);
         let channel =
             runtime.block_on(endpoint.connect()).map_err(|error| unreachable(root_cause(&error)))?;
-        Ok(Trainer { address: address.to_owned(), client: TrainerServiceClient::new(channel), runtime })
+        let bearer = credentials.bearer().map_err(&unreachable)?;
+        let client = TrainerServiceClient::with_interceptor(channel, bearer);
+        Ok(Trainer { address: address.to_owned(), is_plain: credentials.tls.is_none(), client, runtime })
     }
 
     /// Asks how training goes.
@@ -58,7 +65,7 @@ impl Trainer {
         request.set_timeout(patience);
         let mut client = self.client.clone();
         let answer =
-            self.runtime.block_on(client.get_status(request)).map_err(|status| self.error(&status))?;
+            self.runtime.block_on(client.get_status(request)).map_err(|status| self.unanswered(&status))?;
         Ok(Status::from(answer.into_inner().status.unwrap_or_default()))
     }
 
@@ -70,7 +77,7 @@ impl Trainer {
         let interval_milliseconds = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
         let mut client = self.client.clone();
         let call = client.watch(v1::WatchRequest { interval_milliseconds });
-        let stream = self.runtime.block_on(call).map_err(|status| self.error(&status))?.into_inner();
+        let stream = self.runtime.block_on(call).map_err(|status| self.unanswered(&status))?.into_inner();
         Ok(Watching { trainer: self, stream })
     }
 
@@ -81,16 +88,28 @@ impl Trainer {
     pub fn stop(&self) -> Result<(), RemoteError> {
         let mut client = self.client.clone();
         let call = client.stop(v1::StopRequest {});
-        self.runtime.block_on(call).map(drop).map_err(|status| self.error(&status))
+        self.runtime.block_on(call).map(drop).map_err(|status| self.unanswered(&status))
+    }
+
+    /// Why a call was not answered. What speaks TLS, or no HTTP/2 at all, shows it only then.
+    fn unanswered(&self, status: &tonic::Status) -> RemoteError {
+        match self.error(status) {
+            RemoteError::Lost { address, problem } if self.is_plain => {
+                let hint = "if it was started with --listen-tls-cert, give --tls-ca";
+                RemoteError::Unreachable { address, problem: format!("{problem}; {hint}") }
+            }
+            other => other,
+        }
     }
 
     fn error(&self, status: &tonic::Status) -> RemoteError {
         let address = self.address.clone();
         let text = status.message().to_owned();
         match status.code() {
-            tonic::Code::PermissionDenied | tonic::Code::ResourceExhausted | tonic::Code::InvalidArgument => {
-                RemoteError::Refused { address, reason: text }
-            }
+            tonic::Code::PermissionDenied
+            | tonic::Code::Unauthenticated
+            | tonic::Code::ResourceExhausted
+            | tonic::Code::InvalidArgument => RemoteError::Refused { address, reason: text },
             tonic::Code::Unimplemented => {
                 RemoteError::Unreachable { address, problem: "something else listens there".to_owned() }
             }
@@ -109,12 +128,4 @@ impl Watching<'_> {
         let message = message.map_err(|status| self.trainer.error(&status))?;
         Ok(message.and_then(|message| message.status).map(Status::from))
     }
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

@@ -2,7 +2,7 @@
 
 use super::{Broadcast, RemoteError, State, Status};
 use crate::stop::{Asked, Stop};
-use mixfeed_ops::grpc::{Limits, Listener, incoming, transport};
+use mixfeed_ops::grpc::{Access, Guard, Limits, Listener, Reach, ServerTls, incoming, transport};
 use mixfeed_proto::v1;
 use mixfeed_proto::v1::trainer_service_server::{TrainerService, TrainerServiceServer};
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::InterceptorLayer;
 use tonic::{Request, Response};
 
 /// Those who watch at a time: a few people, a dashboard.
@@ -43,11 +44,13 @@ pub struct Served {
 }
 
 impl Served {
-    /// Listens on `address` (port 0 picks one); a call of Stop makes the wish `stop`.
+    /// Listens on `address` (port 0 picks one) for those whom `access` lets in; a call of Stop makes the wish
+    /// `stop`.
     ///
     /// # Errors
-    /// When the address is taken or not ours.
-    pub fn start(address: SocketAddr, stop: &Stop) -> Result<Self, RemoteError> {
+    /// When the address is taken or not ours, or a file of `access` cannot be used.
+    pub fn start(address: SocketAddr, access: &Access, stop: &Stop) -> Result<Self, RemoteError> {
+        let (tls, token) = access.read()?;
         let error = |source| RemoteError::Bind { address, source };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -62,9 +65,10 @@ impl Served {
             status: Arc::clone(&status),
             stop: stop.clone(),
             address,
+            may_end: access.asks_for_proof() || Reach::of(address) == Reach::Machine,
             room: Arc::new(Semaphore::new(MAX_WATCHERS)),
         };
-        let serving = runtime.spawn(serve(listener, calls));
+        let serving = runtime.spawn(serve(listener, tls, Guard::new(token), calls));
         Ok(Served { address, status, runtime: Some(runtime), serving: Some(serving) })
     }
 
@@ -100,14 +104,15 @@ impl Drop for Served {
 }
 
 /// Answers until training has ended and all calls have.
-async fn serve(listener: TcpListener, calls: Calls) {
+async fn serve(listener: TcpListener, tls: Option<ServerTls>, guard: Guard, calls: Calls) {
     let mut status = calls.status.subscribe();
     let ended = async move { drop(status.wait_for(|status| status.state == State::Ended).await) };
     let service = TrainerServiceServer::new(calls).max_decoding_message_size(MAX_REQUEST_BYTES);
     let limits = Limits { connections: MAX_CONNECTIONS, ..Limits::default() };
     let served = transport(MAX_CALLS_PER_CONNECTION)
+        .layer(InterceptorLayer::new(guard))
         .add_service(service)
-        .serve_with_incoming_shutdown(incoming(Listener::Tcp(listener), None, limits), ended)
+        .serve_with_incoming_shutdown(incoming(Listener::Tcp(listener), tls, limits), ended)
         .await;
     if let Err(error) = served {
         tracing::warn!(%error, "progress is not served any more");
@@ -119,6 +124,8 @@ struct Calls {
     status: Arc<watch::Sender<Status>>,
     stop: Stop,
     address: SocketAddr,
+    /// Whether those who are let in may end the training.
+    may_end: bool,
     room: Arc<Semaphore>,
 }
 
@@ -159,10 +166,10 @@ impl TrainerService for Calls {
     }
 
     async fn stop(&self, _request: Request<v1::StopRequest>) -> Answer<v1::StopResponse> {
-        if !self.address.ip().is_loopback() {
+        if !self.may_end {
             return Err(tonic::Status::permission_denied(format!(
-                "it listens on {}, beyond its own machine, and cannot tell who asks; let it listen on 127.0.0.1, \
-                 or send it SIGTERM",
+                "it listens on {}, beyond its own machine, and cannot tell who asks; give it \
+                 --listen-auth-token-file, let it listen on 127.0.0.1, or send it SIGTERM",
                 self.address
             )));
         }
@@ -215,7 +222,8 @@ mod tests {
 
     fn serve(status: Status) -> (Served, Stop) {
         let stop = Stop::default();
-        let served = Served::start("127.0.0.1:0".parse().unwrap(), &stop).unwrap();
+        let served =
+            Served::start("127.0.0.1:0".parse().unwrap(), &Access::open("--listen-"), &stop).unwrap();
         served.status.send_replace(status);
         (served, stop)
     }

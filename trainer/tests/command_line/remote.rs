@@ -1,5 +1,6 @@
 //! Watching and stopping a training from another process.
 
+use super::authority::Authority;
 use super::{error_line, json, stderr, trainer};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -161,4 +162,99 @@ fn the_metrics_say_how_many_loaders_are_wanted() {
     // One loader inside the process, for which is waited more or less.
     let wanted: f64 = wanted.unwrap_or_else(|| panic!("not in:\n{page}")).parse().unwrap();
     assert!((1.0..=100.0).contains(&wanted), "{wanted}");
+}
+
+const TOKEN: &str = "a-token-for-tests-0123456789";
+
+/// Beyond its own machine, and ended from there: by those who prove themselves.
+#[test]
+fn a_training_with_tls_and_a_token_is_watched_and_ended_by_those_who_have_both() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    ours.sign("trainer", &["127.0.0.1"], false);
+    let token = ours.token(TOKEN);
+    let (certificate, key) = (ours.file("trainer.pem"), ours.file("trainer.key"));
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--listen-tls-cert", &certificate, "--listen-tls-key", &key];
+    let asks = ["--listen", "0.0.0.0:0", "--listen-require-auth", "--listen-auth-token-file", &token];
+    let training = Training::start(folder.path(), &[&asks[..], &flags].concat());
+    let address = training.address.replace("0.0.0.0", "127.0.0.1");
+
+    let ask = |command: &str, flags: &[&str]| {
+        let output = call(folder.path(), command, &address).args(flags).output().unwrap();
+        assert!(!stderr(&output).contains(TOKEN));
+        (output.status.code(), output)
+    };
+    let (ca, other_ca) = (ours.file("ca.pem"), theirs.file("ca.pem"));
+    let other_token = theirs.token("another-token-0123456789");
+    for (command, flags, code, said) in [
+        ("healthcheck", &["--tls-ca", &ca][..], 2, "refuses: a valid bearer token is needed"),
+        ("stop", &["--tls-ca", &ca, "--auth-token-file", &other_token], 2, "a valid bearer token is needed"),
+        ("stop", &["--tls-ca", &other_ca, "--auth-token-file", &token], 1, "no trainer answers at"),
+        ("stop", &["--auth-token-file", &token], 1, "give --tls-ca"),
+        ("watch", &["--tls-ca", "/nowhere.pem"], 2, "cannot read /nowhere.pem"),
+    ] {
+        let (ended, output) = ask(command, flags);
+        let line = error_line(&output);
+        assert!(ended == Some(code) && line.contains(said), "{command} {flags:?}: {line}");
+    }
+    let proof = ["--tls-ca", &ca, "--auth-token-file", &token];
+    let (code, output) = ask("healthcheck", &proof);
+    assert_eq!(code, Some(0), "{}", stderr(&output));
+    let (code, output) = ask("stop", &proof);
+    assert_eq!(code, Some(0), "{}", stderr(&output));
+    let result = training.result();
+    let log = stderr(&result);
+    assert!(!log.contains(TOKEN) && !log.contains("others can reach"), "{log}");
+    assert_eq!(json(&result)["finished"], false);
+}
+
+/// Trust in a certificate ends with it, at this end as well as at that of whoever is asked for one.
+#[test]
+fn certificates_of_the_past_and_of_others_open_nothing() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    ours.sign("old", &["127.0.0.1"], true);
+    ours.sign("trainer", &["127.0.0.1"], false);
+    ours.sign("me", &["me"], false);
+    theirs.sign("me", &["me"], false);
+    let folder = tempfile::tempdir().unwrap();
+    let (ca, old, old_key) = (ours.file("ca.pem"), ours.file("old.pem"), ours.file("old.key"));
+    let (certificate, key) = (ours.file("trainer.pem"), ours.file("trainer.key"));
+    let listen = ["--listen", "127.0.0.1:0"];
+    let code = |address: &str, flags: &[&str]| {
+        call(folder.path(), "healthcheck", address).args(flags).output().unwrap().status.code()
+    };
+
+    let flags = ["--listen-tls-cert", &old, "--listen-tls-key", &old_key];
+    let expired = Training::start(folder.path(), &[&listen[..], &flags].concat());
+    assert_eq!(code(&expired.address, &["--tls-ca", &ca]), Some(1));
+    drop(expired);
+
+    let flags = ["--listen-tls-cert", &certificate, "--listen-tls-key", &key, "--listen-tls-client-ca", &ca];
+    let mutual = Training::start(folder.path(), &[&listen[..], &flags, &["--overwrite"]].concat());
+    let with = |authority: &Authority| {
+        let (mine, key) = (authority.file("me.pem"), authority.file("me.key"));
+        code(&mutual.address, &["--tls-ca", &ca, "--tls-cert", &mine, "--tls-key", &key])
+    };
+    assert_eq!((with(&ours), with(&theirs)), (Some(0), Some(1)));
+    assert_eq!(code(&mutual.address, &["--tls-ca", &ca]), Some(1));
+}
+
+#[test]
+fn what_cannot_be_asked_of_callers_is_refused_before_anything_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    for (flags, said) in [
+        (&["--listen-require-auth"][..], "need --listen"),
+        (
+            &["--listen", "0.0.0.0:0", "--listen-require-auth"],
+            "--listen-require-auth: there is neither TLS nor",
+        ),
+        (&["--listen", "127.0.0.1:0", "--listen-tls-cert", "x.pem"], "--listen-tls-key go together"),
+        (&["--listen", "127.0.0.1:0", "--listen-auth-token-file", "none"], "cannot read none"),
+    ] {
+        let mut command = trainer(folder.path());
+        let output = command.args(["train", "--data", "synthetic:100"]).args(flags).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {}", stderr(&output));
+        assert!(error_line(&output).contains(said), "{flags:?}: {}", stderr(&output));
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was written");
 }

@@ -5,6 +5,10 @@ use super::error::SecurityError;
 use super::token::Token;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Request, Status};
 
 /// Certificates and tokens are kilobytes; a file without end is not read to its end.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -44,6 +48,67 @@ impl std::fmt::Debug for TlsCredentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("TlsCredentials(..)")
     }
+}
+
+impl Credentials {
+    /// Returns whom to connect to: `host:port`, by TLS if that is to be used, or `unix:///path`, plain.
+    ///
+    /// # Errors
+    /// When it is neither, or TLS cannot be set up, in words.
+    pub fn endpoint(&self, address: &str) -> Result<Endpoint, String> {
+        let unix = address.starts_with("unix:");
+        let tls = self.tls.as_ref().filter(|_| !unix);
+        let uri = match tls {
+            // tonic reads unix:///path as it stands.
+            _ if unix => address.to_owned(),
+            Some(_) => format!("https://{address}"),
+            None => format!("http://{address}"),
+        };
+        let endpoint =
+            Endpoint::from_shared(uri).map_err(|_invalid| "expected host:port or unix:///path".to_owned())?;
+        let Some(TlsCredentials { ca, identity }) = tls else { return Ok(endpoint) };
+        let mut config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+        if let Some((certificate, key)) = identity {
+            config = config.identity(Identity::from_pem(certificate, key));
+        }
+        endpoint.tls_config(config).map_err(|error| root_cause(&error))
+    }
+
+    /// Returns what puts the token on each call, if there is one.
+    ///
+    /// # Errors
+    /// Never for a token that [`Token::read`] gave; in words.
+    pub fn bearer(&self) -> Result<Bearer, String> {
+        let header = self.token.as_ref().map(|token| token.header().parse::<MetadataValue<Ascii>>());
+        let mut header = header.transpose().map_err(|_never| "the token is no header".to_owned())?;
+        if let Some(header) = &mut header {
+            header.set_sensitive(true);
+        }
+        Ok(Bearer(header))
+    }
+}
+
+/// Puts the bearer token, if there is one, on each call.
+#[derive(Clone, Debug)]
+pub struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(header) = &self.0 {
+            request.metadata_mut().insert("authorization", header.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// The innermost cause, which says what happened; those around it say "transport error".
+#[must_use]
+pub fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 impl CredentialFiles {
