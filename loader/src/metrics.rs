@@ -5,10 +5,17 @@ use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
+use mixfeed_ops::grpc::RefusedConnections;
 use std::time::Duration;
 
 /// Bytes of one lambda on the wire: one entry a row.
 const LAMBDA_BYTES: usize = 4;
+
+/// Tasks of the runtime that serves. Like open descriptors, they are as many as before once clients are gone.
+pub(crate) const TASKS: &str = "mixfeed_loader_tasks";
+
+/// Connections that were not taken, by reason.
+const REFUSED_CONNECTIONS: &str = "mixfeed_loader_refused_connections_total";
 
 /// Handles of the loader's metrics. They count for nothing where no recorder is installed, so one
 /// has to be installed before this is made.
@@ -22,6 +29,9 @@ pub struct LoaderMetrics {
     pub queue_depth: Gauge,
     /// Open streams.
     pub streams: Gauge,
+    /// Streams refused because there was no memory for their batches.
+    pub(crate) refused_streams: Counter,
+    pub(crate) refused_connections: RefusedConnections,
 }
 
 impl Default for LoaderMetrics {
@@ -32,6 +42,10 @@ impl Default for LoaderMetrics {
         describe_histogram!("mixfeed_loader_batch_build_seconds", "Time to build one batch on a worker");
         describe_gauge!("mixfeed_loader_queue_depth", "Batches waiting for a worker");
         describe_gauge!("mixfeed_loader_streams", "Open streams");
+        describe_counter!(
+            "mixfeed_loader_refused_streams_total",
+            "Streams refused because other streams had reserved the memory for batches"
+        );
         Self {
             batches: counter!("mixfeed_loader_batches_total"),
             images: counter!("mixfeed_loader_images_total"),
@@ -39,6 +53,8 @@ impl Default for LoaderMetrics {
             build_seconds: histogram!("mixfeed_loader_batch_build_seconds"),
             queue_depth: gauge!("mixfeed_loader_queue_depth"),
             streams: gauge!("mixfeed_loader_streams"),
+            refused_streams: counter!("mixfeed_loader_refused_streams_total"),
+            refused_connections: RefusedConnections::counted_as(REFUSED_CONNECTIONS),
         }
     }
 }

@@ -102,6 +102,7 @@ impl Server {
         mut drain: watch::Receiver<bool>,
     ) -> Result<(), ServerError> {
         let ServerOptions { reflection, grace, tls, token } = options;
+        let refused = service.metrics().refused_connections.clone();
         let service = LoaderServiceServer::new(service)
             .max_decoding_message_size(MAX_REQUEST_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -113,7 +114,7 @@ impl Server {
         let probes = self.health.map(|(listener, _)| {
             transport(MAX_PROBES_PER_CONNECTION)
                 .add_service(health_service.clone())
-                .serve_with_incoming(incoming(listener, None, limits))
+                .serve_with_incoming(incoming(listener, None, limits, refused.clone()))
         });
         let router = transport(MAX_STREAMS_PER_CONNECTION)
             .layer(InterceptorLayer::new(Guard::new(token)))
@@ -128,7 +129,8 @@ impl Server {
         };
         // A socket is reached through the file system, which says who may.
         let tls = tls.filter(|_| matches!(self.listen, Listen::Tcp(_)));
-        let serving = router.serve_with_incoming_shutdown(incoming(self.listener, tls, limits), shutdown);
+        let connections = incoming(self.listener, tls, limits, refused);
+        let serving = router.serve_with_incoming_shutdown(connections, shutdown);
         let probing = async {
             match probes {
                 Some(probes) => probes.await,

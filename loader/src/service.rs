@@ -90,6 +90,10 @@ impl Service {
         &self.fingerprint
     }
 
+    pub(crate) fn metrics(&self) -> &LoaderMetrics {
+        &self.metrics
+    }
+
     /// Checks what a stream is opened with.
     #[allow(clippy::result_large_err)]
     fn check(&self, open: &v1::StreamOpen) -> Result<StreamContext, Status> {
@@ -171,7 +175,11 @@ impl v1::loader_service_server::LoaderService for Service {
             tracing::warn!(%peer, reason = status.message(), "stream refused");
         })?);
         let full = WINDOW_PER_WORKER * self.pool.workers();
-        let window = self.admission.reserve(context.checked.max_batch_bytes() as u64, full)?;
+        let window = self.admission.reserve(context.checked.max_batch_bytes() as u64, full);
+        let window = window.inspect_err(|status| {
+            tracing::warn!(%peer, reason = status.message(), "stream refused");
+            self.metrics.refused_streams.increment(1);
+        })?;
 
         let lease = Arc::new(Lease { window, _open: OpenStream::new(self) });
         let (sender, receiver) = mpsc::channel(lease.window.batches());

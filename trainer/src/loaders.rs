@@ -95,6 +95,9 @@ impl Loaders {
             Source::Embedded { .. } => Security::default(),
         };
         let mut loaders = Self::start(&config.source, config.loader_timeout)?;
+        if let (Some(_), Some(runtime)) = (config.metrics, &loaders.runtime) {
+            mixfeed_ops::metrics::count_tasks(crate::metrics::TASKS, runtime.handle());
+        }
         loaders.security = security;
         loaders.audit_every = config.audit_every;
         Ok(loaders)

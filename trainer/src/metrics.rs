@@ -10,6 +10,8 @@
 //! | `mixfeed_trainer_test_accuracy` | gauge | share of the test split that was right, 0 to 1 |
 //! | `mixfeed_trainer_epoch` | gauge | epochs finished |
 //! | `mixfeed_trainer_loaders_wanted` | gauge | loader replicas that would remove the wait of the last seconds |
+//! | `mixfeed_trainer_tasks` | gauge | tasks that read from loaders: as many as before once a loader is gone |
+//! | `mixfeed_trainer_refused_connections_total` | counter | connections that `--listen` did not take, by `reason` |
 //!
 //! Those of the stream (`mixfeed_client_…`) come from the client.
 
@@ -66,6 +68,8 @@ const TRAIN_LOSS: &str = "mixfeed_trainer_train_loss";
 const TEST_ACCURACY: &str = "mixfeed_trainer_test_accuracy";
 const EPOCH: &str = "mixfeed_trainer_epoch";
 const LOADERS_WANTED: &str = "mixfeed_trainer_loaders_wanted";
+pub(crate) const TASKS: &str = "mixfeed_trainer_tasks";
+pub(crate) const REFUSED_CONNECTIONS: &str = "mixfeed_trainer_refused_connections_total";
 
 impl Observer for TrainerMetrics {
     fn stepped(&mut self, step: &Step) {

@@ -14,6 +14,7 @@ mod credentials;
 mod error;
 mod greeting;
 mod incoming;
+mod refused;
 mod tls;
 mod token;
 
@@ -22,6 +23,7 @@ pub use connection::Connection;
 pub use credentials::{Bearer, CredentialFiles, Credentials, TlsCredentials, root_cause};
 pub use error::SecurityError;
 pub use incoming::{Incoming, Limits, Listener, incoming};
+pub use refused::RefusedConnections;
 pub use tls::ServerTls;
 pub use token::{Guard, Token};
 

@@ -5,12 +5,14 @@
 //! keeps its own in one file.
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 /// Histograms of durations reach from a batch of small images to a stalled minute.
@@ -34,6 +36,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// When the process started, under the name that Prometheus's own clients give it: a change is a restart.
 const START_TIME: &str = "process_start_time_seconds";
+
+/// Runtimes whose tasks are counted at each scrape, by the name of the gauge. They belong to the whole process,
+/// as the recorder does.
+static RUNTIMES: Mutex<BTreeMap<&'static str, Handle>> = Mutex::new(BTreeMap::new());
 
 /// Why there is no metrics endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +84,19 @@ pub fn install(address: SocketAddr) -> Result<SocketAddr, MetricsError> {
     Ok(bound)
 }
 
+/// Has the gauge `name` tell at each scrape how many tasks of `runtime` have not ended. Of two runtimes under
+/// one name the later counts.
+pub fn count_tasks(name: &'static str, runtime: &Handle) {
+    metrics::describe_gauge!(name, "Tasks that have not ended.");
+    RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).insert(name, runtime.clone());
+}
+
+fn sample_tasks() {
+    for (name, runtime) in &*RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner) {
+        metrics::gauge!(*name).set(runtime.metrics().num_alive_tasks() as f64);
+    }
+}
+
 async fn serve(listener: TcpListener, handle: PrometheusHandle) {
     let mut upkeep = tokio::time::interval(UPKEEP_INTERVAL);
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -113,7 +132,10 @@ async fn answer(mut stream: TcpStream, handle: &PrometheusHandle) -> io::Result<
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
     let (status, body) = match (method, path) {
-        (b"GET" | b"HEAD", b"/metrics") => ("200 OK", handle.render()),
+        (b"GET" | b"HEAD", b"/metrics") => {
+            sample_tasks();
+            ("200 OK", handle.render())
+        }
         (b"GET" | b"HEAD", _) => ("404 Not Found", "metrics are at /metrics\n".to_owned()),
         _ => ("405 Method Not Allowed", "only GET\n".to_owned()),
     };
@@ -156,6 +178,15 @@ mod tests {
         assert!(answer.contains("mixfeed_test_step_seconds_bucket{le=\"0.005\"} 1\n"), "{answer}");
 
         assert!(answer.contains("\nprocess_start_time_seconds 1"), "{answer}");
+
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        count_tasks("mixfeed_test_tasks", runtime.handle());
+        let scraped = || request(address, "GET /metrics HTTP/1.1\r\n\r\n");
+        let tasks: Vec<_> = (0..3).map(|_| runtime.spawn(std::future::pending::<()>())).collect();
+        assert!(scraped().contains("mixfeed_test_tasks 3\n"));
+        tasks[0].abort();
+        runtime.block_on(tokio::task::yield_now());
+        assert!(scraped().contains("mixfeed_test_tasks 2\n"));
 
         let head = request(address, "HEAD /metrics HTTP/1.1\r\n\r\n");
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");

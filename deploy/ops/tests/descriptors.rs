@@ -2,7 +2,7 @@
 //! One test: the limit is the process's.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
-use mixfeed_ops::grpc::{Limits, Listener, incoming};
+use mixfeed_ops::grpc::{Limits, Listener, RefusedConnections, incoming};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -45,7 +45,7 @@ async fn without_descriptors_connections_wait_without_spinning_and_are_taken_lat
     let few = Rlimit { current: Some(next_descriptor() + 4), maximum: all.maximum };
     setrlimit(Resource::Nofile, few).unwrap();
     let limits = Limits { connections: 1024, greeting: Duration::from_secs(60) };
-    let mut incoming = incoming(Listener::Tcp(listener), None, limits);
+    let mut incoming = incoming(Listener::Tcp(listener), None, limits, RefusedConnections::default());
     let mut taken = Vec::new();
     let second = Duration::from_secs(1);
     while let Ok(next) = tokio::time::timeout(second, incoming.next()).await {

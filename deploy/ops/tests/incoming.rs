@@ -1,7 +1,7 @@
 //! Connections as they come: those that greet are handed on, all others are gone in time.
 #![allow(clippy::unwrap_used)]
 
-use mixfeed_ops::grpc::{Incoming, Limits, Listener, incoming};
+use mixfeed_ops::grpc::{Incoming, Limits, Listener, RefusedConnections, incoming};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,7 +19,15 @@ const LONG: Duration = Duration::from_secs(20);
 async fn start(connections: usize, greeting: Duration) -> (SocketAddr, Incoming) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (address, incoming(Listener::Tcp(listener), None, Limits { connections, greeting }))
+    (
+        address,
+        incoming(
+            Listener::Tcp(listener),
+            None,
+            Limits { connections, greeting },
+            RefusedConnections::default(),
+        ),
+    )
 }
 
 /// Waits until the other side has closed.

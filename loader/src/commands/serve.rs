@@ -4,6 +4,7 @@ use super::Failure;
 use crate::config::{ServeArgs, ServeConfig};
 use crate::embedded::prepare;
 use crate::extensions::Extensions;
+use crate::metrics::TASKS;
 use crate::server::{Server, ServerOptions};
 use mixfeed_ops::println;
 use mixfeed_ops::{logging, metrics, signals};
@@ -26,13 +27,14 @@ pub(super) fn run(args: ServeArgs, extensions: &Extensions) -> Result<(), Failur
         let address = metrics::install(address).map_err(Failure::other)?;
         tracing::info!(%address, "metrics");
     }
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(NETWORK_THREADS)
         .thread_name("mixfeed-net")
         .enable_all()
         .build()
-        .map_err(Failure::other)?
-        .block_on(serve(&config, extensions))
+        .map_err(Failure::other)?;
+    metrics::count_tasks(TASKS, runtime.handle());
+    runtime.block_on(serve(&config, extensions))
 }
 
 async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Failure> {

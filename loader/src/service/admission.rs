@@ -4,7 +4,15 @@
 //! fills its own window and no more.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tonic::Status;
+
+/// When a stream that found no room is worth another try: trainings come and go in minutes, and a client of
+/// ours waits a few seconds between its tries anyway.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Where gRPC's clients look for that, in milliseconds.
+const RETRY_HEADER: &str = "grpc-retry-pushback-ms";
 
 /// Batches that the transport may hold beyond the window: one whose last bytes are being written, and
 /// the next. HTTP/2 takes another when less than its buffer (400 kB) is left of the one before.
@@ -45,11 +53,14 @@ impl Admission {
         let mut reserved = self.reserved_bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let room = (self.limit_bytes.saturating_sub(*reserved) / batch_bytes).saturating_sub(IN_TRANSPORT);
         if room == 0 {
-            return Err(Status::resource_exhausted(format!(
+            let mut refusal = Status::resource_exhausted(format!(
                 "this stream needs {least} bytes at least and {} of {} are reserved by other streams; \
                  try again later, or give the loader more --stream-memory",
                 *reserved, self.limit_bytes
-            )));
+            ));
+            let milliseconds = RETRY_AFTER.as_millis() as u64;
+            refusal.metadata_mut().insert(RETRY_HEADER, milliseconds.into());
+            return Err(refusal);
         }
         let batches = full.clamp(1, usize::try_from(room).unwrap_or(usize::MAX));
         let bytes = batch_bytes * (batches as u64 + IN_TRANSPORT);
@@ -84,6 +95,7 @@ mod tests {
         let refused = admission.reserve(100, 4).unwrap_err();
         assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
         assert!(refused.message().contains("1000 of 1000 are reserved"), "{}", refused.message());
+        assert_eq!(refused.metadata().get(RETRY_HEADER).unwrap(), "2000");
         drop(first);
         assert_eq!(admission.reserve(100, 4).unwrap().batches(), 4);
     }
@@ -93,5 +105,6 @@ mod tests {
         // Trying again would not help, so it is not said to.
         let refused = Arc::new(Admission::new(100)).reserve(u64::MAX, 4).unwrap_err();
         assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+        assert!(refused.metadata().get(RETRY_HEADER).is_none());
     }
 }

@@ -2,7 +2,9 @@
 
 use super::{Broadcast, RemoteError, State, Status};
 use crate::stop::{Asked, Stop};
-use mixfeed_ops::grpc::{Access, Guard, Limits, Listener, Reach, ServerTls, incoming, transport};
+use mixfeed_ops::grpc::{
+    Access, Guard, Limits, Listener, Reach, RefusedConnections, ServerTls, incoming, transport,
+};
 use mixfeed_proto::v1;
 use mixfeed_proto::v1::trainer_service_server::{TrainerService, TrainerServiceServer};
 use std::net::SocketAddr;
@@ -109,10 +111,11 @@ async fn serve(listener: TcpListener, tls: Option<ServerTls>, guard: Guard, call
     let ended = async move { drop(status.wait_for(|status| status.state == State::Ended).await) };
     let service = TrainerServiceServer::new(calls).max_decoding_message_size(MAX_REQUEST_BYTES);
     let limits = Limits { connections: MAX_CONNECTIONS, ..Limits::default() };
+    let refused = RefusedConnections::counted_as(crate::metrics::REFUSED_CONNECTIONS);
     let served = transport(MAX_CALLS_PER_CONNECTION)
         .layer(InterceptorLayer::new(guard))
         .add_service(service)
-        .serve_with_incoming_shutdown(incoming(Listener::Tcp(listener), tls, limits), ended)
+        .serve_with_incoming_shutdown(incoming(Listener::Tcp(listener), tls, limits, refused), ended)
         .await;
     if let Err(error) = served {
         tracing::warn!(%error, "progress is not served any more");

@@ -8,6 +8,7 @@
 use super::burst::Burst;
 use super::connection::{Connection, Io};
 use super::greeting::{Refusal, greet};
+use super::refused::{Reason, RefusedConnections};
 use super::tls::ServerTls;
 use rustix::process::{Resource, getrlimit};
 use std::io;
@@ -81,13 +82,18 @@ impl Listener {
 /// Connections that have greeted. It never yields an error, and never ends by itself.
 pub type Incoming = ReceiverStream<io::Result<Connection>>;
 
-/// Takes connections from `listener` until what is returned is dropped.
+/// Takes connections from `listener` until what is returned is dropped, and counts those that it does not take.
 ///
 /// # Panics
 /// When called outside a tokio runtime.
-pub fn incoming(listener: Listener, tls: Option<ServerTls>, limits: Limits) -> Incoming {
+pub fn incoming(
+    listener: Listener,
+    tls: Option<ServerTls>,
+    limits: Limits,
+    refused: RefusedConnections,
+) -> Incoming {
     let (greeted, incoming) = mpsc::channel(QUEUE);
-    tokio::spawn(accept(listener, tls, limits, greeted));
+    tokio::spawn(accept(listener, tls, limits, refused, greeted));
     ReceiverStream::new(incoming)
 }
 
@@ -95,6 +101,7 @@ async fn accept(
     listener: Listener,
     tls: Option<ServerTls>,
     limits: Limits,
+    counted: RefusedConnections,
     greeted: mpsc::Sender<io::Result<Connection>>,
 ) {
     let slots = Arc::new(Semaphore::new(limits.connections));
@@ -106,6 +113,7 @@ async fn accept(
             () = greeted.closed() => return,
             Some(ended) = greetings.join_next() => {
                 if let Ok((peer, Err(refusal))) = ended {
+                    counted.count(Reason::from(&refusal));
                     tell(&mut refused, &peer, &refusal);
                 }
                 continue;
@@ -131,6 +139,7 @@ async fn accept(
                     });
                 }
                 Err(_full) => {
+                    counted.count(Reason::Full);
                     if let Some(closed) = full.count() {
                         let limit = limits.connections;
                         tracing::warn!(limit, closed, "too many connections: new ones are closed at once");
@@ -141,6 +150,7 @@ async fn accept(
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
             Err(error) => {
+                counted.count(Reason::Accept);
                 if let Some(times) = failed.count() {
                     tracing::warn!(%error, times, "cannot accept connections for the moment");
                 }
