@@ -107,7 +107,8 @@ impl Pool {
         self.workers.len()
     }
 
-    /// Waits for room in the queue. Cancel safe; waiters are served in turn.
+    /// Waits for room in the queue; waiters are served in turn, which is what shares the workers fairly between
+    /// streams. Cancel safe, at the price of the place in line.
     pub(crate) async fn slot(&self) -> Slot<'_> {
         let permit = Arc::clone(&self.slots).acquire_owned().await;
         Slot { pool: self, permit: permit.expect("the semaphore of slots is never closed") }

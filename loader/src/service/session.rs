@@ -12,7 +12,10 @@ use mixfeed_proto::limits::{MAX_INDICES_PER_REQUEST, MAX_WANTED};
 use mixfeed_proto::v1::stream_batches_request::Kind;
 use mixfeed_proto::v1::{BatchRequest, StreamBatchesRequest, StreamBatchesResponse};
 use std::collections::{BTreeSet, HashSet};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, StreamExt as _};
@@ -70,6 +73,9 @@ impl Session {
         let (reply, mut finished) = mpsc::channel(self.lease.window.batches());
         let pool = Arc::clone(&self.pool);
         let mut drain = self.drain.clone();
+        // The place in the line for a worker. It is kept whatever else happens: who gave it up at each request
+        // and each finished batch would stand behind everybody who does nothing but wait.
+        let mut room = pin!(None);
         // Set once no more requests are taken: what is still owed is sent, then the stream ends.
         let mut closing = None;
         loop {
@@ -79,6 +85,11 @@ impl Session {
             {
                 return self.ended(reason);
             }
+            if self.waiting.is_empty() {
+                room.set(None);
+            } else if room.is_none() {
+                room.set(Some(free_room(self.outbound.clone(), &pool)));
+            }
             tokio::select! {
                 Some(done) = finished.recv() => self.answer(done),
                 request = inbound.next(), if closing.is_none() => match request {
@@ -86,15 +97,23 @@ impl Session {
                     Some(Err(_status)) => return self.ended("client gone"),
                     Some(Ok(request)) => if let Err(status) = self.take(request) {
                         tracing::warn!(reason = status.message(), "request refused");
-                        // The places of jobs in hand go first: they may be all there are.
+                        // The places of jobs in hand and in line go first: they may be all there are.
                         self.in_hand.clear();
+                        room.set(None);
                         // An error means that the client is gone already.
                         drop(self.outbound.send(Err(status)).await);
                         return self.ended("request refused");
                     },
                 },
-                Some((place, slot)) = room(self.outbound.clone(), &pool), if !self.waiting.is_empty() => {
-                    self.dispatch(place, slot, &reply);
+                free = poll_fn(|context| match room.as_mut().as_pin_mut() {
+                    Some(room) => room.poll(context),
+                    None => Poll::Pending,
+                }) => {
+                    room.set(None);
+                    match free {
+                        Some((place, slot)) => self.dispatch(place, slot, &reply),
+                        None => return self.ended("client gone"),
+                    }
                 }
                 () = self.outbound.closed() => return self.ended("client gone"),
                 () = draining(&mut drain), if closing.is_none() => {
@@ -171,8 +190,8 @@ async fn draining(drain: &mut watch::Receiver<bool>) {
 }
 
 /// Waits for a place in the queue to the client, then for a slot of the pool. Nothing when the
-/// client is gone. Cancel safe.
-async fn room(outbound: mpsc::Sender<Answer>, pool: &Pool) -> Option<(OwnedPermit<Answer>, Slot<'_>)> {
+/// client is gone. Cancel safe, but who cancels it gives up its place in line.
+async fn free_room(outbound: mpsc::Sender<Answer>, pool: &Pool) -> Option<(OwnedPermit<Answer>, Slot<'_>)> {
     let place = outbound.reserve_owned().await.ok()?;
     Some((place, pool.slot().await))
 }
