@@ -1,6 +1,6 @@
-//! The processes of the demo. None outlives it, however it ends short of SIGKILL.
+//! The processes that a task starts. None outlives it, however it ends short of SIGKILL.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
@@ -69,6 +69,42 @@ impl Children {
         stdout.read_to_string(&mut text)?;
         let mut trainer = lock(&self.0).pop().context("the trainer was pushed last")?;
         Ok((trainer.wait()?, text))
+    }
+
+    /// Starts a process in the background and returns its id, by which it is known here until it has ended.
+    pub(crate) fn start(&self, command: &mut Command) -> Result<u32> {
+        let child = command.stdin(Stdio::null()).spawn().context("cannot start a process")?;
+        let id = child.id();
+        lock(&self.0).push(child);
+        Ok(id)
+    }
+
+    /// Asks a process to stop.
+    pub(crate) fn ask_to_stop(&self, id: u32) -> Result<()> {
+        // It was not waited for, so that the id is its own.
+        let asked = Command::new("kill").args(["-TERM", &id.to_string()]).status();
+        ensure!(asked.context("cannot run kill")?.success(), "process {id} cannot be asked to stop");
+        Ok(())
+    }
+
+    /// Ends a process by SIGKILL.
+    pub(crate) fn kill(&self, id: u32) -> Result<()> {
+        let mut children = lock(&self.0);
+        let which = children.iter().position(|child| child.id() == id).context("no such process")?;
+        let mut child = children.swap_remove(which);
+        let killed = child.kill();
+        child.wait()?;
+        Ok(killed?)
+    }
+
+    /// Returns how a process has ended, once it has; it is not known here from then on.
+    pub(crate) fn ended(&self, id: u32) -> Result<Option<ExitStatus>> {
+        let mut children = lock(&self.0);
+        let which = children.iter().position(|child| child.id() == id).context("no such process")?;
+        if children[which].try_wait()?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(children.swap_remove(which).wait()?))
     }
 
     /// Ends all processes; an error when one did not end well.
@@ -140,6 +176,23 @@ mod tests {
         let line = "2026-11-23T19:30:12.345Z INFO  listening address=127.0.0.1:40123 workers=1\n";
         assert_eq!(address(line), Some("127.0.0.1:40123"));
         assert_eq!(address("2026-11-23T19:30:12.345Z INFO  opened address=1:2\n"), None);
+    }
+
+    #[test]
+    fn a_process_is_known_until_it_has_ended() {
+        let children = Children(Arc::default());
+        let long = || children.start(Command::new("sleep").arg("600")).unwrap();
+        let (killed, stopped) = (long(), long());
+        assert!(children.ended(killed).unwrap().is_none());
+        children.kill(killed).unwrap();
+        assert!(children.ended(killed).is_err() && children.kill(killed).is_err());
+        children.ask_to_stop(stopped).unwrap();
+        let status = loop {
+            if let Some(status) = children.ended(stopped).unwrap() {
+                break status;
+            }
+        };
+        assert!(!status.success() && children.ended(stopped).is_err());
     }
 
     #[test]

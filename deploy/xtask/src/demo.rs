@@ -4,12 +4,11 @@
 //! Sizes are chosen so that all of it, builds included, takes less than a quarter of an hour on two
 //! cores. It shows that everything works together; it is no measurement of what mixup gains.
 
-mod children;
 mod report;
 
-use crate::{libtorch, place, process, say};
+use crate::children::Children;
+use crate::{libtorch, place, process, programs, say};
 use anyhow::{Context as _, Result, bail};
-use children::Children;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let (epochs, limit) = (options.epochs.unwrap_or(EPOCHS), options.limit.unwrap_or(LIMIT));
     check_given(options.data.as_deref())?;
     libtorch::prepare(libtorch::Kind::Cpu)?;
-    let programs = build()?;
+    let programs = programs::build()?;
     let data = data(options.data.as_deref(), limit, &programs)?;
     let built_seconds = started.elapsed().as_secs_f64();
     let folder = place::at("demo");
@@ -137,24 +136,4 @@ fn synthetic(limit: u64, error: &anyhow::Error) -> Data {
     say::line("* or name its folder: cargo xtask demo --data DIR");
     say::line("****************************************************************************");
     Data { place: format!("synthetic:{limit}"), real: false }
-}
-
-/// Builds both programs, and returns the folder they lie in.
-fn build() -> Result<PathBuf> {
-    say::part("building loader and trainer");
-    let mut cargo = Command::new(process::cargo());
-    cargo.args(["build", "--release", "--package", "mixfeed-loader", "--package", "mixfeed-trainer"]);
-    cargo.args(["--message-format=json-render-diagnostics"]).current_dir(place::root());
-    let output = cargo.stderr(std::process::Stdio::inherit()).output().context("cannot run cargo")?;
-    if !output.status.success() {
-        bail!("loader and trainer do not build (see above)");
-    }
-    // Cargo says where they lie; a target folder of the user's own may be anywhere.
-    let messages = String::from_utf8_lossy(&output.stdout);
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .find_map(|path| path.parent().map(Path::to_owned))
-        .context("cargo does not say where the programs are")
 }

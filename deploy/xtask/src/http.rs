@@ -10,7 +10,7 @@ use std::time::Duration;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Returns the body of what is at `address` (IP:PORT) under `path`.
-pub(super) fn get(address: &str, path: &str) -> Result<String> {
+pub(crate) fn get(address: &str, path: &str) -> Result<String> {
     let where_to = address.parse().with_context(|| format!("{address} is no address"))?;
     let mut stream = TcpStream::connect_timeout(&where_to, TIMEOUT).with_context(|| address.to_owned())?;
     stream.set_read_timeout(Some(TIMEOUT))?;
@@ -27,7 +27,7 @@ pub(super) fn get(address: &str, path: &str) -> Result<String> {
 }
 
 /// The text as a part of a query.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() {

@@ -6,17 +6,21 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod checks;
+mod children;
 mod debian;
 mod demo;
 mod environment;
+mod http;
 mod libtorch;
 mod manifests;
 mod pairs;
 mod place;
 mod process;
+mod programs;
 mod report;
 mod say;
 mod smoke;
+mod soak;
 mod tests;
 mod venv;
 
@@ -41,6 +45,10 @@ tasks
       what a change must pass: formatting, lints, dependencies, tests
   chaos [--seeds N]
       the tests that kill, stop, restart and add loaders, with N seeds (200)
+  soak [--minutes N] [--data WHERE] [--seed N]
+      train for N minutes (30) while loaders are killed, stopped and added every few seconds: memory,
+      tasks and descriptors of the trainer and of a loader must not grow, and the weights must be those of
+      a training in calm (WHERE: as the programs take it; drawings)
   fuzz [--seconds N] [--seed N] [TARGET]
       feed damaged files to each reader and decoder (to those with TARGET in their name) for N
       seconds each (60), from a seed that the clock gives
@@ -85,6 +93,7 @@ fn run() -> Result<ExitCode> {
         "ci" => checks::run(&test_options(arguments)?),
         "demo" => demo_task(arguments),
         "chaos" => chaos_task(arguments),
+        "soak" => soak_task(arguments),
         "fuzz" => fuzz_task(arguments),
         "pairs" => pairs_task(arguments),
         "compose-smoke" => compose_smoke_task(arguments),
@@ -139,6 +148,19 @@ fn chaos_task(mut arguments: Parser) -> Result<ExitCode> {
         process::run(cargo.env("MIXFEED_CHAOS_SEEDS", seeds.to_string()).current_dir(place::root()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn soak_task(mut arguments: Parser) -> Result<ExitCode> {
+    let mut options = soak::Options::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("minutes") => options.minutes = arguments.value()?.parse()?,
+            Long("data") => options.data = Some(arguments.value()?.string()?),
+            Long("seed") => options.seed = arguments.value()?.parse()?,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    soak::run(&options)
 }
 
 /// Long enough for tens of thousands of inputs of most targets.

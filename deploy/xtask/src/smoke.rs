@@ -10,7 +10,6 @@ mod bases;
 mod engine;
 mod expressions;
 mod fleet;
-mod http;
 
 use crate::report::Report;
 use crate::{debian, libtorch, place, process, say};

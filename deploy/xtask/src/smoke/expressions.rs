@@ -1,7 +1,7 @@
 //! Whether Prometheus has an answer to everything that the dashboard and the rules ask.
 
-use super::{http, wait_for};
-use crate::{place, say};
+use super::wait_for;
+use crate::{http, place, say};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;

@@ -2,8 +2,8 @@
 //! already is not touched.
 
 use super::engine::Engine;
-use super::{DATA, EPOCHS, http, wait_for};
-use crate::{place, process};
+use super::{DATA, EPOCHS, wait_for};
+use crate::{http, place, process};
 use anyhow::{Context as _, Result, ensure};
 use std::net::TcpListener;
 use std::process::Command;
