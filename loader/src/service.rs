@@ -210,6 +210,12 @@ struct Lease {
     _open: OpenStream,
 }
 
+impl Drop for Lease {
+    fn drop(&mut self) {
+        mixfeed_ops::memory::note_freed();
+    }
+}
+
 #[cfg(test)]
 impl Lease {
     fn of(window: Window) -> Self {

@@ -10,6 +10,7 @@ pub mod config;
 pub mod exit;
 pub mod grpc;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod output;
 pub mod signals;

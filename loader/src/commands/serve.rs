@@ -7,7 +7,7 @@ use crate::extensions::Extensions;
 use crate::metrics::TASKS;
 use crate::server::{Server, ServerOptions};
 use mixfeed_ops::println;
-use mixfeed_ops::{logging, metrics, signals};
+use mixfeed_ops::{logging, memory, metrics, signals};
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -102,6 +102,7 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
     tokio::select! {
         result = serving => result.map_err(Failure::other)?,
         () = stopping => {}
+        () = memory::give_back_what_is_freed() => {}
     }
     tracing::info!("stopped");
     Ok(())

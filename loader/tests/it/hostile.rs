@@ -1,7 +1,7 @@
 //! A loader process and its enemies, who speak TCP and HTTP/2 as no honest client does. They are closed or
 //! refused, what the process holds stays bounded, and a client that does no harm is served meanwhile.
 
-mod frames;
+pub(crate) mod frames;
 
 use crate::commands::{run, serving};
 use crate::fleet::{Serving, signal};

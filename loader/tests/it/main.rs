@@ -7,6 +7,7 @@ mod chaos;
 mod commands;
 mod custom;
 mod digest_cache;
+mod endurance;
 mod fetch;
 mod fleet;
 mod hostile;
