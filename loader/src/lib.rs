@@ -13,6 +13,7 @@ pub mod commands;
 pub mod config;
 pub mod embedded;
 pub mod extensions;
+mod memory;
 pub mod metrics;
 pub mod pool;
 pub mod server;

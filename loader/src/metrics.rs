@@ -17,6 +17,8 @@ pub(crate) const TASKS: &str = "mixfeed_loader_tasks";
 /// Connections that were not taken, by reason.
 const REFUSED_CONNECTIONS: &str = "mixfeed_loader_refused_connections_total";
 
+const MEMORY_BOUND: &str = "mixfeed_loader_memory_bound_bytes";
+
 /// Handles of the loader's metrics. They count for nothing where no recorder is installed, so one
 /// has to be installed before this is made.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct LoaderMetrics {
     /// Streams refused because there was no memory for their batches.
     pub(crate) refused_streams: Counter,
     pub(crate) refused_connections: RefusedConnections,
+    /// The most memory that the process takes.
+    pub(crate) memory_bound: Gauge,
 }
 
 impl Default for LoaderMetrics {
@@ -46,6 +50,7 @@ impl Default for LoaderMetrics {
             "mixfeed_loader_refused_streams_total",
             "Streams refused because other streams had reserved the memory for batches"
         );
+        describe_gauge!(MEMORY_BOUND, "Memory in bytes that the loader takes at most");
         Self {
             batches: counter!("mixfeed_loader_batches_total"),
             images: counter!("mixfeed_loader_images_total"),
@@ -54,6 +59,7 @@ impl Default for LoaderMetrics {
             queue_depth: gauge!("mixfeed_loader_queue_depth"),
             streams: gauge!("mixfeed_loader_streams"),
             refused_streams: counter!("mixfeed_loader_refused_streams_total"),
+            memory_bound: gauge!(MEMORY_BOUND),
             refused_connections: RefusedConnections::counted_as(REFUSED_CONNECTIONS),
         }
     }

@@ -4,7 +4,7 @@ mod listen;
 
 pub use listen::{Listen, ListenError};
 
-use crate::service::{Service, hand_over};
+use crate::service::{Openings, Service, hand_over};
 use mixfeed_ops::grpc::{Guard, Limits, Listener, ServerTls, Token, incoming, transport};
 use mixfeed_proto::limits::{MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES};
 use mixfeed_proto::v1::loader_service_server::LoaderServiceServer;
@@ -20,6 +20,10 @@ pub(crate) const SERVICE: &str = "mixfeed.v1.LoaderService";
 
 /// Streams on one connection: a trainer opens two (train and test).
 const MAX_STREAMS_PER_CONNECTION: u32 = 64;
+
+/// Time until a call is answered or, if it is a stream, begins: nothing here takes longer than to wait for what opens
+/// a stream, and whoever sends its request slowly takes the place of others.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Calls on one connection to the listener for probes, each of which makes one.
 const MAX_PROBES_PER_CONNECTION: u32 = 8;
@@ -79,6 +83,12 @@ impl Server {
         Ok(Self { health: Some(bind(Listen::Tcp(address)).await?), ..self })
     }
 
+    /// Returns how many connections are taken at a time, by all listeners.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        Limits::default().connections * (1 + usize::from(self.health.is_some()))
+    }
+
     /// Returns the bound address, with the port that was picked.
     #[must_use]
     pub fn address(&self) -> &Listen {
@@ -117,7 +127,9 @@ impl Server {
                 .serve_with_incoming(incoming(listener, None, limits, refused.clone()))
         });
         let router = transport(MAX_STREAMS_PER_CONNECTION)
+            .timeout(CALL_TIMEOUT)
             .layer(InterceptorLayer::new(Guard::new(token)))
+            .layer(InterceptorLayer::new(Openings::default()))
             .add_service(service)
             .add_service(health_service)
             .add_optional_service(reflection.then(reflection_service));

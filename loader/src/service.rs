@@ -6,6 +6,7 @@
 
 mod admission;
 mod frames;
+mod opening;
 mod session;
 pub(crate) mod translate;
 
@@ -18,6 +19,7 @@ pub(crate) use frames::hand_over;
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use mixfeed_pipeline::{CheckedSpec, Dataset};
 use mixfeed_proto::{limits, spec_digest, v1};
+pub(crate) use opening::{MAX_OPENING, OPENING_BYTES, Openings};
 use session::Session;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,6 +36,14 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Batches that a stream may have in memory for each worker. Two keep every worker busy while as
 /// many finished batches wait for the wire.
 const WINDOW_PER_WORKER: usize = 2;
+
+/// Bytes of a row beside its pixels: label, partner's label and lambda.
+const ROW_BYTES: u64 = 12;
+
+/// What a stream may take beside its batches: the indices that it is owed, thrice (in a message, as a set, in order);
+/// a message on its way in, in a buffer that has just doubled; its task.
+const STREAM_BYTES: u64 =
+    limits::MAX_WANTED as u64 * 3 * 16 + 2 * limits::MAX_REQUEST_BYTES as u64 + (16 << 10);
 
 /// What a loader serves, and with what.
 #[derive(Debug)]
@@ -164,10 +174,13 @@ impl v1::loader_service_server::LoaderService for Service {
             return Err(Status::unavailable("this loader is shutting down"));
         }
         let peer = request.remote_addr().map_or_else(|| "local".to_string(), |address| address.to_string());
+        let mut request = request;
+        let place = request.extensions_mut().remove::<opening::Place>();
         let mut inbound = request.into_inner();
         let first = tokio::time::timeout(OPEN_TIMEOUT, inbound.message())
             .await
             .map_err(|_elapsed| Status::deadline_exceeded("no open message came within 10 s"))??;
+        drop(place);
         let Some(v1::StreamBatchesRequest { kind: Some(RequestKind::Open(open)) }) = first else {
             return Err(Status::invalid_argument("the first message of a stream must be open"));
         };
@@ -175,7 +188,9 @@ impl v1::loader_service_server::LoaderService for Service {
             tracing::warn!(%peer, reason = status.message(), "stream refused");
         })?);
         let full = WINDOW_PER_WORKER * self.pool.workers();
-        let window = self.admission.reserve(context.checked.max_batch_bytes() as u64, full);
+        let rows = u64::from(context.checked.spec().batch_size);
+        let batch_bytes = context.checked.max_batch_bytes() as u64 + ROW_BYTES * rows;
+        let window = self.admission.reserve(batch_bytes, STREAM_BYTES, full);
         let window = window.inspect_err(|status| {
             tracing::warn!(%peer, reason = status.message(), "stream refused");
             self.metrics.refused_streams.increment(1);

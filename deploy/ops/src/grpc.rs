@@ -43,6 +43,10 @@ const MAX_HEADER_LIST_BYTES: u32 = 16 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
 const CALL_WINDOW_BYTES: u32 = 128 << 10;
 
+/// What a connection may take at most, beside the calls on it that are let in: requests on the way unread, and
+/// buffers for frames, headers and TLS. A quiet one takes 17 KiB.
+pub const CONNECTION_BYTES: u64 = CONNECTION_WINDOW_BYTES as u64 + (64 << 10);
+
 /// Quiet time after which a connection is checked, and the time that the check may take.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Giving memory back to the system.
+//! The memory of this process: how much it is, and giving it back to the system.
 //!
 //! glibc keeps what was freed in the middle of its heaps, and has a heap for each few threads: after a thousand
 //! connections a process would keep what they took, for good, and each further burst a little more.
@@ -31,6 +31,14 @@ pub async fn give_back_what_is_freed() {
     }
 }
 
+/// Returns the bytes of memory that this process has resident, where the system tells.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix("kB")?;
+    kib.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// Gives freed memory back to the system; does nothing where the allocator has no such call.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -50,16 +58,11 @@ pub fn give_back() {
 mod tests {
     use super::*;
 
-    fn resident_bytes() -> u64 {
-        let status = std::fs::read_to_string("/proc/self/statm").unwrap();
-        status.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
-    }
-
     #[test]
     fn what_was_freed_between_what_is_kept_is_given_back() {
         const BLOCK: usize = 16 << 10;
         let mut blocks: Vec<_> = (0..4096).map(|_| vec![1_u8; BLOCK]).collect();
-        let full = resident_bytes();
+        let full = resident_bytes().unwrap();
         let mut number = 0;
         // Every eighth stays, so that no heap can simply be cut off.
         blocks.retain(|_| {
@@ -67,7 +70,7 @@ mod tests {
             number % 8 == 0
         });
         give_back();
-        let left = resident_bytes();
+        let left = resident_bytes().unwrap();
         assert!(left + (24 << 20) < full, "{left} bytes of {full}");
         assert_eq!(blocks.len(), 512);
     }

@@ -87,6 +87,20 @@ pub trait Samples: Send + Sync + fmt::Debug {
     fn forms(&self) -> BTreeMap<String, u64> {
         BTreeMap::new()
     }
+
+    /// Returns what memory reading them may still take; none where all is in memory by now.
+    fn memory(&self) -> SampleMemory {
+        SampleMemory::default()
+    }
+}
+
+/// Memory that reading samples may take, beside what they have by now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SampleMemory {
+    /// Bytes of what is kept once somebody has asked for it.
+    pub to_keep_bytes: u64,
+    /// Bytes, at most, that one thread needs to decode one image.
+    pub decoding_bytes: u64,
 }
 
 /// A labelled image set.

@@ -21,7 +21,7 @@ use std::io::Cursor;
 pub const MAX_SIDE_PIXELS: u32 = 16_384;
 
 /// Memory that decoding one image may take.
-const MAX_DECODE_BYTES: u64 = 512 << 20;
+pub const MAX_DECODE_BYTES: u64 = 512 << 20;
 
 /// An image that cannot be decoded.
 #[derive(Debug, thiserror::Error)]

@@ -33,7 +33,7 @@ pub mod spec;
 pub mod synthetic;
 
 pub use collate::{BatchBuffer, Scratch, collate};
-pub use dataset::{Dataset, ImageShape, SampleError, Samples, Split};
+pub use dataset::{Dataset, ImageShape, SampleError, SampleMemory, Samples, Split};
 pub use key::Seed;
 pub use lambda::Lambda;
 pub use plan::BatchPlan;

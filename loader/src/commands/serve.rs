@@ -4,6 +4,7 @@ use super::Failure;
 use crate::config::{ServeArgs, ServeConfig};
 use crate::embedded::prepare;
 use crate::extensions::Extensions;
+use crate::memory::WorstCase;
 use crate::metrics::TASKS;
 use crate::server::{Server, ServerOptions};
 use mixfeed_ops::println;
@@ -76,10 +77,13 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
         digest = hex::encode(&dataset.digest[..6]),
         algorithm = hex::encode(&service.fingerprint()[..6]),
         workers = config.workers,
-        batch_memory_mib = config.stream_memory_bytes >> 20,
         start_seconds = started.elapsed().as_secs_f64(),
         "data ready"
     );
+    let memory_at_most =
+        WorstCase::new(dataset, config.workers, config.stream_memory_bytes, server.connections());
+    memory_at_most.log();
+    service.metrics().memory_bound.set(memory_at_most.total() as f64);
     let address = server.address().clone();
     if let Some(address) = server.health_address() {
         tracing::info!(%address, "health");

@@ -38,11 +38,16 @@ impl Admission {
         Self { limit_bytes, reserved_bytes: Mutex::new(0) }
     }
 
-    /// Reserves room for up to `full` batches of `batch_bytes`, at least one.
+    /// Reserves room for up to `full` batches of `batch_bytes`, at least one, and `beside_bytes`.
     #[allow(clippy::result_large_err)]
-    pub(super) fn reserve(self: &Arc<Self>, batch_bytes: u64, full: usize) -> Result<Window, Status> {
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        batch_bytes: u64,
+        beside_bytes: u64,
+        full: usize,
+    ) -> Result<Window, Status> {
         let batch_bytes = batch_bytes.max(1);
-        let least = batch_bytes.saturating_mul(1 + IN_TRANSPORT);
+        let least = batch_bytes.saturating_mul(1 + IN_TRANSPORT).saturating_add(beside_bytes);
         if least > self.limit_bytes {
             return Err(Status::failed_precondition(format!(
                 "this stream needs {least} bytes at least, but this loader has {} for all streams; \
@@ -51,22 +56,28 @@ impl Admission {
             )));
         }
         let mut reserved = self.reserved_bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = (self.limit_bytes.saturating_sub(*reserved) / batch_bytes).saturating_sub(IN_TRANSPORT);
+        let free = self.limit_bytes.saturating_sub(*reserved).saturating_sub(beside_bytes);
+        let room = (free / batch_bytes).saturating_sub(IN_TRANSPORT);
         if room == 0 {
-            let mut refusal = Status::resource_exhausted(format!(
+            return Err(come_again(format!(
                 "this stream needs {least} bytes at least and {} of {} are reserved by other streams; \
                  try again later, or give the loader more --stream-memory",
                 *reserved, self.limit_bytes
-            ));
-            let milliseconds = RETRY_AFTER.as_millis() as u64;
-            refusal.metadata_mut().insert(RETRY_HEADER, milliseconds.into());
-            return Err(refusal);
+            )));
         }
         let batches = full.clamp(1, usize::try_from(room).unwrap_or(usize::MAX));
-        let bytes = batch_bytes * (batches as u64 + IN_TRANSPORT);
+        let bytes = batch_bytes * (batches as u64 + IN_TRANSPORT) + beside_bytes;
         *reserved += bytes;
         Ok(Window { admission: Arc::clone(self), bytes, batches })
     }
+}
+
+/// Refuses for want of memory, and says when to try again.
+pub(super) fn come_again(text: String) -> Status {
+    let mut refusal = Status::resource_exhausted(text);
+    let milliseconds = RETRY_AFTER.as_millis() as u64;
+    refusal.metadata_mut().insert(RETRY_HEADER, milliseconds.into());
+    refusal
 }
 
 impl Window {
@@ -89,21 +100,30 @@ mod tests {
     #[test]
     fn windows_shrink_as_memory_runs_out_and_grow_back() {
         let admission = Arc::new(Admission::new(1000));
-        let first = admission.reserve(100, 4).unwrap();
-        let second = admission.reserve(100, 4).unwrap();
+        let first = admission.reserve(100, 0, 4).unwrap();
+        let second = admission.reserve(100, 0, 4).unwrap();
         assert_eq!((first.batches(), second.batches()), (4, 2), "of ten, two each are in transport");
-        let refused = admission.reserve(100, 4).unwrap_err();
+        let refused = admission.reserve(100, 0, 4).unwrap_err();
         assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
         assert!(refused.message().contains("1000 of 1000 are reserved"), "{}", refused.message());
         assert_eq!(refused.metadata().get(RETRY_HEADER).unwrap(), "2000");
         drop(first);
-        assert_eq!(admission.reserve(100, 4).unwrap().batches(), 4);
+        assert_eq!(admission.reserve(100, 0, 4).unwrap().batches(), 4);
+    }
+
+    #[test]
+    fn what_a_stream_takes_beside_its_batches_counts_too() {
+        let admission = Arc::new(Admission::new(1000));
+        let streams: Vec<_> = (0..4).map(|_| admission.reserve(1, 200, 4).unwrap()).collect();
+        assert!(admission.reserve(1, 200, 4).is_err(), "of 1000, 4 × 206 are reserved");
+        drop(streams);
+        assert_eq!(admission.reserve(100, 600, 4).unwrap().batches(), 2);
     }
 
     #[test]
     fn a_batch_larger_than_all_memory_is_refused() {
         // Trying again would not help, so it is not said to.
-        let refused = Arc::new(Admission::new(100)).reserve(u64::MAX, 4).unwrap_err();
+        let refused = Arc::new(Admission::new(100)).reserve(u64::MAX, 0, 4).unwrap_err();
         assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
         assert!(refused.metadata().get(RETRY_HEADER).is_none());
     }

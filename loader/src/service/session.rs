@@ -219,7 +219,7 @@ mod tests {
 
     impl Client {
         fn new(window: usize) -> Self {
-            let window = Arc::new(Admission::new(u64::MAX)).reserve(1, window).unwrap();
+            let window = Arc::new(Admission::new(u64::MAX)).reserve(1, 0, window).unwrap();
             Self::with(Arc::new(Lease::of(window)))
         }
 
@@ -313,16 +313,16 @@ mod tests {
     #[tokio::test]
     async fn memory_stays_reserved_for_what_a_client_has_not_read() {
         let admission = Arc::new(Admission::new(200));
-        let lease = Arc::new(Lease::of(admission.reserve(50, 2).unwrap()));
+        let lease = Arc::new(Lease::of(admission.reserve(50, 0, 2).unwrap()));
         let mut client = Client::with(Arc::clone(&lease));
         let answers = Answers { receiver: client.answers, _lease: lease };
         let request = BatchRequest { wanted: vec![0, 1], withdrawn: Vec::new() };
         let request = StreamBatchesRequest { kind: Some(Kind::Request(request)) };
         client.requests.take().unwrap().send(Ok(request)).await.unwrap();
         assert_eq!(client.session.await.unwrap().batches, 2);
-        assert!(admission.reserve(50, 1).is_err(), "two batches wait, unread");
+        assert!(admission.reserve(50, 0, 1).is_err(), "two batches wait, unread");
         drop(answers);
-        assert!(admission.reserve(50, 1).is_ok());
+        assert!(admission.reserve(50, 0, 1).is_ok());
     }
 
     #[tokio::test]

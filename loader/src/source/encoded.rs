@@ -9,12 +9,12 @@ use super::digest_cache::{DigestCache, Known, KnownSplit};
 use super::kept::Kept;
 use super::options::{Cache, Options};
 use super::reading::{Reader, first_shape, mark};
-use super::records::{Archive, Found, Record};
+use super::records::{Archive, Found, MAX_RECORD_BYTES, Record};
 use super::skip_list::SkipList;
 use super::{SourceError, memory};
 use mixfeed_pipeline::dataset::{SplitDigest, digest_of, digest_with};
-use mixfeed_pipeline::decode::decode_to;
-use mixfeed_pipeline::{Dataset, ImageShape, SampleError, Samples, Split};
+use mixfeed_pipeline::decode::{MAX_DECODE_BYTES, decode_to};
+use mixfeed_pipeline::{Dataset, ImageShape, SampleError, SampleMemory, Samples, Split};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
@@ -67,7 +67,7 @@ pub(super) fn open(
     if let Some(size) = options.image_size {
         digest = digest_with(&digest, &format!("image size {size}"));
     }
-    let make = |records, KnownSplit { marks, bad, forms, .. }: KnownSplit, kept| Encoded {
+    let make = |records, KnownSplit { marks, bad, forms, bytes, .. }: KnownSplit, kept| Encoded {
         archive: Arc::clone(&archive),
         records,
         shape,
@@ -75,6 +75,7 @@ pub(super) fn open(
         marks,
         bad,
         forms,
+        bytes,
         skipped: 0,
     };
     let [kept_train, kept_test] = kept;
@@ -164,6 +165,8 @@ struct Encoded {
     bad: BTreeMap<u64, String>,
     /// Of all records, those too that were left out.
     forms: BTreeMap<String, u64>,
+    /// Of all files together, as far as they are known.
+    bytes: u64,
     /// How many were left out.
     skipped: usize,
 }
@@ -219,6 +222,19 @@ impl Samples for Encoded {
 
     fn forms(&self) -> BTreeMap<String, u64> {
         self.forms.clone()
+    }
+
+    fn memory(&self) -> SampleMemory {
+        let missing = self.kept.missing();
+        let to_keep_bytes = match self.kept.what() {
+            Cache::Decoded => missing.saturating_mul(self.shape.values() as u64),
+            Cache::Encoded if missing > 0 => self.bytes,
+            Cache::Encoded | Cache::Auto | Cache::None => 0,
+        };
+        // Those that are known to be bad are never kept, and never decoded.
+        let all_decoded = self.kept.what() == Cache::Decoded && missing <= self.bad.len() as u64;
+        let decoding_bytes = if all_decoded { 0 } else { MAX_DECODE_BYTES + MAX_RECORD_BYTES };
+        SampleMemory { to_keep_bytes, decoding_bytes }
     }
 
     fn image<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError> {

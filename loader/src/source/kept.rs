@@ -30,6 +30,11 @@ impl Kept {
         self.places.get(sample as usize)?.get().map(AsRef::as_ref)
     }
 
+    /// How many samples are not kept yet and may be.
+    pub(super) fn missing(&self) -> u64 {
+        self.places.iter().filter(|place| place.get().is_none()).count() as u64
+    }
+
     /// Keeps `bytes` if they are what is kept. Of two threads that do so for one sample, either will do.
     pub(super) fn offer(&self, what: Cache, sample: u64, bytes: &[u8]) {
         if what == self.what
@@ -57,6 +62,7 @@ mod tests {
         kept.offer(Cache::Encoded, 1, b"file");
         kept.offer(Cache::Encoded, 7, b"of nobody");
         assert_eq!((kept.get(0), kept.get(1), kept.get(7)), (None, Some(&b"file"[..]), None));
+        assert_eq!(kept.missing(), 1);
         let none = Kept::new(Cache::None, 2);
         none.offer(Cache::None, 0, b"file");
         assert_eq!(none.get(0), None);

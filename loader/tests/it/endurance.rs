@@ -6,13 +6,17 @@
 mod held;
 
 use crate::hostile::frames::{END_HEADERS, HEADERS, RST_STREAM, call, frame, greeting};
+use crate::service::{Open, opening, spec};
 use held::Watched;
 use mixfeed_client::{BlockingStream, StreamConfig, StreamSpec};
+use mixfeed_proto::v1;
+use mixfeed_proto::v1::loader_service_client::LoaderServiceClient;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tonic::Code;
 
 const DATA: &str = "synthetic:480";
 
@@ -178,6 +182,68 @@ fn a_thousand_idle_connections_cost_those_who_read_nothing() {
     );
     drop((idle, client));
     loader.is_as_before();
+}
+
+/// Opens streams of batches of this size until there is no memory for another, asks each for all that it may be
+/// asked for, and reads nothing; and takes all connections that are left.
+async fn takes_all(loader: &Watched, batch_size: u32) -> (Vec<Open>, Vec<TcpStream>) {
+    let (mut streams, mut connections) = (Vec::new(), 0);
+    let refused = 'full: loop {
+        let address = format!("http://{}", loader.serving.address);
+        let mut connection = LoaderServiceClient::connect(address).await.unwrap();
+        connections += 1;
+        // As many as one connection may have, less one: the next is opened to find out that it cannot be.
+        for _ in 0..63 {
+            let spec = v1::StreamSpec { batch_size, ..spec() };
+            match Open::by(&mut connection, opening(spec)).await {
+                Ok(stream) => streams.push(stream),
+                Err(status) => break 'full status,
+            }
+        }
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert!(refused.metadata().contains_key("grpc-retry-pushback-ms"), "it says when to come again");
+    for stream in &streams {
+        stream.want(0..1024).await;
+    }
+    let idle: Vec<_> = (connections..1024).map(|_| greeted(loader)).collect();
+    loader.has_more_descriptors(1024);
+    (streams, idle)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_loader_at_all_its_limits_has_no_more_memory_than_it_said() {
+    const STREAM_MEMORY: u64 = 128 << 20;
+    for batch_size in [128, 1] {
+        let flags = ["--workers", "2", "--stream-memory", "128MiB"];
+        let loader = Watched::start(DATA, &flags, DESCRIPTORS);
+        let (at_first, bound) = (loader.resident(), loader.metric("mixfeed_loader_memory_bound_bytes"));
+        let (streams, idle) = takes_all(&loader, batch_size).await;
+        // All is built that nobody reads.
+        let mut built = 0;
+        loop {
+            let now = loader.metric("mixfeed_loader_batches_total");
+            if now == built && now >= 2 * streams.len() as u64 {
+                break;
+            }
+            built = now;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        let (most, mib) = (loader.most_resident(), |bytes: u64| bytes >> 20);
+        eprintln!(
+            "{} streams of {batch_size} a batch, 1,024 connections: {} MiB of {} MiB, {} MiB at first",
+            streams.len(),
+            mib(most),
+            mib(bound),
+            mib(at_first)
+        );
+        assert!(most <= bound, "{} MiB, at most {} MiB", mib(most), mib(bound));
+        // The limits were reached: large batches fill their memory.
+        assert!(batch_size == 1 || most > at_first + STREAM_MEMORY / 2, "{} MiB", mib(most));
+        assert!(loader.metric("mixfeed_loader_refused_streams_total") > 0);
+        drop((streams, idle));
+        loader.is_as_before();
+    }
 }
 
 /// Does it ten times: after each, the loader holds what it held at the start, and memory grows from the second to

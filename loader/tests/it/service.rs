@@ -40,9 +40,17 @@ pub(crate) struct Open {
 
 impl Open {
     pub(crate) async fn new(loader: &EmbeddedLoader, open: StreamOpen) -> Result<Self, Status> {
+        Self::by(&mut connect(loader).await, open).await
+    }
+
+    /// The same on a connection that there is.
+    pub(crate) async fn by(
+        client: &mut LoaderServiceClient<Channel>,
+        open: StreamOpen,
+    ) -> Result<Self, Status> {
         let (requests, outbound) = mpsc::channel(8);
         requests.send(StreamBatchesRequest { kind: Some(RequestKind::Open(open)) }).await.unwrap();
-        let answers = connect(loader).await.stream_batches(ReceiverStream::new(outbound)).await?.into_inner();
+        let answers = client.stream_batches(ReceiverStream::new(outbound)).await?.into_inner();
         Ok(Self { requests, answers })
     }
 

@@ -26,6 +26,27 @@ async fn a_loader_ten_times_slower_does_not_set_the_pace() {
     assert!(stream.stats().hedged < 60, "{:?}", stream.stats());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loader_that_takes_seconds_for_a_batch_holds_nobody_up_and_leaves_no_task() {
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let script = |millis| Script { latency: Duration::from_millis(millis), ..Script::default() };
+    let (quick, slow) = (loader(script(5)), loader(script(2000)));
+    let (alone, _) = time(&[&quick], 200).await;
+    for _ in 0..3 {
+        let (with_slow, stream) = time(&[&quick, &slow], 200).await;
+        assert!(with_slow < 1.5 * alone, "{with_slow:.2} s with the slow one, {alone:.2} s without");
+        // What it owes is asked of the other when it is due: once, and not again and again.
+        assert!(stream.stats().hedged < 60, "{:?}", stream.stats());
+        drop(stream);
+        let deadline = Instant::now() + PATIENCE;
+        while tasks() > before {
+            assert!(Instant::now() < deadline, "{} tasks, {before} before", tasks());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_late_batch_is_asked_of_another_and_the_first_answer_wins() {
     use mixfeed_client::fake::{At, Fault, FaultKind};

@@ -1,0 +1,105 @@
+//! The most memory that a loader takes, whatever its clients do, and what it is made of.
+//!
+//! Each part is a bound that is kept elsewhere (admission, connections, calls being opened, the cache of samples);
+//! here they are added up, so that whoever gives a container its limit has a number.
+
+use crate::service::{MAX_OPENING, OPENING_BYTES};
+use mixfeed_ops::grpc::CONNECTION_BYTES;
+use mixfeed_pipeline::plan::RowPlan;
+use mixfeed_pipeline::{Dataset, SampleMemory};
+use mixfeed_proto::limits::MAX_BATCH_SIZE;
+
+/// Images that a worker has in hand for one row, in pieces of up to four bytes a value: two samples, what is pasted and
+/// mixed of them, and both as the transforms have them.
+const IMAGES_IN_HAND: u64 = 10;
+
+/// What lies unused between pieces in use, as a share of what is in use. Measured at the limits, it was less
+/// (`loader/tests/it/endurance.rs`).
+const BETWEEN: u64 = 8;
+
+/// The parts, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WorstCase {
+    /// What the process has once its data is ready: the data, tables of it, the program.
+    resident: u64,
+    /// Samples that are kept as they are asked for.
+    to_keep: u64,
+    /// Batches of all streams, and what streams take beside them: `--stream-memory`.
+    streams: u64,
+    connections: u64,
+    /// Calls whose request is being read.
+    opening: u64,
+    workers: u64,
+    between: u64,
+}
+
+impl WorstCase {
+    /// Adds up, for a loader that has read its data and serves nobody yet.
+    pub(crate) fn new(
+        dataset: &Dataset,
+        workers: usize,
+        stream_memory_bytes: u64,
+        connections: usize,
+    ) -> Self {
+        let samples = [dataset.train.memory(), dataset.test.memory()];
+        let decoding = samples.iter().map(|SampleMemory { decoding_bytes, .. }| *decoding_bytes).max();
+        let plan = u64::from(MAX_BATCH_SIZE) * size_of::<RowPlan>() as u64;
+        let images = IMAGES_IN_HAND * 4 * dataset.image.values() as u64;
+        let worker = plan.saturating_add(images).saturating_add(decoding.unwrap_or(0));
+        let mut all = Self {
+            resident: mixfeed_ops::memory::resident_bytes().unwrap_or(0),
+            to_keep: samples.iter().map(|samples| samples.to_keep_bytes).fold(0, u64::saturating_add),
+            streams: stream_memory_bytes,
+            connections: connections as u64 * CONNECTION_BYTES,
+            opening: MAX_OPENING as u64 * OPENING_BYTES,
+            workers: worker.saturating_mul(workers as u64),
+            between: 0,
+        };
+        all.between = all.total().saturating_sub(all.resident) / BETWEEN;
+        all
+    }
+
+    /// Returns the sum.
+    pub(crate) fn total(&self) -> u64 {
+        let Self { resident, to_keep, streams, connections, opening, workers, between } = *self;
+        [to_keep, streams, connections, opening, workers, between]
+            .into_iter()
+            .fold(resident, u64::saturating_add)
+    }
+
+    /// Tells the sum and its parts in one line.
+    pub(crate) fn log(&self) {
+        let mib = |bytes: u64| bytes >> 20;
+        tracing::info!(
+            at_most_mib = mib(self.total()),
+            now_mib = mib(self.resident),
+            samples_to_keep_mib = mib(self.to_keep),
+            streams_mib = mib(self.streams),
+            connections_mib = mib(self.connections),
+            calls_mib = mib(self.opening),
+            workers_mib = mib(self.workers),
+            between_mib = mib(self.between),
+            "memory"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mixfeed_pipeline::synthetic;
+
+    #[test]
+    fn the_sum_grows_with_each_of_its_bounds() {
+        let dataset = synthetic::dataset(10);
+        let of =
+            |workers, streams, connections| WorstCase::new(&dataset, workers, streams, connections).total();
+        let few = of(1, 1 << 30, 10);
+        assert!(few > 1 << 30);
+        // What the process has by itself changes meanwhile, by less than these.
+        assert!(of(1, 3 << 30, 10) > few + (1 << 30));
+        assert!(of(1, 1 << 30, 10_000) > few + (1 << 30));
+        assert!(of(200, 1 << 30, 10) > few + (1 << 30));
+        assert_eq!(of(1, u64::MAX, 10), u64::MAX);
+    }
+}
