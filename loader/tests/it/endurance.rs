@@ -214,7 +214,8 @@ async fn takes_all(loader: &Watched, batch_size: u32) -> (Vec<Open>, Vec<TcpStre
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_loader_at_all_its_limits_has_no_more_memory_than_it_said() {
     const STREAM_MEMORY: u64 = 128 << 20;
-    for batch_size in [128, 1] {
+    // Streams of many rows are few, and of one row, many.
+    for batch_size in if slow() { vec![128, 1] } else { vec![128] } {
         let flags = ["--workers", "2", "--stream-memory", "128MiB"];
         let loader = Watched::start(DATA, &flags, DESCRIPTORS);
         let (at_first, bound) = (loader.resident(), loader.metric("mixfeed_loader_memory_bound_bytes"));
