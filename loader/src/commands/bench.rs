@@ -15,7 +15,7 @@ use crate::config::{BenchArgs, Measured};
 use crate::extensions::Extensions;
 use crate::service::translate;
 use mixfeed_client::{
-    Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, StreamSpec as ClientSpec,
+    Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, Security, StreamSpec as ClientSpec,
 };
 use mixfeed_ops::println;
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, collate};
@@ -53,6 +53,7 @@ struct Bench<'a> {
     local: Option<(Dataset, CheckedSpec)>,
     tcp: Option<Process>,
     unix: Option<(Process, tempfile::TempDir)>,
+    tls: Option<(Process, Security)>,
     bare: Option<Process>,
 }
 
@@ -68,22 +69,23 @@ impl<'a> Bench<'a> {
             None
         };
         let tcp = measures(&[Measured::Loopback, Measured::Float])
-            .then(|| Process::serve(args, "127.0.0.1:0"))
+            .then(|| Process::serve(args, "127.0.0.1:0", &[]))
             .transpose()?;
         let unix = if measures(&[Measured::Unix]) {
             let folder = tempfile::tempdir().map_err(Failure::other)?;
             let socket = format!("unix://{}", folder.path().join("loader.sock").display());
-            Some((Process::serve(args, &socket)?, folder))
+            Some((Process::serve(args, &socket, &[])?, folder))
         } else {
             None
         };
+        let tls = if measures(&[Measured::Tls]) { Some(tls(args)?) } else { None };
         let bare = if measures(&[Measured::Transport]) {
             let rows = args.batch_size.to_string();
             Some(Process::start(&["bench", "--bare-server", "--batch-size", &rows].map(Into::into))?)
         } else {
             None
         };
-        Ok(Self { args, time, spec, local, tcp, unix, bare })
+        Ok(Self { args, time, spec, local, tcp, unix, tls, bare })
     }
 
     fn run(&self) -> Result<Report, Failure> {
@@ -99,7 +101,8 @@ impl<'a> Bench<'a> {
 
     fn measure(&self, measured: Measured, report: &mut Report) -> Result<(), Failure> {
         let Self { args, time, spec, .. } = self;
-        let stream = |loader: &Process, consumer| stream::measure(loader, spec, *time, consumer);
+        let stream =
+            |loader: &Process, consumer| stream::measure(loader, spec, Security::default(), *time, consumer);
         match (measured, &self.local, &self.tcp, &self.unix, &self.bare) {
             (Measured::PlanCollate, Some((dataset, checked)), ..) => {
                 report.plan_collate.push(plan_collate(dataset, checked, *time)?);
@@ -109,6 +112,10 @@ impl<'a> Bench<'a> {
             }
             (Measured::Float, _, Some(loader), ..) => report.float.push(stream(loader, Consumer::Float)?),
             (Measured::Unix, _, _, Some((loader, _)), _) => report.unix.push(stream(loader, Consumer::Drop)?),
+            (Measured::Tls, ..) if let Some((loader, security)) = &self.tls => {
+                let security = security.clone();
+                report.tls.push(stream::measure(loader, spec, security, *time, Consumer::Drop)?);
+            }
             (Measured::Transport, .., Some(server)) => {
                 report.bare.push(bare::measure(server, *time, bare::Settings::Ours)?);
                 report.defaults.push(bare::measure(server, *time, bare::Settings::Defaults)?);
@@ -118,6 +125,17 @@ impl<'a> Bench<'a> {
         }
         Ok(())
     }
+}
+
+/// A loader that speaks TLS, and what a client needs for it.
+fn tls(args: &BenchArgs) -> Result<(Process, Security), Failure> {
+    let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) else {
+        return Err(Failure::usage("--measure tls needs --tls-cert and --tls-key"));
+    };
+    let ca = std::fs::read(certificate)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", certificate.display())))?;
+    let flags = ["--tls-cert".into(), certificate.into(), "--tls-key".into(), key.into()];
+    Ok((Process::serve(args, "127.0.0.1:0", &flags)?, Security::default().with_tls(&ca, None)))
 }
 
 /// The stream that the article trains on, with crop and mirror when they are asked for.

@@ -5,6 +5,7 @@ use crate::pool::MAX_WORKERS;
 use clap::{Args, ValueEnum};
 use mixfeed_ops::config::Duration;
 use std::fmt;
+use std::path::PathBuf;
 
 /// Flags of `bench`.
 #[derive(Clone, Debug, Args)]
@@ -41,6 +42,12 @@ pub struct BenchArgs {
     /// The share of images that is mirrored left to right.
     #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
     pub flip_prob: f64,
+    /// For `--measure tls`: the loader's certificate (PEM), for 127.0.0.1 and one that vouches for itself.
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub json: bool,
@@ -58,6 +65,8 @@ pub enum Measured {
     Loopback,
     /// The same over a Unix socket.
     Unix,
+    /// The same over loopback TCP, with TLS.
+    Tls,
     /// The same over loopback TCP, with pixels turned into normalised f32 in planes by the client.
     Float,
     /// A bare gRPC stream of equal messages, with the client's settings and with tonic's.

@@ -13,10 +13,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a loader of the data that `args` name.
-    pub(super) fn serve(args: &BenchArgs, listen: &str) -> Result<Self, Failure> {
+    /// Starts a loader of the data that `args` name, with more flags if it needs some.
+    pub(super) fn serve(args: &BenchArgs, listen: &str, more: &[OsString]) -> Result<Self, Failure> {
         let mut flags = ["serve", "--listen", listen, "--data", &args.data].map(OsString::from).to_vec();
         flags.extend(args.source.to_flags());
+        flags.extend_from_slice(more);
         flags.extend(args.workers.map(|workers| format!("--workers={workers}").into()));
         Self::start(&flags)
     }

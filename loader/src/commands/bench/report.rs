@@ -67,6 +67,7 @@ pub(super) struct Report {
     pub(super) plan_collate: Vec<f64>,
     pub(super) loopback: Vec<Streamed>,
     pub(super) unix: Vec<Streamed>,
+    pub(super) tls: Vec<Streamed>,
     /// With pixels turned into normalised f32.
     pub(super) float: Vec<Streamed>,
     /// A bare stream with the client's transport settings.
@@ -88,6 +89,7 @@ impl Report {
         for (prefix, kind, streams) in [
             ("loopback", "", &self.loopback),
             ("unix", "unix_", &self.unix),
+            ("tls", "tls_", &self.tls),
             ("float", "float_", &self.float),
         ] {
             put(&format!("{prefix}_images_per_second"), column(streams, |s| s.images_per_second));
@@ -120,6 +122,7 @@ impl Report {
         put("loopback_over_transport", ratios(&self.loopback, &self.bare));
         put("loopback_over_transport_defaults", ratios(&self.loopback, &self.defaults));
         put("unix_over_loopback", ratios(&self.unix, &self.loopback));
+        put("tls_over_loopback", ratios(&self.tls, &self.loopback));
         put("first_batch_seconds", self.starts(|start| start.first_batch_seconds));
         put("loader_pss_bytes", self.starts(|start| start.loader_pss_bytes));
         put("client_pss_bytes", self.starts(|start| start.client_pss_bytes));
@@ -144,6 +147,7 @@ impl Report {
         for (name, streams) in [
             ("loopback gRPC, all checked", &self.loopback),
             ("  over a Unix socket", &self.unix),
+            ("  with TLS", &self.tls),
             ("  to normalised f32 planes", &self.float),
             ("bare gRPC, our settings", &self.bare),
             ("bare gRPC, tonic's defaults", &self.defaults),
@@ -173,6 +177,7 @@ impl Report {
             ("loopback over bare, our settings", &self.loopback, &self.bare),
             ("loopback over bare, tonic's defaults", &self.loopback, &self.defaults),
             ("Unix socket over loopback", &self.unix, &self.loopback),
+            ("TLS over none", &self.tls, &self.loopback),
         ] {
             let mut ratios = ratios(above, below);
             if !ratios.is_empty() {

@@ -4,7 +4,9 @@ use super::super::Failure;
 use super::process::{Process, own_cpu_seconds, own_pss_bytes};
 use super::report::{Gaps, Started, Streamed};
 use super::{BenchArgs, WARM_UP};
-use mixfeed_client::{BlockingStream, Normaliser, PixelLayout, StreamConfig, StreamEnd, StreamSpec};
+use mixfeed_client::{
+    BlockingStream, Normaliser, PixelLayout, Security, StreamConfig, StreamEnd, StreamSpec,
+};
 use std::time::{Duration, Instant};
 
 /// What becomes of a batch.
@@ -20,10 +22,11 @@ pub(super) enum Consumer {
 pub(super) fn measure(
     loader: &Process,
     spec: &StreamSpec,
+    security: Security,
     time: Duration,
     consumer: Consumer,
 ) -> Result<Streamed, Failure> {
-    let mut batches = open(loader, spec, StreamEnd::Never)?;
+    let mut batches = open(loader, spec, security, StreamEnd::Never)?;
     let mut floats = Vec::new();
     let normaliser = match consumer {
         Consumer::Drop => None,
@@ -62,8 +65,8 @@ pub(super) fn measure(
 /// Starts a loader and reads an epoch.
 pub(super) fn start(args: &BenchArgs, spec: &StreamSpec) -> Result<Started, Failure> {
     let started = Instant::now();
-    let loader = Process::serve(args, "127.0.0.1:0")?;
-    let mut batches = open(&loader, spec, StreamEnd::Epoch(1))?;
+    let loader = Process::serve(args, "127.0.0.1:0", &[])?;
+    let mut batches = open(&loader, spec, Security::default(), StreamEnd::Epoch(1))?;
     let first = batches.next().ok_or_else(|| Failure::other("the epoch is empty"))?;
     first.map_err(Failure::other)?;
     let first_batch_seconds = started.elapsed().as_secs_f64();
@@ -77,9 +80,18 @@ pub(super) fn start(args: &BenchArgs, spec: &StreamSpec) -> Result<Started, Fail
     })
 }
 
-fn open(loader: &Process, spec: &StreamSpec, end: StreamEnd) -> Result<BlockingStream, Failure> {
+fn open(
+    loader: &Process,
+    spec: &StreamSpec,
+    security: Security,
+    end: StreamEnd,
+) -> Result<BlockingStream, Failure> {
     let address = loader.address().parse().map_err(Failure::other)?;
-    let config =
-        StreamConfig { end, run_id: "bench".into(), ..StreamConfig::new(vec![address], spec.clone()) };
+    let config = StreamConfig {
+        end,
+        security,
+        run_id: "bench".into(),
+        ..StreamConfig::new(vec![address], spec.clone())
+    };
     BlockingStream::open(config).map_err(Failure::other)
 }
