@@ -2,7 +2,7 @@
 //! then which crate may depend on which, then every test.
 
 use crate::tests::Options;
-use crate::{libtorch, place, process, say, tests};
+use crate::{deny, libtorch, place, process, say, tests};
 use anyhow::{Context as _, Result};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -13,24 +13,20 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     libtorch::prepare(libtorch::Kind::Cpu)?;
     step("formatting", &["fmt", "--all", "--check"])?;
     step("lints", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
-    let installed = Command::new(process::cargo()).args(["deny", "--version"]).output();
-    if installed.is_ok_and(|output| output.status.success()) {
-        let config = place::at(".cargo/deny.toml");
-        let config = config.to_string_lossy();
-        let what = ["check", "bans", "licenses", "sources"];
-        step("dependencies", &[&["deny", "--all-features", "--config", &config], &what[..]].concat())?;
-    } else {
-        say::part("dependencies: not checked, cargo-deny is not installed (cargo install cargo-deny)");
-    }
+    timed("dependencies", deny::check)?;
     tests::run(options)
 }
 
 fn step(name: &str, arguments: &[&str]) -> Result<()> {
+    let mut cargo = Command::new(process::cargo());
+    cargo.args(arguments).current_dir(place::root());
+    timed(name, || process::run(&mut cargo))
+}
+
+fn timed(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
     say::part(name);
     let started = Instant::now();
-    let mut cargo = Command::new(process::cargo());
-    process::run(cargo.args(arguments).current_dir(place::root()))
-        .with_context(|| format!("{name} not passed"))?;
+    check().with_context(|| format!("{name} not passed"))?;
     say::line(&format!("{name}: passed, {:.0} s", started.elapsed().as_secs_f64()));
     Ok(())
 }

@@ -9,6 +9,7 @@ mod checks;
 mod children;
 mod debian;
 mod demo;
+mod deny;
 mod environment;
 mod http;
 mod libtorch;
@@ -58,6 +59,8 @@ tasks
   compose-smoke [--keep]
       build the images on bases made of Debian packages, run the compose file through a kill, a
       scaling and a stop, ask Prometheus everything that the dashboard asks (--keep: leave the images)
+  deny
+      hold the crates in the tree against .cargo/deny.toml: bans, licences, sources
   manifests
       render the Kubernetes overlays and hold them against Kubernetes' schemas; try Prometheus' rules
   libtorch [--cuda]
@@ -65,6 +68,16 @@ tasks
 ";
 
 fn main() -> ExitCode {
+    // Not a task: cargo-deny asks this program for what it would ask cargo.
+    if let Some(cargo) = environment::variable(deny::older::CARGO) {
+        return match deny::older::answer(&cargo) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                say::line(&format!("error: {error:#}"));
+                ExitCode::FAILURE
+            }
+        };
+    }
     match run() {
         Ok(code) => code,
         Err(error) => {
@@ -97,6 +110,10 @@ fn run() -> Result<ExitCode> {
         "fuzz" => fuzz_task(arguments),
         "pairs" => pairs_task(arguments),
         "compose-smoke" => compose_smoke_task(arguments),
+        "deny" => match arguments.next()? {
+            None => deny::check().map(|()| ExitCode::SUCCESS),
+            Some(other) => Err(other.unexpected().into()),
+        },
         "manifests" => match arguments.next()? {
             None => Ok(manifests::run().close()),
             Some(other) => Err(other.unexpected().into()),
