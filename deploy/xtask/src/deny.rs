@@ -8,7 +8,7 @@ pub(crate) mod older;
 
 use crate::{place, process, say, venv};
 use anyhow::{Context as _, Result, bail};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -87,8 +87,12 @@ impl Tool {
         let rules = if self.is_older { older::rules(rules) } else { rules.to_owned() };
         fs::write(&file, rules).with_context(|| format!("cannot write {}", file.display()))?;
         let mut command = Command::new(&self.program);
-        command.args(["--color", "never", "--all-features", "check", "--hide-inclusion-graph", "--config"]);
-        command.arg(&file).args(WHAT).current_dir(place::root()).stdin(Stdio::null());
+        command.args(["--color", "never", "--all-features"]).current_dir(place::root()).stdin(Stdio::null());
+        // The flag was the check's then, and is the program's now.
+        let config: [&OsStr; 2] = ["--config".as_ref(), file.as_ref()];
+        let arguments: [&[&OsStr]; 2] = [&["check".as_ref()], &config];
+        let [first, second] = if self.is_older { arguments } else { [arguments[1], arguments[0]] };
+        command.args(first).args(second).args(WHAT);
         if self.is_older {
             command.env("CARGO", std::env::current_exe()?).env(older::CARGO, process::cargo());
         }
