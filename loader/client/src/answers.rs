@@ -66,7 +66,14 @@ pub(crate) async fn stream_batches(
         }
         _ => {}
     }
-    Ok(Answers { body: response.into_body(), received: Segments::default(), length: None, limit })
+    Ok(Answers::of(response.into_body(), limit))
+}
+
+impl Answers {
+    /// Those that `body` holds.
+    pub(crate) fn of(body: Body, limit: usize) -> Self {
+        Answers { body, received: Segments::default(), length: None, limit }
+    }
 }
 
 fn transport_failed(error: tonic::transport::Error) -> Status {
@@ -206,7 +213,7 @@ mod tests {
     use v1::stream_batches_response::Kind;
 
     fn answers(body: Body) -> Answers {
-        Answers { body, received: Segments::default(), length: None, limit: 1 << 20 }
+        Answers::of(body, 1 << 20)
     }
 
     fn batch(index: u64, pixels: usize) -> v1::StreamBatchesResponse {

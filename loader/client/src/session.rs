@@ -121,7 +121,7 @@ impl Session {
         let per_request = (identity.max_indices_per_request as usize)
             .min(mixfeed_proto::limits::MAX_INDICES_PER_REQUEST as usize);
         let expected = identity.expected();
-        let (image, limit) = (identity.image, self.message_bytes(&identity));
+        let (image, limit) = (identity.image, message_bytes(&self.common.spec, &identity));
         self.report(News::Described(Box::new(identity))).await;
         self.mailbox.accepted().await;
 
@@ -141,14 +141,6 @@ impl Session {
         Err(pump.run().await)
     }
 
-    /// What the largest answer can have, so that a replica cannot make us buffer more.
-    fn message_bytes(&self, identity: &Identity) -> usize {
-        let spec = &self.common.spec;
-        let row = identity.image.values() * spec.pixel_type.bytes() + 12;
-        let most = u64::from(spec.batch_size) * row + (64 << 10);
-        usize::try_from(most).unwrap_or(usize::MAX).min(mixfeed_proto::limits::MAX_MESSAGE_BYTES)
-    }
-
     fn opening(&self, expected: &Expected) -> v1::StreamBatchesRequest {
         let open = v1::StreamOpen {
             spec: Some(self.common.message.clone()),
@@ -166,16 +158,33 @@ impl Session {
             Err(_) => Err(Ending::Lost(format!("no answer to the opening within {timeout:?}"))),
             Ok(Err(status)) => Err(opening_failed(&status)),
             Ok(Ok(None)) => Err(Ending::Drained),
-            Ok(Ok(Some(v1::StreamBatchesResponse { kind: Some(ResponseKind::Opened(opened)) }))) => {
-                let geometry = Geometry::read(&self.common.spec, &opened).map_err(Ending::Bad)?;
-                if geometry.image != image {
-                    return Err(Ending::Bad("its stream has another image shape than it described".into()));
-                }
-                Ok((geometry, opened.window_batches.max(1)))
-            }
-            Ok(Ok(Some(_))) => Err(Ending::Bad("its first answer does not open the stream".into())),
+            Ok(Ok(Some(answer))) => opened_by(&self.common.spec, image, answer).map_err(Ending::Bad),
         }
     }
+}
+
+/// What the largest answer can have, so that a replica cannot make us buffer more.
+pub(crate) fn message_bytes(spec: &StreamSpec, identity: &Identity) -> usize {
+    let row = identity.image.values() * spec.pixel_type.bytes() + 12;
+    let most = u64::from(spec.batch_size) * row + (64 << 10);
+    usize::try_from(most).unwrap_or(usize::MAX).min(mixfeed_proto::limits::MAX_MESSAGE_BYTES)
+}
+
+/// The shape of the stream and its window, from the first answer of a replica whose images were described as
+/// `image`; an error says what is wrong with it.
+pub(crate) fn opened_by(
+    spec: &StreamSpec,
+    image: ImageShape,
+    answer: v1::StreamBatchesResponse,
+) -> Result<(Geometry, u32), String> {
+    let Some(ResponseKind::Opened(opened)) = answer.kind else {
+        return Err("its first answer does not open the stream".into());
+    };
+    let geometry = Geometry::read(spec, &opened)?;
+    if geometry.image != image {
+        return Err("its stream has another image shape than it described".into());
+    }
+    Ok((geometry, opened.window_batches.max(1)))
 }
 
 /// The open stream of one session.

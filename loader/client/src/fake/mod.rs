@@ -6,17 +6,20 @@
 //!
 //! Its content is not that of a real loader: it knows nothing of images.
 //!
-//! [`Proxy`] stands between a client and any loader, and does what networks do.
+//! [`Proxy`] stands between a client and any loader, and does what networks do. [`read_recorded`] is no fake but the
+//! client itself, given what a loader sent without a connection.
 
 // A fake lives on a thread of its own, so that it can be frozen.
 #![allow(clippy::disallowed_methods)]
 
 mod content;
 mod proxy;
+mod recorded;
 mod service;
 
 pub use content::{FakeData, batch};
 pub use proxy::Proxy;
+pub use recorded::read_recorded;
 
 use mixfeed_proto::limits;
 use mixfeed_proto::v1::loader_service_server::LoaderServiceServer;

@@ -1,26 +1,20 @@
-//! What is fed: each reader and each decoder, with files to begin with.
+//! What is fed: each reader and each decoder with files to begin with, and each end of the wire with messages.
 
+mod answers;
+mod requests;
+mod settings;
+
+use crate::harness::{Target, nothing, target};
 use crate::write;
 use image::{DynamicImage, ImageFormat, RgbImage};
-use mixfeed_loader::source::{Cache, Location, Options, Place, open};
+use mixfeed_loader::source::fetch::{Origin, Request, fetch};
+use mixfeed_loader::source::{Cache, Location, Options, Place, Published, open};
 use mixfeed_pipeline::Split;
 use mixfeed_pipeline::cifar::{Layout, append_records};
 use mixfeed_pipeline::decode::{decode_rgb, decode_to, shape_of};
-use std::io::Cursor;
+use sha2::{Digest as _, Sha256};
+use std::io::{Cursor, Write as _};
 use std::path::Path;
-
-/// One reader or decoder.
-pub(crate) struct Target {
-    pub(crate) name: &'static str,
-    /// Memory that one input may take.
-    pub(crate) limit_bytes: usize,
-    /// Files that are in order.
-    pub(crate) seeds: Vec<Vec<u8>>,
-    /// Makes checksums right that damage has made wrong.
-    pub(crate) mend: fn(&mut [u8]),
-    /// Reads an input. A place for files is there for readers that want some.
-    pub(crate) run: fn(&[u8], &Path),
-}
 
 /// A decoder may take 512 MiB for an image, and its change to red, green, blue as much again and for a moment
 /// once more.
@@ -42,20 +36,12 @@ pub(crate) fn all() -> Vec<Target> {
         // Sets of image files decode what they are given.
         target("tar", DECODING_BYTES, written(write::shards, "train-0000.tar"), mend_tar, tar),
         target("parquet", DECODING_BYTES, tables(), nothing, parquet),
+        target("archive", READING_BYTES, archives(), mend_tar, archive),
+        target("requests", requests::BYTES, requests::seeds(), nothing, requests::run),
+        target("answers", answers::BYTES, answers::seeds(), nothing, answers::run),
+        target("settings", READING_BYTES, settings::seeds(), nothing, settings::run),
     ]
 }
-
-fn target(
-    name: &'static str,
-    limit_bytes: usize,
-    seeds: Vec<Vec<u8>>,
-    mend: fn(&mut [u8]),
-    run: fn(&[u8], &Path),
-) -> Target {
-    Target { name, limit_bytes, seeds, mend, run }
-}
-
-fn nothing(_: &mut [u8]) {}
 
 fn image(format: ImageFormat, width: u32, height: u32) -> Vec<u8> {
     encoded(&drawing(width, height).into(), format)
@@ -178,6 +164,61 @@ fn tables() -> Vec<Vec<u8>> {
     write::table_with(path.path(), &[rows], properties);
     tables.push(std::fs::read(path.path()).unwrap());
     tables
+}
+
+/// What `fetch` unpacks: a set with something beside it, packed and not.
+fn archives() -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    write::cifar10(folder.path(), &write::drawings(Split::Train, 5), &write::drawings(Split::Test, 1));
+    let mut tar = write::tar_file("cifar-10-batches-bin/", b'5', b"");
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    for file in files {
+        let name = format!("cifar-10-batches-bin/{}", file.file_name().unwrap().to_str().unwrap());
+        tar.extend(write::tar_file(&name, b'0', &std::fs::read(&file).unwrap()));
+    }
+    tar.extend(write::tar_file("cifar-10-batches-bin/more.txt", b'0', b"of no use"));
+    tar.extend([0; 1024]);
+    vec![gzip(&tar), tar]
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// As a file that somebody gives with its digest. What has not the mark of gzip is packed first, so that damage
+/// gets past the decompression.
+fn archive(input: &[u8], folder: &Path) {
+    let folder = folder.join("archive");
+    std::fs::create_dir_all(&folder).unwrap();
+    let packed = if input.starts_with(&[0x1F, 0x8B]) { input.to_vec() } else { gzip(input) };
+    let file = folder.join("set.tar.gz");
+    std::fs::write(&file, &packed).unwrap();
+    let output = folder.join("set");
+    let request = Request {
+        set: Published::Cifar10,
+        output: output.clone(),
+        origin: Some(Origin::File(file)),
+        sha256: Some(Sha256::digest(&packed).into()),
+        overwrite: false,
+    };
+    let fetched = fetch(&request, &mut |_, _| {});
+    assert_eq!(fetched.is_ok(), output.exists(), "a set is there or it is not");
+    if fetched.is_ok() {
+        let files: Vec<_> =
+            std::fs::read_dir(&output).unwrap().map(|file| file.unwrap().file_name()).collect();
+        let known = |name: &str| {
+            name.starts_with("data_batch_")
+                || ["test_batch.bin", "batches.meta.txt", "readme.html", "SHA256SUMS"].contains(&name)
+        };
+        assert!(files.iter().all(|name| known(name.to_str().unwrap())), "{files:?}");
+        std::fs::remove_dir_all(&output).unwrap();
+    }
+    // Nothing is left, within the folder or above it.
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "only the archive is left");
 }
 
 fn alone(folder: &Path, name: &str, input: &[u8]) {
