@@ -17,7 +17,7 @@ pub(crate) fn load() -> Result<(), String> {
     // SAFETY: loading runs the library's initialisers. It is the other half of the libtorch this
     // program is linked with, made to be loaded in the same process, and nothing else of libtorch
     // runs meanwhile: the caller is the first to touch it.
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "loading a library runs code of its")]
     let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
     let library = library.map_err(|error| match std::error::Error::source(&error) {
         Some(reason) => reason.to_string(),

@@ -4,8 +4,7 @@
 //! `shim.cpp` has the C++ half, which `build.rs` compiles. This file is the only one that calls it, and
 //! what it offers is safe.
 
-// Calls into C++; each says why it is sound.
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "calls into C++; each says why it is sound")]
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr::{self, NonNull};

@@ -26,6 +26,8 @@ mod sbom;
 mod smoke;
 mod soak;
 mod tests;
+#[cfg(test)]
+mod unsafety;
 mod venv;
 
 use anyhow::{Result, bail};

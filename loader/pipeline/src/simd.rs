@@ -20,7 +20,7 @@ macro_rules! dispatched {
                     $plain($($argument),*);
                 }
                 // SAFETY: `wide` asks for a CPU that has AVX2, which was found just above.
-                #[allow(unsafe_code)]
+                #[expect(unsafe_code, reason = "calls what only some CPUs can run")]
                 return unsafe { wide($($argument),*) };
             }
             $plain($($argument),*);

@@ -27,7 +27,7 @@ pub(super) fn unfilter(filtered: &[u8], width: usize) -> Option<Vec<u8>> {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: `wave::rows` asks for a CPU that has AVX2, which was found just above.
-        #[allow(unsafe_code)]
+        #[expect(unsafe_code, reason = "calls what only some CPUs can run")]
         unsafe {
             begun = wave::rows(filtered, width, &mut image);
         }
