@@ -158,7 +158,7 @@ impl Session {
             Err(_) => Err(Ending::Lost(format!("no answer to the opening within {timeout:?}"))),
             Ok(Err(status)) => Err(opening_failed(&status)),
             Ok(Ok(None)) => Err(Ending::Drained),
-            Ok(Ok(Some(answer))) => opened_by(&self.common.spec, image, answer).map_err(Ending::Bad),
+            Ok(Ok(Some(answer))) => opened_by(&self.common.spec, image, &answer).map_err(Ending::Bad),
         }
     }
 }
@@ -175,12 +175,12 @@ pub(crate) fn message_bytes(spec: &StreamSpec, identity: &Identity) -> usize {
 pub(crate) fn opened_by(
     spec: &StreamSpec,
     image: ImageShape,
-    answer: v1::StreamBatchesResponse,
+    answer: &v1::StreamBatchesResponse,
 ) -> Result<(Geometry, u32), String> {
-    let Some(ResponseKind::Opened(opened)) = answer.kind else {
+    let Some(ResponseKind::Opened(opened)) = &answer.kind else {
         return Err("its first answer does not open the stream".into());
     };
-    let geometry = Geometry::read(spec, &opened)?;
+    let geometry = Geometry::read(spec, opened)?;
     if geometry.image != image {
         return Err("its stream has another image shape than it described".into());
     }

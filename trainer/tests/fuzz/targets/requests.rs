@@ -1,6 +1,7 @@
 //! Requests to `TrainerService` over a connection: the first byte names the method, the others are the message.
 
 use bytes::{Buf as _, BufMut as _};
+use mixfeed_ops::grpc::Access;
 use mixfeed_proto::v1;
 use mixfeed_trainer::remote::Served;
 use mixfeed_trainer::stop::Stop;
@@ -34,7 +35,9 @@ struct Trainer {
 
 impl Trainer {
     fn start() -> Self {
-        let served = Served::start("127.0.0.1:0".parse().unwrap(), &Stop::default()).unwrap();
+        let served =
+            Served::start("127.0.0.1:0".parse().unwrap(), &Access::open("--listen-"), &Stop::default())
+                .unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let endpoint = Channel::from_shared(format!("http://{}", served.address())).unwrap();
         let client = Grpc::new(runtime.block_on(endpoint.connect()).unwrap());
