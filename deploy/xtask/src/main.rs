@@ -71,8 +71,9 @@ tasks
   advisories [--db DIR]
       ask RustSec's database (a copy of it in DIR) for what is known against crates in the tree;
       exit code 3 where it cannot be had
-  sbom [--target TRIPLE] [--output DIR]
-      write what each binary is built of, as CycloneDX 1.5, into DIR (target/sbom)
+  sbom [--target TRIPLE] [--output DIR] [--check]
+      write what each binary is built of, as CycloneDX 1.5, into DIR (target/sbom), and hold it
+      against the schema with --check
   sanitize
       run the tests that reach unsafe code with AddressSanitizer
   manifests
@@ -234,15 +235,20 @@ fn advisories_task(mut arguments: Parser) -> Result<ExitCode> {
 }
 
 fn sbom_task(mut arguments: Parser) -> Result<ExitCode> {
-    let mut options = sbom::Options::default();
+    let (mut options, mut check) = (sbom::Options::default(), false);
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("target") => options.target = Some(arguments.value()?.string()?),
             Long("output") => options.output = Some(arguments.value()?.into()),
+            Long("check") => check = true,
             other => return Err(other.unexpected().into()),
         }
     }
-    sbom::run(&options)?;
+    if check {
+        sbom::check(&options)?;
+    } else {
+        sbom::run(&options)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
