@@ -136,7 +136,9 @@ fn a_comparison_that_is_stopped_from_outside_ends_well_and_goes_on() {
     command.args(["--trials", "1", "--json", "--listen", "127.0.0.1:0"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let address = |line: String| line.split("address=").nth(1).map(|rest| rest.trim().to_owned());
+    let address = |line: String| {
+        line.split_whitespace().find_map(|word| word.strip_prefix("address=")).map(str::to_owned)
+    };
     let address = lines.by_ref().find_map(address).expect("it says where it listens");
     assert!(lines.any(|line| line.contains("epoch done")));
     let stopped = trainer(folder.path()).args(["stop", "--trainer", &address]).output().unwrap();

@@ -47,6 +47,11 @@ impl Watched {
             std::thread::sleep(LOOK);
         }
         watched.before = watched.held();
+        // The connection that asked may still be closing.
+        for _ in 0..20 {
+            std::thread::sleep(LOOK);
+            watched.before.descriptors = watched.before.descriptors.min(watched.descriptors());
+        }
         watched
     }
 
