@@ -3,7 +3,7 @@
 
 use super::engine::Engine;
 use super::fleet::{BUILDER_IMAGE, LABEL, PROMETHEUS_IMAGE, RUNTIME_IMAGE};
-use crate::{debian, place, process, say};
+use crate::{debian, environment, place, process, say};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -86,7 +86,14 @@ fn mmdebstrap() -> Result<PathBuf> {
 
 /// Unpacks packages, and what they need, into an archive of a root file system.
 fn bootstrap(packages: &str, archive: &Path, more: impl FnOnce(&mut Command) -> Result<()>) -> Result<()> {
-    let mut command = Command::new(mmdebstrap()?);
+    let program = mmdebstrap()?;
+    let mut command = Command::new(&program);
+    // It calls another program of its package by name.
+    if let Some(folder) = program.parent().filter(|folder| folder.is_absolute()) {
+        let path = environment::variable("PATH").unwrap_or_default();
+        let folders = [folder.to_owned()].into_iter().chain(std::env::split_paths(&path));
+        command.env("PATH", std::env::join_paths(folders)?);
+    }
     command.args(["--quiet", "--variant=extract", "--format=tar"]).arg(format!("--include={packages}"));
     for path in LEFT_OUT {
         command.arg(format!("--dpkgopt=path-exclude={path}"));
