@@ -3,6 +3,7 @@
 //! Every setting is optional here. A preset fills what is left open (`preset.rs`), and what comes out
 //! is checked once and turned into values that cannot be wrong (`checked.rs`).
 
+mod access;
 mod again;
 mod checked;
 mod every;

@@ -42,7 +42,7 @@ pub fn resident_bytes() -> Option<u64> {
 /// Gives freed memory back to the system; does nothing where the allocator has no such call.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "calls malloc_trim of glibc")]
     {
         unsafe extern "C" {
             fn malloc_trim(pad: usize) -> std::ffi::c_int;

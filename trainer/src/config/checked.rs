@@ -1,14 +1,14 @@
 //! The settings of a run, complete and checked: what is here cannot be wrong.
 
 use super::recipe::{self, Recipe};
-use super::{CheckpointEvery, Preset, Settings, mixing};
+use super::{CheckpointEvery, Preset, Settings, access, mixing};
 use crate::device::{self, DeviceChoice, Switches};
 use crate::model::ModelKind;
 use crate::staging::Normalisation;
 use mixfeed_client::{Endpoint, Split, StreamSpec};
 use mixfeed_loader::source::Options;
 use mixfeed_ops::config::Duration;
-use mixfeed_ops::grpc::{Access, CredentialFiles, Reach};
+use mixfeed_ops::grpc::{Access, CredentialFiles};
 use mixfeed_ops::logging::LogFormat;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -171,7 +171,7 @@ impl Settings {
             },
             source,
             loader_timeout: filled("loader-timeout", settings.loader_timeout)?.get(),
-            access: access(&settings)?,
+            access: access::check(&settings)?,
             credentials: CredentialFiles {
                 tls_ca: settings.tls_ca,
                 tls_cert: settings.tls_cert,
@@ -195,27 +195,6 @@ impl Settings {
             settings: all,
         })
     }
-}
-
-/// Who may watch and end a training; a `UsageError` where that cannot be.
-fn access(settings: &Settings) -> Result<Access, UsageError> {
-    let access = Access {
-        tls_cert: settings.listen_tls_cert.clone(),
-        tls_key: settings.listen_tls_key.clone(),
-        tls_client_ca: settings.listen_tls_client_ca.clone(),
-        auth_token_file: settings.listen_auth_token_file.clone(),
-        require_auth: settings.listen_require_auth.unwrap_or_default(),
-        ..Access::open("--listen-")
-    };
-    match settings.listen {
-        Some(address) => access.check(Reach::of(address)).map_err(UsageError)?,
-        None if access != Access::open("--listen-") => {
-            let text = "who may watch is said, but not where: the flags --listen-… need --listen";
-            return Err(UsageError(text.to_owned()));
-        }
-        None => {}
-    }
-    Ok(access)
 }
 
 fn source(settings: &Settings) -> Result<Source, UsageError> {
