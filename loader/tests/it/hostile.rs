@@ -268,12 +268,13 @@ fn floods_and_nonsense_are_refused_cost_little_and_disturb_no_client() {
     eprintln!("{} attacks: at most {} KiB more", attacks().len(), grown >> 10);
 }
 
-/// Calls `cycle` many times, and waits until the process has as many descriptors as before.
+/// Calls `cycle` many times, drops what it holds, and waits until the process has as many descriptors as before.
 fn gives_back(loader: &Serving, cycles: usize, mut cycle: impl FnMut()) {
     let before = descriptors(&loader.child);
     for _ in 0..cycles {
         cycle();
     }
+    drop(cycle);
     let deadline = Instant::now() + 2 * CUT_OFF;
     while descriptors(&loader.child) > before {
         let now = descriptors(&loader.child);
@@ -299,26 +300,23 @@ fn comes_and_goes(cycles: usize) {
     });
     is_served(&mut honest);
     // Calls that are opened and cancelled, on one connection after another, a hundred on each.
-    let mut connection = dial(&loader);
+    let mut connection = None;
     let mut call_number = 0;
-    gives_back(&loader, cycles, || {
-        if call_number % 100 == 0 {
-            connection = dial(&loader);
-            connection.write_all(&greeting()).unwrap();
-            call_number = 0;
-        }
+    let dial_and_greet = || {
+        let mut connection = dial(&loader);
+        connection.write_all(&greeting()).unwrap();
+        connection
+    };
+    gives_back(&loader, cycles, move || {
+        let open = connection.get_or_insert_with(dial_and_greet);
         let stream = 2 * call_number + 1;
         let headers = frame(HEADERS, END_HEADERS, stream, &call(&[]));
         let reset = frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
-        // It may be closed for too many resets, which is as good.
-        if connection.write_all(&[headers, reset].concat()).is_err() {
-            connection = dial(&loader);
-            connection.write_all(&greeting()).unwrap();
-            call_number = 0;
-        }
         call_number += 1;
-        if call_number == 100 {
-            connection.shutdown(Shutdown::Both).ok();
+        // It may be closed for too many resets, which is as good.
+        if open.write_all(&[headers, reset].concat()).is_err() || call_number == 100 {
+            connection = None;
+            call_number = 0;
         }
     });
     is_served(&mut honest);
