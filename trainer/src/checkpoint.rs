@@ -233,7 +233,8 @@ pub fn write(
     Ok(header)
 }
 
-/// Reads a checkpoint and makes sure that it is whole.
+/// Reads a checkpoint and makes sure that it is whole, and that its header tells of its tensors: what is built of
+/// it takes no more memory than its size speaks for.
 ///
 /// # Errors
 /// When it cannot be read, is damaged, or was written by a newer release.
@@ -264,10 +265,39 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
         };
         list.push((name.to_owned(), tensor));
     }
-    Ok(checkpoint)
+    match checkpoint.contradiction() {
+        Some(problem) => Err(CheckpointError::Damaged { path, problem }),
+        None => Ok(checkpoint),
+    }
 }
 
 impl Checkpoint {
+    /// What the header says that cannot be true of the rest. Digests say that a file is as it was written, and
+    /// anybody can write them: no model is built, with the memory that it takes, that the tensors are not there for.
+    fn contradiction(&self) -> Option<String> {
+        let Header { model: kind, problem, classes, .. } = &self.header;
+        if problem.image_values().is_none() {
+            let Problem { height, width, channels, .. } = problem;
+            return Some(format!("no stream has images of {height} x {width} x {channels}"));
+        }
+        if problem.classes < 1 || classes.len() as i64 != problem.classes {
+            return Some(format!("it has {} classes, and names of {}", problem.classes, classes.len()));
+        }
+        if matches!(kind, ModelKind::TorchScript(_)) {
+            return self.file.is_none().then(|| "the file of its network is not in it".to_owned());
+        }
+        let (layer, shape) = model::scoring_layer(kind, *problem)?;
+        let name = format!("{layer}.weight");
+        match self.tensors.iter().find(|(other, _)| *other == name) {
+            Some((_, weights)) if weights.size() == shape => None,
+            Some((_, weights)) => {
+                let got = weights.size();
+                Some(ParametersError::Shape { name, wanted: shape.to_vec(), got }.to_string())
+            }
+            None => Some(ParametersError::Missing(name).to_string()),
+        }
+    }
+
     /// The model to be judged and used, on `device`.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ pub use preact_resnet::PreActResNet18;
 pub use torch_script::TorchScript;
 
 use init::Init;
+use mixfeed_pipeline::spec::MAX_BATCH_BYTES;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::{fs, io};
@@ -74,6 +75,15 @@ pub struct Problem {
     pub channels: i64,
     /// Number of classes, at least 2.
     pub classes: i64,
+}
+
+impl Problem {
+    /// Numbers of an image; none where a size is not positive, or there are more than a batch of a stream may have.
+    pub(crate) fn image_values(self) -> Option<i64> {
+        let sides = [self.height, self.width, self.channels];
+        let values = sides.into_iter().try_fold(1_i64, |values, side| values.checked_mul(side))?;
+        (sides.into_iter().all(|side| side > 0) && values <= MAX_BATCH_BYTES as i64).then_some(values)
+    }
 }
 
 /// A network cannot be had.
@@ -137,6 +147,19 @@ pub fn build(
         ModelKind::PreActResNet18 => Box::new(PreActResNet18::new(classes, &init)),
         ModelKind::FastResNet => Box::new(FastResNet::new(classes, &init)),
     })
+}
+
+/// The layer that scores the classes, and the shape of its weights, classes × inputs: all of a network that grows with
+/// the number of classes, and what its memory can be told from before it is built. None of a network from a file,
+/// or for images that no stream has.
+pub(crate) fn scoring_layer(kind: &ModelKind, problem: Problem) -> Option<(&'static str, [i64; 2])> {
+    let (name, inputs) = match kind {
+        ModelKind::TorchScript(_) => return None,
+        ModelKind::Linear => ("fc", problem.image_values()?),
+        ModelKind::ArticleCnn => ("fc2", 256),
+        ModelKind::PreActResNet18 | ModelKind::FastResNet => ("linear", 512),
+    };
+    Some((name, [problem.classes, inputs]))
 }
 
 /// Builds the network again whose file, if it came from one, was kept. Its weights are to be loaded.

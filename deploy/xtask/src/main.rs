@@ -51,7 +51,8 @@ tasks
   ci [--slow] [-- ARGUMENTS]
       what a change must pass: formatting, lints, dependencies, tests
   chaos [--seeds N]
-      the tests that kill, stop, restart and add loaders, with N seeds (200)
+      the tests that kill, stop, restart and add loaders, with N seeds (200), and those of a trainer
+      whose calls fail, each in turn, or that is killed N times
   soak [--minutes N] [--data WHERE] [--seed N]
       train for N minutes (30) while loaders are killed, stopped and added every few seconds: memory,
       tasks and descriptors of the trainer and of a loader must not grow, and the weights must be those of
@@ -179,10 +180,15 @@ fn chaos_task(mut arguments: Parser) -> Result<ExitCode> {
         }
     }
     libtorch::prepare(libtorch::Kind::Cpu)?;
-    // First the batches that come out of a stream, then the weights that a trainer makes of them.
-    for (package, test) in [("mixfeed-loader", "it"), ("mixfeed-trainer", "one_thread")] {
+    // First the batches that come out of a stream, then the weights that a trainer makes of them, and then what is
+    // left of a trainer whose calls fail or that dies.
+    for (package, test, part) in [
+        ("mixfeed-loader", "it", "chaos"),
+        ("mixfeed-trainer", "one_thread", "chaos"),
+        ("mixfeed-trainer", "command_line", "faults"),
+    ] {
         let mut cargo = Command::new(process::cargo());
-        cargo.args(["test", "--package", package, "--test", test, "chaos", "--", "--nocapture"]);
+        cargo.args(["test", "--package", package, "--test", test, part, "--", "--nocapture"]);
         process::run(cargo.env("MIXFEED_CHAOS_SEEDS", seeds.to_string()).current_dir(place::root()))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -206,19 +212,28 @@ const FUZZ_SECONDS: u64 = 60;
 
 fn fuzz_task(mut arguments: Parser) -> Result<ExitCode> {
     let mut variables = vec![("MIXFEED_FUZZ_SECONDS", FUZZ_SECONDS.to_string())];
+    let mut only = String::new();
     while let Some(argument) = arguments.next()? {
         variables.push(match argument {
             Long("seconds") => ("MIXFEED_FUZZ_SECONDS", arguments.value()?.parse::<u64>()?.to_string()),
             Long("seed") => ("MIXFEED_FUZZ_SEED", arguments.value()?.parse::<u64>()?.to_string()),
-            Value(target) => ("MIXFEED_FUZZ_ONLY", target.string()?),
+            Value(target) => {
+                only = target.string()?;
+                ("MIXFEED_FUZZ_ONLY", only.clone())
+            }
             other => return Err(other.unexpected().into()),
         });
     }
+    let ran = tempfile::NamedTempFile::new()?;
     libtorch::prepare(libtorch::Kind::Cpu)?;
     for package in ["mixfeed-loader", "mixfeed-trainer"] {
         let mut cargo = Command::new(process::cargo());
         cargo.args(["test", "--package", package, "--test", "fuzz", "--", "--nocapture"]);
-        process::run(cargo.envs(variables.iter().cloned()).current_dir(place::root()))?;
+        cargo.envs(variables.iter().cloned()).env("MIXFEED_FUZZ_RAN", ran.path());
+        process::run(cargo.current_dir(place::root()))?;
+    }
+    if std::fs::read_to_string(ran.path())?.is_empty() {
+        bail!("no fuzz target has `{only}` in its name");
     }
     Ok(ExitCode::SUCCESS)
 }

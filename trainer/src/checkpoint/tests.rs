@@ -148,3 +148,40 @@ fn an_average_takes_the_place_of_the_weights_and_both_are_read_back() {
     checkpoint.restore_average(&mut ema).unwrap();
     assert_eq!(digest(ema.model()), digest(&*average));
 }
+
+#[test]
+fn a_header_that_tells_of_another_model_is_refused_before_that_takes_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let (model, adam) = trained();
+    let refusal = |header| {
+        write(&path, None, header, &contents(&*model, &adam)).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(matches!(error, CheckpointError::Damaged { .. }) && error.is_data(), "{error}");
+        error.to_string()
+    };
+    let of = |problem| Header { problem, ..header() };
+    // A terabyte, if it were built.
+    let many = refusal(of(Problem { classes: 1 << 32, ..PROBLEM }));
+    assert!(many.contains("4294967296 classes, and names of 3"), "{many}");
+    let named = Header { classes: vec![String::new(); 1000], ..of(Problem { classes: 1000, ..PROBLEM }) };
+    let named = refusal(named);
+    assert!(named.contains("fc.weight has shape [3, 48], the model has [1000, 48]"), "{named}");
+    for problem in [
+        Problem { height: 1 << 40, ..PROBLEM },
+        Problem { width: 0, ..PROBLEM },
+        Problem { height: -4, width: -4, ..PROBLEM },
+        Problem { height: i64::MAX, channels: 2, ..PROBLEM },
+    ] {
+        let large = refusal(of(problem));
+        assert!(large.contains("no stream has images of"), "{large}");
+    }
+    let wide = refusal(of(Problem { height: 8, ..PROBLEM }));
+    assert!(wide.contains("the model has [3, 96]"), "{wide}");
+    let other = refusal(Header { model: ModelKind::PreActResNet18, ..header() });
+    assert!(other.contains("linear.weight is missing"), "{other}");
+    // A file's name in a checkpoint is nothing to be opened.
+    let network = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/network.pt");
+    let elsewhere = refusal(Header { model: ModelKind::TorchScript(network.into()), ..header() });
+    assert!(elsewhere.contains("the file of its network is not in it"), "{elsewhere}");
+}

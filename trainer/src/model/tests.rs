@@ -44,6 +44,21 @@ fn images_of_another_size_are_refused_with_both_sizes() {
     assert!(build(ModelKind::Linear, problem, 0, Device::Cpu).is_ok());
 }
 
+#[test]
+fn what_grows_with_the_classes_is_the_scoring_layer_alone() {
+    for kind in [ModelKind::ArticleCnn, ModelKind::Linear, ModelKind::PreActResNet18, ModelKind::FastResNet] {
+        let weights = |classes| {
+            let problem = Problem { classes, ..CIFAR };
+            let model = build(kind.clone(), problem, 0, Device::Cpu).unwrap();
+            let (name, shape) = scoring_layer(&kind, problem).unwrap();
+            assert_eq!(model.parameters().layer(name).0.size(), shape, "{kind}");
+            (model.parameters().count() as i64, shape[1])
+        };
+        let ((ten, inputs), (thirty, _)) = (weights(10), weights(30));
+        assert_eq!(thirty - ten, 20 * (inputs + 1), "{kind}");
+    }
+}
+
 fn tensors(kind: &ModelKind) -> Vec<(String, Vec<i64>)> {
     let model = build(kind.clone(), CIFAR, 0, Device::Cpu).unwrap();
     model.parameters().all().map(|(name, tensor)| (name.to_owned(), tensor.size())).collect()

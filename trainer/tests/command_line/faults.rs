@@ -39,6 +39,15 @@ const TRAINING: &[&str] = &[
     "--json",
 ];
 
+/// Deaths of the normal suite; `cargo xtask chaos` asks for more, and lets each call fail, not each ninth.
+const DEATHS: u32 = 20;
+const STRIDE: usize = 9;
+
+/// How many times something is to happen, if `cargo xtask chaos` asks.
+fn asked_for() -> Option<u32> {
+    std::env::var("MIXFEED_CHAOS_SEEDS").ok().map(|text| text.parse().unwrap())
+}
+
 /// Calls that change files, in the order in which a training makes them; `faults.c` says what is one.
 fn calls() -> &'static [String] {
     static CALLS: OnceLock<Vec<String>> = OnceLock::new();
@@ -118,8 +127,8 @@ fn whichever_call_fails_the_error_names_the_file_and_the_run_goes_on_to_the_same
         ("28+", "No space left on device"),
         ("30+", "Read-only file system"),
     ];
-    // A quarter of a minute; or each call, with each kind in its turn.
-    let stride = if testing::slow().is_ok() { 1 } else { 9 };
+    // Each kind in its turn.
+    let stride = if asked_for().is_some() { 1 } else { STRIDE };
     let mut refused = 0;
     for at in (1..=calls().len()).step_by(stride) {
         let (kind, said) = KINDS[at % KINDS.len()];
@@ -143,7 +152,7 @@ fn whichever_call_fails_the_error_names_the_file_and_the_run_goes_on_to_the_same
 
 #[test]
 fn whichever_write_a_trainer_dies_in_the_newest_checkpoint_is_whole() {
-    let deaths_wanted = if testing::slow().is_ok() { 200 } else { 20 };
+    let deaths_wanted = asked_for().unwrap_or(DEATHS);
     let mut random = Seeded(11);
     let (mut deaths, mut torn) = (0, 0);
     while deaths < deaths_wanted {

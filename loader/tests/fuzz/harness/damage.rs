@@ -71,7 +71,7 @@ impl Damage {
             _ => self.below(length),
         };
         let room = length - at;
-        match self.below(9) {
+        match self.below(10) {
             0 => file[at] ^= 1 << self.below(8),
             1 => file[at] = self.next() as u8,
             2 => file[at] = EDGES[self.below(EDGES.len())] as u8,
@@ -98,6 +98,14 @@ impl Damage {
                 let part = other[from..from + 1 + self.below((other.len() - from).min(600))].to_vec();
                 let end = (at + part.len()).min(length);
                 file.splice(at..end, part);
+            }
+            8 => {
+                // A number in a text, wherever the next one stands.
+                let Some(start) = file[at..].iter().position(u8::is_ascii_digit) else { return };
+                let start = at + start;
+                let digits = file[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+                let edge = EDGES[self.below(EDGES.len())].to_string();
+                file.splice(start..start + digits, edge.into_bytes());
             }
             _ => {
                 let noise: Vec<u8> = (0..1 + self.below(16)).map(|_| self.next() as u8).collect();

@@ -15,6 +15,8 @@ mod damage;
 use cap::Cap;
 use damage::Damage;
 use std::alloc::System;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -61,6 +63,8 @@ struct Plan {
     time: Option<Duration>,
     /// Only targets whose name has this in it.
     only: String,
+    /// Where the names of those that ran are to be added.
+    ran: Option<PathBuf>,
 }
 
 impl Plan {
@@ -75,7 +79,8 @@ impl Plan {
             (None, None) => 0,
         };
         let only = variable("MIXFEED_FUZZ_ONLY").unwrap_or_default();
-        Self { seed, time: seconds.map(Duration::from_secs), only }
+        let ran = variable("MIXFEED_FUZZ_RAN").map(PathBuf::from);
+        Self { seed, time: seconds.map(Duration::from_secs), only, ran }
     }
 }
 
@@ -123,6 +128,9 @@ fn run(target: &Target, plan: &Plan, folder: &Path) -> Result<(), String> {
     }
     std::fs::remove_file(&last).unwrap();
     eprintln!("{}: {inputs} inputs, seed {}, no fault", target.name, plan.seed);
+    if let Some(ran) = &plan.ran {
+        writeln!(OpenOptions::new().append(true).open(ran).unwrap(), "{}", target.name).unwrap();
+    }
     Ok(())
 }
 

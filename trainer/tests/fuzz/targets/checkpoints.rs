@@ -10,6 +10,7 @@ use mixfeed_trainer::model::{self, Model, ModelKind, Problem};
 use mixfeed_trainer::optimizer::{Adam, AdamConfig, Optimizer as _};
 use mixfeed_trainer::staging::Normalisation;
 use safetensors::SafeTensors;
+use serde::de::IgnoredAny;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -19,6 +20,9 @@ const PROBLEM: Problem = Problem { height: 4, width: 4, channels: 3, classes: 3 
 const HEADER_DIGEST: &[u8] = b"\"mixfeed-blake3\":\"";
 const TENSORS_DIGEST: &[u8] = b"\\\"tensors_digest\\\":\\\"";
 const HEXADECIMAL: usize = 64;
+
+/// Bytes of the number a safetensors file begins with: the length of the JSON text that follows.
+const LENGTH: usize = 8;
 
 fn trained() -> (Box<dyn Model>, Adam) {
     let mut model = model::build(ModelKind::Linear, PROBLEM, 5, Device::Cpu).unwrap();
@@ -76,8 +80,16 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     seeds.into()
 }
 
-/// Writes the digests that the bytes have, where digests stand.
+/// Writes the length that the file's header has, and the digests that the bytes have, where these stand.
 pub(super) fn mend(file: &mut [u8]) {
+    if let Some((length, rest)) = file.split_first_chunk_mut::<LENGTH>() {
+        let mut texts = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
+        if let Some(Ok(_)) = texts.next() {
+            let end = texts.byte_offset();
+            let spaces = rest[end..].iter().take_while(|byte| **byte == b' ').count();
+            *length = ((end + spaces) as u64).to_le_bytes();
+        }
+    }
     if let Some(digest) = SafeTensors::deserialize(file).ok().map(|tensors| tensors_digest(&tensors)) {
         replace(file, TENSORS_DIGEST, digest);
     }
