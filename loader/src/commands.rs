@@ -14,15 +14,18 @@ mod verify;
 mod view;
 
 use crate::config::{Cli, Command, SourceArgs};
-use crate::embedded::LoaderError;
+use crate::embedded::{LoaderError, default_workers};
 use crate::extensions::Extensions;
 use crate::source::{self, Place, SourceError};
 use mixfeed_ops::println;
-use mixfeed_ops::{build, exit};
+use mixfeed_ops::{build, exit, memory};
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use mixfeed_pipeline::{Dataset, SpecError};
 use std::fmt::Display;
 use std::process::ExitCode;
+
+/// Threads of so many cores rarely wait for each other to have memory.
+const CORES_PER_HEAP: usize = 8;
 
 /// Why a command failed: a line for a person, a code for a program.
 #[derive(Debug)]
@@ -93,6 +96,7 @@ pub fn run(cli: Cli) -> ExitCode {
 /// Runs the command line of a binary that has extensions: `main` of one's own loader.
 #[must_use]
 pub fn run_with(cli: Cli, extensions: &Extensions) -> ExitCode {
+    memory::keep_for_reuse(default_workers().div_ceil(CORES_PER_HEAP));
     let result = match cli.command {
         _ if cli.version => version(extensions),
         Some(Command::Serve(args)) => serve::run(*args, extensions),

@@ -224,15 +224,16 @@ fn fuzz_task(mut arguments: Parser) -> Result<ExitCode> {
             other => return Err(other.unexpected().into()),
         });
     }
-    let ran = tempfile::NamedTempFile::new()?;
+    let ran = place::root().join("target/fuzz-ran");
+    std::fs::write(&ran, "")?;
     libtorch::prepare(libtorch::Kind::Cpu)?;
     for package in ["mixfeed-loader", "mixfeed-trainer"] {
         let mut cargo = Command::new(process::cargo());
         cargo.args(["test", "--package", package, "--test", "fuzz", "--", "--nocapture"]);
-        cargo.envs(variables.iter().cloned()).env("MIXFEED_FUZZ_RAN", ran.path());
+        cargo.envs(variables.iter().cloned()).env("MIXFEED_FUZZ_RAN", &ran);
         process::run(cargo.current_dir(place::root()))?;
     }
-    if std::fs::read_to_string(ran.path())?.is_empty() {
+    if std::fs::read_to_string(&ran)?.is_empty() {
         bail!("no fuzz target has `{only}` in its name");
     }
     Ok(ExitCode::SUCCESS)

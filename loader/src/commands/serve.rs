@@ -69,6 +69,8 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
             }
         }
     };
+    // What reading took beyond the data.
+    memory::give_back();
     let dataset = service.dataset();
     tracing::info!(
         name = dataset.name,
