@@ -37,6 +37,9 @@ pub const FORMAT: u32 = 1;
 /// What the names of the optimiser's tensors begin with; no parameter's name holds a slash.
 const OPTIMIZER_PREFIX: &str = "optimizer/";
 
+/// More epochs or images than any training has: whole numbers of a f64 end there.
+const MOST: f64 = 9e15;
+
 /// The name of a network's file, as bytes, where the model came from one.
 const FILE: &str = "torchscript/file";
 
@@ -233,8 +236,9 @@ pub fn write(
     Ok(header)
 }
 
-/// Reads a checkpoint and makes sure that it is whole, and that its header tells of its tensors: what is built of
-/// it takes no more memory than its size speaks for.
+/// Reads a checkpoint and makes sure that it is whole, and that its header tells of its tensors: a network of
+/// this crate takes no more memory than the file has numbers for, beside the layers that have a size of their own. One
+/// from a TorchScript file is a program, which takes what it takes.
 ///
 /// # Errors
 /// When it cannot be read, is damaged, or was written by a newer release.
@@ -273,15 +277,20 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
 
 impl Checkpoint {
     /// What the header says that cannot be true of the rest. Digests say that a file is as it was written, and
-    /// anybody can write them: no model is built, with the memory that it takes, that the tensors are not there for.
+    /// anybody can write them: nothing is built whose size the tensors do not speak for.
     fn contradiction(&self) -> Option<String> {
         let Header { model: kind, problem, classes, .. } = &self.header;
         if problem.image_values().is_none() {
             let Problem { height, width, channels, .. } = problem;
             return Some(format!("no stream has images of {height} x {width} x {channels}"));
         }
-        if problem.classes < 1 || classes.len() as i64 != problem.classes {
-            return Some(format!("it has {} classes, and names of {}", problem.classes, classes.len()));
+        if classes.is_empty() || classes.len() as i64 != problem.classes {
+            return Some(format!("it is of {} classes, and names {}", problem.classes, classes.len()));
+        }
+        let in_range =
+            |epoch: &Epoch| (0.0..MOST).contains(&epoch.epoch) && epoch.steps <= self.header.next_batch;
+        if !self.header.history.iter().all(in_range) || self.header.loss_rows as f64 >= MOST {
+            return Some("its history is of epochs that cannot have been".to_owned());
         }
         if matches!(kind, ModelKind::TorchScript(_)) {
             return self.file.is_none().then(|| "the file of its network is not in it".to_owned());

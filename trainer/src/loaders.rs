@@ -13,6 +13,7 @@ use mixfeed_client::{
 use mixfeed_loader::embedded::{EmbeddedLoader, LoaderError};
 use mixfeed_loader::source::Place;
 use mixfeed_ops::grpc::{Credentials, TlsCredentials};
+use mixfeed_ops::memory;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -70,6 +71,8 @@ impl Loaders {
             Source::Embedded { data, options, workers } => {
                 let place: Place = data.parse().map_err(LoaderError::from)?;
                 let loader = EmbeddedLoader::start_at(&place.with(options.clone()), *workers)?;
+                // What reading took beyond the data.
+                memory::give_back();
                 (vec![Endpoint::from(loader.address())], Some(loader))
             }
         };

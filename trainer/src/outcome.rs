@@ -63,7 +63,7 @@ impl Outcome {
     #[must_use]
     pub fn of(config: &RunConfig, last: &Header, folder: &RunFolder, resumed: Resumed) -> Self {
         let sum = |part: fn(&Epoch) -> f64| last.history.iter().map(part).sum::<f64>();
-        let images = last.history.iter().map(|epoch| epoch.images).sum::<u64>();
+        let images = last.history.iter().fold(0, |sum: u64, epoch| sum.saturating_add(epoch.images));
         let seconds = sum(|epoch| epoch.seconds);
         let newest = last.history.last();
         Outcome {

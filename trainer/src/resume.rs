@@ -128,6 +128,7 @@ fn fits(header: &Header, run: &RunFile, training: &Training) -> Result<(), &'sta
     for (what, same) in [
         ("model", header.model == training.model),
         ("data set", header.dataset_digest == run.dataset.digest),
+        ("list of classes", header.classes == run.dataset.classes),
         ("algorithm", header.algorithm_fingerprint == run.algorithm.fingerprint),
         ("stream", header.spec_digest == run.spec_digest),
     ] {

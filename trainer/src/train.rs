@@ -7,7 +7,7 @@
 mod noise;
 mod saving;
 
-use crate::checkpoint::{self, Kept};
+use crate::checkpoint::{self, CheckpointError, Kept};
 use crate::clock::{Clock, Lap};
 use crate::config::{Recipe, RunConfig, Training, UsageError};
 use crate::curves;
@@ -157,6 +157,10 @@ impl<'a> Run<'a> {
     fn resume(job: &'a Job<'a>, info: StreamInfo, point: &ResumePoint) -> Result<Self, TrainError> {
         point.compare_machine(job.config, job.device);
         let mut run = if let Some(checkpoint) = point.checkpoint() {
+            if checkpoint.header.problem != problem(&info) {
+                let path = job.folder.path().to_owned();
+                return Err(CheckpointError::Foreign { path, what: "size of images" }.into());
+            }
             let mut run = Run::with(job, info, checkpoint.trained_model(job.device)?)?;
             checkpoint.restore(&mut *run.optimizer)?;
             if let Some(ema) = &mut run.ema {

@@ -225,6 +225,7 @@ fn fuzz_task(mut arguments: Parser) -> Result<ExitCode> {
         });
     }
     let ran = place::root().join("target/fuzz-ran");
+    std::fs::create_dir_all(place::root().join("target"))?;
     std::fs::write(&ran, "")?;
     libtorch::prepare(libtorch::Kind::Cpu)?;
     for package in ["mixfeed-loader", "mixfeed-trainer"] {

@@ -4,6 +4,7 @@ use super::{FORMAT, Header};
 use crate::weights;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
 use std::collections::HashMap;
 use tch::{Kind, Tensor};
 
@@ -12,6 +13,12 @@ const METADATA_KEY: &str = "mixfeed";
 
 /// The key of that header's own BLAKE3 digest, hexadecimal: what finds damage to it.
 const DIGEST_KEY: &str = "mixfeed-blake3";
+
+/// All that has to be readable in a header of any release.
+#[derive(Deserialize)]
+struct Versioned {
+    format: Option<u32>,
+}
 
 /// Why bytes are no checkpoint for this release.
 pub(super) enum Unreadable {
@@ -54,17 +61,15 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Header, Vec<(String, Tensor)>), Un
         return Err(damaged(&"its digest does not match its header"));
     }
     // The format next: of a newer header nothing else need be readable.
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| damaged(&error))?;
-    let format = value.get("format").and_then(serde_json::Value::as_u64);
-    match format.and_then(|format| u32::try_from(format).ok()) {
-        Some(format) if format > FORMAT => return Err(Unreadable::Newer(format)),
-        Some(_) => {}
-        None => return Err(damaged(&"its format number is missing")),
+    match serde_json::from_str(text).map_err(|error| damaged(&error))? {
+        Versioned { format: Some(format) } if format > FORMAT => return Err(Unreadable::Newer(format)),
+        Versioned { format: Some(_) } => {}
+        Versioned { format: None } => return Err(damaged(&"its format number is missing")),
     }
     if is_whole.is_none() {
         return Err(damaged(&"the digest of its header is missing"));
     }
-    let header: Header = serde_json::from_value(value).map_err(|error| damaged(&error))?;
+    let header: Header = serde_json::from_str(text).map_err(|error| damaged(&error))?;
 
     let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
     let mut tensors = Vec::new();
@@ -73,8 +78,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Header, Vec<(String, Tensor)>), Un
             .into_iter()
             .find(|(dtype, _)| *dtype == view.dtype())
             .ok_or_else(|| damaged(&format!("tensor {name} is of type {}", view.dtype())))?;
-        let shape: Vec<_> = view.shape().iter().map(|dim| *dim as i64).collect();
-        tensors.push((name.to_owned(), Tensor::from_data_size(view.data(), &shape, kind)));
+        let shape = view.shape().iter().map(|dim| i64::try_from(*dim)).collect::<Result<Vec<_>, _>>();
+        let shape = shape.map_err(|error| damaged(&error))?;
+        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind).map_err(|error| damaged(&error))?;
+        tensors.push((name.to_owned(), tensor));
     }
     if digest(&tensors) != header.tensors_digest {
         return Err(damaged(&"its digest does not match its tensors"));

@@ -163,7 +163,7 @@ fn a_header_that_tells_of_another_model_is_refused_before_that_takes_memory() {
     let of = |problem| Header { problem, ..header() };
     // A terabyte, if it were built.
     let many = refusal(of(Problem { classes: 1 << 32, ..PROBLEM }));
-    assert!(many.contains("4294967296 classes, and names of 3"), "{many}");
+    assert!(many.contains("of 4294967296 classes, and names 3"), "{many}");
     let named = Header { classes: vec![String::new(); 1000], ..of(Problem { classes: 1000, ..PROBLEM }) };
     let named = refusal(named);
     assert!(named.contains("fc.weight has shape [3, 48], the model has [1000, 48]"), "{named}");
@@ -180,8 +180,30 @@ fn a_header_that_tells_of_another_model_is_refused_before_that_takes_memory() {
     assert!(wide.contains("the model has [3, 96]"), "{wide}");
     let other = refusal(Header { model: ModelKind::PreActResNet18, ..header() });
     assert!(other.contains("linear.weight is missing"), "{other}");
+    for (epoch, steps) in [(1e300, 5), (-1.0, 5), (1.0, 8)] {
+        let history = vec![Epoch { epoch, steps, ..self::epoch() }];
+        let odd = refusal(Header { history, ..header() });
+        assert!(odd.contains("its history"), "{odd}");
+    }
+    let odd = refusal(Header { loss_rows: u64::MAX, ..header() });
+    assert!(odd.contains("its history"), "{odd}");
     // A file's name in a checkpoint is nothing to be opened.
     let network = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/network.pt");
     let elsewhere = refusal(Header { model: ModelKind::TorchScript(network.into()), ..header() });
     assert!(elsewhere.contains("the file of its network is not in it"), "{elsewhere}");
+}
+
+#[test]
+fn a_tensor_of_a_shape_that_no_tensor_has_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    written(&path);
+    let bytes = std::fs::read(&path).unwrap();
+    let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
+    let (text, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let odd = r#"{"odd":{"dtype":"F32","shape":[0,9223372036854775808],"data_offsets":[0,0]},"#;
+    let text = [odd.as_bytes(), &text[1..]].concat();
+    std::fs::write(&path, [&(text.len() as u64).to_le_bytes()[..], &text, data].concat()).unwrap();
+    let error = read(&path).unwrap_err();
+    assert!(matches!(error, CheckpointError::Damaged { .. }), "{error}");
 }

@@ -17,7 +17,11 @@ impl EpochAxis {
             .find(|step| (end - start) / step < MAX_LABELS)
             .unwrap_or((end - start) / MAX_LABELS);
         let first = (start / step).ceil();
-        (0..).map(|number| (first + f64::from(number)) * step).take_while(|tick| *tick <= end).collect()
+        (0..)
+            .map(|number| (first + f64::from(number)) * step)
+            .take_while(|tick| *tick <= end)
+            .take(MAX_LABELS as usize + 1)
+            .collect()
     }
 }
 

@@ -6,7 +6,6 @@ use mixfeed_proto::v1;
 use mixfeed_trainer::remote::Served;
 use mixfeed_trainer::stop::Stop;
 use prost::Message as _;
-
 use std::path::Path;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -38,7 +37,9 @@ impl Trainer {
         let served =
             Served::start("127.0.0.1:0".parse().unwrap(), &Access::open("--listen-"), &Stop::default())
                 .unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // It answers the trainer's pings while other targets are fed.
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
         let endpoint = Channel::from_shared(format!("http://{}", served.address())).unwrap();
         let client = Grpc::new(runtime.block_on(endpoint.connect()).unwrap());
         Self { runtime, client, _served: served }
