@@ -17,8 +17,11 @@ const DATA: &str = "synthetic:1600";
 /// By which time a loader that joins has work.
 const JOINED: Duration = Duration::from_secs(10);
 
-/// Batches that tell of a share of the work, and not of one that was asked for in vain.
-const ENOUGH: f64 = 20.0;
+/// Batches that tell the stream of the training from those of its evaluations, which have one each.
+const ENOUGH: u64 = 20;
+
+/// By which time a loader has noticed that its client is gone.
+const GONE: Duration = Duration::from_secs(30);
 
 /// A process that does not outlive its test.
 struct Running(Child);
@@ -30,7 +33,7 @@ impl Drop for Running {
     }
 }
 
-/// Batches that the loader with these metrics has built.
+/// Batches that the loader with these metrics has built, those of evaluations too.
 fn built(metrics: &str) -> f64 {
     let mut stream = TcpStream::connect(metrics).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
@@ -95,10 +98,16 @@ fn a_loader_that_joins_a_name_has_work_within_ten_seconds() {
     assert!(log.find("stream opened", JOINED).is_some(), "no stream within {JOINED:?}");
     // Its share of the work comes a moment after the stream, and later on a busy machine.
     let deadline = Instant::now() + JOINED;
-    while built(&metrics) < ENOUGH {
+    while built(&metrics) < 5.0 * ENOUGH as f64 {
         assert!(Instant::now() < deadline, "hardly a batch within {JOINED:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
     signal(&training.0, "-TERM");
     assert_eq!(training.0.wait().unwrap().code(), Some(143));
+    let is_trained_on = |closed: String| {
+        let batches = closed.split_whitespace().find_map(|word| word.strip_prefix("batches="));
+        batches.unwrap().parse::<u64>().unwrap() >= ENOUGH
+    };
+    let mut closed = std::iter::from_fn(|| log.find("stream closed", GONE));
+    assert!(closed.any(is_trained_on), "the stream of the training ends with its client");
 }
