@@ -7,7 +7,7 @@ use mixfeed_ops::{exit, memory};
 use mixfeed_trainer::cli::Cli;
 use mixfeed_trainer::commands;
 use mixfeed_trainer::error::TrainError;
-use mixfeed_trainer::{gpu_failure, openmp};
+use mixfeed_trainer::{openmp, panics};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     // One: what a step frees is what the next one takes, whichever thread asks.
     memory::keep_for_reuse(1);
     let command = Cli::parse().command;
-    match gpu_failure::caught(|| commands::run(command)) {
+    match panics::caught(|| commands::run(command)) {
         Ok(()) => ExitCode::from(exit::DONE),
         // Whoever asked for it knows.
         Err(error @ TrainError::Stopped(_)) => ExitCode::from(error.exit_code()),

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::config::{ServeArgs, ServeConfig};
-use crate::embedded::prepare;
+use crate::embedded::{default_workers, prepare};
 use crate::extensions::Extensions;
 use crate::memory::WorstCase;
 use crate::metrics::TASKS;
@@ -12,9 +12,13 @@ use mixfeed_ops::{logging, memory, metrics, signals};
 use std::time::Instant;
 use tokio::sync::watch;
 
-/// Threads that wait for the network. Copying frames to sockets is their only work, and workers
-/// need the other CPUs.
+/// Threads that wait for the network, at most. Copying frames to sockets is their only work, and workers need the other
+/// CPUs.
 const NETWORK_THREADS: usize = 2;
+
+/// CPUs for each of them. On two CPUs a second one would take turns with the workers and with a client that lives there
+/// too, which makes batches late.
+const CPUS_PER_NETWORK_THREAD: usize = 2;
 
 pub(super) fn run(args: ServeArgs, extensions: &Extensions) -> Result<(), Failure> {
     let print_config = args.print_config;
@@ -29,7 +33,7 @@ pub(super) fn run(args: ServeArgs, extensions: &Extensions) -> Result<(), Failur
         tracing::info!(%address, "metrics");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(NETWORK_THREADS)
+        .worker_threads((default_workers() / CPUS_PER_NETWORK_THREAD).clamp(1, NETWORK_THREADS))
         .thread_name("mixfeed-net")
         .enable_all()
         .build()

@@ -10,7 +10,8 @@
 
 use super::{Mode, Model, ModelError, Parameters, Problem};
 use crate::shim::ScriptModule;
-use std::path::Path;
+use std::panic::panic_any;
+use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// Images of the first try: two, so that a batch is told from an image.
@@ -18,9 +19,11 @@ const TRIED_IMAGES: i64 = 2;
 
 /// A network from a file.
 pub struct TorchScript {
+    path: PathBuf,
     file: Vec<u8>,
     module: ScriptModule,
     parameters: Parameters,
+    classes: i64,
 }
 
 impl TorchScript {
@@ -48,25 +51,37 @@ impl TorchScript {
         let parameters = Parameters::of(&bare(learnt), bare(kept));
         let Problem { height, width, channels, classes } = problem;
         let images = Tensor::zeros([TRIED_IMAGES, channels, height, width], (Kind::Float, device));
-        let scores = no_grad(|| module.forward(&images, false)).map_err(error)?;
-        if scores.size() != [TRIED_IMAGES, classes] {
+        let network = TorchScript { path: path.to_owned(), file, module, parameters, classes };
+        drop(no_grad(|| network.scores(&images, Mode::Evaluation))?);
+        Ok(network)
+    }
+
+    /// Scores, images × classes.
+    fn scores(&self, images: &Tensor, mode: Mode) -> Result<Tensor, ModelError> {
+        let error = |problem: String| ModelError::Script { path: self.path.clone(), problem };
+        let scores = self.module.forward(images, mode == Mode::Training).map_err(error)?;
+        let size = images.size();
+        let wanted = [size[0], self.classes];
+        if scores.size() != wanted {
+            let (count, [channels, height, width]) = (size[0], [size[1], size[2], size[3]]);
             return Err(error(format!(
-                "for {TRIED_IMAGES} images of {channels} x {height} x {width} it gives {:?}, not {:?}: a score for \
-                 each of the {classes} classes",
+                "for {count} image{} of {channels} x {height} x {width} it gives {:?}, not {wanted:?}: a score for each \
+                 of the {} classes",
+                if count == 1 { "" } else { "s" },
                 scores.size(),
-                [TRIED_IMAGES, classes]
+                self.classes
             )));
         }
-        Ok(TorchScript { file, module, parameters })
+        Ok(scores)
     }
 }
 
 impl Model for TorchScript {
+    /// # Panics
+    /// With a [`ModelError`] when the network does otherwise than when it was tried: memory is short, or its code
+    /// does something else in training or for other numbers of images. [`crate::panics`] makes an error of it.
     fn forward_in(&self, images: &Tensor, mode: Mode) -> Tensor {
-        let scores = self.module.forward(images, mode == Mode::Training);
-        // As with any call of libtorch that cannot be done: the network was tried, so this is either
-        // memory that is short or code that does otherwise in training.
-        scores.unwrap_or_else(|problem| panic!("the TorchScript network failed: {problem}"))
+        self.scores(images, mode).unwrap_or_else(|error| panic_any(error))
     }
 
     fn parameters(&self) -> &Parameters {

@@ -99,3 +99,28 @@ fn a_file_that_holds_no_network_for_this_data_is_one_clear_line_and_exit_code_2(
         assert!(error_line(&output).contains(expected), "{}", stderr(&output));
     }
 }
+
+#[test]
+fn a_network_that_does_otherwise_than_when_it_was_tried_is_one_clear_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let pairs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/pairs.pt");
+    std::fs::copy(pairs, folder.path().join("pairs.pt")).unwrap();
+    let refused = |arguments: &[&str], expected: &str| {
+        let output = trainer(folder.path()).args(arguments).args(["--threads", "1"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let line =
+            format!("network pairs.pt cannot be used: for {expected}: a score for each of the 10 classes");
+        assert!(error_line(&output).contains(&line), "{}", stderr(&output));
+        assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+    };
+    let train = ["train", "--data", "synthetic:100", "--model", "pairs.pt", "--epochs", "1"];
+    let odd = ["--limit", "63", "--batch-size", "9", "--output", "odd"];
+    refused(&[&train[..], &odd].concat(), "9 images of 3 x 32 x 32 it gives [8, 10], not [9, 10]");
+
+    let even = ["--limit", "64", "--batch-size", "8", "--output", "even"];
+    let output = trainer(folder.path()).args(train).args(even).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let probe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../loader/pipeline/assets/probe.png");
+    let predict = ["predict", "--checkpoint", "even", probe.to_str().unwrap()];
+    refused(&predict, "1 image of 3 x 32 x 32 it gives [0, 10], not [1, 10]");
+}

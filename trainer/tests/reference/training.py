@@ -1,15 +1,17 @@
-"""Writes training.json, what PyTorch computes where the trainer has code of its own, and network.pt.
+"""Writes training.json, what PyTorch computes where the trainer has code of its own, and two networks.
 
     pip install torch==2.11.0; python training.py
 
 Optimisers, clipping, schedules, losses, batch normalisation, averages of weights, the statistics of
 initial weights, and the two residual networks, whose weights are here given by a formula. network.pt is
 a small network of everything that a TorchScript file may hold: batch normalisation, dropout, a frozen
-layer, a buffer that is replaced and not changed in place.
+layer, a buffer that is replaced and not changed in place. pairs.pt gives scores for pairs of images only.
 """
 
+import io
 import json
 import math
+import zipfile
 from pathlib import Path
 
 import torch
@@ -311,12 +313,32 @@ class Scripted(nn.Module):
         return scores
 
 
-def script():
-    net = Scripted()
+class Pairs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3, 10)
+
+    def forward(self, x):
+        return self.head(x.mean([2, 3]))[: x.size(0) // 2 * 2]
+
+
+def scripted(net, name):
+    """Writes the network of formula weights without the paths of the machine that it was made on."""
     with torch.no_grad():
         fill(net)
     net = torch.jit.script(net.eval())
-    net.save(str(Path(__file__).with_name("network.pt")))
+    whole = io.BytesIO()
+    torch.jit.save(net, whole)
+    with zipfile.ZipFile(whole) as entries, zipfile.ZipFile(Path(__file__).with_name(name), "w") as file:
+        for entry in entries.infolist():
+            if not entry.filename.endswith(".debug_pkl"):
+                file.writestr(entry, entries.read(entry))
+    return net
+
+
+def script():
+    scripted(Pairs(), "pairs.pt")
+    net = scripted(Scripted(), "network.pt")
     images = wave(4 * 3 * 32 * 32, 5).reshape(4, 3, 32, 32)
     return {
         "tensors": {key: list(value.shape) for key, value in net.state_dict().items()},

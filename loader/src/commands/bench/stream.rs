@@ -9,6 +9,10 @@ use mixfeed_client::{
 };
 use std::time::{Duration, Instant};
 
+/// The loader is there and has read its data: a stream that has no batch after this long will have none, as with a
+/// certificate that the client refuses.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What becomes of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Consumer {
@@ -90,6 +94,7 @@ fn open(
     let config = StreamConfig {
         end,
         security,
+        loader_timeout: PATIENCE,
         run_id: "bench".into(),
         ..StreamConfig::new(vec![address], spec.clone())
     };

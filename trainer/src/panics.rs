@@ -1,36 +1,42 @@
-//! What goes wrong on a GPU in the middle of the work, as an error and not as a panic with a trace of C++.
+//! Panics that are no mistake of this program, as errors and not with a trace of C++ or Rust.
 //!
-//! tch's calls panic with libtorch's words; those that name CUDA or one of its libraries say that memory
-//! is short or that driver or GPU failed, which is nobody's mistake in this program. Any other panic
-//! stays one.
+//! tch's calls panic with libtorch's words; those that name CUDA or one of its libraries say that memory is short or
+//! that driver or GPU failed. A network from a file panics with its [`ModelError`] when it does otherwise than when it
+//! was tried. Any other panic stays one.
 
 use crate::error::TrainError;
+use crate::model::ModelError;
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 
 /// What libtorch's words hold when a GPU is to blame.
 const SIGNS: [&str; 4] = ["CUDA", "CUDNN", "cuDNN", "CUBLAS"];
 
-/// Does `work`, and turns a failure of the GPU in it into an error.
+/// Does `work`, and turns what failed in it through no mistake of this program into an error.
 ///
 /// # Errors
-/// Those of `work`, and [`TrainError::Gpu`].
+/// Those of `work`, [`TrainError::Gpu`], and [`TrainError::Model`] of a network that fails while it is used.
 pub fn caught(work: impl FnOnce() -> Result<(), TrainError>) -> Result<(), TrainError> {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        if problem(info.payload()).is_none() {
+        if !info.payload().is::<ModelError>() && gpu_problem(info.payload()).is_none() {
             hook(info);
         }
     }));
     // Nothing that `work` had in hand is looked at afterwards.
-    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| match problem(&*payload) {
-        Some(problem) => Err(TrainError::Gpu(problem)),
-        None => panic::resume_unwind(payload),
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        if let Some(problem) = gpu_problem(&*payload) {
+            return Err(TrainError::Gpu(problem));
+        }
+        match payload.downcast::<ModelError>() {
+            Ok(error) => Err(TrainError::Model(*error)),
+            Err(payload) => panic::resume_unwind(payload),
+        }
     })
 }
 
 /// The first line of what libtorch said about a GPU, if it did.
-fn problem(payload: &(dyn Any + Send)) -> Option<String> {
+fn gpu_problem(payload: &(dyn Any + Send)) -> Option<String> {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref::<&str>().copied())?;
     if !SIGNS.iter().any(|sign| text.contains(sign)) {
