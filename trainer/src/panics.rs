@@ -38,7 +38,11 @@ pub fn caught(work: impl FnOnce() -> Result<(), TrainError>) -> Result<(), Train
 /// The first line of what libtorch said about a GPU, if it did.
 fn gpu_problem(payload: &(dyn Any + Send)) -> Option<String> {
     let text = payload.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| payload.downcast_ref::<&str>().copied())?;
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    let text = text.or_else(|| match payload.downcast_ref() {
+        Some(ModelError::Script { problem, .. }) => Some(problem.as_str()),
+        _ => None,
+    })?;
     if !SIGNS.iter().any(|sign| text.contains(sign)) {
         return None;
     }
@@ -65,6 +69,20 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains(said) && !text.contains("Exception"), "{text}");
         assert!(text.contains("--batch-size"), "{text}");
+    }
+
+    #[test]
+    fn a_network_from_a_file_that_fails_is_to_blame_unless_the_gpu_is() {
+        let fails = |problem: &str| {
+            let error = ModelError::Script { path: "a.pt".into(), problem: problem.to_owned() };
+            caught(|| panic::panic_any(error)).unwrap_err()
+        };
+        let error = fails("it gives [2], not [2, 10]");
+        assert_eq!(error.exit_code(), mixfeed_ops::exit::USAGE);
+        assert_eq!(error.to_string(), "network a.pt cannot be used: it gives [2], not [2, 10]");
+        let error = fails("CUDA out of memory. Tried to allocate 2.00 GiB.");
+        assert_eq!(error.exit_code(), mixfeed_ops::exit::DEVICE);
+        assert!(error.to_string().contains("--batch-size"), "{error}");
     }
 
     #[test]
