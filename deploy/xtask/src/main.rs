@@ -15,6 +15,7 @@ mod environment;
 mod http;
 mod libtorch;
 mod manifests;
+mod matrix;
 mod pairs;
 mod place;
 mod process;
@@ -50,6 +51,9 @@ tasks
       ARGUMENTS go to cargo test, to run a part)
   ci [--slow] [-- ARGUMENTS]
       what a change must pass: formatting, lints, dependencies, tests
+  matrix [--slow] [ROW]…
+      run every test in each kind of surroundings (or in those named): as a user without privileges, on one
+      CPU, beside busy loops, with other settings of TCP, without IPv6, without HOME, twice in a row
   chaos [--seeds N]
       the tests that kill, stop, restart and add loaders, with N seeds (200), and those of a trainer
       whose calls fail, each in turn, or that is killed N times
@@ -120,6 +124,7 @@ fn run() -> Result<ExitCode> {
         "libtorch" => libtorch_task(arguments),
         "test" => tests::run(&test_options(arguments)?),
         "ci" => checks::run(&test_options(arguments)?),
+        "matrix" => matrix_task(arguments),
         "demo" => demo_task(arguments),
         "chaos" => chaos_task(arguments),
         "soak" => soak_task(arguments),
@@ -166,6 +171,18 @@ fn test_options(mut arguments: Parser) -> Result<tests::Options> {
         }
     }
     Ok(options)
+}
+
+fn matrix_task(mut arguments: Parser) -> Result<ExitCode> {
+    let (mut slow, mut rows) = (false, Vec::new());
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("slow") => slow = true,
+            Value(row) => rows.push(row.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    matrix::run(&rows, slow)
 }
 
 /// Ten times the seeds of the normal suite.

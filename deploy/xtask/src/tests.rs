@@ -20,6 +20,10 @@ pub(crate) struct Options {
     pub(crate) slow: bool,
     /// Handed to `cargo test`, to run a part only.
     pub(crate) rest: Vec<OsString>,
+    /// Put in front of each test program: another user, fewer CPUs, another network.
+    pub(crate) runner: Vec<String>,
+    /// Set for building and running, over what is found out here.
+    pub(crate) environment: Vec<(&'static str, OsString)>,
 }
 
 /// Runs the tests. The last line printed is `N passed, N failed, N skipped`.
@@ -32,6 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             Err(error) => say::line(&format!("note: tests that need Python are skipped: {error:#}")),
         }
     }
+    environment.extend(options.environment.iter().cloned());
     if options.slow {
         environment.push(("MIXFEED_SLOW", "1".into()));
     }
@@ -65,6 +70,10 @@ fn cargo_test(options: &Options, arguments: &[&str], environment: &[(&str, OsStr
     let chosen = |argument: &OsString| argument == "-p" || argument == "--package";
     if !options.rest.iter().any(chosen) {
         cargo.arg("--workspace");
+    }
+    if !options.runner.is_empty() {
+        let runner = serde_json::to_string(&options.runner).expect("strings are JSON");
+        cargo.args(["--config", &format!("target.'cfg(all())'.runner = {runner}")]);
     }
     cargo.args(&options.rest);
     cargo.envs(environment.iter().map(|(name, value)| (name, value)));
