@@ -59,6 +59,10 @@ pub struct Header {
     pub problem: Problem,
     /// How pixels become numbers.
     pub normalisation: Normalisation,
+    /// Rows of a batch that it was trained on, by which images are evaluated; 0 in files of releases that did not
+    /// write it.
+    #[serde(default)]
+    pub batch_size: u32,
     /// Name of the data set it learnt from.
     pub dataset: String,
     /// Digest of that data set, hexadecimal.
@@ -295,16 +299,20 @@ impl Checkpoint {
         if matches!(kind, ModelKind::TorchScript(_)) {
             return self.file.is_none().then(|| "the file of its network is not in it".to_owned());
         }
-        let (layer, shape) = model::scoring_layer(kind, *problem)?;
-        let name = format!("{layer}.weight");
-        match self.tensors.iter().find(|(other, _)| *other == name) {
-            Some((_, weights)) if weights.size() == shape => None,
-            Some((_, weights)) => {
-                let got = weights.size();
-                Some(ParametersError::Shape { name, wanted: shape.to_vec(), got }.to_string())
-            }
-            None => Some(ParametersError::Missing(name).to_string()),
+        if let Err(error) = model::check_size(kind, *problem) {
+            return Some(error.to_string());
         }
+        model::layers_by_problem(kind, *problem).into_iter().find_map(|(layer, shape)| {
+            let name = format!("{layer}.weight");
+            match self.tensors.iter().find(|(other, _)| *other == name) {
+                Some((_, weights)) if weights.size() == shape => None,
+                Some((_, weights)) => {
+                    let got = weights.size();
+                    Some(ParametersError::Shape { name, wanted: shape.to_vec(), got }.to_string())
+                }
+                None => Some(ParametersError::Missing(name).to_string()),
+            }
+        })
     }
 
     /// The model to be judged and used, on `device`.

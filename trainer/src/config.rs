@@ -92,7 +92,8 @@ pub struct Settings {
     #[arg(long, env = "MIXFEED_TRAINER_PRESET", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
-    /// Network: article-cnn, preact-resnet18, fast-resnet, linear, or a TorchScript file [article: article-cnn]
+    /// Network: article-cnn (images of 16x16 to 512x512), preact-resnet18, fast-resnet (both: 8x8 or larger), linear (any
+    /// size), or a TorchScript file [article: article-cnn]
     #[arg(long, env = "MIXFEED_TRAINER_MODEL", value_name = "NAME|FILE.pt", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelKind>,

@@ -22,11 +22,18 @@ use crate::loaders::{self, Loaders, StreamRequest};
 use crate::model::Model;
 use crate::staging::Stager;
 use crate::stop::Stop;
-use mixfeed_client::{Batch, Split, StreamEnd, StreamInfo, StreamSpec};
+use mixfeed_client::{Batch, ImageShape, Split, StreamEnd, StreamInfo, StreamSpec};
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// Images scored at once. Accuracy does not depend on it; on a CPU a few hundred are fastest.
-const BATCH_SIZE: u32 = 500;
+/// Images scored at once, at most. On a CPU a few hundred small ones are fastest.
+const MAX_ROWS: u32 = 500;
+
+/// Values of the images scored at once: those of 500 images of 32 × 32 × 3. What a network holds on the way grows with
+/// them, so that larger images take about as much memory.
+const VALUES: u64 = MAX_ROWS as u64 * 32 * 32 * 3;
+
+/// The same where the training's batches are larger. A loader finds room for three such batches beside the training's.
+const MAX_VALUES: u64 = 16 << 20;
 
 /// A model's score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,19 +52,41 @@ impl Evaluation {
     }
 }
 
-/// The stream of clean test images, in order.
+/// How many images of `image_values` values are scored at once. It follows from their size and the training's
+/// batches (`training_rows`; 0 where they are unknown) alone, so that whoever evaluates a model again computes the same
+/// bits. What held the training's activations holds those of as many images: nothing is kept for a backward pass.
 #[must_use]
-pub fn test_spec() -> StreamSpec {
-    StreamSpec { split: Split::Test, batch_size: BATCH_SIZE, shuffle: false, ..StreamSpec::default() }
+pub fn rows_at_once(image_values: u64, training_rows: u32) -> u32 {
+    let rows_of = |values: u64| u32::try_from(values / image_values.max(1)).unwrap_or(u32::MAX);
+    rows_of(VALUES).max(training_rows.min(rows_of(MAX_VALUES))).clamp(1, MAX_ROWS)
+}
+
+/// The stream of clean test images, in order, `rows` at a time.
+#[must_use]
+pub fn test_spec(rows: u32) -> StreamSpec {
+    StreamSpec { split: Split::Test, batch_size: rows, shuffle: false, ..StreamSpec::default() }
+}
+
+/// Where the clean test images come from.
+#[derive(Clone, Copy)]
+pub struct TestImages<'a> {
+    /// Who sends them.
+    pub loaders: &'a Loaders,
+    /// A stream of the data set that they are of.
+    pub stream: &'a StreamInfo,
+    /// Rows of a batch of the training, 0 where they are unknown.
+    pub training_rows: u32,
 }
 
 /// The clean test images, once.
 struct TestBatches(Feed);
 
 impl TestBatches {
-    /// Of the data set that `stream` reads.
-    fn open(loaders: &Loaders, stream: &StreamInfo, stop: &Stop) -> Result<Self, TrainError> {
-        let spec = test_spec();
+    fn open(images: TestImages<'_>, stop: &Stop) -> Result<Self, TrainError> {
+        let TestImages { loaders, stream, training_rows } = images;
+        let ImageShape { height, width, channels } = stream.image;
+        let values = [height, width, channels].map(u64::from).into_iter().product();
+        let spec = test_spec(rows_at_once(values, training_rows));
         let expected = Some(loaders::same_as(stream));
         let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Epoch(1), expected };
         Ok(TestBatches(loaders.open(request, stop)?))
@@ -74,19 +103,17 @@ fn labels(batch: &Batch, device: Device) -> Tensor {
     Tensor::from_slice(&labels).to_device(device)
 }
 
-/// Scores `model` on the test split of the data set that `stream` reads; `stager` takes batches to
-/// the model's device.
+/// Scores `model` on `images`; `stager` takes batches to the model's device.
 ///
 /// # Errors
 /// When batches do not come, or the end was asked for.
 pub fn evaluate(
     model: &dyn Model,
     stager: &Stager,
-    loaders: &Loaders,
-    stream: &StreamInfo,
+    images: TestImages<'_>,
     stop: &Stop,
 ) -> Result<Evaluation, TrainError> {
-    let mut batches = TestBatches::open(loaders, stream, stop)?;
+    let mut batches = TestBatches::open(images, stop)?;
     // Summed on the device: reading it back once is the only wait.
     let device = model.parameters().device();
     let mut correct = Tensor::zeros([], (Kind::Int64, device));
@@ -100,4 +127,49 @@ pub fn evaluate(
     }
     let correct = correct.to_device(Device::Cpu).int64_value(&[]).cast_unsigned();
     Ok(Evaluation { correct, samples })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows_at_once;
+
+    fn values(side: u64) -> u64 {
+        side * side * 3
+    }
+
+    #[test]
+    fn small_images_are_scored_500_at_a_time_whatever_the_training_does() {
+        for side in [1, 8, 28, 32] {
+            for training_rows in [0, 1, 128, 65_536] {
+                assert_eq!(rows_at_once(values(side), training_rows), 500, "{side} x {side}");
+            }
+        }
+    }
+
+    #[test]
+    fn large_images_are_as_many_as_small_ones_weigh_or_as_the_training_has() {
+        for (side, training_rows, rows) in [
+            (64, 32, 125),
+            (64, 256, 256),
+            (224, 0, 10),
+            (224, 64, 64),
+            (224, 512, 111),
+            (512, 8, 8),
+            (512, 512, 21),
+            (1024, 1, 1),
+            (4096, 128, 1),
+        ] {
+            assert_eq!(rows_at_once(values(side), training_rows), rows, "{side} x {side}, {training_rows}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_test_images_is_one_that_every_loader_sends() {
+        for side in 1..4730 {
+            for training_rows in [0, 7, 500, u32::MAX] {
+                let rows = rows_at_once(values(side), training_rows);
+                assert!(rows == 1 || u64::from(rows) * values(side) <= 16 << 20, "{rows} of {side} x {side}");
+            }
+        }
+    }
 }

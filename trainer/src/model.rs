@@ -27,6 +27,7 @@ pub use torch_script::TorchScript;
 use init::Init;
 use mixfeed_pipeline::spec::MAX_BATCH_BYTES;
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::{fs, io};
 use tch::{Device, Tensor};
@@ -89,17 +90,17 @@ impl Problem {
 /// A network cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// It does not take the images that the loaders send.
+    /// It does not take the images that there are.
     #[error(
-        "model {model} takes images of {wanted}, the loaders send {height} x {width} x {channels}",
+        "model {model} takes images of {wanted}, not of {height} x {width} x {channels}",
         height = got.height, width = got.width, channels = got.channels
     )]
     Shape {
         /// Its name.
         model: &'static str,
-        /// Height, width and channels that it takes.
+        /// Heights, widths and channels that it takes.
         wanted: &'static str,
-        /// What is sent.
+        /// What it was to take.
         got: Problem,
     },
     /// Its file cannot be read.
@@ -131,8 +132,7 @@ pub fn build(
     seed: u64,
     device: Device,
 ) -> Result<Box<dyn Model>, ModelError> {
-    let Problem { height, width, channels, classes } = problem;
-    let is_small = (height, width, channels) == (32, 32, 3);
+    check_size(&kind, problem)?;
     let init = Init::new(seed, device);
     Ok(match kind {
         ModelKind::TorchScript(path) => match fs::read(&path) {
@@ -140,26 +140,46 @@ pub fn build(
             Err(source) => return Err(ModelError::Read { path, source }),
         },
         ModelKind::Linear => Box::new(Linear::new(problem, &init)),
-        kind if !is_small => {
-            return Err(ModelError::Shape { model: kind.name(), wanted: "32 x 32 x 3", got: problem });
-        }
-        ModelKind::ArticleCnn => Box::new(ArticleCnn::new(classes, &init)),
-        ModelKind::PreActResNet18 => Box::new(PreActResNet18::new(classes, &init)),
-        ModelKind::FastResNet => Box::new(FastResNet::new(classes, &init)),
+        ModelKind::ArticleCnn => Box::new(ArticleCnn::new(problem, &init)),
+        ModelKind::PreActResNet18 => Box::new(PreActResNet18::new(problem.classes, &init)),
+        ModelKind::FastResNet => Box::new(FastResNet::new(problem.classes, &init)),
     })
 }
 
-/// The layer that scores the classes, and the shape of its weights, classes × inputs: all of a network that grows with
-/// the number of classes, and what its memory can be told from before it is built. None of a network from a file,
-/// or for images that no stream has.
-pub(crate) fn scoring_layer(kind: &ModelKind, problem: Problem) -> Option<(&'static str, [i64; 2])> {
-    let (name, inputs) = match kind {
-        ModelKind::TorchScript(_) => return None,
-        ModelKind::Linear => ("fc", problem.image_values()?),
-        ModelKind::ArticleCnn => ("fc2", 256),
-        ModelKind::PreActResNet18 | ModelKind::FastResNet => ("linear", 512),
+/// Checks that a network takes the images of `problem`. What one from a file takes is found by trying.
+///
+/// # Errors
+/// When it does not.
+pub(crate) fn check_size(kind: &ModelKind, problem: Problem) -> Result<(), ModelError> {
+    let (sides, wanted) = match kind {
+        ModelKind::Linear | ModelKind::TorchScript(_) => return Ok(()),
+        ModelKind::ArticleCnn => (article_cnn::SIDES, "16 x 16 x 3 to 512 x 512 x 3"),
+        ModelKind::PreActResNet18 | ModelKind::FastResNet => (HALVED_SIDES, "8 x 8 x 3 or larger"),
     };
-    Some((name, [problem.classes, inputs]))
+    let Problem { height, width, channels, .. } = problem;
+    if channels == 3 && sides.contains(&height) && sides.contains(&width) {
+        return Ok(());
+    }
+    Err(ModelError::Shape { model: kind.name(), wanted, got: problem })
+}
+
+/// Sides of an image that can be halved three times.
+const HALVED_SIDES: RangeInclusive<i64> = 8..=i64::MAX;
+
+/// The layers whose size depends on the classes or the images, and the shapes of their weights, outputs × inputs: what a
+/// network's memory can be told from before it is built. `problem` is one of images that a stream may have and the network
+/// takes; of a network from a file nothing is known.
+pub(crate) fn layers_by_problem(kind: &ModelKind, problem: Problem) -> Vec<(&'static str, [i64; 2])> {
+    let Problem { height, width, channels, classes } = problem;
+    match kind {
+        ModelKind::TorchScript(_) => Vec::new(),
+        ModelKind::Linear => vec![("fc", [classes, height * width * channels])],
+        ModelKind::ArticleCnn => {
+            let fc1 = article_cnn::fc1_shape(problem);
+            vec![("fc1", fc1), ("fc2", [classes, fc1[0]])]
+        }
+        ModelKind::PreActResNet18 | ModelKind::FastResNet => vec![("linear", [classes, 512])],
+    }
 }
 
 /// Builds the network again whose file, if it came from one, was kept. Its weights are to be loaded.

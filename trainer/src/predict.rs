@@ -6,14 +6,16 @@
 //!
 //! This is the one place where the trainer reads images itself.
 
+use crate::checkpoint::Header;
+use crate::evaluate::rows_at_once;
 use crate::model::{Model, Problem};
 use crate::staging::Normalisation;
 use mixfeed_pipeline::decode::decode_to;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// Images scored at once.
-const BATCH_SIZE: usize = 256;
+/// Images scored at once, at most.
+const MAX_ROWS: usize = 256;
 
 /// An image file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -61,24 +63,21 @@ pub fn read(path: &Path, problem: Problem) -> Result<Tensor, ImageError> {
     }
 }
 
-/// The probability of each class, for each image as [`read`] gives it.
+/// The probability of each class, for each image as [`read`] gives it, from the model of `header`.
 ///
 /// # Panics
 /// Never: probabilities are rows of numbers.
 #[must_use]
-pub fn probabilities(
-    model: &dyn Model,
-    normalisation: Normalisation,
-    device: Device,
-    images: &[Tensor],
-) -> Vec<Vec<f32>> {
-    let Normalisation { mean, standard_deviation } = normalisation;
+pub fn probabilities(model: &dyn Model, header: &Header, device: Device, images: &[Tensor]) -> Vec<Vec<f32>> {
+    let Normalisation { mean, standard_deviation } = header.normalisation;
+    let image_values = images.first().map_or(1, Tensor::numel) as u64;
+    let rows = (rows_at_once(image_values, header.batch_size) as usize).min(MAX_ROWS);
     let of = |images: &[Tensor]| {
         let images = (Tensor::cat(images, 0).to_device(device) / 255.0 - mean) / standard_deviation;
         let shares = no_grad(|| model.forward(&images)).softmax(1, Kind::Float).to_device(Device::Cpu);
         Vec::<Vec<f32>>::try_from(shares).expect("rows of numbers")
     };
-    images.chunks(BATCH_SIZE).flat_map(of).collect()
+    images.chunks(rows).flat_map(of).collect()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::curves;
 use crate::device;
 use crate::ema::Ema;
 use crate::error::TrainError;
-use crate::evaluate::evaluate;
+use crate::evaluate::{TestImages, evaluate};
 use crate::feed::Feed;
 use crate::loaders::{Loaders, StreamRequest};
 use crate::loss::smooth;
@@ -292,7 +292,9 @@ impl<'a> Run<'a> {
         self.clock.pause();
         let Lap { seconds, data_wait_seconds, images } = self.clock.lap();
         let start = Instant::now();
-        let score = evaluate(self.judged(), &self.stager, loaders, &self.info, &stop.of_signals_only())?;
+        let training_rows = config.training.stream.batch_size;
+        let test = TestImages { loaders, stream: &self.info, training_rows };
+        let score = evaluate(self.judged(), &self.stager, test, &stop.of_signals_only())?;
         let epoch = Epoch {
             epoch: self.position as f64 / self.info.batches_per_epoch as f64,
             steps: self.position,

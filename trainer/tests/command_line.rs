@@ -27,6 +27,8 @@ mod predict;
 mod remote;
 #[path = "command_line/resume.rs"]
 mod resume;
+#[path = "command_line/sizes.rs"]
+mod sizes;
 mod support;
 #[path = "command_line/tensorboard.rs"]
 mod tensorboard;

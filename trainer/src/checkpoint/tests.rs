@@ -25,6 +25,7 @@ pub(super) fn header() -> Header {
         model: ModelKind::Linear,
         problem: PROBLEM,
         normalisation: Normalisation::default(),
+        batch_size: 128,
         dataset: "synthetic".to_owned(),
         dataset_digest: "00".repeat(32),
         classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
@@ -178,8 +179,14 @@ fn a_header_that_tells_of_another_model_is_refused_before_that_takes_memory() {
     }
     let wide = refusal(of(Problem { height: 8, ..PROBLEM }));
     assert!(wide.contains("the model has [3, 96]"), "{wide}");
-    let other = refusal(Header { model: ModelKind::PreActResNet18, ..header() });
+    let small = Problem { height: 32, width: 32, ..PROBLEM };
+    let other = refusal(Header { model: ModelKind::PreActResNet18, ..of(small) });
     assert!(other.contains("linear.weight is missing"), "{other}");
+    let large = Problem { height: 512, width: 512, ..PROBLEM };
+    let other = refusal(Header { model: ModelKind::ArticleCnn, ..of(large) });
+    assert!(other.contains("fc1.weight is missing"), "{other}");
+    let other = refusal(Header { model: ModelKind::ArticleCnn, ..header() });
+    assert!(other.contains("takes images of 16 x 16 x 3 to 512 x 512 x 3, not of 4 x 4 x 3"), "{other}");
     for (epoch, steps) in [(1e300, 5), (-1.0, 5), (1.0, 8)] {
         let history = vec![Epoch { epoch, steps, ..self::epoch() }];
         let odd = refusal(Header { history, ..header() });

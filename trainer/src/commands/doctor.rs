@@ -31,7 +31,7 @@ pub(super) fn run(args: DoctorArgs) -> Result<(), TrainError> {
     settings.loader_timeout = settings.loader_timeout.or(Some(Duration(LOADER_TIMEOUT)));
     let config = settings.check()?;
     let loaders = Loaders::of(&config)?;
-    let spec = test_spec();
+    let spec = test_spec(1);
     let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Batch(0), expected: None };
     let answers = loaders.ask_each(request, &setup::stop_on_signals()?)?;
 

@@ -6,7 +6,7 @@ use crate::cli::EvaluateArgs;
 use crate::config::{Settings, UsageError};
 use crate::device;
 use crate::error::TrainError;
-use crate::evaluate::{Assessment, Attacked, Confusion, assess, test_spec};
+use crate::evaluate::{Assessment, Attacked, Confusion, TestImages, assess, test_spec};
 use crate::loaders::{Loaders, StreamRequest};
 use crate::model::Problem;
 use crate::run_folder;
@@ -35,13 +35,14 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
     let header = &checkpoint.header;
     let model = checkpoint.model(device)?;
     let loaders = Loaders::of(&config)?;
-    let spec = test_spec();
+    let spec = test_spec(1);
     // Asked once for what the data is; the evaluation opens its own.
     let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Batch(0), expected: None };
     let info = loaders.open(request, &stop)?.info().clone();
     fits(header, &info)?;
     let stager = Stager::new(&info, header.normalisation, device);
-    let assessment = assess(&*model, &stager, (&loaders, &info), &fgsm, &stop)?;
+    let images = TestImages { loaders: &loaders, stream: &info, training_rows: header.batch_size };
+    let assessment = assess(&*model, &stager, images, &fgsm, &stop)?;
 
     if let Some(picture) = &picture {
         let about = format!("{} on {}", path.display(), info.dataset.name);

@@ -25,7 +25,7 @@ pub(super) fn run(args: PredictArgs) -> Result<(), TrainError> {
     // All are read before any is scored: of a list with a mistake nothing is told.
     let images =
         paths.iter().map(|path| predict::read(path, header.problem)).collect::<Result<Vec<_>, _>>()?;
-    let shares = predict::probabilities(&*model, header.normalisation, device, &images);
+    let shares = predict::probabilities(&*model, header, device, &images);
     let predictions = paths.into_iter().zip(shares);
     let report = Report {
         checkpoint: path.display().to_string(),

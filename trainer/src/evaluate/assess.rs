@@ -1,12 +1,10 @@
 //! All that `evaluate` tells of a model, in one pass over the clean test split.
 
-use super::{Fgsm, Quality, QualityResult, TestBatches, labels};
+use super::{Fgsm, Quality, QualityResult, TestBatches, TestImages, labels};
 use crate::error::TrainError;
-use crate::loaders::Loaders;
 use crate::model::Model;
 use crate::staging::Stager;
 use crate::stop::Stop;
-use mixfeed_client::StreamInfo;
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// How good a model is.
@@ -29,7 +27,7 @@ pub struct Attacked {
     pub accuracy: f64,
 }
 
-/// Scores `model` on the test split, as it is and under FGSM with each of `epsilons`.
+/// Scores `model` on `images`, as they are and under FGSM with each of `epsilons`.
 ///
 /// # Errors
 /// When batches do not come, or the end was asked for.
@@ -39,15 +37,15 @@ pub struct Attacked {
 pub fn assess(
     model: &dyn Model,
     stager: &Stager,
-    (loaders, stream): (&Loaders, &StreamInfo),
+    images: TestImages<'_>,
     epsilons: &[f64],
     stop: &Stop,
 ) -> Result<Assessment, TrainError> {
     let device = model.parameters().device();
-    let mut quality = Quality::new(stream.dataset.classes.len() as i64, device);
+    let mut quality = Quality::new(images.stream.dataset.classes.len() as i64, device);
     let correct = Tensor::zeros([epsilons.len() as i64], (Kind::Int64, device));
     let mut attacks = Vec::new();
-    let mut batches = TestBatches::open(loaders, stream, stop)?;
+    let mut batches = TestBatches::open(images, stop)?;
     while let Some(batch) = batches.next()? {
         if attacks.is_empty() {
             attacks = epsilons.iter().map(|epsilon| Fgsm::new(*epsilon, stager, &batch)).collect();

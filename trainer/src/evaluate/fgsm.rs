@@ -21,13 +21,21 @@ pub struct Fgsm {
 
 impl Fgsm {
     /// Prepares to move pixels by `epsilon` (in 1/255 of the range from black to white). `like` is any
-    /// batch of the stream: how pixels become numbers is known to `stager` alone, so it is shown black
-    /// and white ones of the same shape.
+    /// batch of the stream: how pixels become numbers is known to `stager` alone, so it is shown a black
+    /// and a white image of the same shape.
     #[must_use]
     pub fn new(epsilon: f64, stager: &Stager, like: &Batch) -> Self {
         let staged = |value: u8| {
-            let pixels = vec![value; like.pixels.len()].into();
-            stager.stage(&Batch { pixels, ..like.clone() }).images.slice(0, 0, 1, 1)
+            let first = |values: &[u32]| values[..1].to_vec();
+            let one = Batch {
+                rows: 1,
+                pixels: vec![value; like.pixels.len() / like.rows].into(),
+                labels: first(&like.labels),
+                partner_labels: first(&like.partner_labels),
+                lambdas: first(&like.lambdas),
+                ..*like
+            };
+            stager.stage(&one).images
         };
         let (low, high) = (staged(0), staged(255));
         Fgsm { step: (&high - &low) * (epsilon / 255.0), low, high }

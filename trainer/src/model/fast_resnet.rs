@@ -6,6 +6,7 @@
 //!         ─maximum─ 512 ─linear─ classes, × 0.125
 //! ```
 //!
+//! The maximum is over all that is left of an image, so that images may have any size from 8 × 8 on.
 //! Each of these is a convolution of 3 × 3 without biases, a batch normalisation and ReLU; a residual
 //! is two of them around which the image goes unchanged, too. Pools take the maximum of 2 × 2. The
 //! scores are an eighth of what the last layer gives, which keeps early steps at a high learning rate
@@ -32,7 +33,7 @@ const CONVOLUTIONS: [(&str, i64, i64); 8] = [
     ("residual3.1", 512, 512),
 ];
 
-/// A small and quick residual network, for images of 32 × 32 × 3.
+/// A small and quick residual network.
 pub struct FastResNet {
     parameters: Parameters,
 }

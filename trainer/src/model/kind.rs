@@ -9,13 +9,13 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ModelKind {
-    /// Four convolutions and two linear layers, for images of 32 × 32.
+    /// Four convolutions and two linear layers, for images of 16 × 16 to 512 × 512.
     ArticleCnn,
     /// Softmax regression on the raw pixels: the yardstick that a network has to beat.
     Linear,
-    /// The mixup paper's network of 18 layers, for images of 32 × 32.
+    /// The mixup paper's network of 18 layers, for images of 8 × 8 or larger.
     PreActResNet18,
-    /// A residual network of nine layers that learns quickly, for images of 32 × 32.
+    /// A residual network of nine layers that learns quickly, for images of 8 × 8 or larger.
     FastResNet,
     /// The one in this TorchScript file.
     TorchScript(PathBuf),

@@ -1,4 +1,4 @@
-//! PreAct ResNet-18 for images of 32 × 32: the network of the mixup paper, 11.2 million parameters.
+//! PreAct ResNet-18 as it was made for images of 32 × 32: the network of the mixup paper, 11.2 million parameters.
 //!
 //! ```text
 //! 3×32×32 ─conv1─bn1─relu─ 64×32×32 ─layer1─ 64×32×32 ─layer2─ 128×16×16
@@ -12,7 +12,8 @@
 //!             └─(1 × 1 convolution)───┘
 //! ```
 //!
-//! Convolutions are 3 × 3 without biases; the first block of the layers 2 to 4 halves the image, and
+//! The mean is over all that is left of an image, so that images may have any size from 8 × 8 on. Convolutions are
+//! 3 × 3 without biases; the first block of the layers 2 to 4 halves the image, and
 //! it alone has the convolution in its shortcut. Names and wiring are those of the program that was
 //! published with the mixup paper (arXiv:1710.09412). In two points it departs from He et al.: the
 //! shortcut begins after the first activation in every block, and no normalisation follows the last
@@ -29,7 +30,7 @@ const LAYERS: [i64; 4] = [64, 128, 256, 512];
 /// Blocks of each layer.
 const BLOCKS: usize = 2;
 
-/// PreAct ResNet-18, for images of 32 × 32 × 3.
+/// PreAct ResNet-18.
 pub struct PreActResNet18 {
     parameters: Parameters,
 }

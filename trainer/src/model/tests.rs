@@ -36,26 +36,73 @@ fn the_article_network_has_the_parameters_pytorch_would_name() {
     assert_eq!(shapes, expected.map(|(name, shape)| (name.to_owned(), shape.to_vec())));
 }
 
+const BUILT_IN: [ModelKind; 4] =
+    [ModelKind::ArticleCnn, ModelKind::Linear, ModelKind::PreActResNet18, ModelKind::FastResNet];
+
 #[test]
-fn images_of_another_size_are_refused_with_both_sizes() {
-    let problem = Problem { height: 28, width: 28, channels: 1, classes: 10 };
-    let error = build(ModelKind::ArticleCnn, problem, 0, Device::Cpu).err().unwrap().to_string();
-    assert!(error.contains("32 x 32 x 3") && error.contains("28 x 28 x 1"), "{error}");
-    assert!(build(ModelKind::Linear, problem, 0, Device::Cpu).is_ok());
+fn every_size_that_a_network_takes_is_scored_and_trained_on() {
+    for kind in BUILT_IN {
+        for (height, width) in [(16, 16), (17, 23), (40, 9), (8, 8), (1, 3)] {
+            let problem = Problem { height, width, channels: 3, classes: 7 };
+            let least = match kind {
+                ModelKind::Linear => 1,
+                ModelKind::ArticleCnn => 16,
+                _ => 8,
+            };
+            let built = build(kind.clone(), problem, 0, Device::Cpu);
+            assert_eq!(built.is_ok(), height.min(width) >= least, "{kind} on {height} x {width}");
+            let Ok(model) = built else { continue };
+            let images = wave(2 * 3 * height * width, 5.0).reshape([2, 3, height, width]);
+            for mode in [Mode::Evaluation, Mode::Training] {
+                assert_eq!(model.forward_in(&images, mode).size(), [2, 7], "{kind} on {height} x {width}");
+            }
+            // What a corner shows reaches the scores.
+            let corner = images.zeros_like();
+            let last = |side: i64| side.min(6);
+            let rows = corner.narrow(2, height - last(height), last(height));
+            let _ = rows.narrow(3, width - last(width), last(width)).fill_(9.0);
+            let [plain, marked] = [&images.zeros_like(), &corner].map(|images| model.forward(images));
+            assert_ne!(values(&plain), values(&marked), "{kind} on {height} x {width}");
+        }
+    }
 }
 
 #[test]
-fn what_grows_with_the_classes_is_the_scoring_layer_alone() {
-    for kind in [ModelKind::ArticleCnn, ModelKind::Linear, ModelKind::PreActResNet18, ModelKind::FastResNet] {
-        let weights = |classes| {
-            let problem = Problem { classes, ..CIFAR };
+fn images_of_another_size_are_refused_with_the_sizes_that_there_are() {
+    for (kind, height, width, channels, wanted) in [
+        (ModelKind::ArticleCnn, 28, 28, 1, "images of 16 x 16 x 3 to 512 x 512 x 3"),
+        (ModelKind::ArticleCnn, 15, 32, 3, "images of 16 x 16 x 3 to 512 x 512 x 3"),
+        (ModelKind::ArticleCnn, 32, 513, 3, "images of 16 x 16 x 3 to 512 x 512 x 3"),
+        (ModelKind::PreActResNet18, 7, 224, 3, "images of 8 x 8 x 3 or larger"),
+        (ModelKind::FastResNet, 32, 32, 4, "images of 8 x 8 x 3 or larger"),
+    ] {
+        let problem = Problem { height, width, channels, classes: 10 };
+        let error = build(kind, problem, 0, Device::Cpu).err().unwrap().to_string();
+        let sent = format!("not of {height} x {width} x {channels}");
+        assert!(error.contains(wanted) && error.contains(&sent), "{error}");
+        assert!(build(ModelKind::Linear, problem, 0, Device::Cpu).is_ok());
+    }
+}
+
+#[test]
+fn what_grows_with_classes_or_images_is_the_layers_that_say_so_alone() {
+    for kind in BUILT_IN {
+        let parts = |classes, side| {
+            let problem = Problem { classes, height: side, width: side + 3, channels: 3 };
             let model = build(kind.clone(), problem, 0, Device::Cpu).unwrap();
-            let (name, shape) = scoring_layer(&kind, problem).unwrap();
-            assert_eq!(model.parameters().layer(name).0.size(), shape, "{kind}");
-            (model.parameters().count() as i64, shape[1])
+            let layers = layers_by_problem(&kind, problem);
+            let mut count = 0;
+            for (name, shape) in layers {
+                assert_eq!(model.parameters().layer(name).0.size(), shape, "{kind}");
+                count += shape[0] * (shape[1] + 1);
+            }
+            (model.parameters().count() as i64, count)
         };
-        let ((ten, inputs), (thirty, _)) = (weights(10), weights(30));
-        assert_eq!(thirty - ten, 20 * (inputs + 1), "{kind}");
+        let (all, by_problem) = parts(10, 32);
+        for (classes, side) in [(30, 32), (10, 48), (2, 17)] {
+            let (other, other_by_problem) = parts(classes, side);
+            assert_eq!(other - all, other_by_problem - by_problem, "{kind}: {classes} classes, {side}");
+        }
     }
 }
 

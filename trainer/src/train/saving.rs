@@ -51,6 +51,7 @@ impl Run<'_> {
             model: config.training.model.clone(),
             problem: problem(info),
             normalisation: config.training.normalisation,
+            batch_size: config.training.stream.batch_size,
             dataset: info.dataset.name.clone(),
             dataset_digest: hex(info.dataset.digest),
             classes: info.dataset.classes.clone(),
