@@ -16,7 +16,7 @@ mod view;
 use crate::config::{Cli, Command, SourceArgs};
 use crate::embedded::{LoaderError, default_workers};
 use crate::extensions::Extensions;
-use crate::source::{self, Place, SourceError};
+use crate::source::{self, Place, Report, SourceError};
 use mixfeed_ops::println;
 use mixfeed_ops::{build, exit, memory};
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
@@ -81,11 +81,24 @@ impl From<mixfeed_pipeline::SampleError> for Failure {
     }
 }
 
-/// Reads the data that a command was given.
+/// Reads the data that a command was given. What a user should know of it goes to stderr.
 fn open_data(data: &str, flags: &SourceArgs, extensions: &Extensions) -> Result<Dataset, Failure> {
+    let (dataset, report) = open_with_report(data, flags, extensions)?;
+    for warning in report.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    Ok(dataset)
+}
+
+/// Reads the data that a command was given, and what was taken for what.
+fn open_with_report(
+    data: &str,
+    flags: &SourceArgs,
+    extensions: &Extensions,
+) -> Result<(Dataset, Report), Failure> {
     let place: Place = data.parse()?;
     let place = place.with(flags.options().map_err(Failure::usage)?);
-    Ok(source::open_with(&place, extensions)?)
+    Ok(source::open_with_report(&place, extensions)?)
 }
 
 /// Runs the command line and returns how it ended.

@@ -87,6 +87,13 @@ pub struct ServeArgs {
     /// Worker threads [default: one for each CPU].
     #[arg(long, env = "MIXFEED_LOADER_WORKERS", value_name = "N")]
     pub workers: Option<usize>,
+    /// Which files or folders to train on: name, path, pattern, or several with commas; `.` for the folders of the
+    /// place as classes [default: as their names tell].
+    #[arg(long, env = "MIXFEED_LOADER_TRAIN", value_name = "NAME")]
+    pub train: Option<String>,
+    /// The same to test on; none for no test split [default: test or else val, if it has labels].
+    #[arg(long, env = "MIXFEED_LOADER_TEST", value_name = "NAME")]
+    pub test: Option<String>,
     /// Order of image files: by path as torchvision has it, or by file name [default: path].
     #[arg(long, env = "MIXFEED_LOADER_ORDER", value_name = "ORDER")]
     pub order: Option<Order>,
@@ -222,6 +229,8 @@ impl ServeConfig {
             return Err(format!("--workers {workers} is not allowed, 1 to {MAX_WORKERS}"));
         }
         let options = Options {
+            train: args.train,
+            test: args.test,
             order: args.order.unwrap_or_default(),
             test_fraction: check_fraction(args.test_fraction.unwrap_or(0.0))?,
             cache: args.cache.unwrap_or_default(),
@@ -262,11 +271,22 @@ impl ServeConfig {
     /// The settings in force, in the form of a settings file.
     fn as_toml(&self) -> Result<String, mixfeed_ops::config::ConfigError> {
         let Options {
-            order, test_fraction, cache, cache_bytes, image_size, skip_list, no_digest_cache, ..
+            train,
+            test,
+            order,
+            test_fraction,
+            cache,
+            cache_bytes,
+            image_size,
+            skip_list,
+            no_digest_cache,
+            ..
         } = self.data.options.clone();
         let access = self.access.clone();
         mixfeed_ops::config::to_toml(&ServeArgs {
             data: Some(self.data.to_string()),
+            train,
+            test,
             order: Some(order),
             test_fraction: Some(test_fraction),
             cache: Some(cache),

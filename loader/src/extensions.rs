@@ -98,7 +98,7 @@ impl Extensions {
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
         let source = self.sources.iter().find(|source| source.name() == name)?;
         if place.options.are_for_image_files() {
-            return Some(Err(SourceError::Options(place.clone())));
+            return Some(Err(SourceError::Options(Box::new(place.clone()))));
         }
         Some(open(*source, rest).map_err(|reason| SourceError::Custom { place: text.into(), reason }))
     }

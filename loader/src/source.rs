@@ -3,8 +3,8 @@
 //!
 //! A place is `synthetic[:N]` or a path whose format is recognised by looking. Each format has a file with
 //! a function `look`, which reads what it knows and passes on what it does not. Records that are image
-//! files of their own ([`records`]) share all that follows: order, splits, digest, decoding, memory
-//! ([`encoded`]).
+//! files of their own ([`records`]) share all that follows: splits by names ([`splits`]), order, digest, decoding,
+//! memory ([`encoded`]). What was taken for what is in a [`Report`].
 
 mod batches;
 mod cifar;
@@ -20,9 +20,11 @@ mod parquet;
 mod published;
 mod reading;
 mod records;
+mod report;
 mod set_files;
 mod shards;
 mod skip_list;
+mod splits;
 mod tar;
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ mod writing;
 pub use options::{Cache, ImageSize, Options, Order};
 pub(crate) use parallel::in_chunks;
 pub use published::Published;
+pub use report::{LeftOut, Report, Taken};
 pub use skip_list::{SkipList, Skipped};
 
 use crate::extensions::Extensions;
@@ -119,8 +122,13 @@ pub enum SourceError {
         source: std::io::Error,
     },
     /// Nothing at the place is of a format that is known.
-    #[error("{}: no data of a known format; expected {FORMATS}", .0.display())]
-    Unknown(PathBuf),
+    #[error("{}: no data of a known format{hint}; expected {FORMATS}", path.display())]
+    Unknown {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was found instead, and what to do, if that can be told.
+        hint: String,
+    },
     /// A file of the set is not there.
     #[error("{}: missing; {set} has {files}", path.display())]
     Incomplete {
@@ -141,9 +149,9 @@ pub enum SourceError {
     },
     /// The set is complete in itself.
     #[error(
-        "{0}: order, test fraction, image size and skip list are for image files, in folders, shards or tables"
+        "{0}: train, test, order, test fraction, image size and skip list are for image files, in folders, shards or tables"
     )]
-    Options(Place),
+    Options(Box<Place>),
     /// A source of one's own cannot read its data.
     #[error("{place}: {reason}")]
     Custom {
@@ -163,21 +171,41 @@ pub enum SourceError {
 }
 
 /// What a user may have, for the message that none of it was found.
-const FORMATS: &str = "CIFAR-10 or CIFAR-100 in the binary or Python version, parquet files of images and labels, WebDataset shards (.tar), or a folder of class folders with PNG, JPEG or WebP files";
+const FORMATS: &str = "CIFAR-10 or CIFAR-100 in the binary or Python version, parquet files of images and labels, WebDataset shards (.tar), or a folder of class folders with PNG, JPEG, WebP, BMP, GIF or TIFF files";
 
-/// Reads the data at `place`, by a source of one's own if it names one.
+/// Reads the data at `place`, by a source of one's own if it names one, and logs what was taken for what.
 ///
 /// # Errors
 /// When there is none, or it is damaged.
 pub fn open_with(place: &Place, extensions: &Extensions) -> Result<Dataset, SourceError> {
-    extensions.open(place).unwrap_or_else(|| open(place))
+    let (dataset, report) = open_with_report(place, extensions)?;
+    report.log();
+    Ok(dataset)
 }
 
-/// Reads the data at `place`.
+/// The same, with what was taken for what, and without a word in the log.
+///
+/// # Errors
+/// As [`open_with`].
+pub fn open_with_report(place: &Place, extensions: &Extensions) -> Result<(Dataset, Report), SourceError> {
+    let mut report = Report::default();
+    let dataset = match extensions.open(place) {
+        Some(dataset) => dataset?,
+        None => find(place, &mut report)?,
+    };
+    report.count(&dataset);
+    Ok((dataset, report))
+}
+
+/// Reads the data at `place`, and logs what was taken for what.
 ///
 /// # Errors
 /// When there is none, or it is damaged.
 pub fn open(place: &Place) -> Result<Dataset, SourceError> {
+    open_with(place, &Extensions::default())
+}
+
+fn find(place: &Place, report: &mut Report) -> Result<Dataset, SourceError> {
     let whole = match &place.location {
         Location::Synthetic(samples) => Some(synthetic::dataset(*samples)),
         Location::Path(path) => {
@@ -192,24 +220,35 @@ pub fn open(place: &Place) -> Result<Dataset, SourceError> {
         }
     };
     match (whole, &place.location) {
-        (Some(_), _) if place.options.are_for_image_files() => Err(SourceError::Options(place.clone())),
+        (Some(_), _) if place.options.are_for_image_files() => {
+            Err(SourceError::Options(Box::new(place.clone())))
+        }
         (Some(dataset), _) => Ok(dataset),
-        (None, Location::Path(path)) => images(path, &place.options),
+        (None, Location::Path(path)) => images(path, &place.options, report),
         (None, Location::Synthetic(_)) => unreachable!("made above"),
     }
 }
 
 /// Reads records that are image files of their own.
-fn images(path: &Path, options: &Options) -> Result<Dataset, SourceError> {
-    for look in [parquet::look, webdataset::look] {
-        if let Some(dataset) = look(path, options)? {
+fn images(path: &Path, options: &Options, report: &mut Report) -> Result<Dataset, SourceError> {
+    for look in [parquet::look, webdataset::look, folder::look] {
+        if let Some(dataset) = look(path, options, report)? {
+            if options.test_fraction > 0.0 {
+                report.test.from = format!("{} of {}, by key", options.test_fraction, report.train.from);
+            }
             return Ok(dataset);
         }
     }
-    match path.is_dir().then(|| folder::look(path, options)).transpose()?.flatten() {
-        Some(dataset) => Ok(dataset),
-        None => Err(SourceError::Unknown(path.into())),
+    Err(SourceError::Unknown { path: path.into(), hint: hint(path, report) })
+}
+
+/// What to do about a place that is no data set, if that can be told.
+fn hint(path: &Path, report: &Report) -> String {
+    if !path.is_dir() {
+        return " in this file; give the folder that holds the set".into();
     }
+    let found: Vec<String> = report.left_out.iter().map(ToString::to_string).collect();
+    if found.is_empty() { String::new() } else { format!("; found {}", found.join(", ")) }
 }
 
 #[allow(clippy::disallowed_methods)]

@@ -130,7 +130,7 @@ pub struct PredictArgs {
     /// The checkpoint, or the run folder that holds it
     #[arg(long, value_name = "PATH")]
     pub checkpoint: PathBuf,
-    /// PNG, JPEG or WebP files; one of another size is cut to the model's proportions and scaled
+    /// PNG, JPEG, WebP, BMP, GIF or TIFF files; one of another size is cut to the model's proportions and scaled
     #[arg(value_name = "IMAGE", required = true)]
     pub images: Vec<PathBuf>,
     /// How many classes to name for each image

@@ -29,7 +29,7 @@ pub enum ImageError {
         source: std::io::Error,
     },
     /// It is no image.
-    #[error("{path} is no image that can be read (PNG, JPEG or WebP): {problem}", path = path.display())]
+    #[error("{path} is no image that can be read (PNG, JPEG, WebP, BMP, GIF or TIFF): {problem}", path = path.display())]
     Decode {
         /// The file.
         path: PathBuf,

@@ -2,19 +2,21 @@
 //!
 //! Whatever the file holds becomes red, green, blue of 8 bits: grey is repeated three times, palettes
 //! are looked up, 16 bits are rounded to 8, alpha is left out (not blended, as in Pillow's
-//! `convert("RGB")`). An EXIF orientation is honoured, so that pixels stand as a viewer shows them.
+//! `convert("RGB")`). An EXIF or TIFF orientation is honoured, so that pixels stand as a viewer shows them.
 //!
 //! An image of another size than wanted loses the margins that do not fit its proportions, and is
 //! brought to size by a triangle filter (bilinear, and averaging where it shrinks). An image of the
 //! wanted size is left alone.
 
+#[cfg(test)]
+mod formats;
 mod png;
 mod unfilter;
 
 use crate::dataset::ImageShape;
 use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use std::io::Cursor;
 
 /// Pixels of the longer side, at most. Training images are far below; decompression bombs above.
@@ -22,6 +24,9 @@ pub const MAX_SIDE_PIXELS: u32 = 16_384;
 
 /// Memory that decoding one image may take.
 pub const MAX_DECODE_BYTES: u64 = 512 << 20;
+
+/// The same for the image alone where the decoder holds it twice: once as it is in the file, once as it is handed out.
+const MAX_TWICE_HELD_BYTES: u64 = MAX_DECODE_BYTES / 2;
 
 /// An image that cannot be decoded.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +37,13 @@ pub enum DecodeError {
     /// The file ends before the image does.
     #[error("cannot decode image: the JPEG file is cut short, its end marker is missing")]
     CutShort,
+    /// The image has no pixels.
+    #[error("cannot decode image: it has no pixels")]
+    Empty,
 }
 
-/// Decodes a PNG, JPEG or WebP file, recognised by its first bytes, into red, green, blue.
+/// Decodes a PNG, JPEG, WebP, BMP, GIF or TIFF file, recognised by its first bytes, into red, green, blue. Of several
+/// images in a file it is the first.
 ///
 /// # Errors
 /// When the format is unknown, the file damaged or cut short, or the image larger than
@@ -79,10 +88,16 @@ fn open(file: &[u8]) -> Result<impl ImageDecoder + '_, DecodeError> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE_PIXELS);
     limits.max_image_height = Some(MAX_SIDE_PIXELS);
-    limits.max_alloc = Some(MAX_DECODE_BYTES);
+    limits.max_alloc = Some(match reader.format() {
+        Some(ImageFormat::Gif | ImageFormat::Tiff) => MAX_TWICE_HELD_BYTES,
+        _ => MAX_DECODE_BYTES,
+    });
     reader.limits(limits.clone());
     let decoder = reader.into_decoder()?;
     limits.reserve(decoder.total_bytes())?;
+    if decoder.total_bytes() == 0 {
+        return Err(DecodeError::Empty);
+    }
     Ok(decoder)
 }
 
@@ -128,7 +143,7 @@ fn fit(image: RgbImage, height: u32, width: u32) -> RgbImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{ImageFormat, Luma, LumaA, Rgb, Rgba};
+    use image::{Luma, LumaA, Rgb, Rgba};
 
     fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
         let mut file = Cursor::new(Vec::new());

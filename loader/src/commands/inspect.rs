@@ -2,10 +2,10 @@
 
 mod count;
 
-use super::{Failure, open_data};
+use super::{Failure, open_with_report};
 use crate::config::InspectArgs;
 use crate::extensions::Extensions;
-use crate::source::{SkipList, Skipped};
+use crate::source::{Report, SkipList, Skipped};
 use count::Counted;
 use mixfeed_ops::println;
 use mixfeed_pipeline::content::content_digest;
@@ -21,6 +21,7 @@ const FORMS: usize = 8;
 /// What there is to say.
 struct Findings {
     dataset: Dataset,
+    report: Report,
     train: Counted,
     test: Counted,
     content: Option<[u8; 32]>,
@@ -28,7 +29,7 @@ struct Findings {
 }
 
 pub(super) fn run(args: &InspectArgs, extensions: &Extensions) -> Result<(), Failure> {
-    let dataset = open_data(&args.data, &args.source, extensions)?;
+    let (dataset, report) = open_with_report(&args.data, &args.source, extensions)?;
     let mut train = Counted::new(&dataset, Split::Train);
     let mut test = Counted::new(&dataset, Split::Test);
     let mut bad = Vec::new();
@@ -42,7 +43,7 @@ pub(super) fn run(args: &InspectArgs, extensions: &Extensions) -> Result<(), Fai
         }));
     }
     let content = (args.content && bad.is_empty()).then(|| content_digest(&dataset)).transpose()?;
-    let findings = Findings { dataset, train, test, content, bad };
+    let findings = Findings { dataset, report, train, test, content, bad };
     if args.json {
         println!("{}", findings.as_json(args.content));
     } else {
@@ -56,7 +57,7 @@ pub(super) fn run(args: &InspectArgs, extensions: &Extensions) -> Result<(), Fai
 
 impl Findings {
     fn as_json(&self, with_content: bool) -> Value {
-        let Self { dataset, train, test, content, bad } = self;
+        let Self { dataset, report, train, test, content, bad } = self;
         let classes: Vec<_> = dataset
             .classes
             .iter()
@@ -68,6 +69,9 @@ impl Findings {
             "name": dataset.name,
             "digest": hex::encode(dataset.digest),
             "splits": { "train": dataset.train.count(), "test": dataset.test.count() },
+            "taken": { "train": report.train, "test": report.test },
+            "left_out": report.left_out,
+            "warnings": report.warnings,
             "classes": classes,
             "image": [dataset.image.height, dataset.image.width, dataset.image.channels],
             "mean": mean,
@@ -82,7 +86,7 @@ impl Findings {
     }
 
     fn print(&self, args: &InspectArgs) {
-        let Self { dataset, train, test, content, bad } = self;
+        let Self { dataset, report, train, test, content, bad } = self;
         let list = |values: [f64; 3]| values.map(|value| format!("{value:.4}")).join(" ");
         println!("{}  {}", dataset.name, args.data);
         println!();
@@ -92,6 +96,14 @@ impl Findings {
             dataset.test.count(),
             dataset.image
         );
+        println!("  train         {}", report.train);
+        println!("  test          {}", report.test);
+        for (number, left_out) in report.left_out.iter().enumerate() {
+            println!("  {:12}  {left_out}", if number == 0 { "left out" } else { "" });
+        }
+        for warning in &report.warnings {
+            println!("  warning       {warning}");
+        }
         if let Some((mean, deviation)) = train.moments() {
             println!("  mean          {}   (red green blue, train, 0 to 1)", list(mean));
             println!("  std           {}", list(deviation));

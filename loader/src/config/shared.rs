@@ -13,6 +13,15 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct SourceArgs {
+    /// Which files or folders to train on: name, path, pattern, or several with commas; `.` for the folders of the
+    /// place as classes [default: as their names tell].
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<String>,
+    /// The same to test on; none for no test split [default: test or else val, if it has labels].
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
     /// Order of image files: by path as torchvision has it, or by file name [default: path].
     #[arg(long, value_name = "ORDER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,8 +54,17 @@ pub struct SourceArgs {
 
 impl SourceArgs {
     /// The names of the flags, which are also the keys in a file.
-    pub const KEYS: [&str; 7] =
-        ["order", "test-fraction", "cache", "cache-memory", "image-size", "skip-list", "no-digest-cache"];
+    pub const KEYS: [&str; 9] = [
+        "train",
+        "test",
+        "order",
+        "test-fraction",
+        "cache",
+        "cache-memory",
+        "image-size",
+        "skip-list",
+        "no-digest-cache",
+    ];
 
     /// Returns what the flags say.
     ///
@@ -54,6 +72,8 @@ impl SourceArgs {
     /// One line that names the flag, its value and what is allowed.
     pub fn options(&self) -> Result<Options, String> {
         Ok(Options {
+            train: self.train.clone(),
+            test: self.test.clone(),
             order: self.order.unwrap_or_default(),
             test_fraction: check_fraction(self.test_fraction.unwrap_or(0.0))?,
             cache: self.cache.unwrap_or_default(),
@@ -69,6 +89,8 @@ impl SourceArgs {
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
+            train: self.train.or(other.train),
+            test: self.test.or(other.test),
             order: self.order.or(other.order),
             test_fraction: self.test_fraction.or(other.test_fraction),
             cache: self.cache.or(other.cache),
@@ -82,11 +104,23 @@ impl SourceArgs {
     /// Returns the same flags for a command line.
     #[must_use]
     pub fn to_flags(&self) -> Vec<OsString> {
-        let Self { order, test_fraction, cache, cache_memory, image_size, skip_list, no_digest_cache } = self;
+        let Self {
+            train,
+            test,
+            order,
+            test_fraction,
+            cache,
+            cache_memory,
+            image_size,
+            skip_list,
+            no_digest_cache,
+        } = self;
         let name = |value: Option<clap::builder::PossibleValue>| {
             value.map(|value| value.get_name().to_owned()).unwrap_or_default()
         };
         let mut flags: Vec<OsString> = Vec::new();
+        flags.extend(train.iter().map(|name| format!("--train={name}").into()));
+        flags.extend(test.iter().map(|name| format!("--test={name}").into()));
         flags.extend(order.map(|order| format!("--order={}", name(order.to_possible_value())).into()));
         flags.extend(test_fraction.map(|share| format!("--test-fraction={share}").into()));
         flags.extend(cache.map(|cache| format!("--cache={}", name(cache.to_possible_value())).into()));

@@ -114,9 +114,11 @@ pub(super) struct DigestCache {
 impl DigestCache {
     /// Looks at the files of a set, and at what is known of them.
     pub(super) fn look(place: &Path, files: Vec<PathBuf>, options: &Options) -> (Self, Option<Known>) {
-        let Options { order, test_fraction, image_size, .. } = options;
+        let Options { train, test, order, test_fraction, image_size, .. } = options;
         let size = image_size.map(|size| size.to_string());
-        let setting = format!("{order:?} {test_fraction} {size:?} {} {}", build::RELEASE, build::COMMIT);
+        let splits = format!("{train:?} {test:?}");
+        let setting =
+            format!("{splits} {order:?} {test_fraction} {size:?} {} {}", build::RELEASE, build::COMMIT);
         let root = place.into();
         let mut cache = Self { root, files, setting, key: [0; HASH], places: Vec::new(), settled: false };
         if options.no_digest_cache {
@@ -229,7 +231,8 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// A cache of other files, as if it were of those at a place.
 #[cfg(test)]
 pub(super) fn rekeyed(place: &Path, options: &Options, bytes: &[u8]) -> Vec<u8> {
-    let files = super::shards::find(place, "tar").unwrap().into_iter().map(|(_, path)| path).collect();
+    let found = super::shards::find(place, "tar", options, &mut super::Report::default(), |_| Ok(None));
+    let files = found.unwrap().into_iter().map(|(_, path)| path).collect();
     let (cache, _) = DigestCache::look(place, files, options);
     let old = bytes[MAGIC.len()..][..HASH].try_into().unwrap();
     encode(&decode(bytes, &old).unwrap(), &cache.key)

@@ -1,60 +1,70 @@
-//! A folder of class folders with PNG, JPEG or WebP files, as torchvision's `ImageFolder` reads it.
+//! A folder of class folders with image files, as torchvision's `ImageFolder` reads it.
 //!
-//! `train/` and `test/` (or `val/`, `valid/`, `validation/`) divide it; without them the class folders
-//! lie at the top. Classes are the folders' names in order of their bytes; files come class after class,
-//! in a class folder after folder, in a folder by name. What begins with a dot is not looked at.
+//! Split folders divide it, or the class folders lie at the top: [`layout`] finds out. Classes are the folders' names in
+//! order of their bytes; files come class after class, in a class folder after folder, in a folder by name. What is
+//! hidden is not looked at; files that are no images are counted.
+
+mod layout;
+mod tree;
 
 use super::digest_cache::DigestCache;
 use super::options::Options;
-use super::records::{Archive, Found, MAX_RECORD_BYTES, Record, is_image, split_of};
+use super::records::{Archive, Found, MAX_RECORD_BYTES, Record, is_image};
+use super::report::Report;
+use super::splits::is_hidden;
 use super::{SourceError, encoded};
-use mixfeed_pipeline::{Dataset, Split};
+use mixfeed_pipeline::Dataset;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-
-/// Folders within folders, at most. A link that leads up would otherwise never end.
-const MAX_DEPTH: usize = 16;
+use tree::{MAX_DEPTH, Tree, is_folder};
 
 /// Reads the folder, if it is one with images in class folders.
-pub(super) fn look(place: &Path, options: &Options) -> Result<Option<Dataset>, SourceError> {
-    let top = subfolders(place)?;
-    let of = |split| top.iter().filter(move |name| !name.contains('.') && split_of(name) == Some(split));
-    let mut files = Files { root: place.into(), paths: Vec::new() };
-    let (classes, train, test) = if let Some(train) = of(Split::Train).next() {
-        let classes = subfolders(&place.join(train))?;
-        let train = files.collect(Path::new(train), &classes)?;
-        // Where there are a test and a validation folder, the first by name is the test folder.
-        let test = match of(Split::Test).next() {
-            None => Vec::new(),
-            Some(test) => {
-                check_classes(place, test, &classes)?;
-                files.collect(Path::new(test), &classes)?
-            }
-        };
-        (classes, train, test)
-    } else {
-        let train = files.collect(Path::new(""), &top)?;
-        (top, train, Vec::new())
-    };
+pub(super) fn look(
+    place: &Path,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Option<Dataset>, SourceError> {
+    if !place.is_dir() {
+        return Ok(None);
+    }
+    let tree = Tree::new(place);
+    let layout::Layout { train, test, classes } = layout::find(&tree, options, report)?;
+    let mut files = Files { root: place.into(), paths: Vec::new(), others: BTreeMap::new() };
+    let train_records = files.collect(Path::new(&train), &classes)?;
+    let test_records = test.as_ref().map(|test| files.collect(Path::new(test), &classes)).transpose()?;
+    for (ending, count) in std::mem::take(&mut files.others) {
+        report.leave_out_ending(&ending, count);
+    }
+    let mut looked_at = vec!["", train.as_str()];
+    looked_at.extend(test.as_deref());
+    looked_at.dedup();
+    for folder in looked_at {
+        let loose = tree.count_loose_images(folder);
+        if loose > 0 {
+            let what = if folder.is_empty() {
+                "image files at the top".into()
+            } else {
+                format!("image files in {folder}/")
+            };
+            report.leave_out(what, Some(loose), "in no class folder");
+        }
+    }
     if files.paths.is_empty() {
         return Ok(None);
     }
+    report.train.from = said(&train);
+    report.test.from = test.as_deref().map(said).unwrap_or_default();
     let name = place.file_name().map_or_else(|| "images".into(), |name| name.to_string_lossy().into_owned());
     let full = files.paths.iter().map(|path| place.join(path)).collect();
     let (cache, known) = DigestCache::look(place, full, options);
+    let (train, test) = (train_records, test_records.unwrap_or_default());
     let found = Found { name, classes, archive: Box::new(files), train, test };
     encoded::open(place, found, options, &cache, known).map(Some)
 }
 
-/// A class that is only tested can never be right.
-fn check_classes(place: &Path, test: &str, classes: &[String]) -> Result<(), SourceError> {
-    match subfolders(&place.join(test))?.into_iter().find(|class| !classes.contains(class)) {
-        None => Ok(()),
-        Some(class) => {
-            let reason = format!("class folder {test}/{class} has no counterpart among the training classes");
-            Err(SourceError::Set { path: place.into(), reason })
-        }
-    }
+fn said(folder: &str) -> String {
+    if folder.is_empty() { "class folders at the top".into() } else { format!("{folder}/") }
 }
 
 /// The files of a folder, by their paths within it.
@@ -62,6 +72,8 @@ fn check_classes(place: &Path, test: &str, classes: &[String]) -> Result<(), Sou
 struct Files {
     root: PathBuf,
     paths: Vec<PathBuf>,
+    /// Files that are no images, by their endings.
+    others: BTreeMap<String, u64>,
 }
 
 impl Files {
@@ -98,7 +110,7 @@ impl Files {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
             let text = name.to_string_lossy();
-            if text.starts_with('.') {
+            if is_hidden(&text) {
                 continue;
             }
             let path = folder.join(&name);
@@ -106,6 +118,9 @@ impl Files {
                 self.paths.push(path);
             } else if is_folder(&entry) {
                 self.walk(&path, depth + 1)?;
+            } else {
+                let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+                *self.others.entry(ending.unwrap_or_default()).or_default() += 1;
             }
         }
         Ok(())
@@ -138,34 +153,4 @@ impl Archive for Files {
     fn bytes(&self, record: u64) -> u64 {
         std::fs::metadata(self.root.join(&self.paths[record as usize])).map_or(0, |found| found.len())
     }
-}
-
-/// Follows links, as torchvision does.
-fn is_folder(entry: &std::fs::DirEntry) -> bool {
-    match entry.file_type() {
-        Ok(kind) if kind.is_symlink() => entry.path().is_dir(),
-        Ok(kind) => kind.is_dir(),
-        Err(_) => false,
-    }
-}
-
-/// The folders in a folder, in order of their names' bytes.
-#[allow(clippy::disallowed_methods)]
-fn subfolders(folder: &Path) -> Result<Vec<String>, SourceError> {
-    let failed = |source| SourceError::Read { path: folder.into(), source };
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if is_folder(&entry) {
-            let name = entry.file_name().into_string().map_err(|name| SourceError::Set {
-                path: folder.join(name),
-                reason: "the name of this folder is not UTF-8".into(),
-            })?;
-            if !name.starts_with('.') {
-                names.push(name);
-            }
-        }
-    }
-    names.sort_unstable();
-    Ok(names)
 }

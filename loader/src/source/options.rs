@@ -8,6 +8,11 @@ use std::str::FromStr;
 /// How a source is read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
+    /// Which files or folders are the training split: names, paths or patterns, separated by commas. `.` is the place
+    /// itself, whose folders are the classes. `None`: their names tell.
+    pub train: Option<String>,
+    /// The same of the test split; `none` for none.
+    pub test: Option<String>,
     /// In which order the records of a split come.
     pub order: Order,
     /// The share of records, 0 to 1, that becomes the test split of data that has none.
@@ -29,8 +34,13 @@ pub struct Options {
 impl Options {
     /// Tells whether anything is said that has no meaning for a set that is complete in itself.
     pub(crate) fn are_for_image_files(&self) -> bool {
-        let Self { order, test_fraction, image_size, skip_list, .. } = self;
-        *order != Order::Path || *test_fraction > 0.0 || image_size.is_some() || skip_list.is_some()
+        let Self { train, test, order, test_fraction, image_size, skip_list, .. } = self;
+        train.is_some()
+            || test.is_some()
+            || *order != Order::Path
+            || *test_fraction > 0.0
+            || image_size.is_some()
+            || skip_list.is_some()
     }
 }
 

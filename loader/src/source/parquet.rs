@@ -13,6 +13,7 @@ use super::digest_cache::DigestCache;
 use super::encoded::MAX_CLASSES;
 use super::options::{Cache, Options};
 use super::records::{Archive, Found, Record};
+use super::report::Report;
 use super::{SourceError, encoded, memory, shards};
 use ::parquet::basic::Type;
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -36,8 +37,13 @@ const LABELS: [&str; 3] = ["label", "labels", "fine_label"];
 const ROWS: usize = 1024;
 
 /// Reads the files at a place, if there are any.
-pub(super) fn look(place: &Path, options: &Options) -> Result<Option<Dataset>, SourceError> {
-    let files = shards::find(place, "parquet")?;
+pub(super) fn look(
+    place: &Path,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Option<Dataset>, SourceError> {
+    let budget = options.cache_bytes.unwrap_or_else(memory::default_bytes);
+    let files = shards::find(place, "parquet", options, report, |path| Ok(without_labels(path, budget)))?;
     if files.is_empty() {
         return Ok(None);
     }
@@ -47,7 +53,6 @@ pub(super) fn look(place: &Path, options: &Options) -> Result<Option<Dataset>, S
             "parquet files are held in memory as they are read; cache none is for image files and tar";
         return Err(refused(place, reason.into()));
     }
-    let budget = options.cache_bytes.unwrap_or_else(memory::default_bytes);
     let mut tables = Vec::new();
     let mut needed = 0_u64;
     for (split, path) in files {
@@ -102,11 +107,7 @@ impl Table {
     #[allow(clippy::disallowed_methods)]
     fn open(path: &Path, room: u64) -> Result<Self, String> {
         let mut file = BufReader::new(File::open(path).map_err(|e| e.to_string())?);
-        let again = File::open(path).map_err(|e| e.to_string())?;
-        // What old writers called LZ4 may be one of three things, and the reader tries one that has no bound.
-        let lz4 = ReaderProperties::builder().set_backward_compatible_lz4(false).build();
-        let options = ReadOptionsBuilder::new().with_reader_properties(lz4).build();
-        let reader = SerializedFileReader::new_with_options(again, options).map_err(|e| e.to_string())?;
+        let reader = reader(path)?;
         let images = column(reader.metadata(), &IMAGES, &[Type::BYTE_ARRAY])?;
         let labels = column(reader.metadata(), &LABELS, &[Type::INT64, Type::INT32])?;
         let mut bytes = 0_u64;
@@ -134,14 +135,7 @@ impl Table {
                 }
                 _ => return Err("the column of images holds no bytes".into()),
             }
-            let wide: Vec<Option<i64>> = match open(self.labels)? {
-                ColumnReader::Int64ColumnReader(reader) => values(reader, rows)?,
-                ColumnReader::Int32ColumnReader(reader) => {
-                    values(reader, rows)?.into_iter().map(|label| label.map(i64::from)).collect()
-                }
-                _ => return Err("the column of labels holds no whole numbers".into()),
-            };
-            for label in wide {
+            for label in whole_numbers(open(self.labels)?, rows)? {
                 let found = label.and_then(|label| u32::try_from(label).ok());
                 let row = labels.len();
                 labels.push(found.filter(|label| u64::from(*label) < MAX_CLASSES).ok_or_else(|| {
@@ -166,6 +160,56 @@ impl Table {
         let names = info["info"]["features"][column.path().string()]["names"].as_array().cloned();
         let names = names.unwrap_or_default().into_iter();
         names.map(|name| name.as_str().map_or_else(|| name.to_string(), String::from)).collect()
+    }
+}
+
+#[allow(clippy::disallowed_methods)]
+fn reader(path: &Path) -> Result<SerializedFileReader<File>, String> {
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    // What old writers called LZ4 may be one of three things, and the reader tries one that has no bound.
+    let lz4 = ReaderProperties::builder().set_backward_compatible_lz4(false).build();
+    let options = ReadOptionsBuilder::new().with_reader_properties(lz4).build();
+    SerializedFileReader::new_with_options(file, options).map_err(|e| e.to_string())
+}
+
+/// How many rows a file has, if all labels are missing or -1, which test splits without labels have. What is wrong with
+/// it otherwise, or takes more memory than `room`, is for [`Table`] to name.
+fn without_labels(path: &Path, room: u64) -> Option<u64> {
+    catch_unwind(|| rows_without_labels(path, room)).ok().and_then(Result::ok).flatten()
+}
+
+#[allow(clippy::disallowed_methods)]
+fn rows_without_labels(path: &Path, room: u64) -> Result<Option<u64>, String> {
+    let reader = reader(path)?;
+    column(reader.metadata(), &IMAGES, &[Type::BYTE_ARRAY])?;
+    let count = reader.metadata().row_groups().iter().map(rows).fold(0, u64::saturating_add);
+    let columns = reader.metadata().file_metadata().schema_descr().columns();
+    if !columns.iter().any(|column| LABELS.contains(&column.path().string().as_str())) {
+        return Ok(Some(count));
+    }
+    let labels = column(reader.metadata(), &LABELS, &[Type::INT64, Type::INT32])?;
+    let mut file = BufReader::new(File::open(path).map_err(|e| e.to_string())?);
+    for (number, group) in reader.metadata().row_groups().iter().enumerate() {
+        if pages::unpacked_bytes(&mut file, group.column(labels), room)? > room {
+            return Ok(None);
+        }
+        let group = reader.get_row_group(number).map_err(|e| e.to_string())?;
+        let column = group.get_column_reader(labels).map_err(|e| e.to_string())?;
+        if whole_numbers(column, rows(group.metadata()))?.into_iter().flatten().any(|label| label != -1) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(count))
+}
+
+/// Reads a column of labels of a group of `most` rows.
+fn whole_numbers(column: ColumnReader, most: u64) -> Result<Vec<Option<i64>>, String> {
+    match column {
+        ColumnReader::Int64ColumnReader(reader) => values(reader, most),
+        ColumnReader::Int32ColumnReader(reader) => {
+            Ok(values(reader, most)?.into_iter().map(|label| label.map(i64::from)).collect())
+        }
+        _ => Err("the column of labels holds no whole numbers".into()),
     }
 }
 

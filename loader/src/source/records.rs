@@ -95,27 +95,19 @@ fn file_name(path: &str) -> String {
     Path::new(path).file_name().map_or_else(|| path.to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-/// Tells by its name what split a folder or shard belongs to, if it says so.
-pub(super) fn split_of(name: &str) -> Option<mixfeed_pipeline::Split> {
-    use mixfeed_pipeline::Split;
-    let word: String = name.chars().take_while(char::is_ascii_alphabetic).collect();
-    match word.to_ascii_lowercase().as_str() {
-        "train" | "training" => Some(Split::Train),
-        "test" | "testing" | "val" | "valid" | "validation" => Some(Split::Test),
-        _ => None,
-    }
-}
+/// Endings of the image files that are read, in lower case.
+const IMAGE_ENDINGS: [&str; 14] =
+    ["png", "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "webp", "bmp", "dib", "gif", "tif", "tiff", "pjpeg"];
 
 /// Tells whether a file is an image by its name.
 pub(super) fn is_image(name: &str) -> bool {
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg" | "webp"))
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.as_str()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mixfeed_pipeline::Split;
 
     #[derive(Debug)]
     struct Paths(Vec<String>);
@@ -165,17 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_splits_and_images() {
-        for (name, split) in [
-            ("train", Some(Split::Train)),
-            ("train-00000-of-00001.parquet", Some(Split::Train)),
-            ("validation", Some(Split::Test)),
-            ("test_000.tar", Some(Split::Test)),
-            ("trainer", None),
-            ("cat", None),
-        ] {
-            assert_eq!(split_of(name), split, "{name}");
+    fn images_are_known_by_their_endings() {
+        for image in ["a.b.JPG", "x.webp", "0.bmp", "a/b.JFIF", "x.jpe", "1.TIFF", "1.gif"] {
+            assert!(is_image(image), "{image}");
         }
-        assert!(is_image("a.b.JPG") && is_image("x.webp") && !is_image("png") && !is_image("a.txt"));
+        for other in ["png", "a.txt", "a.png.txt", "a.heic", "x.", ""] {
+            assert!(!is_image(other), "{other}");
+        }
     }
 }

@@ -4,6 +4,7 @@ mod bad;
 mod bombs;
 mod digest_cache;
 mod formats;
+mod layouts;
 mod write;
 
 use super::*;

@@ -1,13 +1,15 @@
 //! WebDataset: tar shards in which files of one name and several extensions make a record.
 //!
 //! `000017.png` and `000017.cls` are an image and its class, a number in ASCII; `000017.json` may hold it
-//! as `label` or `cls` instead. The files of a record follow one another. Names of classes are the
-//! lines of `classes.txt` beside the shards, where there is one.
+//! as `label` or `cls` instead. The files of a record follow one another; hidden ones, as macOS puts them into archives,
+//! are passed over. Names of classes are the lines of `classes.txt` beside the shards, where there is one.
 
 use super::digest_cache::{DigestCache, Listing};
 use super::encoded::MAX_CLASSES;
 use super::options::Options;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, Record, is_image};
+use super::report::Report;
+use super::splits::is_hidden_path;
 use super::tar::{Entries, Entry};
 use super::{SourceError, encoded, shards, text_lines};
 use mixfeed_pipeline::{Dataset, Split};
@@ -22,8 +24,12 @@ const MAX_LABEL_BYTES: u64 = 1 << 20;
 const NAMES_FILE: &str = "classes.txt";
 
 /// Reads the shards at a place, if there are any.
-pub(super) fn look(place: &Path, options: &Options) -> Result<Option<Dataset>, SourceError> {
-    let found = shards::find(place, "tar")?;
+pub(super) fn look(
+    place: &Path,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Option<Dataset>, SourceError> {
+    let found = shards::find(place, "tar", options, report, without_labels)?;
     if found.is_empty() {
         return Ok(None);
     }
@@ -117,6 +123,9 @@ impl Shards {
         self.files.push((path.into(), File::open(path).map_err(failed)?));
         let mut group = Group::default();
         while let Some(entry) = entries.next().map_err(wrong)? {
+            if is_hidden_path(&entry.name) {
+                continue;
+            }
             let (key, extension) = key_of(&entry.name);
             if key != group.key {
                 self.finish(std::mem::take(&mut group), labels).map_err(wrong)?;
@@ -146,7 +155,9 @@ impl Shards {
             (Some(image), None) => {
                 Err(format!("{}: the record has no label (.cls, or label in .json)", image.name))
             }
-            (None, Some(_)) => Err(format!("{key}: the record has no image (png, jpg, jpeg, webp)")),
+            (None, Some(_)) => {
+                Err(format!("{key}: the record has no image (png, jpg, webp, bmp, gif, tiff)"))
+            }
             // What is neither is not a record: a README, for example.
             (None, None) => Ok(()),
         }
@@ -197,6 +208,43 @@ fn key_of(name: &str) -> (&str, &str) {
     match name[own..].find('.') {
         None => (name, ""),
         Some(dot) => (&name[..own + dot], name.rsplit('.').next().unwrap_or_default()),
+    }
+}
+
+/// How many images a shard has, if none of them has a label, be it a wrong one: -1 is none. Damage is left for the
+/// reading of the shard to name.
+#[allow(clippy::disallowed_methods)]
+fn without_labels(path: &Path) -> Result<Option<u64>, SourceError> {
+    let failed = |source| SourceError::Read { path: path.into(), source };
+    let mut entries = Entries::new(BufReader::new(File::open(path).map_err(failed)?)).map_err(failed)?;
+    let mut images = 0;
+    loop {
+        let Ok(entry) = entries.next() else { return Ok(None) };
+        let Some(entry) = entry else { return Ok(Some(images)) };
+        let (_, extension) = key_of(&entry.name);
+        if is_hidden_path(&entry.name) {
+            continue;
+        }
+        images += u64::from(is_image(&entry.name));
+        if !matches!(extension, "cls" | "json") {
+            continue;
+        }
+        if entry.size > MAX_LABEL_BYTES {
+            return Ok(None);
+        }
+        let Ok(bytes) = entries.content(&entry) else { return Ok(None) };
+        let none = match extension {
+            "cls" => bytes.trim_ascii() == b"-1",
+            _ => match serde_json::from_slice::<serde_json::Value>(&bytes) {
+                Ok(object) => {
+                    object.get("label").or_else(|| object.get("cls")).is_none_or(|label| *label == -1)
+                }
+                Err(_) => false,
+            },
+        };
+        if !none {
+            return Ok(None);
+        }
     }
 }
 

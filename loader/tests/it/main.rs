@@ -18,6 +18,7 @@ mod rolling;
 mod secure;
 mod service;
 mod skip_lists;
+mod splits;
 mod verify;
 #[allow(dead_code)]
 #[path = "../../src/source/tests/write.rs"]

@@ -12,6 +12,8 @@ pub struct Reading(pub SourceArgs);
 
 /// Each flag with its environment twin.
 const ENVIRONMENT: [(&str, &str); SourceArgs::KEYS.len()] = [
+    ("train", "MIXFEED_TRAINER_TRAIN"),
+    ("test", "MIXFEED_TRAINER_TEST"),
     ("order", "MIXFEED_TRAINER_ORDER"),
     ("test_fraction", "MIXFEED_TRAINER_TEST_FRACTION"),
     ("cache", "MIXFEED_TRAINER_CACHE"),

@@ -125,7 +125,7 @@ fn shards_that_are_damaged_or_incomplete_are_named() {
     assert!(message.contains("train.tar: the archive is cut short at offset "), "{message}");
     let unlabelled = "a/7.png: the record has no label (.cls, or label in .json)";
     assert!(refused(std::slice::from_ref(&png)).ends_with(unlabelled));
-    let empty = "a/7: the record has no image (png, jpg, jpeg, webp)";
+    let empty = "a/7: the record has no image (png, jpg, webp, bmp, gif, tiff)";
     assert!(refused(std::slice::from_ref(&class)).ends_with(empty));
     assert!(refused(&[png.clone(), png.clone(), class.clone()]).contains("the record has another image"));
     for label in ["-1", "65536", "cat", ""] {

@@ -6,6 +6,8 @@ use mixfeed_pipeline::spec::{Augmentation, Mixing, StreamSpec};
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Scratch, Split, collate};
 
 const BY_NAME: Options = Options {
+    train: None,
+    test: None,
     order: Order::Name,
     test_fraction: 0.0,
     cache: Cache::Auto,

@@ -31,6 +31,9 @@ pub(crate) fn all() -> Vec<Target> {
         target("png", DECODING_BYTES, pngs(), mend_png, decode),
         target("jpeg", DECODING_BYTES, jpegs.iter().cloned().chain(turned).collect(), nothing, decode),
         target("webp", DECODING_BYTES, images(ImageFormat::WebP), nothing, decode),
+        target("bmp", DECODING_BYTES, images(ImageFormat::Bmp), nothing, decode),
+        target("gif", DECODING_BYTES, images(ImageFormat::Gif), nothing, decode),
+        target("tiff", DECODING_BYTES, tiffs(), nothing, decode),
         target("cifar-binary", READING_BYTES, written(write::cifar10, "data_batch_1.bin"), nothing, cifar),
         target("cifar-python", READING_BYTES, written(write::batches, "data_batch_1"), nothing, pickle),
         // Sets of image files decode what they are given.
@@ -70,6 +73,15 @@ fn pngs() -> Vec<Vec<u8>> {
     .iter()
     .map(|image| encoded(image, ImageFormat::Png))
     .collect()
+}
+
+/// In types of pixels that the format alone has, too.
+fn tiffs() -> Vec<Vec<u8>> {
+    let rgb = DynamicImage::from(drawing(20, 13));
+    [rgb.clone(), rgb.to_luma8().into(), rgb.to_rgb16().into(), rgb.to_rgb32f().into(), rgb.to_rgba8().into()]
+        .iter()
+        .map(|image| encoded(image, ImageFormat::Tiff))
+        .collect()
 }
 
 /// With an EXIF segment that says how the camera was held.

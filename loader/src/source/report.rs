@@ -1,0 +1,152 @@
+//! What was taken for what, and what was left out: said when data is opened, by whoever opened it.
+
+use mixfeed_pipeline::{Dataset, Split};
+use serde::Serialize;
+
+/// Classes, endings and files that one line names.
+const NAMED: usize = 8;
+
+/// What a source made of a place.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// What became the training split.
+    pub train: Taken,
+    /// What became the test split.
+    pub test: Taken,
+    /// What became neither.
+    pub left_out: Vec<LeftOut>,
+    /// What a user should look at, a line each.
+    pub warnings: Vec<String>,
+}
+
+/// What became a split.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Taken {
+    /// Files or folders within the place; empty where the set has files of its own.
+    pub from: String,
+    /// Images.
+    pub images: u64,
+    /// Classes that have one.
+    pub classes: u64,
+}
+
+/// What was left out.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct LeftOut {
+    /// A file or folder, or an ending of files.
+    pub what: String,
+    /// How many files it stands for, where they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// Why.
+    pub why: String,
+    /// Whether it may be what the user wanted to be read.
+    #[serde(skip)]
+    pub warn: bool,
+}
+
+impl Report {
+    /// Adds something that was left out and that the user may have wanted.
+    pub(super) fn leave_out(&mut self, what: impl Into<String>, count: Option<u64>, why: impl Into<String>) {
+        self.left_out.push(LeftOut { what: what.into(), count, why: why.into(), warn: true });
+    }
+
+    /// Adds files with an ending that is not read.
+    pub(super) fn leave_out_ending(&mut self, ending: &str, count: u64) {
+        let is_image = IMAGES_NOT_READ.contains(&ending);
+        let why = if is_image { "not read: images of another format" } else { "not images" };
+        let what = if ending.is_empty() { "without ending".into() } else { format!(".{ending}") };
+        self.left_out.push(LeftOut { what, count: Some(count), why: why.into(), warn: is_image });
+    }
+
+    /// Counts images and classes of the splits, and names classes that cannot be learnt.
+    pub(super) fn count(&mut self, dataset: &Dataset) {
+        let mut untrained = Vec::new();
+        for (split, taken) in [(Split::Train, &mut self.train), (Split::Test, &mut self.test)] {
+            let samples = dataset.samples(split);
+            let mut seen = vec![false; dataset.classes.len()];
+            for sample in 0..samples.count() {
+                if let Some(class) = seen.get_mut(samples.label(sample) as usize) {
+                    *class = true;
+                }
+            }
+            taken.images = samples.count();
+            taken.classes = seen.iter().filter(|class| **class).count() as u64;
+            if split == Split::Train {
+                untrained.extend(dataset.classes.iter().zip(seen).filter(|(_, seen)| !seen));
+            }
+        }
+        if !untrained.is_empty() {
+            let names: Vec<&String> = untrained.iter().map(|(class, _)| *class).collect();
+            self.warnings.push(format!("no training image of class {}", named(&names)));
+        }
+    }
+
+    /// What a user should look at, a line each: the warnings, and what was left out that may have been wanted.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let left_out = self.left_out.iter().filter(|left| left.warn).map(|left| format!("left out: {left}"));
+        left_out.chain(self.warnings.iter().cloned()).collect()
+    }
+
+    /// Writes all of it to the log.
+    pub(super) fn log(&self) {
+        tracing::info!(train = %self.train, test = %self.test, "splits");
+        let quiet: Vec<_> = self.left_out.iter().filter(|left| !left.warn).map(ToString::to_string).collect();
+        if !quiet.is_empty() {
+            tracing::info!("left out: {}", quiet.join(", "));
+        }
+        for warning in self.warnings() {
+            tracing::warn!("{warning}");
+        }
+    }
+}
+
+impl std::fmt::Display for Taken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { from, images, classes } = self;
+        if *images == 0 {
+            return f.write_str("none");
+        }
+        let plural =
+            |number: u64, one: &str, more: &str| format!("{number} {}", if number == 1 { one } else { more });
+        let counts =
+            format!("{}, {}", plural(*images, "image", "images"), plural(*classes, "class", "classes"));
+        if from.is_empty() { f.write_str(&counts) } else { write!(f, "{from} ({counts})") }
+    }
+}
+
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { what, count, why, .. } = self;
+        match count {
+            Some(count) => write!(f, "{what}: {count} ({why})"),
+            None => write!(f, "{what} ({why})"),
+        }
+    }
+}
+
+/// The first few of some names, and how many there are beyond.
+pub(super) fn named<T: AsRef<str>>(names: &[T]) -> String {
+    let shown: Vec<&str> = names.iter().take(NAMED).map(AsRef::as_ref).collect();
+    match names.len().checked_sub(NAMED) {
+        Some(more @ 1..) => format!("{} and {more} more", shown.join(", ")),
+        _ => shown.join(", "),
+    }
+}
+
+/// A split of several files, in few words.
+pub(super) fn files(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).into(),
+        [first, .., last] => format!("{first} … {last}, {} files", names.len()),
+    }
+}
+
+/// Endings of images that no decoder here reads, so that whoever has them is told.
+const IMAGES_NOT_READ: [&str; 31] = [
+    "apng", "arw", "avif", "cr2", "cr3", "dcm", "dds", "dng", "exr", "hdr", "heic", "heif", "ico", "j2k",
+    "jp2", "jpx", "jxl", "nef", "npy", "orf", "pam", "pbm", "pgm", "pnm", "ppm", "psd", "qoi", "raf", "rw2",
+    "svg", "tga",
+];
