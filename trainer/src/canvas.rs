@@ -1,9 +1,13 @@
-//! Where pictures are drawn: large, then made small, which smooths every edge.
+//! Where pictures are drawn, as PNG and as SVG, by the ending of the file's name.
+//!
+//! A PNG is drawn large, then made small, which smooths every edge. In an SVG text stays text, so that it can be
+//! searched and edited; it is set in whatever sans-serif font the viewer has.
 
 use crate::error::TrainError;
 use crate::files::write_atomically;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder as _};
+use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use std::io;
@@ -11,32 +15,52 @@ use std::path::Path;
 use std::sync::Once;
 
 /// How many times larger each side is drawn. The drawing library smooths no lines thicker than one
-/// pixel; the mean of three by three smooths all of them.
+/// pixel; the mean of three by three smooths all of them. An SVG gets finer coordinates by it.
 const OVERSAMPLING: u32 = 3;
 
 /// Almost black.
 pub(crate) const INK: RGBColor = RGBColor(34, 40, 49);
 
 /// For what is read second.
-pub(crate) const FAINT_INK: RGBColor = RGBColor(107, 114, 128);
+pub(crate) const FAINT_INK: RGBColor = RGBColor(95, 102, 115);
 
 /// For lines that only guide the eye.
 pub(crate) const GRID: RGBColor = RGBColor(229, 231, 235);
 
 /// What is drawn on.
-pub(crate) type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
+pub(crate) type Area<B> = DrawingArea<B, Shift>;
 
 /// How drawing ends.
-pub(crate) type Painted<'a> =
-    Result<(), DrawingAreaErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
+pub(crate) type Painted<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
 
 const BYTES_PER_PIXEL: usize = 3;
 
-/// A picture being drawn.
-pub(crate) struct Canvas {
-    width: u32,
-    height: u32,
-    large: Vec<u8>,
+/// Something that can be drawn.
+pub(crate) trait Picture {
+    /// Width and height in pixels.
+    fn size(&self) -> (u32, u32);
+
+    /// Draws it; `scale` is how many pixels to draw for one of the finished picture.
+    fn paint<B: DrawingBackend>(&self, area: &Area<B>, scale: u32) -> Painted<B>;
+}
+
+/// How a picture is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Png,
+    Svg,
+}
+
+impl Format {
+    /// The one that a file's name asks for.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+        match ending.as_str() {
+            "png" => Some(Format::Png),
+            "svg" => Some(Format::Svg),
+            _ => None,
+        }
+    }
 }
 
 /// Letters of a height in pixels of the finished picture.
@@ -49,67 +73,88 @@ pub(crate) fn bold(pixels: u32, scale: u32) -> FontDesc<'static> {
     FontDesc::new(FontFamily::SansSerif, f64::from(pixels * scale), FontStyle::Bold)
 }
 
-impl Canvas {
-    /// Draws a picture of a size in pixels into a file; `paint` is told how many pixels to draw for one
-    /// of the finished picture.
-    pub(crate) fn draw(
-        path: &Path,
-        size: (u32, u32),
-        paint: impl for<'a> FnOnce(&Area<'a>, u32) -> Painted<'a>,
-    ) -> Result<(), TrainError> {
-        let mut canvas = Canvas::new(size);
-        let drawn = canvas.paint(paint).and_then(|()| canvas.save(path));
-        drawn.map_err(|source| TrainError::Write { what: path.display().to_string(), source })
-    }
+/// Draws a picture into a file, whole or not at all: an SVG where its name ends so, a PNG where not.
+pub(crate) fn draw(picture: &impl Picture, path: &Path) -> Result<(), TrainError> {
+    register_fonts();
+    let drawn = match Format::of(path) {
+        Some(Format::Svg) => svg(picture).map(String::into_bytes),
+        Some(Format::Png) | None => png(picture),
+    };
+    drawn
+        .and_then(|bytes| write_atomically(path, &bytes))
+        .map_err(|source| TrainError::Write { what: path.display().to_string(), source })
+}
 
-    fn new((width, height): (u32, u32)) -> Self {
-        static FONTS: Once = Once::new();
-        FONTS.call_once(|| {
-            for (style, bytes) in
-                [(FontStyle::Normal, dejavu::sans::regular()), (FontStyle::Bold, dejavu::sans::bold())]
-            {
-                let known = register_font("sans-serif", style, bytes).is_ok();
-                assert!(known, "the built-in font is a font");
-            }
-        });
-        let pixels = (width * OVERSAMPLING) as usize * (height * OVERSAMPLING) as usize;
-        Canvas { width, height, large: vec![0; pixels * BYTES_PER_PIXEL] }
-    }
+/// Draws a picture into a PNG file and, beside it, into an SVG file.
+pub(crate) fn draw_both(picture: &impl Picture, png: &Path) -> Result<(), TrainError> {
+    draw(picture, png)?;
+    draw(picture, &png.with_extension("svg"))
+}
 
-    fn paint(&mut self, paint: impl for<'a> FnOnce(&Area<'a>, u32) -> Painted<'a>) -> io::Result<()> {
-        let size = (self.width * OVERSAMPLING, self.height * OVERSAMPLING);
-        let area = BitMapBackend::with_buffer(&mut self.large, size).into_drawing_area();
-        paint(&area, OVERSAMPLING).map_err(io::Error::other)?;
-        area.present().map_err(io::Error::other)
-    }
+/// The letters come with the program; of an SVG they tell how wide a text is about to be.
+fn register_fonts() {
+    static FONTS: Once = Once::new();
+    FONTS.call_once(|| {
+        for (style, bytes) in
+            [(FontStyle::Normal, dejavu::sans::regular()), (FontStyle::Bold, dejavu::sans::bold())]
+        {
+            let known = register_font("sans-serif", style, bytes).is_ok();
+            assert!(known, "the built-in font is a font");
+        }
+    });
+}
 
-    /// Writes the picture as PNG, whole or not at all.
-    fn save(&self, path: &Path) -> io::Result<()> {
-        let mut png = Vec::new();
-        PngEncoder::new(&mut png)
-            .write_image(&self.small(), self.width, self.height, ExtendedColorType::Rgb8)
-            .map_err(io::Error::other)?;
-        write_atomically(path, &png)
-    }
+fn large((width, height): (u32, u32)) -> (u32, u32) {
+    (width * OVERSAMPLING, height * OVERSAMPLING)
+}
 
-    /// The mean of each square of pixels.
-    fn small(&self) -> Vec<u8> {
-        let scale = OVERSAMPLING as usize;
-        let row = self.width as usize * BYTES_PER_PIXEL;
-        let mut small = Vec::with_capacity(row * self.height as usize);
-        for band in self.large.chunks_exact(row * scale * scale) {
-            let mut sums = vec![0_u16; row];
-            for large_row in band.chunks_exact(row * scale) {
-                let squares = large_row.chunks_exact(BYTES_PER_PIXEL * scale);
-                for (sum, square) in sums.chunks_exact_mut(BYTES_PER_PIXEL).zip(squares) {
-                    for (position, value) in square.iter().enumerate() {
-                        sum[position % BYTES_PER_PIXEL] += u16::from(*value);
-                    }
+fn svg(picture: &impl Picture) -> io::Result<String> {
+    let (width, height) = picture.size();
+    let (large_width, large_height) = large((width, height));
+    let mut text = String::new();
+    {
+        let area = SVGBackend::with_string(&mut text, (large_width, large_height)).into_drawing_area();
+        picture.paint(&area, OVERSAMPLING).map_err(io::Error::other)?;
+        area.present().map_err(io::Error::other)?;
+    }
+    // The coordinates stay fine; what is shown is as large as the PNG.
+    let drawn = format!(r#"width="{large_width}" height="{large_height}""#);
+    Ok(text.replacen(&drawn, &format!(r#"width="{width}" height="{height}""#), 1))
+}
+
+fn png(picture: &impl Picture) -> io::Result<Vec<u8>> {
+    let size = picture.size();
+    let large_size = large(size);
+    let mut pixels = vec![0; large_size.0 as usize * large_size.1 as usize * BYTES_PER_PIXEL];
+    {
+        let area = BitMapBackend::with_buffer(&mut pixels, large_size).into_drawing_area();
+        picture.paint(&area, OVERSAMPLING).map_err(io::Error::other)?;
+        area.present().map_err(io::Error::other)?;
+    }
+    let mut png = Vec::new();
+    PngEncoder::new(&mut png)
+        .write_image(&small(&pixels, size), size.0, size.1, ExtendedColorType::Rgb8)
+        .map_err(io::Error::other)?;
+    Ok(png)
+}
+
+/// The mean of each square of pixels.
+fn small(large: &[u8], (width, height): (u32, u32)) -> Vec<u8> {
+    let scale = OVERSAMPLING as usize;
+    let row = width as usize * BYTES_PER_PIXEL;
+    let mut small = Vec::with_capacity(row * height as usize);
+    for band in large.chunks_exact(row * scale * scale) {
+        let mut sums = vec![0_u16; row];
+        for large_row in band.chunks_exact(row * scale) {
+            let squares = large_row.chunks_exact(BYTES_PER_PIXEL * scale);
+            for (sum, square) in sums.chunks_exact_mut(BYTES_PER_PIXEL).zip(squares) {
+                for (position, value) in square.iter().enumerate() {
+                    sum[position % BYTES_PER_PIXEL] += u16::from(*value);
                 }
             }
-            let count = OVERSAMPLING as u16 * OVERSAMPLING as u16;
-            small.extend(sums.into_iter().map(|sum| ((sum + count / 2) / count) as u8));
         }
-        small
+        let count = OVERSAMPLING as u16 * OVERSAMPLING as u16;
+        small.extend(sums.into_iter().map(|sum| ((sum + count / 2) / count) as u8));
     }
+    small
 }

@@ -75,8 +75,8 @@ pub struct Header {
     pub spec_digest: String,
     /// Index of the next batch to train on: this, and nothing else, says where training stands.
     pub next_batch: u64,
-    /// Sum of the losses of the samples of the unfinished epoch. An epoch is finished when it is
-    /// evaluated, and its row is the last of `history`.
+    /// Sum of the losses of the samples of the unfinished epoch. An epoch is finished when its row
+    /// is the last of `history`: after its evaluation, if it has one.
     pub loss_sum: f64,
     /// Number of these samples.
     pub loss_rows: u64,

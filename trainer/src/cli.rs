@@ -116,7 +116,7 @@ pub struct EvaluateArgs {
     /// Also measure accuracy when each pixel is moved by EPS/255 against the model (FGSM)
     #[arg(long, value_name = "EPS,…", value_delimiter = ',')]
     pub fgsm: Vec<f64>,
-    /// Draw the confusion matrix into this PNG file
+    /// Draw the confusion matrix into this file, NAME.png or NAME.svg
     #[arg(long, value_name = "FILE")]
     pub confusion: Option<PathBuf>,
     /// End with one JSON object on stdout instead of a table

@@ -87,6 +87,10 @@ pub struct Settings {
     #[arg(long, env = "MIXFEED_TRAINER_LIMIT", value_name = "N", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+    /// Evaluate on the first N test images only
+    #[arg(long, env = "MIXFEED_TRAINER_TEST_LIMIT", value_name = "N", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_limit: Option<u64>,
 
     /// Recipe that everything below starts from [default: article]
     #[arg(long, env = "MIXFEED_TRAINER_PRESET", help_heading = "Training")]
@@ -293,6 +297,14 @@ pub struct Settings {
     #[arg(long, env = "MIXFEED_TRAINER_CHECKPOINT_EVERY", value_name = "N|TIME", help_heading = "Results")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<CheckpointEvery>,
+    /// Evaluate on the test images every N epochs, and after the last [default: 1]
+    #[arg(long, env = "MIXFEED_TRAINER_EVAL_EVERY", value_name = "N", help_heading = "Results")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval_every: Option<u64>,
+    /// Log loss, learning rate and speed for TensorBoard every N steps [default: 50]
+    #[arg(long, env = "MIXFEED_TRAINER_LOG_EVERY", value_name = "N", help_heading = "Results")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_every: Option<u64>,
     /// Let `watch` and `stop` reach this training here [ADDR, when not given: 127.0.0.1:50061]
     #[arg(long, env = "MIXFEED_TRAINER_LISTEN", value_name = "ADDR", help_heading = "Results")]
     #[arg(num_args = 0..=1, default_missing_value = crate::remote::DEFAULT_ADDRESS)]

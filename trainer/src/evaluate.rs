@@ -1,7 +1,7 @@
 //! How good a model is on the clean test split.
 //!
 //! Test images come from the same loaders over the same RPC, in order, unmixed. After each epoch of a
-//! training it is the accuracy alone ([`evaluate`]); the command of that name tells more ([`assess`]).
+//! training it is loss and accuracy alone ([`evaluate`]); the command of that name tells more ([`assess`]).
 
 mod assess;
 mod confusion;
@@ -19,10 +19,13 @@ pub use quality::{Quality, QualityResult};
 use crate::error::TrainError;
 use crate::feed::Feed;
 use crate::loaders::{self, Loaders, StreamRequest};
+use crate::loss::Loss;
 use crate::model::Model;
+use crate::observer::Evaluating;
 use crate::staging::Stager;
 use crate::stop::Stop;
 use mixfeed_client::{Batch, ImageShape, Split, StreamEnd, StreamInfo, StreamSpec};
+use std::time::Instant;
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// Images scored at once, at most. On a CPU a few hundred small ones are fastest.
@@ -36,12 +39,14 @@ const VALUES: u64 = MAX_ROWS as u64 * 32 * 32 * 3;
 const MAX_VALUES: u64 = 16 << 20;
 
 /// A model's score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evaluation {
     /// Images of which the class with the highest score is the right one.
     pub correct: u64,
     /// Images.
     pub samples: u64,
+    /// Sum of their losses.
+    pub loss_sum: f64,
 }
 
 impl Evaluation {
@@ -49,6 +54,12 @@ impl Evaluation {
     #[must_use]
     pub fn accuracy(self) -> f64 {
         self.correct as f64 / self.samples as f64
+    }
+
+    /// Mean loss over the images.
+    #[must_use]
+    pub fn loss(self) -> f64 {
+        self.loss_sum / self.samples as f64
     }
 }
 
@@ -76,6 +87,8 @@ pub struct TestImages<'a> {
     pub stream: &'a StreamInfo,
     /// Rows of a batch of the training, 0 where they are unknown.
     pub training_rows: u32,
+    /// Only the first so many; 0 for all.
+    pub limit: u64,
 }
 
 /// The clean test images, once.
@@ -83,13 +96,18 @@ struct TestBatches(Feed);
 
 impl TestBatches {
     fn open(images: TestImages<'_>, stop: &Stop) -> Result<Self, TrainError> {
-        let TestImages { loaders, stream, training_rows } = images;
+        let TestImages { loaders, stream, training_rows, limit } = images;
         let ImageShape { height, width, channels } = stream.image;
         let values = [height, width, channels].map(u64::from).into_iter().product();
-        let spec = test_spec(rows_at_once(values, training_rows));
+        let spec = StreamSpec { limit, ..test_spec(rows_at_once(values, training_rows)) };
         let expected = Some(loaders::same_as(stream));
         let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Epoch(1), expected };
         Ok(TestBatches(loaders.open(request, stop)?))
+    }
+
+    /// Images in all.
+    fn images(&self) -> u64 {
+        self.0.info().samples_per_epoch
     }
 
     fn next(&mut self) -> Result<Option<Batch>, TrainError> {
@@ -103,7 +121,8 @@ fn labels(batch: &Batch, device: Device) -> Tensor {
     Tensor::from_slice(&labels).to_device(device)
 }
 
-/// Scores `model` on `images`; `stager` takes batches to the model's device.
+/// Scores `model` on `images`, and with `loss` on their labels as they are, so that it means the same whatever training
+/// mixes or smooths; `stager` takes batches to the model's device, and `progress` is told after each.
 ///
 /// # Errors
 /// When batches do not come, or the end was asked for.
@@ -111,22 +130,30 @@ pub fn evaluate(
     model: &dyn Model,
     stager: &Stager,
     images: TestImages<'_>,
+    loss: Loss,
     stop: &Stop,
+    progress: &mut dyn FnMut(&Evaluating),
 ) -> Result<Evaluation, TrainError> {
+    let start = Instant::now();
     let mut batches = TestBatches::open(images, stop)?;
-    // Summed on the device: reading it back once is the only wait.
+    let of = batches.images();
+    // Right ones and losses, summed on the device: reading them back once is the only wait.
     let device = model.parameters().device();
-    let mut correct = Tensor::zeros([], (Kind::Int64, device));
+    let mut sums = Tensor::zeros([2], (Kind::Double, device));
     let mut samples = 0;
+    progress(&Evaluating { images: 0, of, time: start.elapsed() });
     while let Some(batch) = batches.next()? {
         no_grad(|| {
             let scores = model.forward(&stager.stage(&batch).images);
-            correct += scores.argmax(1, false).eq_tensor(&labels(&batch, device)).sum(Kind::Int64);
+            let labels = labels(&batch, device);
+            let correct = scores.argmax(1, false).eq_tensor(&labels).sum(Kind::Double);
+            sums += Tensor::stack(&[correct, loss.sum_on_labels(&scores, &labels)], 0);
         });
         samples += batch.rows as u64;
+        progress(&Evaluating { images: samples, of, time: start.elapsed() });
     }
-    let correct = correct.to_device(Device::Cpu).int64_value(&[]).cast_unsigned();
-    Ok(Evaluation { correct, samples })
+    let sums = sums.to_device(Device::Cpu);
+    Ok(Evaluation { correct: sums.double_value(&[0]) as u64, samples, loss_sum: sums.double_value(&[1]) })
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ pub mod weights;
 mod canvas;
 mod clock;
 mod cuda;
+mod eta;
 mod files;
 mod heat_map;
 mod pace;

@@ -5,7 +5,7 @@
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use tch::{Reduction, Tensor};
+use tch::{Kind, Reduction, Tensor};
 
 /// Which loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -26,6 +26,22 @@ impl Loss {
             Loss::SoftCe => logits.cross_entropy_loss::<Tensor>(targets, None, Reduction::Mean, -100, 0.0),
             Loss::Bce => {
                 logits.binary_cross_entropy_with_logits::<Tensor>(targets, None, None, Reduction::Mean)
+            }
+        }
+    }
+
+    /// The sum of the losses of images whose one class is known, in double precision: `logits` are rows × classes,
+    /// `labels` (i64) one class each. Divided by the number of images it is the mean that [`Loss::of`] gives.
+    pub fn sum_on_labels(self, logits: &Tensor, labels: &Tensor) -> Tensor {
+        let logits = logits.to_kind(Kind::Double);
+        match self {
+            Loss::SoftCe => logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Sum, -100, 0.0),
+            Loss::Bce => {
+                let classes = logits.size()[1];
+                let targets = labels.one_hot(classes).to_kind(Kind::Double);
+                let sum =
+                    logits.binary_cross_entropy_with_logits::<Tensor>(&targets, None, None, Reduction::Sum);
+                sum / classes as f64
             }
         }
     }
@@ -72,6 +88,17 @@ mod tests {
                 let got = loss.of(&logits, &targets).double_value(&[]);
                 assert_close(name, &[got], &[case[name].as_f64().unwrap()], 1e-6);
             }
+        }
+    }
+
+    #[test]
+    fn the_loss_on_labels_is_that_of_targets_that_name_one_class() {
+        let logits = wave(20, 1.0).reshape([4, 5]) * 4.0;
+        let labels = Tensor::from_slice(&[0_i64, 4, 2, 2]);
+        let targets = labels.one_hot(5).to_kind(Kind::Float);
+        for loss in [Loss::SoftCe, Loss::Bce] {
+            let mean = loss.sum_on_labels(&logits, &labels).double_value(&[]) / 4.0;
+            close(&loss.of(&logits, &targets), mean);
         }
     }
 

@@ -7,7 +7,8 @@
 //! | `mixfeed_trainer_step_seconds` | histogram | time of a step, the wait for its batch included |
 //! | `mixfeed_trainer_data_wait_seconds_total` | counter | time spent waiting for batches |
 //! | `mixfeed_trainer_train_loss` | gauge | mean loss of the epoch so far |
-//! | `mixfeed_trainer_test_accuracy` | gauge | share of the test split that was right, 0 to 1 |
+//! | `mixfeed_trainer_test_accuracy` | gauge | share of the test images that was right, 0 to 1 |
+//! | `mixfeed_trainer_test_loss` | gauge | mean loss over the test images |
 //! | `mixfeed_trainer_epoch` | gauge | epochs finished |
 //! | `mixfeed_trainer_loaders_wanted` | gauge | loader replicas that would remove the wait of the last seconds |
 //! | `mixfeed_trainer_tasks` | gauge | tasks that read from loaders: as many as before once a loader is gone |
@@ -29,6 +30,7 @@ pub struct TrainerMetrics {
     data_wait_seconds: Gauge,
     train_loss: Gauge,
     test_accuracy: Gauge,
+    test_loss: Gauge,
     epoch: Gauge,
     loaders_wanted: Gauge,
     pace: Pace,
@@ -43,7 +45,8 @@ impl TrainerMetrics {
         describe_histogram!(STEP_SECONDS, Unit::Seconds, "Time of a step, the wait for its batch included.");
         describe_gauge!(DATA_WAIT_SECONDS, Unit::Seconds, "Time spent waiting for batches.");
         describe_gauge!(TRAIN_LOSS, "Mean loss of the epoch so far.");
-        describe_gauge!(TEST_ACCURACY, "Share of the test split that was right, 0 to 1.");
+        describe_gauge!(TEST_ACCURACY, "Share of the test images that was right, 0 to 1.");
+        describe_gauge!(TEST_LOSS, "Mean loss over the test images.");
         describe_gauge!(EPOCH, "Epochs finished.");
         describe_gauge!(LOADERS_WANTED, "Loader replicas that would remove the wait of the last seconds.");
         TrainerMetrics {
@@ -53,6 +56,7 @@ impl TrainerMetrics {
             data_wait_seconds: gauge!(DATA_WAIT_SECONDS),
             train_loss: gauge!(TRAIN_LOSS),
             test_accuracy: gauge!(TEST_ACCURACY),
+            test_loss: gauge!(TEST_LOSS),
             epoch: gauge!(EPOCH),
             loaders_wanted: gauge!(LOADERS_WANTED),
             pace: Pace::new(),
@@ -66,6 +70,7 @@ const STEP_SECONDS: &str = "mixfeed_trainer_step_seconds";
 const DATA_WAIT_SECONDS: &str = "mixfeed_trainer_data_wait_seconds_total";
 const TRAIN_LOSS: &str = "mixfeed_trainer_train_loss";
 const TEST_ACCURACY: &str = "mixfeed_trainer_test_accuracy";
+const TEST_LOSS: &str = "mixfeed_trainer_test_loss";
 const EPOCH: &str = "mixfeed_trainer_epoch";
 const LOADERS_WANTED: &str = "mixfeed_trainer_loaders_wanted";
 pub(crate) const TASKS: &str = "mixfeed_trainer_tasks";
@@ -79,14 +84,18 @@ impl Observer for TrainerMetrics {
         self.data_wait_seconds.increment(step.waited.as_secs_f64());
         let recent = self.pace.step(step);
         self.loaders_wanted.set(loaders_wanted(step.replicas, recent.data_wait_ratio));
-        if step.mean_loss.is_finite() {
-            self.train_loss.set(step.mean_loss);
+        let loss = step.losses.mean();
+        if loss.is_finite() {
+            self.train_loss.set(loss);
         }
     }
 
     fn finished_epoch(&mut self, epoch: &Epoch) {
         self.train_loss.set(epoch.train_loss);
-        self.test_accuracy.set(epoch.test_accuracy);
+        for (gauge, value) in [(&self.test_accuracy, epoch.test_accuracy), (&self.test_loss, epoch.test_loss)]
+        {
+            value.into_iter().for_each(|value| gauge.set(value));
+        }
         self.epoch.set(epoch.epoch);
     }
 }

@@ -6,6 +6,7 @@ use crate::observer::Epoch;
 use crate::pace::loaders_wanted;
 use crate::resume;
 use crate::run_folder::RunFolder;
+use crate::table::count;
 use serde::Serialize;
 
 /// The result of a training.
@@ -46,6 +47,11 @@ pub struct Outcome {
     pub train_loss: f64,
     /// Share of the test split that the final model gets right, 0 to 1.
     pub test_accuracy: f64,
+    /// Mean loss of the final model over the test images, by the loss that training minimises, on their labels as
+    /// they are: unlike `train_loss` it means the same whatever is mixed. None of a run that an older release ended.
+    pub test_loss: Option<f64>,
+    /// Only the first so many test images were scored; none when all were.
+    pub test_limit: Option<u64>,
     /// Name of the data set.
     pub dataset: String,
     /// Digest of the data set, hexadecimal.
@@ -83,7 +89,9 @@ impl Outcome {
             images_per_second: images as f64 / seconds,
             data_wait_ratio: sum(|epoch| epoch.data_wait_seconds) / seconds,
             train_loss: newest.map_or(f64::NAN, |epoch| epoch.train_loss),
-            test_accuracy: newest.map_or(f64::NAN, |epoch| epoch.test_accuracy),
+            test_accuracy: newest.and_then(|epoch| epoch.test_accuracy).unwrap_or(f64::NAN),
+            test_loss: newest.and_then(|epoch| epoch.test_loss),
+            test_limit: config.settings.test_limit,
             dataset: last.dataset.clone(),
             dataset_digest: last.dataset_digest.clone(),
             weights_digest: last.weights_digest.clone(),
@@ -95,9 +103,16 @@ impl Outcome {
     /// One line on how it ended.
     #[must_use]
     pub fn ending(&self) -> String {
-        let Outcome { finished, steps, test_accuracy, checkpoint, .. } = self;
-        let (ended, accuracy) = (if *finished { "finished" } else { "stopped" }, 100.0 * test_accuracy);
-        format!("{ended} after step {steps}: test accuracy {accuracy:.2} %, checkpoint {checkpoint}")
+        let Outcome { finished, steps, checkpoint, .. } = self;
+        let (ended, accuracy) = (if *finished { "finished" } else { "stopped" }, self.accuracy());
+        format!("{ended} after step {steps}: test accuracy {accuracy}, checkpoint {checkpoint}")
+    }
+
+    /// The test accuracy for people, and of how many images if not of all.
+    #[must_use]
+    pub fn accuracy(&self) -> String {
+        let of = self.test_limit.map_or(String::new(), |limit| format!(" of the first {}", count(limit)));
+        format!("{:.2} %{of}", 100.0 * self.test_accuracy)
     }
 
     /// One sentence on whether the loaders kept up, and what to do if they did not.
@@ -150,6 +165,8 @@ mod tests {
             data_wait_ratio,
             train_loss: 1.0,
             test_accuracy: 0.5,
+            test_loss: Some(1.25),
+            test_limit: None,
             dataset: String::new(),
             dataset_digest: String::new(),
             weights_digest: String::new(),

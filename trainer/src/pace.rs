@@ -72,6 +72,7 @@ pub(crate) fn loaders_wanted(replicas: u64, data_wait_ratio: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tally::Losses;
 
     fn step(milliseconds: u64, waited: u64) -> Step {
         Step {
@@ -80,7 +81,8 @@ mod tests {
             rows: 10,
             time: Duration::from_millis(milliseconds),
             waited: Duration::from_millis(waited),
-            mean_loss: 1.0,
+            losses: Losses::default(),
+            learning_rate: 0.1,
             replicas: 2,
         }
     }

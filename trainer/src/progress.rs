@@ -3,15 +3,17 @@
 //! The bar owns the terminal's last line; log lines are sent through [`Terminal::log_writer`], which
 //! writes them above it, whoever logs.
 
-use crate::observer::{Epoch, Observer, Start, Step};
+use crate::eta::{self, Eta};
+use crate::observer::{Epoch, Evaluating, Observer, Start, Step};
 use crate::pace::{Pace, Recent};
+use crate::table::count;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal as _, Write};
 
 /// Often enough to look alive, seldom enough to cost nothing.
 const REDRAWS_PER_SECOND: u8 = 10;
 
-const TEMPLATE: &str = "{prefix} {bar:24.cyan/dim} {percent:>3} %  {msg}  ETA {eta}";
+const TEMPLATE: &str = "{prefix} {bar:24.cyan/dim} {percent:>3} %  {msg}";
 
 /// The terminal's last lines.
 #[derive(Clone)]
@@ -56,17 +58,24 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     epochs: u64,
     pace: Pace,
+    eta: Eta,
 }
 
 impl Progress {
-    pub(crate) fn new(terminal: &Terminal, label: String) -> Self {
+    /// Of a training that is followed by `following` others of the same command.
+    pub(crate) fn new(terminal: &Terminal, label: String, following: u64) -> Self {
         Progress {
             terminal: terminal.clone(),
             label,
             bar: ProgressBar::hidden(),
             epochs: 0,
             pace: Pace::new(),
+            eta: Eta::new(following),
         }
+    }
+
+    fn tell(&self, what: &str) {
+        self.bar.set_message(format!("{what}  ETA {}", eta::words(self.eta.seconds())));
     }
 
     fn prefix(&self, epoch: u64) -> String {
@@ -97,26 +106,33 @@ impl Observer for Progress {
         }
         self.bar.set_prefix(self.prefix(start.done / start.stream.batches_per_epoch.max(1)));
         self.bar.set_position(start.done);
-        // What was done before says nothing about how fast this goes.
-        self.bar.reset_eta();
+        self.eta.start(start);
     }
 
     fn stepped(&mut self, step: &Step) {
         let Recent { images_per_second, data_wait_ratio } = self.pace.step(step);
         let wait = 100.0 * data_wait_ratio;
-        self.bar.set_message(format!(
-            "{images_per_second:.0} images/s  data wait {wait:.0} %  loss {:.3}",
-            step.mean_loss
-        ));
+        self.eta.step(step);
+        let loss = step.losses.mean();
+        self.tell(&format!("{images_per_second:.0} images/s  data wait {wait:.0} %  loss {loss:.3}"));
         self.bar.set_prefix(self.prefix(step.epoch));
         self.bar.set_position(step.done);
     }
 
+    fn evaluating(&mut self, evaluating: &Evaluating) {
+        self.eta.evaluating(evaluating);
+        let Evaluating { images, of, .. } = *evaluating;
+        self.tell(&format!("evaluating {}/{}", count(images), count(of)));
+    }
+
     fn finished_epoch(&mut self, epoch: &Epoch) {
+        self.eta.epoch(epoch);
+        let shown = |value: f64| tracing::field::display(format!("{value:.4}"));
         tracing::info!(
             epoch = %format_args!("{}/{}", (epoch.epoch * 100.0).round() / 100.0, self.epochs),
             train_loss = %format_args!("{:.4}", epoch.train_loss),
-            test_accuracy = %format_args!("{:.4}", epoch.test_accuracy),
+            test_loss = epoch.test_loss.map(shown),
+            test_accuracy = epoch.test_accuracy.map(shown),
             images_per_second = %format_args!("{:.0}", epoch.images_per_second()),
             data_wait_ratio = %format_args!("{:.3}", epoch.data_wait_seconds / epoch.seconds),
             seconds = %format_args!("{:.1}", epoch.seconds + epoch.evaluation_seconds),
@@ -132,9 +148,26 @@ impl Observer for Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observer::tests::{epoch, start, step};
+    use std::time::Duration;
 
     #[test]
     fn the_template_is_valid() {
         assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+    }
+
+    #[test]
+    fn the_bar_tells_of_evaluations_and_of_the_time_that_is_left_in_all() {
+        let hidden = Terminal(MultiProgress::with_draw_target(ProgressDrawTarget::hidden()));
+        let mut progress = Progress::new(&hidden, "with mixup 1/3".to_owned(), 1);
+        progress.started(&start());
+        progress.stepped(&step());
+        assert!(progress.bar.message().contains("loss 1.000  ETA "), "{}", progress.bar.message());
+        progress.finished_epoch(&Epoch { evaluation_seconds: 4.0, ..epoch() });
+        progress.stepped(&Step { done: 20, ..step() });
+        progress.evaluating(&Evaluating { images: 32_000, of: 64_000, time: Duration::from_secs(2) });
+        // 2 s of this evaluation are left, then 20 steps of a second and two evaluations.
+        assert_eq!(progress.bar.message(), "evaluating 32,000/64,000  ETA 30s");
+        assert_eq!(progress.bar.prefix(), "with mixup 1/3  epoch 1/2");
     }
 }

@@ -76,7 +76,7 @@ impl ResumePoint {
         self.checkpoint.as_ref()
     }
 
-    /// The epochs that are finished and evaluated. The piece of an epoch after which an earlier process
+    /// The epochs that are finished. The piece of an epoch after which an earlier process
     /// was told to stop (`--steps`) is not one of them when training now goes on beyond it.
     #[must_use]
     pub fn history(&self) -> Vec<Epoch> {
@@ -90,7 +90,8 @@ impl ResumePoint {
     /// Says so and gives the newest checkpoint's header if nothing is left to be done.
     #[must_use]
     pub fn finished(&self) -> Option<&Header> {
-        let is_evaluated = |last: &&Header| last.history.last().is_some_and(|epoch| epoch.steps == self.end);
+        let is_last = |epoch: &Epoch| epoch.steps == self.end && epoch.test_accuracy.is_some();
+        let is_evaluated = |last: &&Header| last.history.last().is_some_and(is_last);
         self.last().filter(|last| last.next_batch == self.end).filter(is_evaluated)
     }
 

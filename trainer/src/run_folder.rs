@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `run.toml` | everything the run depends on: settings, stream, data set, algorithm, machine |
 //! | `metrics.csv` | one row per epoch |
-//! | `curves.png` | the same, drawn |
+//! | `curves.png`, `curves.svg` | the same, drawn |
 //! | `events.out.tfevents.…` | the same for TensorBoard, see [`crate::tensorboard`] |
-//! | `compare.toml`, `compare.json`, `compare.csv`, `grid.png` | the same of a comparison |
+//! | `compare.toml`, `compare.json`, `compare.csv`, `grid.png`, `grid.svg` | the same of a comparison |
 //! | `checkpoint-….safetensors` | the model, the optimiser and the position: the last two and the best, see [`Kept`] |
 
 mod lock;
@@ -30,10 +30,12 @@ const METRICS: &str = "metrics.csv";
 
 /// Files by which a folder is known to hold a run, and which `--overwrite` replaces. Nothing else in
 /// the folder is ever touched.
-const FILES: [&str; 10] = [
+const FILES: [&str; 12] = [
     RUN,
     METRICS,
     RunFolder::CURVES,
+    "curves.svg",
+    "grid.svg",
     RunFolder::COMPARE,
     RunFolder::COMPARISON,
     RunFolder::COMPARISON_CSV,
@@ -208,6 +210,12 @@ impl RunFolder {
         self.path.join(LAST)
     }
 
+    /// Where the picture of a grid lies.
+    #[must_use]
+    pub fn grid(&self) -> PathBuf {
+        self.path.join(Self::GRID)
+    }
+
     /// Where the curves lie.
     #[must_use]
     pub fn curves(&self) -> PathBuf {
@@ -274,15 +282,21 @@ pub fn checkpoint_in(path: &Path) -> PathBuf {
 }
 
 const COLUMNS: &str = "epoch,steps,images,train_loss,test_accuracy,images_per_second,seconds,data_wait_seconds,\
-                       evaluation_seconds,learning_rate\n";
+                       evaluation_seconds,learning_rate,test_loss\n";
+
+/// A field of a table: empty where there is no number.
+pub(crate) fn number_or_nothing(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
 
 fn row(row: &Epoch) -> String {
     let rate = row.images_per_second();
-    let Epoch { epoch, steps, images, train_loss, test_accuracy, learning_rate, .. } = row;
+    let Epoch { epoch, steps, images, train_loss, learning_rate, .. } = row;
+    let [test_accuracy, test_loss] = [row.test_accuracy, row.test_loss].map(number_or_nothing);
     let Epoch { seconds, data_wait_seconds, evaluation_seconds, .. } = row;
     format!(
         "{epoch},{steps},{images},{train_loss},{test_accuracy},{rate:.1},{seconds:.3},{data_wait_seconds:.3},\
-         {evaluation_seconds:.3},{learning_rate}\n"
+         {evaluation_seconds:.3},{learning_rate},{test_loss}\n"
     )
 }
 

@@ -1,4 +1,16 @@
-//! Small tables for people.
+//! Small tables for people, and numbers in them.
+
+/// A whole number with its thousands set apart, as in 10,000.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
+/// A number and what is counted, as in `1 epoch` and `2 epochs`.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
+}
 
 /// Rows of cells; the first column is set left, all others right.
 pub(crate) struct Table {
@@ -67,6 +79,12 @@ mod tests {
                         with mixup         76.5 %\n\
                         without      74.5 ± 0.3 %\n";
         assert_eq!(table.to_string(), expected);
+    }
+
+    #[test]
+    fn counts_are_set_in_thousands_and_one_is_no_plural() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1, 50_000].map(|n| counted(n, "epoch")), ["0 epochs", "1 epoch", "50,000 epochs"]);
     }
 
     #[test]

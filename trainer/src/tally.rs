@@ -24,12 +24,28 @@ pub struct Diverged {
     pub batch_digest: String,
 }
 
+/// Losses of samples, summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Losses {
+    /// Their sum.
+    pub sum: f64,
+    /// The number of samples.
+    pub samples: u64,
+}
+
+impl Losses {
+    /// Their mean; not a number where there are no samples.
+    #[must_use]
+    pub fn mean(self) -> f64 {
+        self.sum / self.samples as f64
+    }
+}
+
 /// Sums losses over the samples of an epoch.
 pub struct Tally {
     window_steps: usize,
     window: Vec<(Batch, Tensor)>,
-    loss_sum: f64,
-    rows: u64,
+    losses: Losses,
 }
 
 impl Tally {
@@ -37,13 +53,13 @@ impl Tally {
     #[must_use]
     pub fn new(device: Device) -> Self {
         let window_steps = if device == Device::Cpu { 1 } else { GPU_WINDOW_STEPS };
-        Tally { window_steps, window: Vec::new(), loss_sum: 0.0, rows: 0 }
+        Tally { window_steps, window: Vec::new(), losses: Losses::default() }
     }
 
     /// Goes on with the sums of an epoch that was begun earlier.
     #[must_use]
-    pub fn resumed(self, loss_sum: f64, rows: u64) -> Self {
-        Tally { loss_sum, rows, ..self }
+    pub fn resumed(self, losses: Losses) -> Self {
+        Tally { losses, ..self }
     }
 
     /// Adds the mean loss of a batch.
@@ -55,25 +71,25 @@ impl Tally {
         if self.window.len() >= self.window_steps { self.read() } else { Ok(()) }
     }
 
-    /// The mean loss over all samples that were read so far; not a number before the first reading.
+    /// The losses of the epoch that were read so far.
     #[must_use]
-    pub fn mean(&self) -> f64 {
-        self.loss_sum / self.rows as f64
+    pub fn so_far(&self) -> Losses {
+        self.losses
     }
 
-    /// The sum of the losses of the unfinished epoch's samples and their number, all of them read.
+    /// The losses of the unfinished epoch's samples, all of them read.
     ///
     /// # Errors
     /// When a loss since the last reading is not finite.
-    pub fn sums(&mut self) -> Result<(f64, u64), Diverged> {
+    pub fn all(&mut self) -> Result<Losses, Diverged> {
         self.read()?;
-        Ok((self.loss_sum, self.rows))
+        Ok(self.losses)
     }
 
     /// Begins an epoch, at zero.
     pub fn next_epoch(&mut self) {
         debug_assert!(self.window.is_empty(), "the sums of the last one were asked for");
-        (self.loss_sum, self.rows) = (0.0, 0);
+        self.losses = Losses::default();
     }
 
     fn read(&mut self) -> Result<(), Diverged> {
@@ -91,8 +107,8 @@ impl Tally {
                     batch_digest: blake3::Hash::from(batch.digest()).to_string(),
                 });
             }
-            self.loss_sum += loss * batch.rows as f64;
-            self.rows += batch.rows as u64;
+            self.losses.sum += loss * batch.rows as f64;
+            self.losses.samples += batch.rows as u64;
         }
         Ok(())
     }
@@ -125,10 +141,11 @@ mod tests {
         let mut tally = Tally::new(Device::Cpu);
         tally.add(batch(0, 3), &loss(1.0)).unwrap();
         tally.add(batch(1, 1), &loss(5.0)).unwrap();
-        assert_eq!(tally.sums().unwrap(), (8.0, 4));
-        assert!((tally.mean() - 2.0).abs() < 1e-12);
+        let losses = tally.all().unwrap();
+        assert_eq!(losses, Losses { sum: 8.0, samples: 4 });
+        assert!((losses.mean() - 2.0).abs() < 1e-12);
         tally.next_epoch();
-        assert_eq!(tally.sums().unwrap(), (0.0, 0), "the next epoch starts at zero");
+        assert_eq!(tally.all().unwrap(), Losses::default(), "the next epoch starts at zero");
     }
 
     #[test]
@@ -138,7 +155,7 @@ mod tests {
             tally.add(batch(0, 2), &loss(1.0)).unwrap();
             tally.add(batch(1, 2), &loss(value)).unwrap();
             tally.add(batch(2, 2), &loss(f32::NAN)).unwrap();
-            let error = tally.sums().unwrap_err();
+            let error = tally.all().unwrap_err();
             assert_eq!(error.step, 1);
             assert_eq!(error.batch_digest, blake3::Hash::from(batch(1, 2).digest()).to_string());
         }

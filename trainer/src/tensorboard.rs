@@ -1,17 +1,22 @@
 //! The curves of a run as event files, which TensorBoard draws: `tensorboard --logdir runs`.
 //!
-//! Each process adds a file of its own, one record an epoch. A run that goes on says so in its first
-//! record, so that TensorBoard forgets what was lost and done again.
+//! Each process adds a file of its own: a record every so many steps (`step/…`), and one an epoch. A run that goes
+//! on says so in its first record, so that TensorBoard forgets what was lost and done again. The settings that shape
+//! the weights are there for the tab HPARAMS, which sets runs beside each other.
 
 mod event;
+mod hyperparameters;
 mod record;
+mod window;
 
-use crate::observer::{Epoch, Observer, Start};
+use crate::config::RunConfig;
+use crate::observer::{Epoch, Observer, Start, Step};
 use event::{Event, SessionLog, Summary, Value};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+use window::Window;
 
 /// What the names of event files begin with; TensorBoard looks for a part of it.
 pub(crate) const PREFIX: &str = "events.out.tfevents.";
@@ -21,12 +26,28 @@ pub(crate) struct TensorBoard {
     folder: PathBuf,
     /// None before the start, and after a failure.
     file: Option<File>,
+    hyperparameters: Vec<(String, toml::Value)>,
+    /// Steps between two records.
+    every: u64,
+    window: Window,
+    /// Steps in all.
+    steps: u64,
+    /// Steps done.
+    done: u64,
 }
 
 impl TensorBoard {
-    /// For the run in `folder`. The file is made when training starts.
-    pub(crate) fn new(folder: &Path) -> Self {
-        TensorBoard { folder: folder.to_owned(), file: None }
+    /// For the run of `config` in `folder`. The file is made when training starts.
+    pub(crate) fn new(folder: &Path, config: &RunConfig) -> Self {
+        TensorBoard {
+            folder: folder.to_owned(),
+            file: None,
+            hyperparameters: config.settings.hyperparameters(),
+            every: config.log_every,
+            window: Window::default(),
+            steps: 0,
+            done: 0,
+        }
     }
 
     /// Begins the next file. Its number is in its name, as TensorBoard reads files in the order of names.
@@ -50,6 +71,15 @@ impl TensorBoard {
         unreachable!("there are more numbers than files")
     }
 
+    fn scalars(&mut self, step: u64, scalars: &[(&str, Option<f64>)]) {
+        let value = |(tag, value): &(&str, Option<f64>)| {
+            let simple_value = Some((*value)? as f32);
+            Some(Value { tag: (*tag).to_owned(), simple_value, ..Value::default() })
+        };
+        let summary = Some(Summary { values: scalars.iter().filter_map(value).collect() });
+        self.add(&Event { step: step.cast_signed(), summary, ..Event::at(now()) });
+    }
+
     fn add(&mut self, event: &Event) {
         if let Some(file) = &mut self.file
             && let Err(error) = write(file, event)
@@ -62,26 +92,54 @@ impl TensorBoard {
 
 impl Observer for TensorBoard {
     fn started(&mut self, start: &Start) {
+        (self.steps, self.done) = (start.steps, start.done);
+        self.window = Window::of(start.losses);
         match self.begin(start.done) {
-            Ok(file) => self.file = Some(file),
+            Ok(file) => {
+                self.file = Some(file);
+                let now = now();
+                let summary = Some(hyperparameters::begin(&self.hyperparameters, now));
+                self.add(&Event { summary, ..Event::at(now) });
+            }
             Err(error) => {
                 tracing::warn!(%error, folder = %self.folder.display(), "no events for TensorBoard are written");
             }
         }
     }
 
+    fn stepped(&mut self, step: &Step) {
+        self.done = step.done;
+        self.window.add(step);
+        if step.done.is_multiple_of(self.every) {
+            let (loss, images_per_second) = self.window.take();
+            let scalars = [
+                ("step/loss", loss),
+                ("step/learning_rate", Some(step.learning_rate)),
+                ("step/images_per_second", Some(images_per_second)),
+            ];
+            self.scalars(step.done, &scalars);
+        }
+    }
+
     fn finished_epoch(&mut self, epoch: &Epoch) {
-        let value =
-            |(tag, value): (&str, f64)| Value { tag: tag.to_owned(), simple_value: Some(value as f32) };
-        let values = [
-            ("loss/train", epoch.train_loss),
+        self.window.next_epoch();
+        let scalars = [
+            ("loss/train", Some(epoch.train_loss)),
+            ("loss/test", epoch.test_loss),
             ("accuracy/test", epoch.test_accuracy),
-            ("learning_rate", epoch.learning_rate),
-            ("speed/images_per_second", epoch.images_per_second()),
-            ("speed/data_wait_ratio", epoch.data_wait_seconds / epoch.seconds),
+            ("learning_rate", Some(epoch.learning_rate)),
+            ("speed/images_per_second", Some(epoch.images_per_second())),
+            ("speed/data_wait_ratio", Some(epoch.data_wait_seconds / epoch.seconds)),
         ];
-        let summary = Some(Summary { values: values.map(value).into() });
-        self.add(&Event { step: epoch.steps.cast_signed(), summary, ..Event::at(now()) });
+        self.scalars(epoch.steps, &scalars);
+    }
+
+    fn ended(&mut self) {
+        // One that was interrupted has not ended for good.
+        if self.done == self.steps {
+            let now = now();
+            self.add(&Event { summary: Some(hyperparameters::end(now)), ..Event::at(now) });
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::curves;
 use crate::device;
 use crate::ema::Ema;
 use crate::error::TrainError;
-use crate::evaluate::{TestImages, evaluate};
+use crate::evaluate::{Evaluation, TestImages, evaluate};
 use crate::feed::Feed;
 use crate::loaders::{Loaders, StreamRequest};
 use crate::loss::smooth;
@@ -27,7 +27,7 @@ use crate::run_folder::{RunFile, RunFolder, checkpoint_in};
 use crate::schedule::Schedule;
 use crate::staging::Stager;
 use crate::stop::{Asked, Stop};
-use crate::tally::Tally;
+use crate::tally::{Losses, Tally};
 use mixfeed_client::{StreamEnd, StreamError, StreamInfo, StreamStats};
 use std::time::Instant;
 use tch::Device;
@@ -134,7 +134,7 @@ struct Run<'a> {
     ema: Option<Ema>,
     tally: Tally,
     clock: Clock,
-    /// Epochs that are finished and evaluated.
+    /// Epochs that are finished.
     history: Vec<Epoch>,
     kept: Kept,
     /// When the last checkpoint was written.
@@ -167,7 +167,7 @@ impl<'a> Run<'a> {
                 checkpoint.restore_average(ema)?;
             }
             let header = &checkpoint.header;
-            run.tally = run.tally.resumed(header.loss_sum, header.loss_rows);
+            run.tally = run.tally.resumed(Losses { sum: header.loss_sum, samples: header.loss_rows });
             run.clock = Clock::paused(Lap {
                 seconds: header.epoch_seconds,
                 data_wait_seconds: header.epoch_data_wait_seconds,
@@ -231,7 +231,7 @@ impl<'a> Run<'a> {
     fn steps(&mut self, feed: &mut Feed, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let Recipe { loss, label_smoothing, precision, .. } = self.job.config.training.recipe;
         let precision = precision.on(self.job.device);
-        if self.is_evaluation_due() {
+        if self.is_epoch_over() {
             self.finish_epoch(feed, observer)?;
         }
         self.clock.go_on();
@@ -247,7 +247,8 @@ impl<'a> Run<'a> {
             let scores = precision.scores(&*self.model, &staged.images);
             let mean_loss = loss.of(&scores, &smooth(staged.targets, label_smoothing));
             self.optimizer.backward(&mean_loss);
-            self.optimizer.step(self.model.parameters_mut(), self.schedule.learning_rate(index));
+            let learning_rate = self.schedule.learning_rate(index);
+            self.optimizer.step(self.model.parameters_mut(), learning_rate);
             if let Some(ema) = &mut self.ema {
                 ema.update(&*self.model, index);
             }
@@ -255,10 +256,11 @@ impl<'a> Run<'a> {
 
             self.position = index + 1;
             let (time, waited) = self.clock.step(rows, feed.waited());
-            let mean_loss = self.tally.mean();
+            let losses = self.tally.so_far();
             let replicas = feed.stats().replicas_serving;
-            observer.stepped(&Step { done: self.position, epoch, rows, time, waited, mean_loss, replicas });
-            if self.is_evaluation_due() {
+            let done = self.position;
+            observer.stepped(&Step { done, epoch, rows, time, waited, losses, learning_rate, replicas });
+            if self.is_epoch_over() {
                 self.finish_epoch(feed, observer)?;
                 self.clock.go_on();
             } else if self.is_due() {
@@ -272,40 +274,45 @@ impl<'a> Run<'a> {
     /// Ends training after the steps that are done, as if no more had been asked for.
     fn end_here(&mut self, feed: &Feed, observer: &mut dyn Observer) -> Result<(), TrainError> {
         self.end = self.position;
-        if self.is_evaluation_due() { self.finish_epoch(feed, observer) } else { Ok(()) }
+        if self.is_epoch_over() { self.finish_epoch(feed, observer) } else { Ok(()) }
     }
 
-    /// Whether the epoch's last step, or the last of all, is done and nobody has looked at what came of
-    /// it yet.
-    fn is_evaluation_due(&self) -> bool {
+    /// Whether the epoch's last step, or the last of all, is done and what came of it is not written down yet. So
+    /// it is of an epoch that was not evaluated, and turns out to be the last.
+    fn is_epoch_over(&self) -> bool {
         let ends = self.position.is_multiple_of(self.info.batches_per_epoch) || self.position == self.end;
-        ends && self.position > 0 && self.history.last().is_none_or(|epoch| epoch.steps != self.position)
+        let is_written = |epoch: &Epoch| {
+            epoch.steps == self.position && (epoch.test_accuracy.is_some() || self.position != self.end)
+        };
+        ends && self.position > 0 && !self.history.last().is_some_and(is_written)
     }
 
-    /// Evaluates, leaves a checkpoint, and records.
+    /// Evaluates if this epoch is one of those that are, leaves a checkpoint, and records.
     ///
     /// When the evaluation fails, for want of loaders or on a signal, the epoch stays unfinished: it
     /// is evaluated by whoever resumes the run.
     fn finish_epoch(&mut self, feed: &Feed, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        let Job { loaders, folder, stop, config, .. } = *self.job;
-        self.tally.sums()?;
+        let Job { folder, config, .. } = *self.job;
+        let losses = self.tally.all()?;
         self.clock.pause();
         let Lap { seconds, data_wait_seconds, images } = self.clock.lap();
         let start = Instant::now();
-        let training_rows = config.training.stream.batch_size;
-        let test = TestImages { loaders, stream: &self.info, training_rows };
-        let score = evaluate(self.judged(), &self.stager, test, &stop.of_signals_only())?;
-        let epoch = Epoch {
+        let score = self.evaluates_at(self.position).then(|| self.evaluate(observer)).transpose()?;
+        let evaluation_seconds = if score.is_some() { start.elapsed().as_secs_f64() } else { 0.0 };
+        let trained = self.history.pop_if(|epoch| epoch.steps == self.position).unwrap_or_else(|| Epoch {
             epoch: self.position as f64 / self.info.batches_per_epoch as f64,
             steps: self.position,
             images,
-            train_loss: self.tally.mean(),
-            test_accuracy: score.accuracy(),
+            train_loss: losses.mean(),
+            test_accuracy: None,
+            test_loss: None,
             seconds,
             data_wait_seconds,
-            evaluation_seconds: start.elapsed().as_secs_f64(),
+            evaluation_seconds: 0.0,
             learning_rate: self.schedule.learning_rate(self.position - 1),
-        };
+        });
+        let (test_accuracy, test_loss) = (score.map(Evaluation::accuracy), score.map(Evaluation::loss));
+        let epoch = Epoch { test_accuracy, test_loss, evaluation_seconds, ..trained };
         self.history.push(epoch);
         // In the middle of an epoch training ends here, and may be resumed with more steps.
         if self.position.is_multiple_of(self.info.batches_per_epoch) {
@@ -315,10 +322,34 @@ impl<'a> Run<'a> {
         self.save(feed)?;
         folder.record(&self.history)?;
         if self.position == self.end {
-            curves::draw_run(&folder.curves(), &self.history, config)?;
+            curves::draw_run(&folder.curves(), &self.history, config, &self.info.dataset.name)?;
         }
         observer.finished_epoch(&epoch);
         Ok(())
+    }
+
+    fn evaluate(&self, observer: &mut dyn Observer) -> Result<Evaluation, TrainError> {
+        let Job { loaders, stop, config, .. } = *self.job;
+        let training_rows = config.training.stream.batch_size;
+        let images = TestImages { loaders, stream: &self.info, training_rows, limit: config.test_limit };
+        let loss = config.training.recipe.loss;
+        let stop = stop.of_signals_only();
+        evaluate(self.judged(), &self.stager, images, loss, &stop, &mut |it| observer.evaluating(it))
+    }
+
+    /// Whether the model is evaluated after so many steps, which end an epoch or training.
+    fn evaluates_at(&self, steps: u64) -> bool {
+        let every = self.job.config.evaluate_every.saturating_mul(self.info.batches_per_epoch);
+        steps.is_multiple_of(every) || steps == self.end
+    }
+
+    /// Evaluations from the first to the last step, and those of them after so many steps.
+    fn evaluations(&self) -> (u64, u64) {
+        let every = self.job.config.evaluate_every.saturating_mul(self.info.batches_per_epoch);
+        let all = self.end.div_ceil(every);
+        // That of an epoch which nobody has written down yet is to be done, again or at last.
+        let is_pending = self.is_epoch_over() && self.position.is_multiple_of(every);
+        (all, all.saturating_sub(self.position / every - u64::from(is_pending)))
     }
 
     /// The model that is evaluated and kept: the average where there is one.
@@ -327,6 +358,7 @@ impl<'a> Run<'a> {
     }
 
     fn start(&self) -> Start {
+        let (evaluations, evaluations_left) = self.evaluations();
         Start {
             stream: self.info.clone(),
             model: self.job.config.training.model.name(),
@@ -337,6 +369,13 @@ impl<'a> Run<'a> {
             steps: self.end,
             done: self.position,
             history: self.history.clone(),
+            losses: self.tally.so_far(),
+            evaluations,
+            evaluations_left,
+            test_images: match self.job.config.test_limit {
+                0 => self.info.dataset.test_samples,
+                limit => limit,
+            },
         }
     }
 }

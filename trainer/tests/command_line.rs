@@ -13,6 +13,8 @@ mod compare;
 mod doctor;
 #[path = "command_line/evaluate.rs"]
 mod evaluate;
+#[path = "command_line/evaluations.rs"]
+mod evaluations;
 #[path = "command_line/faults.rs"]
 mod faults;
 #[path = "../../loader/tests/it/fleet.rs"]
@@ -191,6 +193,7 @@ fn a_training_leaves_a_run_folder_that_python_and_a_loader_can_read() {
         "data_wait_ratio",
         "train_loss",
         "test_accuracy",
+        "test_loss",
         "weights_digest",
         "checkpoint",
     ] {
@@ -198,10 +201,10 @@ fn a_training_leaves_a_run_folder_that_python_and_a_loader_can_read() {
     }
     let run = folder.path().join("run");
     let checkpoints = ["checkpoint-last.safetensors", "checkpoint-best.safetensors"];
-    for file in ["run.toml", "metrics.csv", "curves.png"].iter().chain(&checkpoints) {
+    for file in ["run.toml", "metrics.csv", "curves.png", "curves.svg"].iter().chain(&checkpoints) {
         assert!(run.join(file).metadata().unwrap().len() > 0, "{file}");
     }
-    assert_eq!(std::fs::read_dir(&run).unwrap().count(), 7, "a lock, one for TensorBoard, and nothing else");
+    assert_eq!(std::fs::read_dir(&run).unwrap().count(), 8, "a lock, one for TensorBoard, and nothing else");
 
     let output = train().unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -142,8 +142,9 @@ fn weights_and_accuracies_do_not_depend_on_being_ended_by_a_call_and_resumed() {
 fn assert_same(resumed: &Trained, golden: &Trained) {
     assert_eq!(resumed.outcome.weights_digest, golden.outcome.weights_digest);
     let learnt = |history: &[Epoch]| -> Vec<_> {
-        let values =
-            |row: &Epoch| (row.steps, row.images, row.train_loss.to_bits(), row.test_accuracy.to_bits());
+        let values = |row: &Epoch| {
+            (row.steps, row.images, row.train_loss.to_bits(), row.test_accuracy.map(f64::to_bits))
+        };
         history.iter().map(values).collect()
     };
     assert_eq!(learnt(&resumed.history), learnt(&golden.history));

@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `checkpoint-last.safetensors` | the newest |
 //! | `checkpoint-previous.safetensors` | the one before it, for when the newest is damaged |
-//! | `checkpoint-best.safetensors` | of those that end an epoch, the first with the highest test accuracy |
+//! | `checkpoint-best.safetensors` | of the epochs that were evaluated, the first with the highest test accuracy |
 //!
 //! Each name always stands for a whole file or for none: files are written under another name first,
 //! and one file may have several of these names.
 
 use super::{Checkpoint, CheckpointError, Contents, Header, read, write};
 use crate::files::link_atomically;
+use crate::observer::Epoch;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -103,10 +104,10 @@ impl Kept {
         self.last.as_ref()
     }
 
-    /// Whether the newest was written here: after so many steps and evaluations.
+    /// Whether the newest was written here: after so many steps, with this history.
     #[must_use]
-    pub fn is_current(&self, step: u64, evaluations: usize) -> bool {
-        self.last.as_ref().is_some_and(|last| age(last) == (step, evaluations))
+    pub fn is_current(&self, step: u64, history: &[Epoch]) -> bool {
+        self.last.as_ref().is_some_and(|last| age(last) == (step, history.len(), evaluations(history)))
     }
 
     /// Writes the newest, and drops what is not kept any more. The digests in `header` are filled in
@@ -120,7 +121,7 @@ impl Kept {
         let is_older = |last: &Header| last.next_batch != header.next_batch;
         let previous = self.last.as_ref().is_some_and(is_older).then(|| self.folder.join(PREVIOUS));
         let header = write(&path, previous.as_deref(), header, contents)?;
-        tracing::debug!(step = header.next_batch, evaluations = header.history.len(), "checkpoint written");
+        tracing::debug!(step = header.next_batch, epochs = header.history.len(), "checkpoint written");
         if is_best(&header) {
             link(&path, &self.folder.join(BEST))?;
         }
@@ -128,15 +129,21 @@ impl Kept {
     }
 }
 
-/// Steps and evaluations done.
-fn age(header: &Header) -> (u64, usize) {
-    (header.next_batch, header.history.len())
+/// Steps, epochs and evaluations done.
+fn age(header: &Header) -> (u64, usize, usize) {
+    (header.next_batch, header.history.len(), evaluations(&header.history))
 }
 
-/// Whether the model was just evaluated and is better than at the end of each epoch before.
+fn evaluations(history: &[Epoch]) -> usize {
+    history.iter().filter(|epoch| epoch.test_accuracy.is_some()).count()
+}
+
+/// Whether the model was just evaluated and is better than at each evaluation before.
 fn is_best(header: &Header) -> bool {
     header.history.split_last().is_some_and(|(last, before)| {
-        last.steps == header.next_batch && before.iter().all(|epoch| epoch.test_accuracy < last.test_accuracy)
+        let is_worse = |epoch: &Epoch| epoch.test_accuracy < last.test_accuracy;
+        // An epoch without an evaluation is below any with one.
+        last.steps == header.next_batch && last.test_accuracy.is_some() && before.iter().all(is_worse)
     })
 }
 
@@ -150,14 +157,19 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn save(kept: &mut Kept, step: u64, accuracies: &[f64]) {
-        let (model, adam) = trained();
-        let row = |(index, accuracy): (usize, &f64)| crate::observer::Epoch {
+    /// Epochs of ten steps; one with an accuracy below 0 was not evaluated.
+    fn history(accuracies: &[f64]) -> Vec<Epoch> {
+        let row = |(index, accuracy): (usize, &f64)| Epoch {
             steps: 10 * (index as u64 + 1),
-            test_accuracy: *accuracy,
+            test_accuracy: Some(*accuracy).filter(|accuracy| *accuracy >= 0.0),
             ..epoch()
         };
-        let history = accuracies.iter().enumerate().map(row).collect();
+        accuracies.iter().enumerate().map(row).collect()
+    }
+
+    fn save(kept: &mut Kept, step: u64, accuracies: &[f64]) {
+        let (model, adam) = trained();
+        let history = history(accuracies);
         kept.save(Header { next_batch: step, history, ..header() }, &contents(&*model, &adam)).unwrap();
     }
 
@@ -185,8 +197,24 @@ mod tests {
         // Written again after the same step, it does not push out the one before.
         save(&mut kept, 30, &[0.5, 0.5, 0.6]);
         assert_eq!(steps(folder.path()), [Some(30), Some(20), Some(30)]);
-        assert!(kept.is_current(30, 3) && !kept.is_current(30, 2) && !kept.is_current(20, 3));
+        let (three, two) = (history(&[0.5, 0.5, 0.6]), history(&[0.5, 0.5]));
+        assert!(kept.is_current(30, &three) && !kept.is_current(30, &two) && !kept.is_current(20, &three));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "and nothing else");
+    }
+
+    #[test]
+    fn an_epoch_that_was_not_evaluated_is_never_the_best() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut kept = Kept::none(folder.path());
+        save(&mut kept, 10, &[-1.0]);
+        assert_eq!(steps(folder.path()), [Some(10), None, None]);
+        save(&mut kept, 20, &[-1.0, 0.0]);
+        save(&mut kept, 30, &[-1.0, 0.0, -1.0]);
+        assert_eq!(steps(folder.path()), [Some(30), Some(20), Some(20)]);
+        // It turns out to be the last epoch, and is evaluated after all.
+        assert!(!kept.is_current(30, &history(&[-1.0, 0.0, 0.1])));
+        save(&mut kept, 30, &[-1.0, 0.0, 0.1]);
+        assert_eq!(steps(folder.path()), [Some(30), Some(20), Some(30)]);
     }
 
     #[test]

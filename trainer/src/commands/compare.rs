@@ -10,7 +10,7 @@ use crate::error::TrainError;
 use crate::loaders::Loaders;
 use crate::resume::ResumePoint;
 use crate::run_folder::{RunFolder, RunFolderError};
-use crate::table::Table;
+use crate::table::{Table, counted};
 use crate::train::{Job, Trained, train};
 use mixfeed_client::Mixing;
 use mixfeed_ops::{print, println};
@@ -64,8 +64,9 @@ fn compare(
     let place = Place { setup, loaders: &loaders, folder: &folder, plan, resumes };
 
     let mut arms = vec![Vec::new(); plan.arms.len()];
-    for (number, arm, trial) in plan.trainings() {
-        let trained = place.train_one(arm, trial)?;
+    let all = plan.trainings().count() as u64;
+    for (position, (number, arm, trial)) in (1..).zip(plan.trainings()) {
+        let trained = place.train_one(arm, trial, all - position)?;
         if let Some(asked) = setup.stop.requested() {
             tracing::info!("stopped; --resume goes on with the comparison");
             return Err(TrainError::Stopped(asked));
@@ -74,12 +75,11 @@ fn compare(
         arms[number].push(trained);
     }
 
-    let picture = folder.path().join(if plan.grid.is_some() { RunFolder::GRID } else { RunFolder::CURVES });
-    let comparison = Comparison::of(plan, &arms, &setup.config, picture.display().to_string());
-    match &plan.grid {
-        Some(grid) => draw_grid(&picture, grid, &comparison)?,
-        None => curves::draw(&picture, &figure(setup, plan, &arms))?,
+    let comparison = Comparison::of(plan, &arms, &setup.config, &folder);
+    if let Some(grid) = &plan.grid {
+        draw_grid(&folder.grid(), grid, &comparison)?;
     }
+    curves::draw(&folder.curves(), &figure(setup, plan, &arms, &comparison))?;
     let json = super::to_json(&comparison)?;
     folder.write(RunFolder::COMPARISON_CSV, &comparison.csv())?;
     folder.write(RunFolder::COMPARISON, &format!("{json}\n"))?;
@@ -136,8 +136,8 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Trains, goes on with a training, or finds it finished.
-    fn train_one(&self, arm: Arm, trial: u32) -> Result<Trained, TrainError> {
+    /// Trains, goes on with a training, or finds it finished; `following` others come after it.
+    fn train_one(&self, arm: Arm, trial: u32, following: u64) -> Result<Trained, TrainError> {
         let Place { setup, loaders, folder, plan, resumes } = self;
         let config = arm.trial(&setup.config, trial)?;
         let path = folder.path().join(trial_name(arm, config.training.stream.seed));
@@ -159,7 +159,8 @@ impl Place<'_> {
         tracing::info!(arm = arm.name(), trial = number, trials, "trial");
         let job = Job { config: &config, loaders, device: setup.device, folder: &folder, stop: &setup.stop };
         let title = arm.title(setup.config.training.stream.mixing);
-        train(&job, point, &mut setup.observers(format!("{title} {number}/{trials}"), &folder))
+        let label = format!("{title} {number}/{trials}");
+        train(&job, point, &mut setup.observers(&config, label, following, &folder))
     }
 
     /// A comparison that goes on with loaders of other data would compare nothing.
@@ -175,31 +176,40 @@ impl Place<'_> {
     }
 }
 
-fn figure<'a>(setup: &Setup, plan: &Plan, arms: &'a [Vec<Trained>]) -> Figure<'a> {
+/// Both arms; of a grid, training without mixup and the field with the highest accuracy.
+fn figure<'a>(setup: &Setup, plan: &Plan, arms: &'a [Vec<Trained>], comparison: &Comparison) -> Figure<'a> {
     let training = &setup.config.training;
-    let mixing =
-        training.stream.mixing.map_or(String::new(), |mixing| format!("{}; ", curves::mixing_words(mixing)));
+    let best = comparison.best();
+    let what = match (&plan.grid, best) {
+        (Some(_), Some(best)) => {
+            let (title, fields) = (plan.arms[best].title(training.stream.mixing), plan.arms.len() - 1);
+            format!("{title}: the highest test accuracy of {}; ", counted(fields as u64, "field"))
+        }
+        _ => training
+            .stream
+            .mixing
+            .map_or(String::new(), |mixing| format!("{}; ", curves::mixing_words(mixing))),
+    };
     let trials = match plan.trials {
         1 => "one trial each".to_owned(),
         trials => format!("bold: mean, thin: each of {trials} trials"),
     };
+    let shown = [Some(0), best].into_iter().flatten();
+    let arm = |number: usize| curves::Arm {
+        name: plan.arms[number].title(training.stream.mixing),
+        trials: arms[number].iter().map(|trained| trained.history.as_slice()).collect(),
+    };
     Figure {
         title: format!(
-            "{} · {} · {}",
+            "{} · {} · {} · {}",
             way_of(training.stream.mixing),
             training.preset.name(),
-            training.model.name()
+            training.model.name(),
+            comparison.dataset
         ),
-        subtitle: format!("{mixing}{trials}"),
-        arms: plan
-            .arms
-            .iter()
-            .zip(arms)
-            .map(|(arm, trained)| curves::Arm {
-                name: arm.title(training.stream.mixing),
-                trials: trained.iter().map(|trained| trained.history.as_slice()).collect(),
-            })
-            .collect(),
+        subtitle: format!("{what}{trials}"),
+        soft_targets: true,
+        arms: shown.map(arm).collect(),
     }
 }
 
@@ -207,9 +217,10 @@ fn table(plan: &Plan, comparison: &Comparison, mixing: Option<Mixing>) -> Table 
     let columns = [
         "",
         "test accuracy",
-        "above without",
-        "95 % interval",
+        "difference",
+        "95 % CI",
         "training loss",
+        "test loss",
         "images/s",
         "waiting for data",
     ];
@@ -221,6 +232,7 @@ fn table(plan: &Plan, comparison: &Comparison, mixing: Option<Mixing>) -> Table 
             result.difference.map_or(String::new(), |difference| difference.show()),
             result.difference.map_or(String::new(), |difference| difference.show_interval()),
             result.train_loss.show(1.0, 4),
+            result.test_loss.map_or("–".to_owned(), |loss| loss.show(1.0, 4)),
             result.images_per_second.show(1.0, 0),
             format!("{} %", result.data_wait_ratio.show(100.0, 1)),
         ]);
@@ -232,25 +244,32 @@ fn summary(comparison: &Comparison, mixing: Option<Mixing>) -> String {
     let Comparison { dataset, epochs, trials, difference, curves, heat_map, .. } = comparison;
     let mut lines = Vec::new();
     if let Some(difference) = difference {
-        let interval = match difference.confidence_95 {
-            Some(_) => {
-                let (interval, pairs) = (difference.show_interval(), difference.pairs);
-                format!(", with 95 % confidence {interval} (Student's t, n = {pairs} pairs of equal seed)")
-            }
-            None => ", no interval from a single pair".to_owned(),
-        };
-        let (way, difference) = (way_of(mixing), difference.show());
-        lines.push(format!("with {way} less without: {difference} percentage points{interval}"));
+        let way = way_of(mixing);
+        lines.push(format!("difference (with {way} − without): {}", difference.verdict()));
+        lines.extend(difference.warning().map(|warning| format!("warning: {warning}")));
     }
     let spread = if *trials > 1 { ", mean ± standard deviation" } else { "" };
-    lines.push(format!("{dataset}, {epochs} epochs, {trials} trials of each{spread}"));
-    if heat_map.is_some() && *trials > 1 {
-        lines.push(format!(
-            "differences over n = {trials} pairs of equal seed (Student's t); each interval holds by itself, \
-             of twenty about one misses"
-        ));
+    let (epochs, each) = (counted(*epochs, "epoch"), counted((*trials).into(), "trial"));
+    lines.push(format!("{dataset}, {epochs}, {each} of each{spread}"));
+    if *trials > 1 {
+        lines.push(format!("CI: Student's t over n = {trials} pairs of equal seed, in percentage points"));
     }
-    lines.extend(curves.iter().map(|path| format!("curves: {path}")));
+    if heat_map.is_some() && *trials > 1 {
+        let shown =
+            comparison.arms.iter().filter(|arm| arm.difference.is_some_and(|it| it.is_shown())).count();
+        let all = comparison.arms.len() - 1;
+        lines.push(format!(
+            "a difference is shown in {shown} of {}; each interval holds by itself: of 20 about one leaves out 0 by chance",
+            counted(all as u64, "field")
+        ));
+        let warning = comparison.arms.iter().find_map(|arm| arm.difference?.warning());
+        lines.extend(warning.map(|warning| format!("warning: {warning}")));
+    }
+    lines.push(
+        "training losses are not comparable between the rows where images are mixed; test losses are"
+            .to_owned(),
+    );
+    lines.push(format!("curves: {curves}"));
     lines.extend(heat_map.iter().map(|path| format!("heat map: {path}")));
     lines.join("\n")
 }

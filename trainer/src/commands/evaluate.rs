@@ -1,6 +1,7 @@
 //! `evaluate`: how good a checkpoint is on the clean test split.
 
 use super::setup;
+use crate::canvas::Format;
 use crate::checkpoint::{self, Header};
 use crate::cli::EvaluateArgs;
 use crate::config::{Settings, UsageError};
@@ -26,6 +27,10 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
     if let Some(wrong) = fgsm.iter().find(|epsilon| !(0.0..=MAX_EPSILON).contains(*epsilon)) {
         return Err(UsageError::new(&format!("--fgsm is {wrong}, it must be 0 to {MAX_EPSILON}")).into());
     }
+    if let Some(picture) = picture.as_deref().filter(|path| Format::of(path).is_none()) {
+        let text = format!("--confusion is {}, its name must end in .png or .svg", picture.display());
+        return Err(UsageError::new(&text).into());
+    }
     setup::start_logs(config.log_format, &config.log)?;
     let stop = setup::stop_on_signals()?;
     let device = setup::select_device(config.device, config.threads)?;
@@ -41,7 +46,7 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
     let info = loaders.open(request, &stop)?.info().clone();
     fits(header, &info)?;
     let stager = Stager::new(&info, header.normalisation, device);
-    let images = TestImages { loaders: &loaders, stream: &info, training_rows: header.batch_size };
+    let images = TestImages { loaders: &loaders, stream: &info, training_rows: header.batch_size, limit: 0 };
     let assessment = assess(&*model, &stager, images, &fgsm, &stop)?;
 
     if let Some(picture) = &picture {

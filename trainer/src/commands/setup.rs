@@ -89,14 +89,21 @@ impl Setup {
         Ok(loaders)
     }
 
-    /// Everyone who watches the training in `folder`; `label` tells trainings of one command apart.
-    pub(super) fn observers(&self, label: String, folder: &RunFolder) -> Observers {
+    /// Everyone who watches the training of `config` in `folder`. Of the trainings of one command, `label` tells them
+    /// apart, and `following` come after this one.
+    pub(super) fn observers(
+        &self,
+        config: &RunConfig,
+        label: String,
+        following: u64,
+        folder: &RunFolder,
+    ) -> Observers {
         let mut observers: Vec<Box<dyn Observer>> = vec![
-            Box::new(Progress::new(&self.terminal, label.clone())),
-            Box::new(TensorBoard::new(folder.path())),
+            Box::new(Progress::new(&self.terminal, label.clone(), following)),
+            Box::new(TensorBoard::new(folder.path(), config)),
         ];
         if let Some(served) = &self.served {
-            observers.push(Box::new(served.observer(label, folder.path().display().to_string())));
+            observers.push(Box::new(served.observer(label, folder.path().display().to_string(), following)));
         }
         if self.config.metrics.is_some() {
             observers.push(Box::new(TrainerMetrics::register()));

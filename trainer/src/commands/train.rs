@@ -8,7 +8,7 @@ use crate::error::TrainError;
 use crate::outcome::{Outcome, Resumed};
 use crate::resume::ResumePoint;
 use crate::run_folder::{RunFile, RunFolder, RunFolderError};
-use crate::table::Table;
+use crate::table::{Table, counted};
 use crate::train::{Job, Trained, train};
 use mixfeed_ops::{print, println};
 
@@ -60,7 +60,7 @@ fn begin(setup: &Setup, overwrite: bool) -> Result<Outcome, TrainError> {
     let (loaders, folder) = setup.begin(setup.config.training.preset.name(), overwrite)?;
     let Setup { config, device, stop, .. } = setup;
     let job = Job { config, loaders: &loaders, device: *device, folder: &folder, stop };
-    Ok(train(&job, None, &mut setup.observers(String::new(), &folder))?.outcome)
+    Ok(train(&job, None, &mut setup.observers(config, String::new(), 0, &folder))?.outcome)
 }
 
 fn go_on(setup: &Setup, folder: &RunFolder, earlier: RunFile) -> Result<Outcome, TrainError> {
@@ -72,7 +72,7 @@ fn go_on(setup: &Setup, folder: &RunFolder, earlier: RunFile) -> Result<Outcome,
     }
     let loaders = setup.go_on(folder)?;
     let job = Job { config, loaders: &loaders, device: *device, folder, stop };
-    Ok(train(&job, Some(point), &mut setup.observers(String::new(), folder))?.outcome)
+    Ok(train(&job, Some(point), &mut setup.observers(config, String::new(), 0, folder))?.outcome)
 }
 
 /// What a run came to that has nothing left to do.
@@ -84,7 +84,7 @@ pub(super) fn finished(
     let Some(last) = point.finished() else { return Ok(None) };
     // Whoever ended the process may have done so before these were written.
     folder.record(&last.history)?;
-    curves::draw_run(&folder.curves(), &last.history, config)?;
+    curves::draw_run(&folder.curves(), &last.history, config, &last.dataset)?;
     let resumed = Resumed { step: Some(point.step()), batches_per_epoch: point.batches_per_epoch() };
     let outcome = Outcome::of(config, last, folder, resumed);
     Ok(Some(Trained { outcome, history: last.history.clone() }))
@@ -99,17 +99,18 @@ fn table(outcome: &Outcome) -> Table {
         (
             "trained",
             format!(
-                "{} epochs, {} steps, {} images{}{}",
-                outcome.epochs,
-                outcome.steps,
-                outcome.images,
+                "{}, {}, {}{}{}",
+                counted(outcome.epochs, "epoch"),
+                counted(outcome.steps, "step"),
+                counted(outcome.images, "image"),
                 if outcome.finished { "" } else { ", stopped early" },
                 outcome.resumed_from_step.map_or(String::new(), |step| format!(", resumed from step {step}"))
             ),
         ),
         ("speed", format!("{:.0} images/s over {:.1} s", outcome.images_per_second, outcome.seconds)),
         ("training loss", format!("{:.4}", outcome.train_loss)),
-        ("test accuracy", format!("{:.2} %", 100.0 * outcome.test_accuracy)),
+        ("test loss", outcome.test_loss.map_or("–".to_owned(), |loss| format!("{loss:.4}"))),
+        ("test accuracy", outcome.accuracy()),
         ("weights", outcome.weights_digest.clone()),
         ("checkpoint", outcome.checkpoint.clone()),
         ("curves", outcome.curves.clone()),

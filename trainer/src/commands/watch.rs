@@ -7,7 +7,9 @@ use super::setup;
 use crate::cli::WatchArgs;
 use crate::config::UsageError;
 use crate::error::TrainError;
+use crate::eta;
 use crate::remote::{FinishedEpoch, State, Status};
+use crate::table::count;
 use lines::Lines;
 use screen::Screen;
 use std::io::IsTerminal as _;
@@ -97,15 +99,23 @@ fn pace(status: &Status) -> String {
     format!("{images_per_second:.0} images/s  data wait {:.0} %{loss}", 100.0 * data_wait_ratio)
 }
 
-/// The time left, as people say it; `–` before it is known.
+/// The time left, and how far an evaluation has come.
 fn left(status: &Status) -> String {
-    let Some(seconds) = status.seconds_left else { return "–".to_owned() };
-    let seconds = seconds.round() as u64;
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds}s"),
-        (0, minutes, seconds) => format!("{minutes}m {seconds:02}s"),
-        (hours, minutes, _) => format!("{hours}h {minutes:02}m"),
+    let left = eta::words(status.seconds_left);
+    match status.evaluation {
+        Some((images, of)) => format!("evaluating {}/{}  {left} left", count(images), count(of)),
+        None => format!("{left} left"),
     }
+}
+
+/// Accuracy of an epoch, in per cent; `–` where it was not evaluated.
+fn percent(accuracy: Option<f64>) -> String {
+    accuracy.map_or("–".to_owned(), |accuracy| format!("{:.2} %", 100.0 * accuracy))
+}
+
+/// A loss; `–` where it was not measured.
+fn loss(loss: Option<f64>) -> String {
+    loss.map_or("–".to_owned(), |loss| format!("{loss:.4}"))
 }
 
 #[cfg(test)]
@@ -138,7 +148,8 @@ mod tests {
             epoch: number as f64,
             steps: 10 * number,
             train_loss: 1.0,
-            test_accuracy: 0.5,
+            test_accuracy: Some(0.5),
+            test_loss: None,
             images_per_second: 1.0,
         };
         Status {
@@ -175,12 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn times_are_said_as_people_say_them() {
-        let text = |seconds| left(&Status { seconds_left: seconds, ..Status::default() });
-        assert_eq!(
-            [0.4, 59.0, 61.0, 3599.6, 7384.0].map(|s| text(Some(s))),
-            ["0s", "59s", "1m 01s", "1h 00m", "2h 03m"]
-        );
-        assert_eq!(text(None), "–");
+    fn an_evaluation_under_way_is_told() {
+        let status = Status { seconds_left: Some(61.0), ..Status::default() };
+        assert_eq!(left(&status), "1m 01s left");
+        let status = Status { evaluation: Some((3_200, 10_000)), ..status };
+        assert_eq!(left(&status), "evaluating 3,200/10,000  1m 01s left");
     }
 }

@@ -3,6 +3,7 @@
 use super::{Arm, Difference, Grid, Plan, Statistic};
 use crate::config::RunConfig;
 use crate::outcome::Outcome;
+use crate::run_folder::{RunFolder, number_or_nothing};
 use crate::train::Trained;
 use serde::Serialize;
 
@@ -32,9 +33,8 @@ pub struct Comparison {
     /// Test accuracy with mixup less that without; of a grid, each arm has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
-    /// Path of the curves of both arms; of a grid there are none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub curves: Option<String>,
+    /// Path of the curves of both arms; of a grid, of training without mixup and of the field with the highest accuracy.
+    pub curves: String,
     /// Path of the picture of a grid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heat_map: Option<String>,
@@ -53,8 +53,10 @@ pub struct ArmResult {
     pub test_accuracy: Statistic,
     /// The same less that without mixup, over pairs of equal seed; none without mixup.
     pub difference: Option<Difference>,
-    /// Loss over the last epoch.
+    /// Loss over the last epoch, as images were mixed: not comparable between arms.
     pub train_loss: Statistic,
+    /// Loss over the test images after the last epoch; none where an older release did not measure it.
+    pub test_loss: Option<Statistic>,
     /// Training speed.
     pub images_per_second: Statistic,
     /// Share of training time spent waiting for data, 0 to 1.
@@ -69,7 +71,7 @@ impl Comparison {
     /// # Panics
     /// When an arm has no training.
     #[must_use]
-    pub fn of(plan: &Plan, trained: &[Vec<Trained>], base: &RunConfig, picture: String) -> Self {
+    pub fn of(plan: &Plan, trained: &[Vec<Trained>], base: &RunConfig, folder: &RunFolder) -> Self {
         let without = &trained[0];
         let first = &without[0].outcome;
         let arms = plan.arms.iter().zip(trained);
@@ -84,26 +86,35 @@ impl Comparison {
             difference: if plan.grid.is_some() { None } else { arms[1].difference },
             grid: plan.grid.clone(),
             arms,
-            heat_map: plan.grid.is_some().then(|| picture.clone()),
-            curves: plan.grid.is_none().then_some(picture),
+            heat_map: plan.grid.is_some().then(|| folder.grid().display().to_string()),
+            curves: folder.curves().display().to_string(),
         }
+    }
+
+    /// The number of the arm with the highest mean test accuracy, the first of equals, of those that mix.
+    #[must_use]
+    pub fn best(&self) -> Option<usize> {
+        let mean = |(_, arm): &(usize, &ArmResult)| arm.test_accuracy.mean;
+        let mixing = self.arms.iter().enumerate().skip(1).rev();
+        mixing.max_by(|one, other| mean(one).total_cmp(&mean(other))).map(|(number, _)| number)
     }
 
     /// One row for each training.
     #[must_use]
     pub fn csv(&self) -> String {
         let mut text = COLUMNS.to_owned();
-        let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+        let number = number_or_nothing;
         for arm in &self.arms {
             for trial in &arm.trials {
                 let Outcome { seed, epochs, steps, images, train_loss, test_accuracy, .. } = trial;
                 let Outcome { seconds, images_per_second, data_wait_ratio, weights_digest, .. } = trial;
                 text += &format!(
                     "{},{},{},{seed},{epochs},{steps},{images},{train_loss},{test_accuracy},{seconds:.3},\
-                     {images_per_second:.1},{data_wait_ratio:.4},{weights_digest}\n",
+                     {images_per_second:.1},{data_wait_ratio:.4},{weights_digest},{}\n",
                     arm.arm,
                     number(arm.mixup_alpha),
                     number(arm.mixup_prob),
+                    number(trial.test_loss),
                 );
             }
         }
@@ -112,7 +123,7 @@ impl Comparison {
 }
 
 const COLUMNS: &str = "arm,mixup_alpha,mixup_prob,seed,epochs,steps,images,train_loss,test_accuracy,seconds,\
-                       images_per_second,data_wait_ratio,weights_digest\n";
+                       images_per_second,data_wait_ratio,weights_digest,test_loss\n";
 
 impl ArmResult {
     fn of(arm: Arm, trained: &[Trained], without: &[Trained], base: &RunConfig) -> Self {
@@ -120,6 +131,7 @@ impl ArmResult {
             Statistic::of(&trained.iter().map(|trained| value(&trained.outcome)).collect::<Vec<_>>())
         };
         let accuracy = |trained: &Trained| trained.outcome.test_accuracy;
+        let test_losses: Option<Vec<_>> = trained.iter().map(|trained| trained.outcome.test_loss).collect();
         let differences: Vec<_> =
             trained.iter().zip(without).map(|(with, without)| accuracy(with) - accuracy(without)).collect();
         let (mixup_alpha, mixup_prob) = match arm {
@@ -134,6 +146,7 @@ impl ArmResult {
             test_accuracy: over(|outcome| outcome.test_accuracy),
             difference: (arm != Arm::WithoutMixup).then(|| Difference::of(&differences)),
             train_loss: over(|outcome| outcome.train_loss),
+            test_loss: test_losses.map(|losses| Statistic::of(&losses)),
             images_per_second: over(|outcome| outcome.images_per_second),
             data_wait_ratio: over(|outcome| outcome.data_wait_ratio),
             // Where a process went on says something of the process, not of the training.

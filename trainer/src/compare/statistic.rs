@@ -36,6 +36,13 @@ impl Statistic {
     }
 }
 
+/// A share in percentage points, with its sign (a minus, not a hyphen).
+pub(super) fn points(share: f64) -> String {
+    let text = format!("{:+.2}", 100.0 * share);
+    // Nothing has no sign.
+    if text.ends_with("0.00") && text.len() == 5 { "0.00".to_owned() } else { text.replace('-', "−") }
+}
+
 /// What one arm is above another, over pairs of trials with the same seed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Difference {
@@ -66,14 +73,46 @@ impl Difference {
     /// The mean in percentage points, with its sign.
     #[must_use]
     pub fn show(&self) -> String {
-        format!("{:+.2}", 100.0 * self.mean)
+        points(self.mean)
     }
 
     /// The interval in percentage points; a dash where there is none.
     #[must_use]
     pub fn show_interval(&self) -> String {
         self.confidence_95
-            .map_or("–".to_owned(), |[low, high]| format!("{:+.2} to {:+.2}", 100.0 * low, 100.0 * high))
+            .map_or("–".to_owned(), |[low, high]| format!("[{}, {}]", points(low), points(high)))
+    }
+
+    /// Whether the interval leaves out 0, so that a difference is shown.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        self.confidence_95.is_some_and(|[low, high]| low > 0.0 || high < 0.0)
+    }
+
+    /// What it is worth, in plain statistics: the mean, its interval, the number of pairs, and the verdict.
+    #[must_use]
+    pub fn verdict(&self) -> String {
+        let Difference { pairs, mean, .. } = *self;
+        let verdict = match self.confidence_95 {
+            None => return format!("{} points, n = {pairs}: one pair gives no interval", self.show()),
+            Some(_) if !self.is_shown() => "no difference shown",
+            Some(_) if mean > 0.0 => "an improvement",
+            Some(_) => "a loss",
+        };
+        format!("{} points, 95 % CI {}, n = {pairs}: {verdict}", self.show(), self.show_interval())
+    }
+
+    /// What to know where pairs are so few that hardly anything can be shown.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let t =
+            student::quantile(CONFIDENCE, (self.pairs as u32).checked_sub(1).filter(|&freedom| freedom > 0)?);
+        (self.pairs == 2).then(|| {
+            format!(
+                "n = 2 is very few: the interval reaches t = {t:.1} standard errors to each side (4.3 with n = 3, 2.8 \
+                 with n = 5); give --trials 5 or more"
+            )
+        })
     }
 }
 
@@ -97,7 +136,9 @@ mod tests {
         let [low, high] = difference.confidence_95.unwrap();
         assert!((low - (0.02 - 0.024_841)).abs() < 1e-5 && (high - (0.02 + 0.024_841)).abs() < 1e-5);
         assert_eq!(difference.show(), "+2.00");
-        assert_eq!(difference.show_interval(), "-0.48 to +4.48");
+        assert_eq!(difference.show_interval(), "[−0.48, +4.48]");
+        assert_eq!(difference.verdict(), "+2.00 points, 95 % CI [−0.48, +4.48], n = 3: no difference shown");
+        assert_eq!(difference.warning(), None);
     }
 
     #[test]
@@ -105,5 +146,23 @@ mod tests {
         let difference = Difference::of(&[-0.01]);
         assert_eq!((difference.pairs, difference.confidence_95), (1, None));
         assert_eq!(difference.show_interval(), "–");
+        assert_eq!(difference.verdict(), "−1.00 points, n = 1: one pair gives no interval");
+        assert_eq!(difference.warning(), None);
+    }
+
+    #[test]
+    fn the_verdict_follows_from_the_interval_alone() {
+        for (differences, verdict) in [
+            (&[0.010, 0.011, 0.012][..], "+1.10 points, 95 % CI [+0.85, +1.35], n = 3: an improvement"),
+            (&[-0.010, -0.011, -0.012], "−1.10 points, 95 % CI [−1.35, −0.85], n = 3: a loss"),
+            (&[-0.0062, -0.0078], "−0.70 points, 95 % CI [−1.72, +0.32], n = 2: no difference shown"),
+            (&[0.0, 0.0, 0.0], "0.00 points, 95 % CI [0.00, 0.00], n = 3: no difference shown"),
+        ] {
+            let difference = Difference::of(differences);
+            assert_eq!(difference.verdict(), verdict);
+            assert_eq!(difference.is_shown(), !verdict.contains("no difference"));
+            assert_eq!(difference.warning().is_some(), differences.len() == 2);
+        }
+        assert!(Difference::of(&[0.1, 0.2]).warning().unwrap().contains("t = 12.7 "));
     }
 }

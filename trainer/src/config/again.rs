@@ -14,6 +14,9 @@ pub enum Resume {
     Auto,
 }
 
+/// Of the settings below, what a table of experiments is read for.
+const TOLD: [&str; 2] = ["epochs", "steps"];
+
 /// What does not shape the weights (or, as threads and device, warns), and so may change on the way. So may how the
 /// data is read ([`SourceArgs`]), for data that has moved: that it is the same is known by its digest.
 const AGAIN: &[&str] = &[
@@ -32,6 +35,8 @@ const AGAIN: &[&str] = &[
     "device",
     "threads",
     "output",
+    "eval-every",
+    "log-every",
     "listen",
     "listen-tls-cert",
     "listen-tls-key",
@@ -85,6 +90,13 @@ impl Settings {
         settings.try_into().map_err(|error: toml::de::Error| UsageError(error.message().to_owned()))
     }
 
+    /// What tells one training from another: the settings that shape the weights, as names and values.
+    pub(crate) fn hyperparameters(&self) -> Vec<(String, toml::Value)> {
+        let shapes = |key: &str| TOLD.contains(&key) || !AGAIN.contains(&key);
+        let of_data = |key: &str| SourceArgs::KEYS.contains(&key);
+        table(self).unwrap_or_default().into_iter().filter(|(key, _)| shapes(key) && !of_data(key)).collect()
+    }
+
     /// Where learning rates depend on the number of epochs, another one would have made other weights
     /// from the first step on.
     fn keeps_the_rates_of(&self, run: &Settings) -> Result<(), UsageError> {
@@ -121,6 +133,20 @@ mod tests {
             ..Settings::default()
         }
         .complete()
+    }
+
+    #[test]
+    fn hyperparameters_are_what_shapes_the_weights() {
+        let settings = Settings { threads: Some(3), log: Some("debug".to_owned()), ..run() };
+        let all = settings.hyperparameters();
+        let of = |name: &str| all.iter().find(|(key, _)| key == name).map(|(_, value)| value.to_string());
+        assert_eq!(
+            (of("lr"), of("epochs"), of("preset")),
+            (Some("0.1".into()), Some("30".into()), Some("\"article\"".into()))
+        );
+        for name in ["threads", "log", "data", "workers", "device", "auth-token-file"] {
+            assert_eq!(of(name), None, "{name}");
+        }
     }
 
     #[test]

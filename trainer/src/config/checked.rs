@@ -17,6 +17,9 @@ use std::path::PathBuf;
 /// Long enough to restart a whole fleet of loaders by hand.
 const LOADER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
 
+/// As PyTorch Lightning does: seldom enough to cost nothing, often enough to draw an epoch.
+const LOG_EVERY: u64 = 50;
+
 /// Of a loader inside this process, only troubles: the rest the client says already.
 const LOG_FILTER: &str = "info,mixfeed_loader=warn";
 
@@ -55,6 +58,12 @@ pub struct RunConfig {
     pub switches: Switches,
     /// The run folder, if one was named.
     pub output: Option<PathBuf>,
+    /// The first so many test images are scored; 0 for all.
+    pub test_limit: u64,
+    /// The model is evaluated every so many epochs, at least 1, and after the last.
+    pub evaluate_every: u64,
+    /// Steps are told to TensorBoard every so many, at least 1.
+    pub log_every: u64,
     /// How often a checkpoint is written besides at the end of each epoch.
     pub checkpoint_every: Option<CheckpointEvery>,
     /// Where progress is served, and the wish to end heard.
@@ -126,6 +135,8 @@ impl Settings {
             device: settings.device.or(Some(DeviceChoice::default())),
             threads: settings.threads.or_else(|| Some(device::default_threads())),
             deterministic: settings.deterministic.or(Some(false)),
+            eval_every: settings.eval_every.or(Some(1)),
+            log_every: settings.log_every.or(Some(LOG_EVERY)),
             tf32: settings.tf32.or(Some(true)),
             log_format: settings.log_format.or(Some(LogFormat::default())),
             log: settings.log.or_else(|| Some(LOG_FILTER.to_owned())),
@@ -142,8 +153,8 @@ impl Settings {
         let all = settings.clone();
         let source = source(&settings)?;
 
-        if let Some(limit) = settings.limit {
-            integer("limit", Some(limit), 1..=u64::MAX)?;
+        for (name, limit) in [("limit", settings.limit), ("test-limit", settings.test_limit)] {
+            limit.map(|limit| integer(name, Some(limit), 1..=u64::MAX)).transpose()?;
         }
         if let Some(steps) = settings.steps {
             integer("steps", Some(steps), 1..=u64::MAX)?;
@@ -187,6 +198,9 @@ impl Settings {
                 tf32: filled("tf32", settings.tf32)?,
             },
             output: settings.output,
+            test_limit: settings.test_limit.unwrap_or(0),
+            evaluate_every: integer("eval-every", settings.eval_every, 1..=1 << 32)?,
+            log_every: integer("log-every", settings.log_every, 1..=1 << 32)?,
             checkpoint_every: settings.checkpoint_every,
             listen: settings.listen,
             metrics: settings.metrics,
@@ -329,6 +343,9 @@ mod tests {
             (Settings { epochs: Some(0), ..settings() }, "--epochs is 0"),
             (Settings { steps: Some(0), ..settings() }, "--steps is 0"),
             (Settings { limit: Some(0), ..settings() }, "--limit is 0"),
+            (Settings { test_limit: Some(0), ..settings() }, "--test-limit is 0"),
+            (Settings { eval_every: Some(0), ..settings() }, "--eval-every is 0"),
+            (Settings { log_every: Some(0), ..settings() }, "--log-every is 0"),
             (Settings { lr: Some(0.0), ..settings() }, "--lr is 0"),
             (Settings { lr: Some(f64::NAN), ..settings() }, "--lr is NaN"),
             (Settings { threads: Some(0), ..settings() }, "--threads is 0"),

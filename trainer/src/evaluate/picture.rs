@@ -8,8 +8,11 @@ use std::path::Path;
 /// Side of a class's field: room for `100`.
 const CELL_PIXELS: u32 = 48;
 
+/// The shade of the commonest mistake.
+const DARKEST_MISTAKE: f64 = -0.8;
+
 impl Confusion {
-    /// Draws it into `path`; `about` says what was scored.
+    /// Draws it into `path`, as PNG or as SVG; `about` says what was scored.
     ///
     /// # Errors
     /// When the picture cannot be written.
@@ -24,26 +27,33 @@ impl Confusion {
             let percent = format!("{:.0}", 100.0 * share);
             Cell {
                 // Mistakes are few: on the scale of what is right, none would be seen.
-                shade: if row == column { share } else { -0.8 * share / worst.max(f64::MIN_POSITIVE) },
+                shade: if row == column {
+                    share
+                } else {
+                    DARKEST_MISTAKE * share / worst.max(f64::MIN_POSITIVE)
+                },
                 lines: if percent == "0" { Vec::new() } else { vec![percent] },
+                is_marked: row == column,
             }
         };
+        let mut key = vec![(0.0, "0 %".to_owned()), (1.0, "100 % right".to_owned())];
+        if worst > 0.0 {
+            key.insert(0, (DARKEST_MISTAKE, format!("{:.1} % wrong", 100.0 * worst)));
+        }
         let axis = |name: &str| Axis { name: name.to_owned(), labels: classes.to_vec() };
         let map = HeatMap {
-            title: format!("confusion · accuracy {:.2} %", 100.0 * self.accuracy()),
+            title: format!("Confusion matrix, test accuracy {:.2} %", 100.0 * self.accuracy()),
             subtitles: vec![
                 about.to_owned(),
-                format!(
-                    "per cent of each row; blue: right, orange: wrong, darkest at {:.1} %",
-                    100.0 * worst
-                ),
+                "per cent of the images of each class; blue and bold: right, orange: wrong".to_owned(),
             ],
-            rows: axis("class of the image"),
-            columns: axis("class it was taken for"),
+            rows: axis("true class"),
+            columns: axis("predicted class"),
             cells: (0..classes.len())
                 .map(|row| (0..classes.len()).map(|column| cell(row, column)).collect())
                 .collect(),
             cell_pixels: (CELL_PIXELS, CELL_PIXELS * 3 / 4),
+            key,
         };
         map.draw(path)
     }

@@ -1,10 +1,10 @@
 //! The observer that keeps a [`Status`] up to date.
 
 use super::{FinishedEpoch, State, Status};
-use crate::observer::{Epoch, Observer, Start, Step};
+use crate::eta::Eta;
+use crate::observer::{Epoch, Evaluating, Observer, Start, Step};
 use crate::pace::{Pace, Recent, loaders_wanted};
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::sync::watch;
 
 /// Finished epochs that are told. Far more than a screen has lines, and a few kilobytes.
@@ -16,20 +16,24 @@ pub(crate) struct Broadcast {
     label: String,
     run: String,
     pace: Pace,
-    started: Instant,
-    /// Steps that were done before `started`.
-    before: u64,
+    eta: Eta,
 }
 
 impl Broadcast {
-    pub(crate) fn new(status: Arc<watch::Sender<Status>>, label: String, run: String) -> Self {
-        Broadcast { status, label, run, pace: Pace::new(), started: Instant::now(), before: 0 }
+    /// Of a training that is followed by `following` others of the same command.
+    pub(crate) fn new(
+        status: Arc<watch::Sender<Status>>,
+        label: String,
+        run: String,
+        following: u64,
+    ) -> Self {
+        Broadcast { status, label, run, pace: Pace::new(), eta: Eta::new(following) }
     }
 }
 
 impl Observer for Broadcast {
     fn started(&mut self, start: &Start) {
-        (self.started, self.before) = (Instant::now(), start.done);
+        self.eta.start(start);
         let first = start.history.len().saturating_sub(MAX_EPOCHS);
         let status = Status {
             state: State::Training,
@@ -52,22 +56,37 @@ impl Observer for Broadcast {
 
     fn stepped(&mut self, step: &Step) {
         let Recent { images_per_second, data_wait_ratio } = self.pace.step(step);
-        let done = step.done.saturating_sub(self.before).max(1);
-        let seconds_per_step = self.started.elapsed().as_secs_f64() / done as f64;
+        self.eta.step(step);
+        let seconds_left = self.eta.seconds();
         self.status.send_modify(|status| {
             status.epoch = step.epoch;
             status.step = step.done;
-            status.mean_loss = Some(step.mean_loss).filter(|loss| loss.is_finite());
+            status.mean_loss = Some(step.losses.mean()).filter(|loss| loss.is_finite());
             status.images_per_second = images_per_second;
             status.data_wait_ratio = data_wait_ratio;
             status.replicas = step.replicas;
             status.loaders_wanted = loaders_wanted(step.replicas, data_wait_ratio);
-            status.seconds_left = Some(seconds_per_step * status.steps.saturating_sub(step.done) as f64);
+            status.seconds_left = seconds_left;
+        });
+    }
+
+    fn evaluating(&mut self, evaluating: &Evaluating) {
+        self.eta.evaluating(evaluating);
+        let seconds_left = self.eta.seconds();
+        self.status.send_modify(|status| {
+            status.evaluation = Some((evaluating.images, evaluating.of));
+            status.seconds_left = seconds_left;
         });
     }
 
     fn finished_epoch(&mut self, epoch: &Epoch) {
+        self.eta.epoch(epoch);
+        let seconds_left = self.eta.seconds();
         self.status.send_modify(|status| {
+            status.evaluation = None;
+            status.seconds_left = seconds_left;
+            // One that was not evaluated at first, and turned out to be the last, is told again.
+            status.finished_epochs.pop_if(|last| last.steps == epoch.steps);
             status.finished_epochs.push(epoch.into());
             if status.finished_epochs.len() > MAX_EPOCHS {
                 status.finished_epochs.remove(0);

@@ -81,8 +81,8 @@ impl Served {
     }
 
     /// Tells a training to those who watch.
-    pub(crate) fn observer(&self, label: String, run: String) -> Broadcast {
-        Broadcast::new(Arc::clone(&self.status), label, run)
+    pub(crate) fn observer(&self, label: String, run: String, following: u64) -> Broadcast {
+        Broadcast::new(Arc::clone(&self.status), label, run, following)
     }
 
     /// Tells those who watch how it ended.

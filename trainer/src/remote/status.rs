@@ -53,12 +53,14 @@ pub struct Status {
     pub replicas: u64,
     /// How many would remove the wait.
     pub loaders_wanted: f64,
-    /// Estimate of the seconds to the end.
+    /// Estimate of the seconds to the end of everything that was asked for.
     pub seconds_left: Option<f64>,
     /// The last finished epochs, oldest first.
     pub finished_epochs: Vec<FinishedEpoch>,
     /// How training ended; empty before.
     pub ending: String,
+    /// Test images that are scored, and those in all, while an evaluation is under way.
+    pub evaluation: Option<(u64, u64)>,
 }
 
 /// What an epoch came to.
@@ -70,8 +72,10 @@ pub struct FinishedEpoch {
     pub steps: u64,
     /// Mean loss over its images.
     pub train_loss: f64,
-    /// Share of the test split that was right, 0 to 1.
-    pub test_accuracy: f64,
+    /// Share of the test images that was right, 0 to 1; none where it was not evaluated.
+    pub test_accuracy: Option<f64>,
+    /// Mean loss over the test images; none where it was not measured.
+    pub test_loss: Option<f64>,
     /// Training speed.
     pub images_per_second: f64,
 }
@@ -83,6 +87,7 @@ impl From<&Epoch> for FinishedEpoch {
             steps: epoch.steps,
             train_loss: epoch.train_loss,
             test_accuracy: epoch.test_accuracy,
+            test_loss: epoch.test_loss,
             images_per_second: epoch.images_per_second(),
         }
     }

@@ -32,6 +32,9 @@ impl From<Status> for v1::TrainerStatus {
             seconds_left: status.seconds_left,
             finished_epochs: status.finished_epochs.into_iter().map(v1::FinishedEpoch::from).collect(),
             ending: status.ending,
+            evaluation: status
+                .evaluation
+                .map(|(images_done, images)| v1::EvaluationProgress { images_done, images }),
         }
     }
 }
@@ -64,21 +67,23 @@ impl From<v1::TrainerStatus> for Status {
             seconds_left: status.seconds_left,
             finished_epochs: status.finished_epochs.into_iter().map(FinishedEpoch::from).collect(),
             ending: status.ending,
+            evaluation: status.evaluation.map(|progress| (progress.images_done, progress.images)),
         }
     }
 }
 
 impl From<FinishedEpoch> for v1::FinishedEpoch {
     fn from(epoch: FinishedEpoch) -> Self {
-        let FinishedEpoch { epoch, steps, train_loss, test_accuracy, images_per_second } = epoch;
-        v1::FinishedEpoch { epoch, steps, train_loss, test_accuracy, images_per_second }
+        let FinishedEpoch { epoch, steps, train_loss, test_accuracy, test_loss, images_per_second } = epoch;
+        v1::FinishedEpoch { epoch, steps, train_loss, test_accuracy, test_loss, images_per_second }
     }
 }
 
 impl From<v1::FinishedEpoch> for FinishedEpoch {
     fn from(epoch: v1::FinishedEpoch) -> Self {
-        let v1::FinishedEpoch { epoch, steps, train_loss, test_accuracy, images_per_second } = epoch;
-        FinishedEpoch { epoch, steps, train_loss, test_accuracy, images_per_second }
+        let v1::FinishedEpoch { epoch, steps, train_loss, test_accuracy, test_loss, images_per_second } =
+            epoch;
+        FinishedEpoch { epoch, steps, train_loss, test_accuracy, test_loss, images_per_second }
     }
 }
 
@@ -92,7 +97,8 @@ mod tests {
             epoch: 1.5,
             steps: 3,
             train_loss: 0.1,
-            test_accuracy: 0.0,
+            test_accuracy: Some(0.0),
+            test_loss: None,
             images_per_second: 9.0,
         };
         for state in [State::Starting, State::Training, State::Stopping, State::Ended] {
@@ -105,6 +111,7 @@ mod tests {
                 mean_loss: Some(0.0),
                 seconds_left: None,
                 finished_epochs: vec![epoch],
+                evaluation: Some((0, 500)),
                 ..Status::default()
             };
             assert_eq!(Status::from(v1::TrainerStatus::from(status.clone())), status);

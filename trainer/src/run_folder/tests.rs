@@ -34,7 +34,8 @@ fn epoch() -> Epoch {
         steps: 8,
         images: 1000,
         train_loss: 1.5,
-        test_accuracy: 0.25,
+        test_accuracy: Some(0.25),
+        test_loss: Some(1.75),
         seconds: 2.0,
         data_wait_seconds: 0.5,
         evaluation_seconds: 0.125,
@@ -90,6 +91,21 @@ fn going_on_cuts_the_metrics_back_to_what_was_reached() {
 }
 
 #[test]
+fn a_row_has_a_field_for_each_column_and_nothing_where_an_epoch_was_not_evaluated() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(root.path(), false).unwrap();
+    let unevaluated = Epoch { test_accuracy: None, test_loss: None, ..epoch() };
+    folder.record(&[unevaluated, epoch()]).unwrap();
+    let text = fs::read_to_string(root.path().join(METRICS)).unwrap();
+    let rows: Vec<Vec<_>> = text.lines().map(|line| line.split(',').collect()).collect();
+    let field =
+        |row: usize, name: &str| rows[row][rows[0].iter().position(|column| *column == name).unwrap()];
+    assert!(rows.iter().all(|row| row.len() == rows[0].len()), "{text}");
+    assert_eq!([field(1, "test_accuracy"), field(1, "test_loss"), field(1, "train_loss")], ["", "", "1.5"]);
+    assert_eq!([field(2, "test_accuracy"), field(2, "test_loss")], ["0.25", "1.75"]);
+}
+
+#[test]
 fn a_folder_that_holds_a_run_is_taken_unless_it_is_to_be_overwritten() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("runs/a");
@@ -134,7 +150,7 @@ fn a_path_below_a_file_is_an_error_that_names_it() {
 
 #[test]
 fn each_epoch_is_a_row_of_as_many_values_as_there_are_columns() {
-    assert_eq!(row(&epoch()), "1,8,1000,1.5,0.25,500.0,2.000,0.500,0.125,0.001\n");
+    assert_eq!(row(&epoch()), "1,8,1000,1.5,0.25,500.0,2.000,0.500,0.125,0.001,1.75\n");
     assert_eq!(COLUMNS.split(',').count(), row(&epoch()).split(',').count());
 }
 

@@ -39,6 +39,24 @@ pub(super) struct Value {
     /// it there would be no value.
     #[prost(float, optional, tag = "2")]
     pub(super) simple_value: Option<f32>,
+    /// What a plugin, and not a curve, is to make of it.
+    #[prost(message, optional, tag = "9")]
+    pub(super) metadata: Option<Metadata>,
+}
+
+/// `SummaryMetadata`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Metadata {
+    #[prost(message, optional, tag = "1")]
+    pub(super) plugin_data: Option<PluginData>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct PluginData {
+    #[prost(string, tag = "1")]
+    pub(super) plugin_name: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) content: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -73,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_value_of_zero_is_written_out() {
-        let value = Value { tag: "t".to_owned(), simple_value: Some(0.0) };
+        let value = Value { tag: "t".to_owned(), simple_value: Some(0.0), ..Value::default() };
         assert_eq!(value.encode_to_vec(), [0x0A, 1, b't', 0x15, 0, 0, 0, 0]);
     }
 }

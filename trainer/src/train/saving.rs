@@ -9,6 +9,7 @@ use crate::device;
 use crate::ema::Ema;
 use crate::error::TrainError;
 use crate::feed::Feed;
+use crate::tally::Losses;
 use std::time::Instant;
 
 impl Run<'_> {
@@ -24,11 +25,12 @@ impl Run<'_> {
     /// Keeps what there is when training ends before its time.
     pub(super) fn save_interrupted(&mut self, feed: &Feed) -> Result<(), TrainError> {
         self.clock.pause();
-        if !self.kept.is_current(self.position, self.history.len()) {
+        if !self.kept.is_current(self.position, &self.history) {
             self.save(feed)?;
         }
         if !self.history.is_empty() {
-            curves::draw_run(&self.job.folder.curves(), &self.history, self.job.config)?;
+            let (job, dataset) = (self.job, &self.info.dataset.name);
+            curves::draw_run(&job.folder.curves(), &self.history, job.config, dataset)?;
         }
         let checkpoint = self.job.folder.checkpoint();
         tracing::info!(
@@ -42,7 +44,7 @@ impl Run<'_> {
     /// Writes a checkpoint.
     pub(super) fn save(&mut self, feed: &Feed) -> Result<(), TrainError> {
         let (config, info) = (self.job.config, &self.info);
-        let (loss_sum, loss_rows) = self.tally.sums()?;
+        let Losses { sum: loss_sum, samples: loss_rows } = self.tally.all()?;
         let Lap { seconds, data_wait_seconds, .. } = self.clock.lap();
         let replicas_before = self.kept.last().map_or(0, |last| last.replicas_seen);
         let header = Header {

@@ -66,6 +66,7 @@ fn a_comparison_trains_both_arms_with_the_same_seeds() {
         let seeds: Vec<_> = trials.iter().map(|trial| trial["seed"].as_u64()).collect();
         assert_eq!(seeds, [Some(5), Some(6)]);
         assert!(arm["test_accuracy"]["standard_deviation"].is_number());
+        assert!(arm["test_loss"]["mean"].as_f64() > Some(0.0));
     }
     let digest = |arm: usize, trial: usize| &arms[arm]["trials"][trial]["weights_digest"];
     assert_ne!(digest(0, 0), digest(1, 0), "mixing makes a difference");
@@ -82,10 +83,14 @@ fn a_comparison_trains_both_arms_with_the_same_seeds() {
     let run = folder.path().join("both");
     let saved: Value = serde_json::from_str(&fs::read_to_string(run.join("compare.json")).unwrap()).unwrap();
     assert_eq!(saved, result);
-    assert!(run.join("curves.png").exists() && run.join("with-mixup-seed-6/run.toml").exists());
+    assert!(run.join("curves.png").exists() && run.join("curves.svg").exists());
+    assert!(
+        run.join("with-mixup-seed-5/curves.svg").exists() && run.join("with-mixup-seed-6/run.toml").exists()
+    );
     let csv = fs::read_to_string(run.join("compare.csv")).unwrap();
     let rows: Vec<Vec<_>> = csv.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!((rows.len(), rows[0][0], rows[0][12]), (5, "arm", "weights_digest"));
+    assert_eq!((rows[0][13], rows[1].len()), ("test_loss", 14));
     assert_eq!((rows[4][0], rows[4][3]), ("with-mixup", "6"));
     assert_eq!(rows[4][12], digest(1, 1).as_str().unwrap());
 }
@@ -187,7 +192,13 @@ fn a_grid_compares_each_amount_with_training_without_mixup() {
         assert!((mean - (pairs[0] + pairs[1]) / 2.0).abs() < 1e-12);
     }
     let run = folder.path().join("both");
-    assert!(fs::read(run.join("grid.png")).unwrap().starts_with(b"\x89PNG"));
+    for picture in ["grid.png", "curves.png"] {
+        assert!(fs::read(run.join(picture)).unwrap().starts_with(b"\x89PNG"));
+    }
+    // The curves are those of the plain arm and of the best field, which the caption names.
+    let svg = fs::read_to_string(run.join("curves.svg")).unwrap();
+    assert!(svg.contains("the highest test accuracy of 4 fields") && svg.contains("without mixup"), "{svg}");
+    assert!(fs::read_to_string(run.join("grid.svg")).unwrap().contains("95 % CI"));
     assert_eq!(fs::read_to_string(run.join("compare.csv")).unwrap().lines().count(), 11);
     for (wrong, expected) in [("lr=1", "no row of a grid"), ("mixup-prob=2", "--mixup-prob is 2")] {
         let mut command = trainer(folder.path());

@@ -34,9 +34,10 @@ fn settings() -> Settings {
 }
 
 /// All that a run leaves: its result and every tensor of its checkpoint.
-fn learnt(folder: &std::path::Path, trained: &Trained) -> (String, Vec<[u64; 4]>, String) {
+fn learnt(folder: &std::path::Path, trained: &Trained) -> (String, Vec<[u64; 5]>, String) {
     let rows = trained.history.iter().map(|row| {
-        [row.steps, row.train_loss.to_bits(), row.test_accuracy.to_bits(), row.learning_rate.to_bits()]
+        let [accuracy, loss] = [row.test_accuracy, row.test_loss].map(|value| value.unwrap().to_bits());
+        [row.steps, row.train_loss.to_bits(), accuracy, loss, row.learning_rate.to_bits()]
     });
     // The optimiser's tensors, and the weights behind an average, count here as well.
     let header = checkpoint::read(&folder.join("checkpoint-last.safetensors")).unwrap().header;

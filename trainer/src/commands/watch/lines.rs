@@ -13,11 +13,13 @@ impl View for Lines {
     }
 
     fn epoch(&mut self, epoch: &FinishedEpoch) {
-        let FinishedEpoch { epoch, train_loss, test_accuracy, images_per_second, .. } = epoch;
+        let FinishedEpoch { epoch, train_loss, test_accuracy, test_loss, images_per_second, .. } = *epoch;
         println!(
-            "epoch {} done: training loss {train_loss:.4}, test accuracy {:.2} %, {images_per_second:.0} images/s",
+            "epoch {} done: training loss {train_loss:.4}, test loss {}, test accuracy {}, {images_per_second:.0} \
+             images/s",
             (epoch * 100.0).round() / 100.0,
-            100.0 * test_accuracy
+            super::loss(test_loss),
+            super::percent(test_accuracy)
         );
     }
 
@@ -26,7 +28,7 @@ impl View for Lines {
             State::Starting => println!("waiting for loaders"),
             State::Stopping => println!("stopping at step {}", status.step),
             State::Training | State::Ended => println!(
-                "epoch {}/{}  step {}/{}  {}  {} left",
+                "epoch {}/{}  step {}/{}  {}  {}",
                 status.epoch + 1,
                 status.epochs,
                 status.step,

@@ -48,14 +48,15 @@ impl Screen {
 impl View for Screen {
     fn begin(&mut self, status: &Status) {
         self.print(&super::what(status));
-        self.print("  epoch   training loss   test accuracy   images/s");
+        self.print("  epoch   training loss   test loss   test accuracy   images/s");
     }
 
     fn epoch(&mut self, epoch: &FinishedEpoch) {
-        let FinishedEpoch { epoch, train_loss, test_accuracy, images_per_second, .. } = epoch;
-        let (epoch, accuracy) = ((epoch * 100.0).round() / 100.0, 100.0 * test_accuracy);
+        let FinishedEpoch { epoch, train_loss, test_accuracy, test_loss, images_per_second, .. } = *epoch;
+        let epoch = (epoch * 100.0).round() / 100.0;
+        let (loss, accuracy) = (super::loss(test_loss), super::percent(test_accuracy));
         self.print(&format!(
-            "{epoch:>7}   {train_loss:>13.4}   {accuracy:>11.2} %   {images_per_second:>8.0}"
+            "{epoch:>7}   {train_loss:>13.4}   {loss:>9}   {accuracy:>13}   {images_per_second:>8.0}"
         ));
     }
 
@@ -66,7 +67,7 @@ impl View for Screen {
             State::Starting => "waiting for loaders".to_owned(),
             State::Stopping => "stopping: evaluating, writing a checkpoint".to_owned(),
             State::Training | State::Ended => {
-                format!("{}  {} left", super::pace(status), super::left(status))
+                format!("{}  {}", super::pace(status), super::left(status))
             }
         };
         self.bar.set_prefix(format!("epoch {}/{}", status.epoch + 1, status.epochs));
@@ -98,16 +99,17 @@ fn loaders(status: &Status) -> String {
 
 /// Test accuracy over epochs, in one line.
 fn sparks(epochs: &[FinishedEpoch]) -> String {
-    let shown = &epochs[epochs.len().saturating_sub(SPARKS)..];
+    let evaluated: Vec<f64> = epochs.iter().filter_map(|epoch| epoch.test_accuracy).collect();
+    let shown = &evaluated[evaluated.len().saturating_sub(SPARKS)..];
     let Some(last) = shown.last() else { return String::new() };
-    let values = || shown.iter().map(|epoch| epoch.test_accuracy);
+    let values = || shown.iter().copied();
     let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
     let level = |value: f64| {
         let share = (value - low) / (high - low).max(f64::MIN_POSITIVE);
         SPARK[(share * (SPARK.len() - 1) as f64).round() as usize]
     };
     let line: String = values().map(level).collect();
-    format!("test accuracy {line} {:.2} %", 100.0 * last.test_accuracy)
+    format!("test accuracy {line} {:.2} %", 100.0 * last)
 }
 
 #[cfg(test)]
@@ -125,12 +127,15 @@ mod tests {
             epoch: 1.0,
             steps: 1,
             train_loss: 1.0,
-            test_accuracy,
+            test_accuracy: Some(test_accuracy),
+            test_loss: None,
             images_per_second: 1.0,
         };
         assert_eq!(sparks(&[]), "");
         assert_eq!(sparks(&[epoch(0.5)]), "test accuracy ▁ 50.00 %");
         assert_eq!(sparks(&[0.1, 0.8, 0.5].map(epoch)), "test accuracy ▁█▅ 50.00 %");
+        let unevaluated = FinishedEpoch { test_accuracy: None, ..epoch(0.0) };
+        assert_eq!(sparks(&[epoch(0.5), unevaluated]), "test accuracy ▁ 50.00 %");
     }
 
     #[test]
