@@ -178,7 +178,10 @@ fn a_training_leaves_a_run_folder_that_python_and_a_loader_can_read() {
     let folder = tempfile::tempdir().unwrap();
     let train =
         || trainer(folder.path()).args(MOMENT).args(["--data", "synthetic:100", "--output", "run"]).output();
-    let result = json(&train().unwrap());
+    let output = train().unwrap();
+    let said = stderr(&output);
+    assert!(said.contains("splits train=\"100 images, 10 classes\" test=\"20 images, "), "{said}");
+    let result = json(&output);
     for key in [
         "preset",
         "model",

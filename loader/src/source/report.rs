@@ -6,6 +6,9 @@ use serde::Serialize;
 /// Classes, endings and files that one line names.
 const NAMED: usize = 8;
 
+/// The target of its log lines: of its own, because a trainer shows warnings alone of the rest of a loader inside it.
+const TARGET: &str = "mixfeed_data";
+
 /// What a source made of a place.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
@@ -91,13 +94,13 @@ impl Report {
 
     /// Writes all of it to the log.
     pub(super) fn log(&self) {
-        tracing::info!(train = %self.train, test = %self.test, "splits");
+        tracing::info!(target: TARGET, train = %self.train, test = %self.test, "splits");
         let quiet: Vec<_> = self.left_out.iter().filter(|left| !left.warn).map(ToString::to_string).collect();
         if !quiet.is_empty() {
-            tracing::info!("left out: {}", quiet.join(", "));
+            tracing::info!(target: TARGET, "left out: {}", quiet.join(", "));
         }
         for warning in self.warnings() {
-            tracing::warn!("{warning}");
+            tracing::warn!(target: TARGET, "{warning}");
         }
     }
 }

@@ -260,7 +260,9 @@ impl Finder<'_> {
         candidates.sort_by_key(|(rank, long, name, _)| (*rank, *long, *name));
         let labelled = |folder: &Worded| match folder.classes.as_slice() {
             [] => false,
-            [one] => classes.contains(one) || !NO_CLASSES.contains(&one.to_lowercase().as_str()),
+            [one] => {
+                classes.contains(one) || !(is_bare(one) || NO_CLASSES.contains(&one.to_lowercase().as_str()))
+            }
             _ => true,
         };
         let mut found: Option<(usize, bool, &String)> = None;

@@ -120,7 +120,12 @@ fn flags_choose_among_folders() {
 fn an_evaluation_folder_without_labels_does_not_hide_one_that_has_some() {
     let set = ["train/a/0.png", "train/b/0.png", "valid/b/0.png"];
     let with = |more: &[&'static str]| read(&[&set[..], more].concat(), None, None);
-    for unlabelled in [&["test/0.png", "test/1.png"][..], &["test/images/0.png", "test/images/1.png"]] {
+    for unlabelled in [
+        &["test/0.png", "test/1.png"][..],
+        &["test/images/0.png", "test/images/1.png"],
+        &["test/Unknown/0.png", "test/Unknown/more/1.png"],
+        &["test/test/0.png", "test/test/1.png"],
+    ] {
         let (train, test, _, said) = with(unlabelled);
         assert_eq!((train, test), (2, 1));
         assert_eq!(said, ["left out: test/: 2 (an evaluation split without labels)"]);
