@@ -22,7 +22,7 @@ pub use verify::VerifyArgs;
 use crate::embedded::DEFAULT_STREAM_MEMORY_BYTES;
 use crate::pool::MAX_WORKERS;
 use crate::server::Listen;
-use crate::source::{Cache, ImageSize, Options, Order, Place};
+use crate::source::{BadRecords, Cache, ImageSize, Options, Order, Place};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use mixfeed_ops::config::Duration;
@@ -113,6 +113,10 @@ pub struct ServeArgs {
     /// need the same.
     #[arg(long, visible_alias = "skip", env = "MIXFEED_LOADER_SKIP_LIST", value_name = "FILE.toml")]
     pub skip_list: Option<PathBuf>,
+    /// What becomes of images that cannot be decoded and of records that lack label or image: fail the batches with
+    /// them, skip them, or skip=N to skip at most N. All loaders of a run need the same [default: fail].
+    #[arg(long, env = "MIXFEED_LOADER_BAD_RECORDS", value_name = "POLICY")]
+    pub bad_records: Option<BadRecords>,
     /// Read all image files at each start, and keep no digests of them on disk [default: false].
     #[arg(
         long,
@@ -237,6 +241,7 @@ impl ServeConfig {
             cache_bytes: args.cache_memory.map(|size| size.as_u64()),
             image_size: args.image_size,
             skip_list: args.skip_list,
+            bad_records: args.bad_records.unwrap_or_default(),
             no_digest_cache: args.no_digest_cache.unwrap_or(false),
             user_cache: user_cache(),
         };
@@ -279,6 +284,7 @@ impl ServeConfig {
             cache_bytes,
             image_size,
             skip_list,
+            bad_records,
             no_digest_cache,
             ..
         } = self.data.options.clone();
@@ -293,6 +299,7 @@ impl ServeConfig {
             cache_memory: cache_bytes.map(ByteSize),
             image_size,
             skip_list,
+            bad_records: Some(bad_records),
             no_digest_cache: Some(no_digest_cache),
             listen: Some(self.listen.to_string()),
             workers: Some(self.workers),

@@ -13,6 +13,7 @@ pub mod commands;
 pub mod config;
 pub mod embedded;
 pub mod extensions;
+mod failures;
 mod memory;
 pub mod metrics;
 pub mod pool;

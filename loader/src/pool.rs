@@ -5,11 +5,13 @@
 //! follows always finds room. Out of the pool: each job carries the sender of its stream, whose
 //! queue has room for all jobs that the stream may have in hand.
 
+use crate::failures::{Failed, FailureLog};
 use crate::metrics::LoaderMetrics;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, collate};
 use mixfeed_proto::{BatchBytes, batch_checksum};
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -59,12 +61,12 @@ pub(crate) struct BuiltBatch {
 /// Why a batch could not be built.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BuildError {
-    /// A record is damaged.
+    /// A sample cannot be read.
     #[error("{0}")]
     Data(#[from] mixfeed_pipeline::SampleError),
-    /// The job panicked. Others go on.
+    /// The job panicked, with these words. Others go on.
     #[error("building the batch panicked; the loader's log has the details")]
-    Panicked,
+    Panicked(String),
 }
 
 /// Worker threads and the queue that feeds them. Dropping the pool ends and joins them.
@@ -88,14 +90,16 @@ impl Pool {
         let workers = workers.clamp(1, MAX_WORKERS);
         let depth = workers * QUEUED_PER_WORKER;
         let (sender, receiver) = bounded(depth);
+        let failures = Arc::new(FailureLog::default());
         let workers = (0..workers)
             .map(|number| {
                 let (jobs, dataset, metrics) = (receiver.clone(), Arc::clone(dataset), Arc::clone(metrics));
+                let failures = Arc::clone(&failures);
                 // Worker threads are what the pool is.
                 #[allow(clippy::disallowed_methods)]
                 std::thread::Builder::new()
                     .name(format!("mixfeed-worker-{number}"))
-                    .spawn(move || work(&jobs, &dataset, &metrics))
+                    .spawn(move || work(&jobs, &dataset, &metrics, &failures))
             })
             .collect::<std::io::Result<Vec<_>>>()?;
         Ok(Self { jobs: Some(sender), slots: Arc::new(Semaphore::new(depth)), workers })
@@ -140,7 +144,12 @@ impl Slot<'_> {
     }
 }
 
-fn work(jobs: &Receiver<(Job, OwnedSemaphorePermit)>, dataset: &Dataset, metrics: &LoaderMetrics) {
+fn work(
+    jobs: &Receiver<(Job, OwnedSemaphorePermit)>,
+    dataset: &Dataset,
+    metrics: &LoaderMetrics,
+    failures: &FailureLog,
+) {
     let mut scratch = Scratch::default();
     for (job, slot) in jobs {
         drop(slot);
@@ -150,17 +159,31 @@ fn work(jobs: &Receiver<(Job, OwnedSemaphorePermit)>, dataset: &Dataset, metrics
         }
         let started = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| build(&job, dataset, &mut scratch)));
-        let outcome = outcome.unwrap_or_else(|_payload| {
+        let outcome = outcome.unwrap_or_else(|payload| {
             scratch = Scratch::default();
-            Err(BuildError::Panicked)
+            Err(BuildError::Panicked(words(&*payload)))
         });
         metrics.built(&outcome, started.elapsed());
+        match &outcome {
+            Ok(_) => failures.catch_up(started),
+            Err(error) => {
+                let split = job.context.checked.spec().split;
+                failures.report(started, &Failed { index: job.index, split, error });
+            }
+        }
         // Room is certain (see above); an error means that the client has gone away meanwhile.
         drop(job.reply.try_send(Finished { index: job.index, outcome }));
         // Whoever is to send it comes before the next one. Where threads are more than CPUs, a worker would
         // otherwise go on for its whole slice of milliseconds, and batches would leave in bursts.
         std::thread::yield_now();
     }
+}
+
+/// What a panic said.
+fn words(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("it said nothing").to_owned()
 }
 
 fn build(job: &Job, dataset: &Dataset, scratch: &mut Scratch) -> Result<BuiltBatch, BuildError> {
@@ -241,10 +264,11 @@ mod tests {
             0
         }
         fn image<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError> {
-            assert_ne!(sample, 5, "a planted panic");
+            assert!(sample != 5, "a planted panic");
             if sample == 9 {
                 let record = "record 9".into();
-                return Err(SampleError { sample, record, reason: "planted damage".into() });
+                let (reason, fault) = ("planted damage".into(), mixfeed_pipeline::Fault::Damaged);
+                return Err(SampleError { sample, record, reason, fault });
             }
             scratch.resize(3, 7);
             Ok(scratch)
@@ -262,7 +286,7 @@ mod tests {
         };
         let all = run(dataset, Augmentation::NONE, 2, 0..4).await;
         assert!(all[0].outcome.is_ok() && all[3].outcome.is_ok());
-        assert!(matches!(all[1].outcome, Err(BuildError::Panicked)));
+        assert!(matches!(&all[1].outcome, Err(BuildError::Panicked(words)) if words == "a planted panic"));
         assert_eq!(all[2].outcome.as_ref().unwrap_err().to_string(), "sample 9: record 9: planted damage");
     }
 }

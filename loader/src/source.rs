@@ -6,6 +6,7 @@
 //! files of their own ([`records`]) share all that follows: splits by names ([`splits`]), order, digest, decoding,
 //! memory ([`encoded`]). What was taken for what is in a [`Report`].
 
+mod bad_records;
 mod batches;
 mod cifar;
 mod digest_cache;
@@ -31,6 +32,7 @@ mod tests;
 mod webdataset;
 mod writing;
 
+pub use bad_records::BadRecords;
 pub use options::{Cache, ImageSize, Options, Order};
 pub(crate) use parallel::in_chunks;
 pub use published::Published;
@@ -121,6 +123,16 @@ pub enum SourceError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Records of the set cannot be read now. Which set it is follows from all of them.
+    #[error("{}: {first}{}; a set is served when all its files can be read", path.display(), more(*others))]
+    Unreadable {
+        /// The set.
+        path: PathBuf,
+        /// The first of them, with what the system said.
+        first: String,
+        /// How many more.
+        others: usize,
+    },
     /// Nothing at the place is of a format that is known.
     #[error("{}: no data of a known format{hint}; expected {FORMATS}", path.display())]
     Unknown {
@@ -168,6 +180,14 @@ pub enum SourceError {
         /// What is wrong, and where.
         source: RecordError,
     },
+}
+
+fn more(others: usize) -> String {
+    if others == 0 {
+        String::new()
+    } else {
+        format!(" (and {others} more record{})", if others == 1 { "" } else { "s" })
+    }
 }
 
 /// What a user may have, for the message that none of it was found.

@@ -27,3 +27,12 @@ pub const MAX_RUN_ID_CHARS: usize = 64;
 
 /// The value of a wire lambda that stands for 1.
 pub const LAMBDA_ONE: u32 = 65_536;
+
+/// Samples left out that a description names, at most.
+pub const MAX_LEFT_OUT: usize = 1 << 16;
+
+/// Bad records that a description names, at most.
+pub const MAX_BAD_RECORDS: usize = 10;
+
+/// Bytes of the place of a bad record, and of its reason, at most.
+pub const MAX_BAD_RECORD_BYTES: usize = 1000;

@@ -47,7 +47,7 @@ pub enum TrainError {
     #[error(transparent)]
     Loader(#[from] LoaderError),
     /// Batches do not come.
-    #[error(transparent)]
+    #[error("{error}{remedy}", error = .0, remedy = remedy(.0))]
     Stream(#[from] StreamError),
     /// Some of the loaders that should be there are not.
     #[error("{missing} of {all} loaders cannot be used: start them, or leave them out of --loaders")]
@@ -110,6 +110,20 @@ pub enum TrainError {
     },
 }
 
+/// What to do about a batch that cannot be made.
+fn remedy(error: &StreamError) -> &'static str {
+    match error {
+        StreamError::DataLoss { .. } => {
+            "; leave out what is damaged and --resume: `mixfeed-loader inspect --write-skip-list FILE` lists it, \
+             --skip-list FILE or --bad-records skip (of the loaders, where they are processes of their own) leaves it out"
+        }
+        StreamError::DataChanged { .. } => {
+            "; put back what the loaders started with and --resume, or restart them and begin anew"
+        }
+        _ => "",
+    }
+}
+
 impl TrainError {
     /// The exit code that this error means.
     #[must_use]
@@ -125,7 +139,7 @@ impl TrainError {
             TrainError::Loader(LoaderError::Source(_)) => exit::DATA,
             TrainError::Loader(_) => exit::FAILURE,
             TrainError::Stream(StreamError::NoLoader { .. }) => exit::NO_LOADER,
-            TrainError::Stream(StreamError::DataLoss { .. }) => exit::DATA,
+            TrainError::Stream(StreamError::DataLoss { .. } | StreamError::DataChanged { .. }) => exit::DATA,
             TrainError::Stream(
                 StreamError::Refused { .. } | StreamError::Mismatch { .. } | StreamError::Config(_),
             ) => exit::USAGE,

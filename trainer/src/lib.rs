@@ -53,6 +53,7 @@ mod cuda;
 mod eta;
 mod files;
 mod heat_map;
+mod left_out;
 mod pace;
 mod progress;
 #[cfg(test)]

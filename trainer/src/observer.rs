@@ -166,6 +166,7 @@ pub(crate) mod tests {
                     train_samples: 80,
                     test_samples: 60,
                     classes: vec!["a".to_owned()],
+                    ..DatasetInfo::default()
                 },
                 algorithm_version: 1,
                 algorithm_fingerprint: [2; 32],

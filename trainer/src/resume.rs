@@ -100,6 +100,11 @@ impl ResumePoint {
         self.run.expected()
     }
 
+    /// What the run wrote down about itself.
+    pub(crate) fn run(&self) -> &RunFile {
+        &self.run
+    }
+
     /// Name of the data set that was learnt from.
     pub(crate) fn dataset(&self) -> &str {
         &self.run.dataset.name
@@ -128,7 +133,7 @@ pub(crate) fn end(training: &Training, batches_per_epoch: u64) -> u64 {
 fn fits(header: &Header, run: &RunFile, training: &Training) -> Result<(), &'static str> {
     for (what, same) in [
         ("model", header.model == training.model),
-        ("data set", header.dataset_digest == run.dataset.digest),
+        ("data set", run.learnt_from(&header.dataset_digest)),
         ("list of classes", header.classes == run.dataset.classes),
         ("algorithm", header.algorithm_fingerprint == run.algorithm.fingerprint),
         ("stream", header.spec_digest == run.spec_digest),

@@ -12,7 +12,7 @@
 mod lock;
 mod run_file;
 
-pub use run_file::{AlgorithmRecord, DatasetRecord, FORMAT, MachineRecord, RunFile};
+pub use run_file::{AlgorithmRecord, DatasetRecord, FORMAT, LeftOutRecord, MachineRecord, RunFile};
 
 #[cfg(doc)]
 use crate::checkpoint::Kept;

@@ -1,22 +1,23 @@
 //! The training itself: batches in, a trained model and its run folder out.
 //!
 //! This is the last stop of the journey. `Run::steps` is the loop; everything around it is what
-//! happens before the first step, between epochs and after the last. How it is written down is in
-//! `saving.rs`.
+//! happens before the first step, between epochs and after the last. How its stream is opened is in
+//! `opening.rs`, how it is written down in `saving.rs`.
 
 mod noise;
+mod opening;
 mod saving;
 
 use crate::checkpoint::{self, CheckpointError, Kept};
 use crate::clock::{Clock, Lap};
-use crate::config::{Recipe, RunConfig, Training, UsageError};
+use crate::config::{Recipe, RunConfig, UsageError};
 use crate::curves;
 use crate::device;
 use crate::ema::Ema;
 use crate::error::TrainError;
 use crate::evaluate::{Evaluation, TestImages, evaluate};
 use crate::feed::Feed;
-use crate::loaders::{Loaders, StreamRequest};
+use crate::loaders::Loaders;
 use crate::loss::smooth;
 use crate::model::{self, Model, Problem};
 use crate::observer::{Epoch, Observer, Start, Step};
@@ -28,7 +29,7 @@ use crate::schedule::Schedule;
 use crate::staging::Stager;
 use crate::stop::{Asked, Stop};
 use crate::tally::{Losses, Tally};
-use mixfeed_client::{StreamEnd, StreamError, StreamInfo, StreamStats};
+use mixfeed_client::{StreamInfo, StreamStats};
 use std::time::Instant;
 use tch::Device;
 
@@ -71,8 +72,9 @@ pub fn train(
     resume: Option<ResumePoint>,
     observer: &mut dyn Observer,
 ) -> Result<Trained, TrainError> {
-    let mut feed = open(job, resume.as_ref())?;
+    let mut feed = opening::open(job, resume.as_ref())?;
     let info = feed.info().clone();
+    opening::warn_of_bad_records(job, &info);
     if job.config.preload {
         feed.preload()?;
     }
@@ -103,23 +105,6 @@ pub fn train(
     let outcome =
         Outcome::of(job.config, last, job.folder, Resumed { step: run.resumed_from, batches_per_epoch });
     Ok(Trained { outcome, history: run.history })
-}
-
-/// Opens the stream of batches that are left.
-fn open(job: &Job<'_>, resume: Option<&ResumePoint>) -> Result<Feed, TrainError> {
-    let Training { stream: spec, epochs, .. } = &job.config.training;
-    let Some(point) = resume else {
-        let request = StreamRequest { spec, start: 0, end: StreamEnd::Epoch(*epochs), expected: None };
-        return job.loaders.open(request, job.stop);
-    };
-    let (start, end) = (point.step(), StreamEnd::Batch(point.end()));
-    let request = StreamRequest { spec, start, end, expected: point.expected() };
-    job.loaders.open(request, job.stop).map_err(|error| match error {
-        TrainError::Stream(StreamError::Mismatch { detail }) => {
-            TrainError::OtherData { dataset: point.dataset().to_owned(), detail }
-        }
-        other => other,
-    })
 }
 
 /// A training under way.
@@ -181,7 +166,8 @@ impl<'a> Run<'a> {
         };
         run.position = point.step();
         run.resumed_from = Some(point.step());
-        job.folder.go_on(&RunFile::of(job.config, &run.info, job.device), &run.history)?;
+        let file = RunFile::of(job.config, &run.info, job.device).after(point.run());
+        job.folder.go_on(&file, &run.history)?;
         tracing::info!(step = run.position, end = run.end, "going on with an earlier run");
         Ok(run)
     }

@@ -5,6 +5,8 @@
 
 #[path = "../../loader/tests/it/authority.rs"]
 mod authority;
+#[path = "command_line/bad_records.rs"]
+mod bad_records;
 #[path = "command_line/checkpoints.rs"]
 mod checkpoints;
 #[path = "command_line/compare.rs"]

@@ -8,7 +8,7 @@ mod text;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::io::IsTerminal as _;
-use text::{TextEvent, TextFields};
+pub(crate) use text::{TextEvent, TextFields};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;

@@ -4,9 +4,11 @@
 //! `MIXFEED_REQUIRE` (a comma-separated list of needs) promised that the thing is present. The
 //! runner of the project's tests collects the lines into its closing table.
 
+use crate::logging::{TextEvent, TextFields};
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 /// Needs promised by the environment.
 const REQUIRE: &str = "MIXFEED_REQUIRE";
@@ -26,11 +28,43 @@ pub fn require<T>(need: &str, present: Result<T, String>) -> Option<T> {
             // Written to the stream itself: what `eprintln!` prints stays inside a passing test.
             // One write for the whole line, so that lines of tests running side by side do not mix.
             let line = format!("\nSKIPPED {test}: {need}: {}\n", why.replace('\n', " "));
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            let _ = io::stderr().write_all(line.as_bytes());
             None
         }
         Decision::Fail(why) => panic!("{need} is required here ({REQUIRE}) and missing: {why}"),
     }
+}
+
+/// What `log` writes to the log, as text in the form of both programs.
+///
+/// # Panics
+/// Never: nothing fails while it holds the lock.
+pub fn logged(log: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("nobody panics while holding it").extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let memory = Memory::default();
+    let writer = memory.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .fmt_fields(TextFields)
+        .event_format(TextEvent)
+        .finish();
+    tracing::subscriber::with_default(subscriber, log);
+    let bytes = memory.0.lock().expect("nobody panics while holding it");
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The Python interpreter that has the packages of the examples (`MIXFEED_TEST_PYTHON`).

@@ -93,6 +93,9 @@ pub struct Tuning {
     /// How long a replica is left alone after its first bad batch; four times longer after each
     /// further one.
     pub quarantine: Duration,
+    /// How long every replica must find a record changed or removed, at least, before the stream is given up: it may
+    /// be put back. (Damage is given up at once, and what cannot be read now not before the loaders' timeout.)
+    pub changed_for: Duration,
     /// Whether first connections and refusals are logged for debugging only, as suits a stream that is
     /// opened again and again beside one that said so.
     pub quiet: bool,
@@ -115,6 +118,7 @@ impl Default for Tuning {
             hedge: true,
             audit_every: 0,
             quarantine: Duration::from_secs(30),
+            changed_for: Duration::from_secs(30),
             quiet: false,
         }
     }

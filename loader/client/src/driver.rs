@@ -9,6 +9,7 @@ use crate::batch::Batch;
 use crate::config::StreamConfig;
 use crate::discovery::{self, Found};
 use crate::error::StreamError;
+use crate::failures::FailureLog;
 use crate::mailbox::Mailbox;
 use crate::opening::Opening;
 use crate::roster::{Roster, Running};
@@ -58,6 +59,7 @@ pub(crate) struct Driver {
     tasks: JoinSet<()>,
     started: Instant,
     sessions: u64,
+    failures: FailureLog,
     /// When a batch was last delivered or taken.
     pub(crate) progress_at: Micros,
     waiting_said_at: Micros,
@@ -103,6 +105,7 @@ impl Driver {
             tasks,
             started: Instant::now(),
             sessions: 0,
+            failures: FailureLog::default(),
             progress_at: 0,
             waiting_said_at: 0,
             opened_in_vain: 0,
@@ -152,7 +155,12 @@ impl Driver {
         self.progress_at = now;
         let (item, last) = match self.scheduler.as_mut().and_then(|scheduler| scheduler.take(now)) {
             Some(Ok((_, batch))) => (Ok(batch), false),
-            Some(Err(Lost { index, message })) => (Err(StreamError::DataLoss { index, message }), true),
+            Some(Err(Lost { index, message, changed: false })) => {
+                (Err(StreamError::DataLoss { index, message }), true)
+            }
+            Some(Err(Lost { index, message, changed: true })) => {
+                (Err(StreamError::DataChanged { index, message }), true)
+            }
             None => return true,
         };
         self.counters.batches.fetch_add(u64::from(item.is_ok()), Relaxed);
@@ -241,8 +249,8 @@ impl Driver {
                 self.roster.delivered(replica);
             }
             News::Failure { index, kind, message } => {
-                tracing::debug!(?replica, index, ?kind, message, "loader failed to make a batch");
                 if let Some(entry) = self.roster.get_mut(replica) {
+                    self.failures.report(now, &entry.position.1, index, &message);
                     entry.trouble.clone_from(&message);
                 }
                 if let Some(scheduler) = &mut self.scheduler {

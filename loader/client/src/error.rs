@@ -39,6 +39,14 @@ pub enum StreamError {
         /// What and where, as the loader says.
         message: String,
     },
+    /// A batch cannot be made because no loader has the data any more that it started with.
+    #[error("batch {index} cannot be made, as every loader has said for a time: {message}")]
+    DataChanged {
+        /// The batch.
+        index: u64,
+        /// What and where, as the loader says.
+        message: String,
+    },
     /// The stream was ended by an [`Interrupt`](crate::Interrupt).
     #[error("the stream was interrupted")]
     Interrupted,

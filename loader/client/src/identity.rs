@@ -9,7 +9,7 @@ use crate::spec::StreamSpec;
 use mixfeed_proto::{limits, v1};
 
 /// The data set behind a stream.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct DatasetInfo {
     /// Short readable name.
     pub name: String,
@@ -21,6 +21,30 @@ pub struct DatasetInfo {
     pub train_samples: u64,
     /// Number of test samples.
     pub test_samples: u64,
+    /// What was left out of it.
+    pub left_out: LeftOutInfo,
+    /// What is known to be bad in it.
+    pub bad_records: BadRecordsInfo,
+}
+
+/// Samples that loaders leave out of a data set.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LeftOutInfo {
+    /// Digest of the set with them; none where nothing is left out.
+    pub whole_digest: Option<[u8; 32]>,
+    /// Of the training samples, by their numbers among all, ascending.
+    pub train: Vec<u64>,
+    /// Of the test samples.
+    pub test: Vec<u64>,
+}
+
+/// Records that a loader knows to be bad: batches with them will fail.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct BadRecordsInfo {
+    /// How many there are.
+    pub count: u64,
+    /// The first of them, a line each.
+    pub examples: Vec<String>,
 }
 
 /// Height, width and channels of an image.
@@ -80,6 +104,19 @@ impl Identity {
         let samples = |split: v1::Split| {
             dataset.splits.iter().find(|s| s.split == i32::from(split)).map_or(0, |s| s.samples)
         };
+        let left_out = |split: v1::Split| {
+            let found = dataset.splits.iter().find(|s| s.split == i32::from(split));
+            let numbers = found.map_or_else(Vec::new, |s| s.left_out.clone());
+            let ascending = numbers.is_sorted_by(|a, b| a < b) && numbers.len() <= limits::MAX_LEFT_OUT;
+            ascending.then_some(numbers).ok_or("its samples left out are not in order, or too many")
+        };
+        let left_out = LeftOutInfo {
+            whole_digest: digest(&dataset.whole_digest),
+            train: left_out(v1::Split::Train)?,
+            test: left_out(v1::Split::Test)?,
+        };
+        let examples = dataset.bad_record_examples.iter().take(limits::MAX_BAD_RECORDS).map(bad_record);
+        let bad_records = BadRecordsInfo { count: dataset.bad_records, examples: examples.collect() };
         if dataset.classes.is_empty() {
             return Err("its data set has no classes".into());
         }
@@ -91,6 +128,8 @@ impl Identity {
                 digest: digest(&dataset.digest).ok_or("its dataset digest has not 32 bytes")?,
                 name: dataset.name,
                 classes: dataset.classes,
+                left_out,
+                bad_records,
             },
             algorithm_version: message.algorithm_version,
             algorithm_fingerprint: digest(&message.algorithm_fingerprint)
@@ -150,6 +189,13 @@ impl Identity {
             None
         }
     }
+}
+
+/// A bad record in one line.
+fn bad_record(bad: &v1::BadRecord) -> String {
+    let split = if bad.split() == v1::Split::Test { "test" } else { "train" };
+    let part = |text: &str| text[..text.floor_char_boundary(limits::MAX_BAD_RECORD_BYTES)].to_owned();
+    format!("{split} sample {}: {}: {}", bad.sample, part(&bad.record), part(&bad.reason))
 }
 
 fn digest(bytes: &[u8]) -> Option<[u8; 32]> {

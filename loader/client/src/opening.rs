@@ -5,7 +5,7 @@
 //! compared with the choice; one that differs is refused by name.
 
 use crate::config::{Expected, StreamEnd};
-use crate::driver::Driver;
+use crate::driver::{Driver, micros};
 use crate::error::StreamError;
 use crate::geometry::Geometry;
 use crate::identity::Identity;
@@ -211,6 +211,7 @@ impl Driver {
                 window: (tuning.window_bytes / batch_bytes).min(tuning.window_batches).max(2),
                 hedge: tuning.hedge,
                 audit_every: tuning.audit_every,
+                changed_for: micros(tuning.changed_for.min(self.config.loader_timeout)),
             })
         });
         // The scheduler may go a little beyond its limit when the head of the line depends on it.

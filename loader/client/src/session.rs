@@ -262,9 +262,11 @@ impl Pump<'_> {
                 self.owed.remove(&failure.index);
                 let kind = match failure.reason() {
                     v1::FailureReason::DataLoss => FailureKind::DataLoss,
+                    v1::FailureReason::Changed => FailureKind::Changed,
+                    v1::FailureReason::Unavailable => FailureKind::Unavailable,
                     _ => FailureKind::Internal,
                 };
-                News::Failure { index: failure.index, kind, message: failure.message }
+                News::Failure { index: failure.index, kind, message: shortened(failure.message) }
             }
             Some(ResponseKind::Opened(_)) => return Err(Ending::Bad("it opened its stream twice".into())),
             // A kind of answer that a later release adds; nothing that was asked for.
@@ -273,6 +275,16 @@ impl Pump<'_> {
         self.session.report(news).await;
         Ok(())
     }
+}
+
+/// A message that does not fill the log, whatever the loader sends.
+fn shortened(mut message: String) -> String {
+    const MOST: usize = 2000;
+    if message.len() > MOST {
+        message.truncate(message.floor_char_boundary(MOST));
+        message.push('…');
+    }
+    message
 }
 
 // The translation of an RPC status; there is no other on this side.

@@ -193,6 +193,7 @@ mod tests {
             train: Arc::clone(&samples),
             test: samples,
             digest: [0; 32],
+            whole_digest: None,
         }
     }
 

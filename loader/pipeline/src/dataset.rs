@@ -3,6 +3,7 @@
 //! A [`Dataset`] is complete and immutable once made. Where its bytes come from (files, a
 //! generator) is the business of whoever makes it; here it is only read, from many threads.
 
+use crate::left_out::LeftOut;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -65,6 +66,19 @@ pub struct SampleError {
     pub record: String,
     /// What is wrong.
     pub reason: String,
+    /// Whether it will be so elsewhere, and later.
+    pub fault: Fault,
+}
+
+/// What kind of fault keeps a sample from being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// Its bytes are damaged: every replica with the same data finds the same, whenever it looks.
+    Damaged,
+    /// It is not what it was when the set was read: gone, or of other bytes. Another replica may still have it.
+    Changed,
+    /// It cannot be read at this moment: later, or elsewhere, it may be.
+    Unavailable,
 }
 
 /// The samples of one split.
@@ -81,6 +95,16 @@ pub trait Samples: Send + Sync + fmt::Debug {
     /// # Errors
     /// When the record is damaged or cannot be read.
     fn image<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError>;
+
+    /// Returns which samples were left out, by the numbers that they had among all.
+    fn left_out(&self) -> LeftOut {
+        LeftOut::default()
+    }
+
+    /// Returns how many samples are known to be bad, and the first few of them.
+    fn known_bad(&self, _few: usize) -> (u64, Vec<SampleError>) {
+        (0, Vec::new())
+    }
 
     /// Returns in what forms the images came, as in "png 32×32", and how many of each; nothing where they
     /// did not come as files of their own.
@@ -118,6 +142,8 @@ pub struct Dataset {
     pub test: Arc<dyn Samples>,
     /// See [`digest_of`].
     pub digest: [u8; 32],
+    /// Where samples were left out: the digest of the set with them. See [`digest_without`](crate::left_out::digest_without).
+    pub whole_digest: Option<[u8; 32]>,
 }
 
 impl Dataset {
@@ -134,7 +160,7 @@ impl Dataset {
         test: Arc<dyn Samples>,
     ) -> Result<Self, SampleError> {
         let digest = digest_of(&SplitDigest::of(train.as_ref())?, &SplitDigest::of(test.as_ref())?);
-        Ok(Self { name: name.into(), classes, image, train, test, digest })
+        Ok(Self { name: name.into(), classes, image, train, test, digest, whole_digest: None })
     }
 
     /// Returns the samples of a split.

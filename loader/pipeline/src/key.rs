@@ -95,6 +95,11 @@ pub(crate) fn mix(word: u64) -> u64 {
     word ^ (word >> 31)
 }
 
+/// Returns the random word after `word`, where that was of no use.
+pub(crate) fn again(word: u64) -> u64 {
+    mix(word.wrapping_add(GOLDEN))
+}
+
 /// Maps a random word to `0..bound`, for a bound of at least 1. The bias is below `bound / 2^64`.
 #[must_use]
 pub fn below(word: u64, bound: u64) -> u64 {

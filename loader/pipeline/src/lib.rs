@@ -5,7 +5,7 @@
 //! [`collate`](collate::collate) turns the plan into bytes without a generator in scope.
 //!
 //! In the order data meets them: [`dataset`] (with [`cifar`], [`pickle`], [`synthetic`] and [`decode`]) is what
-//! batches are made of; [`spec`] is what is asked for; [`key`], [`order`] and [`lambda`] are the
+//! batches are made of; [`spec`] is what is asked for; [`key`], [`order`] (with [`left_out`]) and [`lambda`] are the
 //! draws that [`plan`] consists of, together with [`augment`] and [`blend`], which say what is done to
 //! images; [`mix`] and [`collate`] do the arithmetic; [`fingerprint`] names the algorithm by what it
 //! computes.
@@ -24,6 +24,7 @@ pub mod decode;
 pub mod fingerprint;
 pub mod key;
 pub mod lambda;
+pub mod left_out;
 pub mod mix;
 pub mod order;
 pub mod pickle;
@@ -33,8 +34,9 @@ pub mod spec;
 pub mod synthetic;
 
 pub use collate::{BatchBuffer, Scratch, collate};
-pub use dataset::{Dataset, ImageShape, SampleError, SampleMemory, Samples, Split};
+pub use dataset::{Dataset, Fault, ImageShape, SampleError, SampleMemory, Samples, Split};
 pub use key::Seed;
 pub use lambda::Lambda;
+pub use left_out::LeftOut;
 pub use plan::BatchPlan;
 pub use spec::{CheckedSpec, SpecError, StreamSpec};

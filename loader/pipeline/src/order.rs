@@ -7,6 +7,7 @@
 //! to the other, and a result outside `0..n` is walked on until it falls inside.
 
 use crate::key::{Key, below, mix};
+use crate::left_out::LeftOut;
 
 /// Rounds. Black and Rogaway prove 3 for large domains; tiny ones need more until every
 /// permutation is about equally likely (tested for 4 elements).
@@ -46,6 +47,25 @@ impl Permutation {
         value
     }
 
+    /// Returns the position of an element: the way back.
+    fn position(&self, element: u64) -> u64 {
+        let mut value = self.decipher(element);
+        while value >= self.len {
+            value = self.decipher(value);
+        }
+        value
+    }
+
+    fn decipher(&self, value: u64) -> u64 {
+        let mut left = value % self.left;
+        let mut right = value / self.left;
+        for keys in self.keys.chunks_exact(2).rev() {
+            right = subtract(right, below(mix(keys[1] ^ left), self.right), self.right);
+            left = subtract(left, below(mix(keys[0] ^ right), self.left), self.left);
+        }
+        right * self.left + left
+    }
+
     fn encipher(&self, value: u64) -> u64 {
         let mut left = value % self.left;
         let mut right = value / self.left;
@@ -61,6 +81,44 @@ impl Permutation {
 fn add(a: u64, b: u64, modulus: u64) -> u64 {
     let sum = a + b;
     if sum >= modulus { sum - modulus } else { sum }
+}
+
+/// Subtracts modulo `modulus`, both terms below it.
+fn subtract(a: u64, b: u64, modulus: u64) -> u64 {
+    if a >= b { a - b } else { a + modulus - b }
+}
+
+/// The order of an epoch: which sample stands where.
+#[derive(Clone, Debug)]
+pub struct EpochOrder {
+    /// The order of all samples; none where they come by number.
+    permutation: Option<Permutation>,
+    left_out: LeftOut,
+    /// Where those stand that are passed over, ascending, each less the number of those before it.
+    gaps: Vec<u64>,
+}
+
+impl EpochOrder {
+    /// Makes the order of all samples that `permutation` gives, those passed over that were left out.
+    #[must_use]
+    pub fn new(permutation: Option<Permutation>, left_out: LeftOut) -> Self {
+        let place = |number: &u64| permutation.as_ref().map_or(*number, |all| all.position(*number));
+        let mut gaps: Vec<u64> = left_out.numbers().iter().map(place).collect();
+        gaps.sort_unstable();
+        gaps.iter_mut().zip(0..).for_each(|(gap, before)| *gap -= before);
+        Self { permutation, left_out, gaps }
+    }
+
+    /// Returns the sample at `position`, by its number among those left.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    #[must_use]
+    pub fn at(&self, position: u64) -> u64 {
+        let position = position + self.gaps.partition_point(|gap| *gap <= position) as u64;
+        let number = self.permutation.as_ref().map_or(position, |all| all.at(position));
+        self.left_out.number_left(number)
+    }
 }
 
 fn ceil_sqrt(n: u64) -> u64 {
@@ -84,6 +142,31 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_way_back_leads_to_the_position(seed: u64, epoch: u64, len in 1_u64..3000) {
+            let permutation = permutation(seed, epoch, len);
+            for position in 0..len {
+                prop_assert_eq!(permutation.position(permutation.at(position)), position);
+            }
+        }
+
+        #[test]
+        fn what_is_left_out_is_passed_over_and_the_rest_keeps_its_order(
+            seed: u64,
+            len in 1_u64..500,
+            left_out in proptest::collection::btree_set(0_u64..500, 0..40),
+            shuffle: bool,
+        ) {
+            let all = shuffle.then(|| permutation(seed, 0, len));
+            let left_out: LeftOut = left_out.into_iter().filter(|number| *number < len).collect();
+            let order = EpochOrder::new(all.clone(), left_out.clone());
+            let of_all = (0..len).map(|position| all.as_ref().map_or(position, |all| all.at(position)));
+            let expected: Vec<_> = of_all.filter(|number| !left_out.contains(*number)).collect();
+            let found: Vec<_> =
+                (0..expected.len() as u64).map(|position| left_out.number_of_all(order.at(position))).collect();
+            prop_assert_eq!(found, expected);
+        }
+
         #[test]
         fn every_epoch_is_a_permutation(seed: u64, epoch: u64, len in 1_u64..3000) {
             let mut seen = all(&permutation(seed, epoch, len));

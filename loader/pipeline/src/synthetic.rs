@@ -48,6 +48,7 @@ pub fn dataset(train_samples: u64) -> Dataset {
         classes: CLASSES.map(String::from).to_vec(),
         image: SHAPE,
         digest: digest_of(&train.digest(), &test.digest()),
+        whole_digest: None,
         train: Arc::new(train),
         test: Arc::new(test),
     }

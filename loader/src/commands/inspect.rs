@@ -9,7 +9,7 @@ use crate::source::{Report, SkipList, Skipped};
 use count::Counted;
 use mixfeed_ops::println;
 use mixfeed_pipeline::content::content_digest;
-use mixfeed_pipeline::{Dataset, Split};
+use mixfeed_pipeline::{Dataset, Fault, Split};
 use serde_json::{Value, json};
 
 /// Bad records that the table names. JSON and skip list have all.
@@ -34,6 +34,10 @@ pub(super) fn run(args: &InspectArgs, extensions: &Extensions) -> Result<(), Fai
     let mut test = Counted::new(&dataset, Split::Test);
     let mut bad = Vec::new();
     for (split, counted) in [(Split::Train, &mut train), (Split::Test, &mut test)] {
+        // A moment's read error is no property of the set.
+        if let Some(error) = counted.bad.iter().find(|error| error.fault != Fault::Damaged) {
+            return Err(error.clone().into());
+        }
         let of_split = std::mem::take(&mut counted.bad).into_iter();
         bad.extend(of_split.map(|error| Skipped {
             split,

@@ -1,6 +1,6 @@
 //! Flags that several commands share.
 
-use crate::source::{Cache, ImageSize, Options, Order};
+use crate::source::{BadRecords, Cache, ImageSize, Options, Order};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum as _};
 use mixfeed_client::CustomAugmentation;
@@ -46,6 +46,11 @@ pub struct SourceArgs {
     #[arg(long, visible_alias = "skip", value_name = "FILE.toml")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skip_list: Option<PathBuf>,
+    /// What becomes of images that cannot be decoded and of records that lack label or image: fail the batches with
+    /// them, skip them, or skip=N to skip at most N [default: fail].
+    #[arg(long, value_name = "POLICY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bad_records: Option<BadRecords>,
     /// Read all image files, and keep no digests of them on disk [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +59,7 @@ pub struct SourceArgs {
 
 impl SourceArgs {
     /// The names of the flags, which are also the keys in a file.
-    pub const KEYS: [&str; 9] = [
+    pub const KEYS: [&str; 10] = [
         "train",
         "test",
         "order",
@@ -63,6 +68,7 @@ impl SourceArgs {
         "cache-memory",
         "image-size",
         "skip-list",
+        "bad-records",
         "no-digest-cache",
     ];
 
@@ -80,6 +86,7 @@ impl SourceArgs {
             cache_bytes: self.cache_memory.map(|size| size.as_u64()),
             image_size: self.image_size,
             skip_list: self.skip_list.clone(),
+            bad_records: self.bad_records.unwrap_or_default(),
             no_digest_cache: self.no_digest_cache.unwrap_or(false),
             user_cache: user_cache(),
         })
@@ -97,6 +104,7 @@ impl SourceArgs {
             cache_memory: self.cache_memory.or(other.cache_memory),
             image_size: self.image_size.or(other.image_size),
             skip_list: self.skip_list.or(other.skip_list),
+            bad_records: self.bad_records.or(other.bad_records),
             no_digest_cache: self.no_digest_cache.or(other.no_digest_cache),
         }
     }
@@ -113,6 +121,7 @@ impl SourceArgs {
             cache_memory,
             image_size,
             skip_list,
+            bad_records,
             no_digest_cache,
         } = self;
         let name = |value: Option<clap::builder::PossibleValue>| {
@@ -126,6 +135,7 @@ impl SourceArgs {
         flags.extend(cache.map(|cache| format!("--cache={}", name(cache.to_possible_value())).into()));
         flags.extend(cache_memory.map(|size| format!("--cache-memory={}B", size.as_u64()).into()));
         flags.extend(image_size.map(|size| format!("--image-size={size}").into()));
+        flags.extend(bad_records.map(|policy| format!("--bad-records={policy}").into()));
         flags.extend(no_digest_cache.map(|yes| format!("--no-digest-cache={yes}").into()));
         flags.extend(skip_list.iter().flat_map(|path| ["--skip-list".into(), path.into()]));
         flags

@@ -7,8 +7,8 @@ use mixfeed_pipeline::spec::{
     Augmentation, ColorJitter, Interval, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout,
     PixelType, RandomErasing, Remainder, ResizedCrop, RowShard, SpecError,
 };
-use mixfeed_pipeline::{CheckedSpec, Dataset, ImageShape, Seed, Split, StreamSpec};
-use mixfeed_proto::limits::MAX_RUN_ID_CHARS;
+use mixfeed_pipeline::{CheckedSpec, Dataset, Fault, ImageShape, Seed, Split, StreamSpec};
+use mixfeed_proto::limits::{MAX_BAD_RECORD_BYTES, MAX_BAD_RECORDS, MAX_LEFT_OUT, MAX_RUN_ID_CHARS};
 use mixfeed_proto::v1;
 use tonic::Status;
 
@@ -142,17 +142,40 @@ pub(super) fn check_run_id(run_id: &str) -> Result<(), Status> {
 }
 
 pub(super) fn dataset(dataset: &Dataset) -> v1::DatasetDescription {
-    let split = |split: Split, wire: v1::Split| v1::SplitDescription {
-        split: wire.into(),
-        samples: dataset.samples(split).count(),
+    let split = |split: Split, wire: v1::Split| {
+        let left_out = dataset.samples(split).left_out();
+        let left_out =
+            if left_out.numbers().len() > MAX_LEFT_OUT { &[] } else { left_out.numbers() }.to_vec();
+        v1::SplitDescription { split: wire.into(), samples: dataset.samples(split).count(), left_out }
     };
+    let (bad_records, bad_record_examples) = bad_records(dataset);
     v1::DatasetDescription {
         name: dataset.name.clone(),
         digest: dataset.digest.to_vec(),
         classes: dataset.classes.clone(),
         image: Some(image(dataset.image)),
         splits: vec![split(Split::Train, v1::Split::Train), split(Split::Test, v1::Split::Test)],
+        whole_digest: dataset.whole_digest.map(Vec::from).unwrap_or_default(),
+        bad_records,
+        bad_record_examples,
     }
+}
+
+/// How many records of both splits are known to be bad, and the first of them.
+fn bad_records(dataset: &Dataset) -> (u64, Vec<v1::BadRecord>) {
+    let short = |text: String| text[..text.floor_char_boundary(MAX_BAD_RECORD_BYTES)].to_owned();
+    let (mut count, mut examples) = (0, Vec::new());
+    for (split, wire) in [(Split::Train, v1::Split::Train), (Split::Test, v1::Split::Test)] {
+        let (bad, first) = dataset.samples(split).known_bad(MAX_BAD_RECORDS - examples.len());
+        count += bad;
+        examples.extend(first.into_iter().map(|error| v1::BadRecord {
+            split: wire.into(),
+            sample: error.sample,
+            record: short(error.record),
+            reason: short(error.reason),
+        }));
+    }
+    (count, examples)
 }
 
 pub(super) fn opened(checked: &CheckedSpec, window_batches: usize) -> v1::StreamOpened {
@@ -182,8 +205,12 @@ pub(super) fn finished(finished: Finished) -> v1::StreamBatchesResponse {
         }),
         Err(error) => {
             let reason = match &error {
-                BuildError::Data(_) => v1::FailureReason::DataLoss,
-                BuildError::Panicked => v1::FailureReason::Internal,
+                BuildError::Data(error) => match error.fault {
+                    Fault::Damaged => v1::FailureReason::DataLoss,
+                    Fault::Changed => v1::FailureReason::Changed,
+                    Fault::Unavailable => v1::FailureReason::Unavailable,
+                },
+                BuildError::Panicked(_) => v1::FailureReason::Internal,
             };
             Kind::Failure(v1::BatchFailure { index, reason: reason.into(), message: error.to_string() })
         }

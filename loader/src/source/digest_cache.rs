@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// First bytes of the file; the number is that of its form.
-const MAGIC: &[u8] = b"mixfeed digest cache 2\n";
+const MAGIC: &[u8] = b"mixfeed digest cache 3\n";
 
 /// Bytes of a key, and of the hash at the end.
 const HASH: usize = 32;
@@ -45,6 +45,9 @@ pub(super) struct Known {
     /// Where images lie in the files, for formats where finding that out takes reading them.
     #[prost(message, optional, tag = "5")]
     pub(super) listing: Option<Listing>,
+    /// Whether every image was decoded, so that all that are bad are known.
+    #[prost(bool, tag = "6")]
+    pub(super) decoded: bool,
 }
 
 /// What is known of a split.
@@ -83,6 +86,11 @@ pub(super) struct Listing {
     pub(super) names: Vec<String>,
     #[prost(uint32, repeated, tag = "5")]
     pub(super) labels: Vec<u32>,
+    /// Records that are no samples, for want of an image or a label: the file that each lies in, and what it lacks.
+    #[prost(uint32, repeated, tag = "6")]
+    pub(super) incomplete_files: Vec<u32>,
+    #[prost(string, repeated, tag = "7")]
+    pub(super) incomplete: Vec<String>,
 }
 
 impl Known {

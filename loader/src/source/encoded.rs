@@ -8,14 +8,14 @@
 use super::digest_cache::{DigestCache, Known, KnownSplit};
 use super::kept::Kept;
 use super::options::{Cache, Options};
-use super::reading::{Reader, first_shape, mark};
-use super::records::{Archive, Found, MAX_RECORD_BYTES, Record};
-use super::skip_list::SkipList;
-use super::{SourceError, memory};
+use super::reading::{PAUSES, Reader, Refusal, first_shape, mark};
+use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
+use super::skip_list::{SkipList, Skipped};
+use super::{SourceError, bad_records, memory};
 use mixfeed_pipeline::dataset::{SplitDigest, digest_of, digest_with};
 use mixfeed_pipeline::decode::{MAX_DECODE_BYTES, decode_to};
-use mixfeed_pipeline::{Dataset, ImageShape, SampleError, SampleMemory, Samples, Split};
-use std::collections::{BTreeMap, BTreeSet};
+use mixfeed_pipeline::{Dataset, Fault, ImageShape, LeftOut, SampleError, SampleMemory, Samples, Split};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,16 +33,25 @@ pub(super) fn open(
     known: Option<Known>,
 ) -> Result<Dataset, SourceError> {
     let refused = |reason: String| SourceError::Set { path: place.into(), reason };
+    let unread = |refusal| match refusal {
+        Refusal::Set(reason) => refused(reason),
+        Refusal::Unreadable { first, others } => {
+            SourceError::Unreadable { path: place.into(), first, others }
+        }
+    };
     let started = Instant::now();
+    bad_records::check_complete(options.bad_records, &found.incomplete)?;
     found.arrange(options).map_err(refused)?;
     if found.train.is_empty() {
         return Err(refused("it has no training images".into()));
     }
-    let known = known.filter(|known| known.fits(found.train.len(), found.test.len()));
+    let decode = options.bad_records.need_decoding();
+    let known =
+        known.filter(|known| known.fits(found.train.len(), found.test.len()) && (known.decoded || !decode));
     let shape = match (options.image_size, &known) {
         (Some(size), _) => ImageShape { height: size.height, width: size.width, channels: 3 },
         (None, Some(known)) => ImageShape { height: known.height, width: known.width, channels: 3 },
-        (None, None) => first_shape(&found).map_err(refused)?,
+        (None, None) => first_shape(&found, &PAUSES).map_err(unread)?,
     };
     let keep = what_to_keep(&found, shape, options, known.as_ref());
     let archive: Arc<dyn Archive> = Arc::from(found.archive);
@@ -51,14 +60,16 @@ pub(super) fn open(
     let known = match known {
         Some(known) => known,
         None => {
-            let reader = Reader { archive: archive.as_ref(), shape, scaled: options.image_size.is_some() };
-            let train = reader.read(&found.train, &kept[0]).map_err(refused)?;
-            let test = reader.read(&found.test, &kept[1]).map_err(refused)?;
+            let scaled = options.image_size.is_some();
+            let reader = Reader { archive: archive.as_ref(), shape, scaled, decode, pauses: &PAUSES };
+            let train = reader.read(&found.train, &kept[0]).map_err(unread)?;
+            let test = reader.read(&found.test, &kept[1]).map_err(unread)?;
             if keep == Cache::Decoded {
                 archive.release();
             }
             let listing = archive.listing(&mut found.train.iter().chain(&found.test));
-            let known = Known { height: shape.height, width: shape.width, train, test, listing };
+            let decoded = decode || keep == Cache::Decoded;
+            let known = Known { height: shape.height, width: shape.width, train, test, listing, decoded };
             cache.keep(&known);
             known
         }
@@ -76,30 +87,36 @@ pub(super) fn open(
         bad,
         forms,
         bytes,
-        skipped: 0,
+        left_out: LeftOut::default(),
     };
     let [kept_train, kept_test] = kept;
     let mut train = make(found.train, known.train, kept_train);
     let mut test = make(found.test, known.test, kept_test);
+    let whole_digest = digest;
+    let mut list = SkipList { dataset: digest, records: Vec::new() };
     if let Some(path) = &options.skip_list {
-        let list = SkipList::read(path)?;
+        list = SkipList::read(path)?;
         let records = |split| match split {
             Split::Train => &train,
             Split::Test => &test,
         };
         list.check(path, &digest, |split, sample| records(split).record(sample))?;
+    }
+    let bad = train.bad(Split::Train).chain(test.bad(Split::Test)).collect();
+    bad_records::apply(options.bad_records, place, &found.incomplete, bad, &mut list)?;
+    if !list.records.is_empty() {
         digest = list.digest(&digest);
-        train = train.without(&list.samples(Split::Train));
-        test = test.without(&list.samples(Split::Test));
+        train = train.without(list.samples(Split::Train));
+        test = test.without(list.samples(Split::Test));
         if train.records.is_empty() {
-            return Err(refused("the skip list leaves no training images".into()));
+            return Err(refused("no training images are left".into()));
         }
     }
     tracing::info!(
         cache = ?keep,
         image = %shape,
         bad_records = train.bad.len() + test.bad.len(),
-        skipped = train.skipped + test.skipped,
+        skipped = train.left_out.count() + test.left_out.count() + found.incomplete.len() as u64,
         seconds = started.elapsed().as_secs_f64(),
         "{}",
         if was_known { "images known from the digest cache" } else { "images read" }
@@ -111,6 +128,7 @@ pub(super) fn open(
         train: Arc::new(train),
         test: Arc::new(test),
         digest,
+        whole_digest: (digest != whole_digest).then_some(whole_digest),
     })
 }
 
@@ -167,8 +185,8 @@ struct Encoded {
     forms: BTreeMap<String, u64>,
     /// Of all files together, as far as they are known.
     bytes: u64,
-    /// How many were left out.
-    skipped: usize,
+    /// Those that were left out.
+    left_out: LeftOut,
 }
 
 impl fmt::Debug for Encoded {
@@ -183,31 +201,42 @@ impl Encoded {
         self.records.get(usize::try_from(sample).ok()?).map(|record| self.archive.path(record.number))
     }
 
+    /// The records that are known to be bad.
+    fn bad(&self, split: Split) -> impl Iterator<Item = Skipped> + '_ {
+        self.bad.iter().map(move |(&sample, reason)| Skipped {
+            split,
+            sample,
+            record: self.archive.path(self.records[sample as usize].number),
+            reason: reason.clone(),
+        })
+    }
+
     /// Leaves samples out; those after them move up.
-    fn without(mut self, skipped: &BTreeSet<u64>) -> Self {
+    fn without(mut self, left_out: LeftOut) -> Self {
         let stays = || {
             let mut sample = 0..;
-            move || sample.next().is_some_and(|sample| !skipped.contains(&sample))
+            let left_out = &left_out;
+            move || sample.next().is_some_and(|sample| !left_out.contains(sample))
         };
         let mut keep = stays();
         self.records.retain(|_| keep());
         let mut keep = stays();
         self.marks.retain(|_| keep());
-        self.kept.leave_out(skipped);
-        let before = |sample: u64| skipped.range(..sample).count() as u64;
-        let bad = self.bad.into_iter().filter(|(sample, _)| !skipped.contains(sample));
-        self.bad = bad.map(|(sample, reason)| (sample - before(sample), reason)).collect();
-        self.skipped = skipped.len();
+        self.kept.leave_out(&left_out);
+        let bad = self.bad.into_iter().filter(|(sample, _)| !left_out.contains(*sample));
+        self.bad = bad.map(|(sample, reason)| (left_out.number_left(sample), reason)).collect();
+        self.left_out = left_out;
         self
     }
 
-    fn error(&self, sample: u64, reason: &str) -> SampleError {
+    fn error(&self, sample: u64, fault: Fault, reason: &str) -> SampleError {
         let record = self.archive.path(self.records[sample as usize].number);
-        SampleError { sample, record, reason: reason.into() }
+        SampleError { sample, record, reason: reason.into(), fault }
     }
 
     fn decode(&self, sample: u64, file: &[u8]) -> Result<Vec<u8>, SampleError> {
-        decode_to(file, self.shape.height, self.shape.width).map_err(|e| self.error(sample, &e.to_string()))
+        decode_to(file, self.shape.height, self.shape.width)
+            .map_err(|e| self.error(sample, Fault::Damaged, &e.to_string()))
     }
 }
 
@@ -218,6 +247,16 @@ impl Samples for Encoded {
 
     fn label(&self, sample: u64) -> u32 {
         self.records[sample as usize].label
+    }
+
+    fn left_out(&self) -> LeftOut {
+        self.left_out.clone()
+    }
+
+    fn known_bad(&self, few: usize) -> (u64, Vec<SampleError>) {
+        let first = self.bad.iter().take(few);
+        let first = first.map(|(sample, reason)| self.error(*sample, Fault::Damaged, reason)).collect();
+        (self.bad.len() as u64, first)
     }
 
     fn forms(&self) -> BTreeMap<String, u64> {
@@ -239,7 +278,7 @@ impl Samples for Encoded {
 
     fn image<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError> {
         if let Some(reason) = self.bad.get(&sample) {
-            return Err(self.error(sample, reason));
+            return Err(self.error(sample, Fault::Damaged, reason));
         }
         if let Some(kept) = self.kept.get(sample) {
             if self.kept.what() == Cache::Decoded {
@@ -248,12 +287,17 @@ impl Samples for Encoded {
             *scratch = self.decode(sample, kept)?;
             return Ok(scratch);
         }
-        self.archive
-            .read(self.records[sample as usize].number, scratch)
-            .map_err(|e| self.error(sample, &e))?;
+        self.archive.read(self.records[sample as usize].number, scratch).map_err(|e| {
+            let fault = match e {
+                ReadError::Moment(_) => Fault::Unavailable,
+                // It was a record when the set was read.
+                ReadError::Record(_) | ReadError::Changed(_) => Fault::Changed,
+            };
+            self.error(sample, fault, &e.to_string())
+        })?;
         // What was learnt of a file, now or at an earlier start, is of these bytes and no others.
         if mark(scratch) != self.marks[sample as usize] {
-            return Err(self.error(sample, "its bytes have changed since the start"));
+            return Err(self.error(sample, Fault::Changed, "its bytes have changed since the start"));
         }
         self.kept.offer(Cache::Encoded, sample, scratch);
         *scratch = self.decode(sample, scratch)?;

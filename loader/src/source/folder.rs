@@ -9,13 +9,13 @@ mod tree;
 
 use super::digest_cache::DigestCache;
 use super::options::Options;
-use super::records::{Archive, Found, MAX_RECORD_BYTES, Record, is_image};
+use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record, is_image};
 use super::report::Report;
 use super::splits::is_hidden;
 use super::{SourceError, encoded};
 use mixfeed_pipeline::Dataset;
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use tree::{MAX_DEPTH, Tree, is_folder};
 
@@ -59,7 +59,7 @@ pub(super) fn look(
     let full = files.paths.iter().map(|path| place.join(path)).collect();
     let (cache, known) = DigestCache::look(place, full, options);
     let (train, test) = (train_records, test_records.unwrap_or_default());
-    let found = Found { name, classes, archive: Box::new(files), train, test };
+    let found = Found { name, classes, archive: Box::new(files), train, test, incomplete: Vec::new() };
     encoded::open(place, found, options, &cache, known).map(Some)
 }
 
@@ -129,19 +129,29 @@ impl Files {
 
 impl Archive for Files {
     #[allow(clippy::disallowed_methods)]
-    fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), String> {
+    fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), ReadError> {
         into.clear();
-        let mut file =
-            std::fs::File::open(self.root.join(&self.paths[record as usize])).map_err(|e| e.to_string())?;
-        let length = file.metadata().map_err(|e| e.to_string())?.len();
+        let path = self.root.join(&self.paths[record as usize]);
+        let mut file = std::fs::File::open(&path).map_err(|error| {
+            // A folder that is away takes all its files along for as long; a file that is gone from a folder that is
+            // there was removed.
+            let removed = error.kind() == ErrorKind::NotFound && path.parent().is_some_and(Path::is_dir);
+            if removed { ReadError::Changed(error) } else { error.into() }
+        })?;
+        let found = file.metadata()?;
+        let length = found.len();
+        if !found.is_file() {
+            return Err(ReadError::Record("it is not a regular file".into()));
+        }
         if length > MAX_RECORD_BYTES {
-            return Err(format!("{length} bytes are more than the {MAX_RECORD_BYTES} of an image file"));
+            let text = format!("{length} bytes are more than the {MAX_RECORD_BYTES} of an image file");
+            return Err(ReadError::Record(text));
         }
         // The length is known, so one call reads the file and none is needed to see that it ends there.
         into.resize(length as usize, 0);
         file.read_exact(into).map_err(|e| {
             into.clear();
-            e.to_string()
+            e.into()
         })
     }
 

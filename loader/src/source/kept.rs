@@ -2,7 +2,7 @@
 //! read anyway, or by whoever needs a sample first.
 
 use super::options::Cache;
-use std::collections::BTreeSet;
+use mixfeed_pipeline::LeftOut;
 use std::sync::OnceLock;
 
 /// Pixels or files, a place for each sample.
@@ -45,9 +45,9 @@ impl Kept {
     }
 
     /// Leaves samples out; those after them move up.
-    pub(super) fn leave_out(&mut self, skipped: &BTreeSet<u64>) {
+    pub(super) fn leave_out(&mut self, left_out: &LeftOut) {
         let mut sample = 0..;
-        self.places.retain(|_| sample.next().is_some_and(|sample| !skipped.contains(&sample)));
+        self.places.retain(|_| sample.next().is_some_and(|sample| !left_out.contains(sample)));
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a user may say about data beyond its place. The defaults suit data that needs nothing said.
 
+use super::BadRecords;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ pub struct Options {
     pub image_size: Option<ImageSize>,
     /// A list of records that are left out.
     pub skip_list: Option<PathBuf>,
+    /// What becomes of records that reading the set finds bad.
+    pub bad_records: BadRecords,
     /// Whether everything is read at each start, and nothing about it kept on disk.
     pub no_digest_cache: bool,
     /// Where digests are kept of data that cannot be written to.
@@ -35,6 +38,7 @@ impl Options {
     /// Tells whether anything is said that has no meaning for a set that is complete in itself.
     pub(crate) fn are_for_image_files(&self) -> bool {
         let Self { train, test, order, test_fraction, image_size, skip_list, .. } = self;
+        // A policy for bad records is no contradiction where there are none.
         train.is_some()
             || test.is_some()
             || *order != Order::Path

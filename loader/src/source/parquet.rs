@@ -9,10 +9,11 @@
 mod pages;
 mod thrift;
 
+use super::bad_records::Incomplete;
 use super::digest_cache::DigestCache;
 use super::encoded::MAX_CLASSES;
 use super::options::{Cache, Options};
-use super::records::{Archive, Found, Record};
+use super::records::{Archive, Found, ReadError, Record};
 use super::report::Report;
 use super::{SourceError, encoded, memory, shards};
 use ::parquet::basic::Type;
@@ -69,6 +70,7 @@ pub(super) fn look(
         return Err(refused(place, reason));
     }
     let (mut rows, mut train, mut test, mut classes) = (Rows::default(), Vec::new(), Vec::new(), Vec::new());
+    let mut incomplete = Vec::new();
     for (split, path, table) in tables {
         let records = if split == Split::Train { &mut train } else { &mut test };
         // The reader of the format panics on some damaged files.
@@ -77,7 +79,12 @@ pub(super) fn look(
             .unwrap_or_else(|_payload| Err("the file is damaged".into()))
             .map_err(|e| refused(&path, e))?;
         let first = rows.count();
-        records.extend((first..).zip(labels).map(|(number, label)| Record { number, label }));
+        for (number, label) in (first..).zip(labels) {
+            match label {
+                Ok(label) => records.push(Record { number, label }),
+                Err(reason) => incomplete.push(Incomplete { path: path.clone(), reason }),
+            }
+        }
         if classes.is_empty() {
             classes = table.class_names();
         }
@@ -88,7 +95,7 @@ pub(super) fn look(
     let name = place.file_stem().map_or_else(|| "table".into(), |name| name.to_string_lossy().into_owned());
     let files = rows.files.iter().map(|(_, path)| path.clone()).collect();
     let (cache, known) = DigestCache::look(place, files, options);
-    let found = Found { name, classes, archive: Box::new(rows), train, test };
+    let found = Found { name, classes, archive: Box::new(rows), train, test, incomplete };
     encoded::open(place, found, options, &cache, known).map(Some)
 }
 
@@ -121,7 +128,8 @@ impl Table {
         Ok(Self { reader, images, labels, bytes })
     }
 
-    fn read(&self) -> Result<(Vec<ByteArray>, Vec<u32>), String> {
+    /// The images, and the label of each or why it has none.
+    fn read(&self) -> Result<(Vec<ByteArray>, Vec<Result<u32, String>>), String> {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         for group in 0..self.reader.num_row_groups() {
             let group = self.reader.get_row_group(group).map_err(|e| e.to_string())?;
@@ -141,7 +149,7 @@ impl Table {
                 labels.push(found.filter(|label| u64::from(*label) < MAX_CLASSES).ok_or_else(|| {
                     let label = label.map_or("none".into(), |label| label.to_string());
                     format!("row {row} has label {label}, but labels are 0 to {}", MAX_CLASSES - 1)
-                })?);
+                }));
             }
         }
         if images.len() != labels.len() {
@@ -282,12 +290,13 @@ impl Rows {
 }
 
 impl Archive for Rows {
-    fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), String> {
+    fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), ReadError> {
+        let unusable = |text: &str| ReadError::Record(text.into());
         let images = self.images.read().expect("nobody panics while holding it");
-        let image = images.get(record as usize).ok_or("its bytes are not kept any more")?;
+        let image = images.get(record as usize).ok_or_else(|| unusable("its bytes are not kept any more"))?;
         into.clear();
         into.extend_from_slice(image.data());
-        if into.is_empty() { Err("its image is missing".into()) } else { Ok(()) }
+        if into.is_empty() { Err(unusable("its image is missing")) } else { Ok(()) }
     }
 
     fn path(&self, record: u64) -> String {

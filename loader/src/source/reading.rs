@@ -1,31 +1,76 @@
 //! Reading a set for the first time: every record once, by all CPUs, for its digest.
+//!
+//! What follows from a record's bytes is remembered. What the system said at this moment is not: such a record is read
+//! again after a pause, and if it still cannot be read, the set is not served, because its digest would be that of
+//! another set.
 
 use super::digest_cache::KnownSplit;
 use super::kept::Kept;
 use super::options::Cache;
 use super::parallel;
-use super::records::{Archive, Found, MAX_RECORD_BYTES, Record};
+use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
 use mixfeed_pipeline::ImageShape;
 use mixfeed_pipeline::decode::{DecodeError, decode_to, shape_of};
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::time::Duration;
+
+/// Pauses before records that could not be read are read again: three seconds in all, for what a moment explains (a
+/// mount that is just being made, descriptors that are short).
+pub(super) const PAUSES: [Duration; 5] = if cfg!(test) {
+    [Duration::ZERO; 5]
+} else {
+    [
+        Duration::from_millis(100),
+        Duration::from_millis(200),
+        Duration::from_millis(400),
+        Duration::from_millis(800),
+        Duration::from_millis(1600),
+    ]
+};
+
+/// Why a set cannot be read.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Something about it is wrong.
+    Set(String),
+    /// Records cannot be read now.
+    Unreadable {
+        /// The first, with what the system said.
+        first: String,
+        /// How many more.
+        others: usize,
+    },
+}
 
 /// The shape of the first image that has one.
-pub(super) fn first_shape(found: &Found) -> Result<ImageShape, String> {
+pub(super) fn first_shape(found: &Found, pauses: &[Duration]) -> Result<ImageShape, Refusal> {
     let mut bytes = Vec::new();
-    let records = found.train.iter().chain(&found.test);
-    let shapes = records.map(|record| {
-        found.archive.read(record.number, &mut bytes)?;
-        shape_of(&bytes).map_err(|e| format!("{}: {e}", found.archive.path(record.number)))
-    });
-    let mut first_error = None;
-    for shape in shapes {
-        match shape {
-            Ok(shape) => return Ok(shape),
-            Err(error) => first_error = first_error.or(Some(error)),
+    let mut pauses = pauses.iter();
+    loop {
+        let (mut bad, mut unreadable) = (None, Vec::new());
+        for record in found.train.iter().chain(&found.test) {
+            let named = |reason: &dyn ToString| {
+                format!("{}: {}", found.archive.path(record.number), reason.to_string())
+            };
+            match found.archive.read(record.number, &mut bytes) {
+                Ok(()) => match shape_of(&bytes) {
+                    Ok(shape) => return Ok(shape),
+                    Err(error) => bad = bad.or_else(|| Some(named(&error))),
+                },
+                Err(ReadError::Record(reason)) => bad = bad.or_else(|| Some(named(&reason))),
+                Err(error) => unreadable.push(named(&error)),
+            }
+        }
+        match (pauses.next(), unreadable.is_empty()) {
+            (Some(pause), false) => std::thread::sleep(*pause),
+            (None, false) => return Err(unreadable_of(&unreadable)),
+            (_, true) => return Err(Refusal::Set(bad.unwrap_or_else(|| "it has no images".into()))),
         }
     }
-    Err(first_error.unwrap_or_else(|| "it has no images".into()))
+}
+
+fn unreadable_of(records: &[String]) -> Refusal {
+    Refusal::Unreadable { first: records[0].clone(), others: records.len() - 1 }
 }
 
 /// What is remembered of a file to find out whether it is still the one that the digest covers: its length
@@ -43,55 +88,113 @@ pub(super) struct Reader<'a> {
     pub(super) shape: ImageShape,
     /// Whether images of other sizes are brought to the shape.
     pub(super) scaled: bool,
+    /// Whether images are decoded that are not kept decoded, to find out which are bad.
+    pub(super) decode: bool,
+    /// See [`PAUSES`].
+    pub(super) pauses: &'a [Duration],
 }
 
 /// What some records told.
 #[derive(Default)]
 struct Chunk {
-    lengths: Vec<u64>,
-    hashes: Vec<blake3::Hash>,
-    marks: Vec<u64>,
+    /// Of each record that was read: its number, length, hash and mark.
+    read: Vec<(usize, u64, blake3::Hash, u64)>,
     bad: Vec<(u64, String)>,
     forms: BTreeMap<String, u64>,
+    /// Records that could not be read, with what the system said.
+    unreadable: Vec<(usize, String)>,
+}
+
+/// What all records of a split told.
+struct Whole {
+    lengths: Vec<u64>,
+    hashes: Vec<blake3::Hash>,
+    known: KnownSplit,
+    unreadable: Vec<(usize, String)>,
+}
+
+impl Whole {
+    fn new(samples: usize) -> Self {
+        let known = KnownSplit { marks: vec![0; samples], ..KnownSplit::default() };
+        let hashes = vec![blake3::Hash::from_bytes([0; 32]); samples];
+        Self { lengths: vec![0; samples], hashes, known, unreadable: Vec::new() }
+    }
+
+    fn add(&mut self, chunk: Chunk) {
+        for (sample, length, hash, mark) in chunk.read {
+            (self.lengths[sample], self.hashes[sample], self.known.marks[sample]) = (length, hash, mark);
+        }
+        self.known.bad.extend(chunk.bad);
+        for (form, count) in chunk.forms {
+            *self.known.forms.entry(form).or_default() += count;
+        }
+        self.unreadable.extend(chunk.unreadable);
+    }
+
+    fn known(self) -> KnownSplit {
+        let (mut lengths, mut hashes) = (blake3::Hasher::new(), blake3::Hasher::new());
+        let mut known = self.known;
+        for length in &self.lengths {
+            lengths.update(&length.to_le_bytes());
+            known.bytes += length;
+        }
+        for hash in &self.hashes {
+            hashes.update(hash.as_bytes());
+        }
+        known.lengths = lengths.finalize().as_bytes().to_vec();
+        known.records = hashes.finalize().as_bytes().to_vec();
+        known
+    }
 }
 
 impl Reader<'_> {
     /// Reads the records of a split. What is to be kept of them is put into `kept` on the way.
-    pub(super) fn read(&self, records: &[Record], kept: &Kept) -> Result<KnownSplit, String> {
-        let chunks = parallel::in_chunks(records.len(), |range| self.chunk(records, range, kept));
-        let (mut lengths, mut hashes) = (blake3::Hasher::new(), blake3::Hasher::new());
-        let mut known = KnownSplit { marks: Vec::with_capacity(records.len()), ..KnownSplit::default() };
-        for chunk in chunks {
-            let chunk = chunk?;
-            for length in &chunk.lengths {
-                lengths.update(&length.to_le_bytes());
-                known.bytes += length;
-            }
-            for hash in &chunk.hashes {
-                hashes.update(hash.as_bytes());
-            }
-            known.marks.extend(chunk.marks);
-            known.bad.extend(chunk.bad);
-            for (form, count) in chunk.forms {
-                *known.forms.entry(form).or_default() += count;
+    pub(super) fn read(&self, records: &[Record], kept: &Kept) -> Result<KnownSplit, Refusal> {
+        let mut whole = Whole::new(records.len());
+        for chunk in parallel::in_chunks(records.len(), |range| self.chunk(records, range, kept)) {
+            whole.add(chunk?);
+        }
+        for pause in self.pauses {
+            let again = std::mem::take(&mut whole.unreadable);
+            let Some((_, reason)) = again.first() else { break };
+            tracing::warn!(records = again.len(), reason, "records cannot be read, trying again");
+            std::thread::sleep(*pause);
+            let retry = |range: std::ops::Range<usize>| {
+                self.chunk(records, again[range].iter().map(|(sample, _)| *sample), kept)
+            };
+            for chunk in parallel::in_chunks(again.len(), retry) {
+                whole.add(chunk?);
             }
         }
-        known.lengths = lengths.finalize().as_bytes().to_vec();
-        known.records = hashes.finalize().as_bytes().to_vec();
-        Ok(known)
+        if whole.unreadable.is_empty() {
+            return Ok(whole.known());
+        }
+        let reasons: Vec<String> = whole.unreadable.into_iter().map(|(_, reason)| reason).collect();
+        Err(unreadable_of(&reasons))
     }
 
-    fn chunk(&self, records: &[Record], range: Range<usize>, kept: &Kept) -> Result<Chunk, String> {
+    fn chunk(
+        &self,
+        records: &[Record],
+        samples: impl Iterator<Item = usize>,
+        kept: &Kept,
+    ) -> Result<Chunk, Refusal> {
         let (mut chunk, mut bytes) = (Chunk::default(), Vec::new());
-        for sample in range {
+        for sample in samples {
             let number = records[sample].number;
-            // A record that cannot be read has no bytes, and enters the digest as such.
             bytes.clear();
-            let read = self.archive.read(number, &mut bytes);
-            chunk.lengths.push(bytes.len() as u64);
-            chunk.hashes.push(blake3::hash(&bytes));
-            chunk.marks.push(mark(&bytes));
-            let shape = read.map_err(Trouble::Record).and_then(|()| self.shape(&bytes));
+            let read = match self.archive.read(number, &mut bytes) {
+                Ok(()) => Ok(()),
+                // A record that is none has no bytes, and enters the digest as such.
+                Err(ReadError::Record(reason)) => Err(Trouble::Record(reason)),
+                Err(error) => {
+                    let reason = format!("{}: {error}", self.archive.path(number));
+                    chunk.unreadable.push((sample, reason));
+                    continue;
+                }
+            };
+            chunk.read.push((sample, bytes.len() as u64, blake3::hash(&bytes), mark(&bytes)));
+            let shape = read.and_then(|()| self.shape(&bytes));
             if let Ok(shape) = &shape {
                 *chunk.forms.entry(form(&bytes, *shape)).or_default() += 1;
             }
@@ -99,11 +202,11 @@ impl Reader<'_> {
                 Ok(Some(pixels)) => kept.offer(Cache::Decoded, sample as u64, &pixels),
                 Ok(None) => kept.offer(Cache::Encoded, sample as u64, &bytes),
                 Err(Trouble::Size(shape)) => {
-                    return Err(format!(
+                    return Err(Refusal::Set(format!(
                         "{} is {shape}, others are {}; give --image-size to bring all to one size",
                         self.archive.path(number),
                         self.shape
-                    ));
+                    )));
                 }
                 Err(Trouble::Record(reason)) => chunk.bad.push((sample as u64, reason)),
             }
@@ -117,10 +220,12 @@ impl Reader<'_> {
         if self.scaled || shape == self.shape { Ok(shape) } else { Err(Trouble::Size(shape)) }
     }
 
-    /// Decodes an image where pixels are kept.
+    /// Decodes an image where pixels are kept, or every damage is to be found.
     fn pixels(&self, bytes: &[u8], keep: Cache) -> Result<Option<Vec<u8>>, Trouble> {
+        let decoded = || decode_to(bytes, self.shape.height, self.shape.width);
         match keep {
-            Cache::Decoded => Ok(Some(decode_to(bytes, self.shape.height, self.shape.width)?)),
+            Cache::Decoded => Ok(Some(decoded()?)),
+            _ if self.decode => decoded().map(|_pixels| None).map_err(Into::into),
             _ => Ok(None),
         }
     }

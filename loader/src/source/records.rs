@@ -4,9 +4,11 @@
 //! [`Found`]. What becomes of them is the same for all: [`encoded`](super::encoded) reads, checks and
 //! decodes them.
 
+use super::bad_records::Incomplete;
 use super::digest_cache::Listing;
 use super::options::{Options, Order};
 use std::fmt;
+use std::io;
 use std::path::Path;
 
 /// Where encoded images lie. Read from many threads.
@@ -14,8 +16,8 @@ pub(super) trait Archive: Send + Sync + fmt::Debug {
     /// Reads the encoded image of a record in place of what is in `into`.
     ///
     /// # Errors
-    /// Says why it cannot be read.
-    fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), String>;
+    /// Says why it cannot be read, and whether that follows from the record itself.
+    fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), ReadError>;
 
     /// Returns the path of a record within the set. It names the record in messages, and it is the
     /// key by which a set without a test split is divided.
@@ -38,6 +40,29 @@ pub(super) trait Archive: Send + Sync + fmt::Debug {
     fn release(&self) {}
 }
 
+/// Why a record cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    /// It is no image, whoever reads it and whenever: too large, or nothing at all.
+    #[error("{0}")]
+    Record(String),
+    /// It was there when the set was listed and is not any more, or is shorter, while what holds it is there.
+    #[error("{0}")]
+    Changed(#[source] io::Error),
+    /// The system cannot read it now: a permission, a failing disk, no descriptor left, a folder that is away.
+    #[error("{0}")]
+    Moment(#[source] io::Error),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Changed(error),
+            _ => Self::Moment(error),
+        }
+    }
+}
+
 /// Bytes of an encoded image, at most. The largest photographs have a fifth of it.
 pub(super) const MAX_RECORD_BYTES: u64 = 256 << 20;
 
@@ -58,6 +83,8 @@ pub(super) struct Found {
     /// In order of their paths.
     pub(super) train: Vec<Record>,
     pub(super) test: Vec<Record>,
+    /// Records that lack an image or a label.
+    pub(super) incomplete: Vec<Incomplete>,
 }
 
 impl Found {
@@ -113,7 +140,7 @@ mod tests {
     struct Paths(Vec<String>);
 
     impl Archive for Paths {
-        fn read(&self, _record: u64, _into: &mut Vec<u8>) -> Result<(), String> {
+        fn read(&self, _record: u64, _into: &mut Vec<u8>) -> Result<(), ReadError> {
             Ok(())
         }
         fn path(&self, record: u64) -> String {
@@ -127,7 +154,7 @@ mod tests {
     fn found(paths: &[&str]) -> Found {
         let train = (0..paths.len() as u64).map(|number| Record { number, label: 0 }).collect();
         let archive = Box::new(Paths(paths.iter().map(ToString::to_string).collect()));
-        Found { name: "x".into(), classes: vec![], archive, train, test: vec![] }
+        Found { name: "x".into(), classes: vec![], archive, train, test: vec![], incomplete: vec![] }
     }
 
     fn paths(found: &Found, records: &[Record]) -> Vec<String> {

@@ -49,6 +49,7 @@ impl SetFiles {
             train: Arc::new(train),
             test: Arc::new(test),
             digest: digest_of(&train_digest, &test_digest),
+            whole_digest: None,
         })
     }
 

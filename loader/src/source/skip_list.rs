@@ -3,14 +3,12 @@
 //! `inspect` writes one, and whatever reads data takes one. A list names the set that it was made for by
 //! its digest, and each record by its place in its split and in the files, so that it cannot leave out
 //! anything else. What is left is another set with a digest of its own: replicas that do not have the same
-//! list refuse to work together.
+//! list refuse to work together. Its epochs have the order of the whole set ([`LeftOut`]).
 
 use super::{SourceError, read, writing};
-use mixfeed_pipeline::Split;
-use mixfeed_pipeline::dataset::digest_with;
+use mixfeed_pipeline::left_out::digest_without;
+use mixfeed_pipeline::{LeftOut, Split};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::Path;
 
 /// The form of the file. Newer ones are refused.
@@ -115,23 +113,13 @@ impl SkipList {
     }
 
     /// The samples of a split that are left out.
-    pub(super) fn samples(&self, split: Split) -> BTreeSet<u64> {
+    pub(super) fn samples(&self, split: Split) -> LeftOut {
         self.records.iter().filter(|skipped| skipped.split == split).map(|skipped| skipped.sample).collect()
     }
 
     /// The digest of what the list leaves of the set of digest `dataset`. An empty list leaves the set.
     pub(super) fn digest(&self, dataset: &[u8; 32]) -> [u8; 32] {
-        if self.records.is_empty() {
-            return *dataset;
-        }
-        let mut setting = String::from("without");
-        for split in Split::ALL {
-            let _ = write!(setting, " {split}");
-            for sample in self.samples(split) {
-                let _ = write!(setting, " {sample}");
-            }
-        }
-        digest_with(dataset, &setting)
+        digest_without(dataset, &self.samples(Split::Train), &self.samples(Split::Test))
     }
 }
 

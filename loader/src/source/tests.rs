@@ -5,6 +5,7 @@ mod bombs;
 mod digest_cache;
 mod formats;
 mod layouts;
+mod moment;
 mod write;
 
 use super::*;

@@ -4,10 +4,11 @@
 //! as `label` or `cls` instead. The files of a record follow one another; hidden ones, as macOS puts them into archives,
 //! are passed over. Names of classes are the lines of `classes.txt` beside the shards, where there is one.
 
+use super::bad_records::Incomplete;
 use super::digest_cache::{DigestCache, Listing};
 use super::encoded::MAX_CLASSES;
 use super::options::Options;
-use super::records::{Archive, Found, MAX_RECORD_BYTES, Record, is_image};
+use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record, is_image};
 use super::report::Report;
 use super::splits::is_hidden_path;
 use super::tar::{Entries, Entry};
@@ -55,7 +56,12 @@ pub(super) fn look(
     }
     classes.extend((classes.len()..most).map(|class| class.to_string()));
     let name = place.file_stem().map_or_else(|| "shards".into(), |name| name.to_string_lossy().into_owned());
-    let found = Found { name, classes, archive: Box::new(archive), train, test };
+    let incomplete = archive.incomplete.iter().map(|(file, reason)| Incomplete {
+        path: archive.files[*file as usize].0.clone(),
+        reason: reason.clone(),
+    });
+    let incomplete = incomplete.collect();
+    let found = Found { name, classes, archive: Box::new(archive), train, test, incomplete };
     encoded::open(place, found, options, &cache, known).map(Some)
 }
 
@@ -64,6 +70,8 @@ pub(super) fn look(
 struct Shards {
     files: Vec<(PathBuf, File)>,
     images: Vec<Image>,
+    /// Records that lack an image or a label: the file of each, and what it lacks.
+    incomplete: Vec<(u32, String)>,
 }
 
 #[derive(Debug)]
@@ -80,6 +88,8 @@ struct Group {
     key: String,
     image: Option<Entry>,
     label: Option<u32>,
+    /// Why a label that is there is none.
+    wrong_label: Option<String>,
 }
 
 impl Shards {
@@ -95,11 +105,15 @@ impl Shards {
     /// The same from what was read before, if that can be of these shards.
     #[allow(clippy::disallowed_methods)]
     fn known(paths: &[PathBuf], listing: &Listing) -> Result<Option<(Self, Vec<u32>)>, SourceError> {
-        let Listing { files, offsets, sizes, names, labels } = listing;
+        let Listing { files, offsets, sizes, names, labels, incomplete_files, incomplete } = listing;
         let count = files.len();
         let equal = [offsets.len(), sizes.len(), names.len(), labels.len()].iter().all(|len| *len == count);
         let known = |file: &u32| (*file as usize) < paths.len();
-        if !equal || !files.iter().all(known) || labels.iter().any(|label| u64::from(*label) >= MAX_CLASSES) {
+        let equal = equal && incomplete_files.len() == incomplete.len();
+        if !equal
+            || !files.iter().chain(incomplete_files).all(known)
+            || labels.iter().any(|label| u64::from(*label) >= MAX_CLASSES)
+        {
             return Ok(None);
         }
         let open = |path: &PathBuf| {
@@ -110,7 +124,8 @@ impl Shards {
             Image { file: *file, offset: *offset, size: *size, name: name.as_str().into() }
         });
         let files = paths.iter().map(open).collect::<Result<_, SourceError>>()?;
-        Ok(Some((Self { files, images: images.collect() }, labels.clone())))
+        let incomplete = incomplete_files.iter().copied().zip(incomplete.iter().cloned()).collect();
+        Ok(Some((Self { files, images: images.collect(), incomplete }, labels.clone())))
     }
 
     /// Lists a shard and appends its images and their labels.
@@ -128,7 +143,7 @@ impl Shards {
             }
             let (key, extension) = key_of(&entry.name);
             if key != group.key {
-                self.finish(std::mem::take(&mut group), labels).map_err(wrong)?;
+                self.finish(std::mem::take(&mut group), labels);
                 group.key = key.into();
             }
             if is_image(&entry.name) {
@@ -137,42 +152,54 @@ impl Shards {
                 }
                 group.image = Some(entry);
             } else if matches!(extension, "cls" | "json") && group.label.is_none() {
-                group.label = label(&mut entries, &entry, extension == "json").map_err(wrong)?;
+                let text = label_text(&mut entries, &entry).map_err(wrong)?;
+                match label(&entry, &text, extension == "json") {
+                    Ok(label) => group.label = label,
+                    Err(reason) => group.wrong_label = Some(reason),
+                }
             }
         }
-        self.finish(group, labels).map_err(wrong)
+        self.finish(group, labels);
+        Ok(())
     }
 
-    fn finish(&mut self, group: Group, labels: &mut Vec<u32>) -> Result<(), String> {
-        let Group { key, image, label } = group;
-        match (image, label) {
-            (Some(Entry { name, offset, size }), Some(label)) => {
-                let file = self.files.len() as u32 - 1;
+    fn finish(&mut self, group: Group, labels: &mut Vec<u32>) {
+        let Group { key, image, label, wrong_label } = group;
+        let file = self.files.len() as u32 - 1;
+        let lacks = match (image, label, wrong_label) {
+            (Some(Entry { name, offset, size }), Some(label), _) => {
                 self.images.push(Image { file, offset, size, name: name.into() });
                 labels.push(label);
-                Ok(())
-            }
-            (Some(image), None) => {
-                Err(format!("{}: the record has no label (.cls, or label in .json)", image.name))
-            }
-            (None, Some(_)) => {
-                Err(format!("{key}: the record has no image (png, jpg, webp, bmp, gif, tiff)"))
+                return;
             }
             // What is neither is not a record: a README, for example.
-            (None, None) => Ok(()),
-        }
+            (None, None, None) => return,
+            (_, None, Some(reason)) => reason,
+            (Some(image), None, None) => {
+                let name = image.name.escape_default();
+                format!("{name}: the record has no label (.cls, or label in .json)")
+            }
+            (None, Some(_), _) => {
+                format!("{}: the record has no image (png, jpg, webp, bmp, gif, tiff)", key.escape_default())
+            }
+        };
+        self.incomplete.push((file, lacks));
     }
 }
 
 impl Archive for Shards {
-    fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), String> {
+    fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), ReadError> {
         let Image { file, offset, size, .. } = &self.images[record as usize];
         into.clear();
         if *size > MAX_RECORD_BYTES {
-            return Err(format!("{size} bytes are more than the {MAX_RECORD_BYTES} of an image file"));
+            let text = format!("{size} bytes are more than the {MAX_RECORD_BYTES} of an image file");
+            return Err(ReadError::Record(text));
         }
         into.resize(*size as usize, 0);
-        self.files[*file as usize].1.read_exact_at(into, *offset).map_err(|e| e.to_string())
+        self.files[*file as usize].1.read_exact_at(into, *offset).map_err(|e| {
+            into.clear();
+            e.into()
+        })
     }
 
     fn path(&self, record: u64) -> String {
@@ -191,6 +218,10 @@ impl Archive for Shards {
         let mut listing = Listing { labels: vec![0; self.images.len()], ..Listing::default() };
         for record in records {
             listing.labels[record.number as usize] = record.label;
+        }
+        for (file, lacks) in &self.incomplete {
+            listing.incomplete_files.push(*file);
+            listing.incomplete.push(lacks.clone());
         }
         for Image { file, offset, size, name } in &self.images {
             listing.files.push(*file);
@@ -248,14 +279,21 @@ fn without_labels(path: &Path) -> Result<Option<u64>, SourceError> {
     }
 }
 
+/// The file of a label, as far as it can be one.
+fn label_text(shard: &mut Entries<BufReader<File>>, entry: &Entry) -> Result<Vec<u8>, String> {
+    if entry.size > MAX_LABEL_BYTES {
+        return Ok(Vec::new());
+    }
+    shard.content(entry).map_err(|e| format!("{}: {e}", entry.name.escape_default()))
+}
+
 /// The label in a file; none where a JSON object holds none.
-fn label(shard: &mut Entries<BufReader<File>>, entry: &Entry, json: bool) -> Result<Option<u32>, String> {
+fn label(entry: &Entry, bytes: &[u8], json: bool) -> Result<Option<u32>, String> {
     let wrong = |reason: &str| format!("{}: {reason}", entry.name.escape_default());
     if entry.size > MAX_LABEL_BYTES {
         return Err(wrong(&format!("{} bytes are too many for a label", entry.size)));
     }
-    let bytes = shard.content(entry).map_err(|e| wrong(&e.to_string()))?;
-    let text = std::str::from_utf8(&bytes).map_err(|e| wrong(&e.to_string()))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| wrong(&e.to_string()))?;
     let value = if json {
         let object: serde_json::Value = serde_json::from_str(text).map_err(|e| wrong(&e.to_string()))?;
         match object.get("label").or_else(|| object.get("cls")) {

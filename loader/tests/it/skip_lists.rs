@@ -78,6 +78,26 @@ fn a_replica_with_another_list_is_refused() {
         found["digest"].as_str().unwrap().to_string()
     };
     assert_ne!(describe(&[]), describe(&["--skip-list", &list]));
+    // The policy makes the same list, and so the same set.
+    for policy in ["skip", "skip=1"] {
+        assert_eq!(describe(&["--bad-records", policy]), describe(&["--skip-list", &list]));
+    }
+    assert_eq!(describe(&["--bad-records", "fail"]), describe(&[]));
+}
+
+#[test]
+fn more_bad_records_than_may_be_skipped_are_refused_and_so_is_another_policy() {
+    let place = tempfile::tempdir().unwrap();
+    let [data, list] = set_and_list(place.path());
+    let line = refused(3, &["inspect", "--data", &data, "--bad-records", "skip=0"]);
+    assert!(
+        line.contains("1 bad records are more than --bad-records skip=0 allows, first train/class-000/"),
+        "{line}"
+    );
+    let both = ["inspect", "--data", &data, "--bad-records", "skip=0", "--skip-list", &list];
+    assert!(run(&both).status.success(), "the list has it already");
+    let wrong = run(&["inspect", "--data", &data, "--bad-records", "warn"]);
+    assert_eq!(wrong.status.code(), Some(2));
 }
 
 #[test]

@@ -20,6 +20,7 @@ const ENVIRONMENT: [(&str, &str); SourceArgs::KEYS.len()] = [
     ("cache_memory", "MIXFEED_TRAINER_CACHE_MEMORY"),
     ("image_size", "MIXFEED_TRAINER_IMAGE_SIZE"),
     ("skip_list", "MIXFEED_TRAINER_SKIP_LIST"),
+    ("bad_records", "MIXFEED_TRAINER_BAD_RECORDS"),
     ("no_digest_cache", "MIXFEED_TRAINER_NO_DIGEST_CACHE"),
 ];
 

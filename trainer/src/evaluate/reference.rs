@@ -85,6 +85,7 @@ pub(super) fn attack() -> Attack {
             classes: (0..10).map(|class| class.to_string()).collect(),
             train_samples: 0,
             test_samples: rows as u64,
+            ..DatasetInfo::default()
         },
         algorithm_version: 1,
         algorithm_fingerprint: [0; 32],

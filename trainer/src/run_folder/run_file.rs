@@ -51,6 +51,25 @@ pub struct DatasetRecord {
     pub test_samples: u64,
     /// Names of the classes.
     pub classes: Vec<String>,
+    /// Digests of the sets, with more records, that the run learnt from before: the batches that it learnt from are the
+    /// same without those.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<String>,
+    /// The records that are left out, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOutRecord>,
+}
+
+/// Records that are left out of a data set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LeftOutRecord {
+    /// Digest of the set with them, hexadecimal.
+    pub whole_digest: String,
+    /// Training samples, by their numbers among all.
+    pub train: Vec<u64>,
+    /// Test samples.
+    pub test: Vec<u64>,
 }
 
 /// An algorithm, as a run records it.
@@ -92,6 +111,12 @@ impl RunFile {
                 train_samples: info.dataset.train_samples,
                 test_samples: info.dataset.test_samples,
                 classes: info.dataset.classes.clone(),
+                earlier: Vec::new(),
+                left_out: info.dataset.left_out.whole_digest.map(|whole| LeftOutRecord {
+                    whole_digest: hex(whole),
+                    train: info.dataset.left_out.train.clone(),
+                    test: info.dataset.left_out.test.clone(),
+                }),
             },
             algorithm: AlgorithmRecord {
                 version: info.algorithm_version,
@@ -105,6 +130,23 @@ impl RunFile {
             stream: config.training.stream.clone(),
             settings: config.settings.clone(),
         }
+    }
+
+    /// The same as what goes on with `earlier`, whose checkpoints count.
+    #[must_use]
+    pub fn after(mut self, earlier: &RunFile) -> Self {
+        self.dataset.earlier.clone_from(&earlier.dataset.earlier);
+        if self.dataset.digest != earlier.dataset.digest {
+            self.dataset.earlier.push(earlier.dataset.digest.clone());
+        }
+        self
+    }
+
+    /// Whether a checkpoint of this data set is one of the run.
+    #[must_use]
+    pub fn learnt_from(&self, dataset_digest: &str) -> bool {
+        dataset_digest == self.dataset.digest
+            || self.dataset.earlier.iter().any(|earlier| earlier == dataset_digest)
     }
 
     /// Reads it back.

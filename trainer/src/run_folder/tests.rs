@@ -15,6 +15,7 @@ fn info() -> StreamInfo {
             classes: ["a", "b"].map(str::to_owned).to_vec(),
             train_samples: 10,
             test_samples: 2,
+            ..DatasetInfo::default()
         },
         algorithm_version: 1,
         algorithm_fingerprint: [2; 32],

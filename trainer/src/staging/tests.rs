@@ -10,6 +10,7 @@ fn info() -> StreamInfo {
             classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
             train_samples: 2,
             test_samples: 2,
+            ..DatasetInfo::default()
         },
         algorithm_version: 1,
         algorithm_fingerprint: [0; 32],

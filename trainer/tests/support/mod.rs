@@ -25,8 +25,14 @@ pub(crate) struct LoaderProcess {
 impl LoaderProcess {
     /// Starts a loader and waits until it is ready.
     pub(crate) fn start(data: &str, workers: usize) -> Self {
+        Self::start_with(data, workers, &[])
+    }
+
+    /// The same with more flags.
+    pub(crate) fn start_with(data: &str, workers: usize, flags: &[&str]) -> Self {
         let mut child = Command::new(loader_binary())
             .args(["serve", "--data", data, "--listen", "127.0.0.1:0", "--workers", &workers.to_string()])
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

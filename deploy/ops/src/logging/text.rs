@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 /// Our own crates need no introduction on every line; others are named.
 const OURS: &str = "mixfeed";
 
-pub(super) struct TextEvent;
+pub(crate) struct TextEvent;
 
 impl<S> FormatEvent<S, TextFields> for TextEvent
 where
@@ -61,7 +61,7 @@ fn paint(level: Level) -> &'static str {
     }
 }
 
-pub(super) struct TextFields;
+pub(crate) struct TextFields;
 
 impl<'writer> FormatFields<'writer> for TextFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
@@ -150,43 +150,10 @@ fn quoted(value: &str) -> String {
 mod tests {
     use super::*;
     use std::io;
-    use std::sync::{Arc, Mutex};
-    use tracing_subscriber::fmt::MakeWriter;
-
-    #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Memory {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'w> MakeWriter<'w> for Memory {
-        type Writer = Memory;
-
-        fn make_writer(&'w self) -> Memory {
-            self.clone()
-        }
-    }
 
     /// What is logged by `log`, without the time.
     fn logged(log: impl FnOnce()) -> String {
-        let memory = Memory::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(memory.clone())
-            .with_ansi(false)
-            .fmt_fields(TextFields)
-            .event_format(TextEvent)
-            .finish();
-        tracing::subscriber::with_default(subscriber, log);
-        let bytes = memory.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap().split_off("2026-11-23T19:30:12.345Z ".len())
+        crate::testing::logged(log).split_off("2026-11-23T19:30:12.345Z ".len())
     }
 
     #[test]

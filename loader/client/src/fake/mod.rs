@@ -135,6 +135,10 @@ pub enum FaultKind {
     Break,
     /// Says that the data is damaged.
     DataLoss,
+    /// Says that the data cannot be read now.
+    Unavailable,
+    /// Says that the data is not what it was.
+    Changed,
     /// Says that it failed to make the batch.
     Internal,
     /// Refuses to open a stream, with this message; the batches do not matter.

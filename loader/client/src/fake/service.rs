@@ -93,7 +93,11 @@ impl v1::loader_service_server::LoaderService for Service {
         }
         let script = lock(&self.0.script);
         let data = &script.data;
-        let split = |split: v1::Split, samples| v1::SplitDescription { split: split.into(), samples };
+        let split = |split: v1::Split, samples| v1::SplitDescription {
+            split: split.into(),
+            samples,
+            ..Default::default()
+        };
         Ok(Response::new(v1::DescribeResponse {
             dataset: Some(v1::DatasetDescription {
                 name: data.name.clone(),
@@ -104,6 +108,7 @@ impl v1::loader_service_server::LoaderService for Service {
                     split(v1::Split::Train, data.train_samples),
                     split(v1::Split::Test, data.test_samples),
                 ],
+                ..Default::default()
             }),
             algorithm_version: 1,
             algorithm_fingerprint: data.fingerprint.to_vec(),
@@ -316,6 +321,12 @@ impl Stream {
             }
             Some(FaultKind::DataLoss) => {
                 return self.fail(index, v1::FailureReason::DataLoss, "record 7 is damaged").await;
+            }
+            Some(FaultKind::Unavailable) => {
+                return self.fail(index, v1::FailureReason::Unavailable, "record 7 cannot be read").await;
+            }
+            Some(FaultKind::Changed) => {
+                return self.fail(index, v1::FailureReason::Changed, "record 7 is gone").await;
             }
             Some(FaultKind::Internal) => {
                 return self.fail(index, v1::FailureReason::Internal, "a worker failed").await;

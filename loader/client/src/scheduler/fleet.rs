@@ -29,6 +29,10 @@ const TYPICAL_OUTLIER: f64 = 4.0;
 /// Pause after a failure; doubled by each further one in a row.
 const FAILURE_PAUSE: Micros = 100_000;
 
+/// The pause of a replica that cannot read its data is doubled at most this often: 3.2 s, which is how late it is
+/// noticed at most that it can again.
+const LONGEST_ABSENCE: u32 = 5;
+
 /// Failures in a row after which a replica is not used any more.
 const MOST_FAILURES: u32 = 8;
 
@@ -42,7 +46,10 @@ struct Replica {
     pace: Pace,
     /// Batches a second, in thousandths; an integer, so that the sum over all never drifts.
     rate: u64,
+    /// Faults of its own in a row.
     failures: u32,
+    /// Pauses in a row because it cannot read its data.
+    absences: u32,
     paused_until: Option<Micros>,
     set_aside: bool,
 }
@@ -86,6 +93,7 @@ impl Fleet {
                 pace: Pace::new(now, self.typical),
                 rate: 0,
                 failures: 0,
+                absences: 0,
                 paused_until: None,
                 set_aside: false,
             },
@@ -183,7 +191,7 @@ impl Fleet {
         } else if !replica.withdrawn.remove(&index) && index >= replica.forgotten {
             return false;
         }
-        replica.failures = 0;
+        (replica.failures, replica.absences) = (0, 0);
         replica.pace.deliver(now, asked, replica.owed.len());
         if replica.pace.is_known() {
             let rate = (1e9 / replica.pace.interval()).max(1.0) as u64;
@@ -221,12 +229,24 @@ impl Fleet {
         }
         replica.pace.forgive(now, replica.owed.len());
         let mut failed = Failed::Noted;
-        if kind == FailureKind::Internal {
-            replica.failures += 1;
-            if replica.failures >= MOST_FAILURES {
-                failed = Failed::TooOften;
+        let pause = match kind {
+            FailureKind::DataLoss => None,
+            FailureKind::Internal => {
+                replica.failures += 1;
+                if replica.failures >= MOST_FAILURES {
+                    failed = Failed::TooOften;
+                }
+                Some(FAILURE_PAUSE << (replica.failures - 1).min(6))
             }
-            let until = now + (FAILURE_PAUSE << (replica.failures - 1).min(6));
+            // What it was asked before the pause tells nothing new.
+            FailureKind::Changed | FailureKind::Unavailable if replica.paused_until.is_some() => None,
+            FailureKind::Changed | FailureKind::Unavailable => {
+                replica.absences += 1;
+                Some(FAILURE_PAUSE << (replica.absences - 1).min(LONGEST_ABSENCE))
+            }
+        };
+        if let Some(pause) = pause {
+            let until = now + pause;
             if let Some(old) = replica.paused_until.replace(until) {
                 self.pauses.remove(&(old, key));
             }

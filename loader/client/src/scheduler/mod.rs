@@ -227,20 +227,35 @@ impl<T> Scheduler<T> {
             fleet::Failed::TooOften => self.distrust(replica, index, Distrust::Failing),
             fleet::Failed::Noted => {}
         }
-        let others = self.fleet.keys().filter(|key| *key != replica).collect::<Vec<_>>();
+        let all = self.fleet.keys().collect::<Vec<_>>();
+        let changed_for = self.bounds.changed_for;
         if let Some(slot) = self.slot(index)
             && !slot.is_settled()
         {
             slot.owners.retain(|owner| *owner != replica);
             slot.unable.push(replica);
-            if kind == FailureKind::DataLoss {
-                // A second opinion is asked for once; the same finding, or nobody to ask, is the end of it.
-                let first = slot.damage.is_none();
-                let message = slot.damage.get_or_insert(message).clone();
-                let can_ask = !slot.owners.is_empty() || others.iter().any(|other| slot.can_ask(*other));
-                if slot.votes.is_empty() && (!first || !can_ask) {
-                    slot.outcome = Outcome::Lost(Lost { index, message });
+            match kind {
+                FailureKind::DataLoss => {
+                    // A second opinion is asked for once; the same finding, or nobody to ask, is the end of it.
+                    let first = slot.damage.is_none();
+                    let message = slot.damage.get_or_insert(message).clone();
+                    let can_ask = !slot.owners.is_empty() || all.iter().any(|other| slot.can_ask(*other));
+                    if slot.votes.is_empty() && (!first || !can_ask) {
+                        slot.outcome = Outcome::Lost(Lost { index, message, changed: false });
+                    }
                 }
+                FailureKind::Changed => {
+                    // It may be put back, or be as it was elsewhere: only what everybody finds, and still finds
+                    // after a time, is the end of it.
+                    if now - *slot.changed_at.get_or_insert(now) >= changed_for {
+                        slot.still_changed.push(replica);
+                    }
+                    if slot.votes.is_empty() && all.iter().all(|key| slot.still_changed.contains(key)) {
+                        slot.outcome = Outcome::Lost(Lost { index, message, changed: true });
+                    }
+                }
+                // Whoever can read it again delivers; until then the head of the line is asked for again and again.
+                FailureKind::Unavailable | FailureKind::Internal => {}
             }
             if slot.is_settled() {
                 self.close(now, index);

@@ -71,6 +71,7 @@ impl World {
             window: setting.window,
             hedge: setting.hedge,
             audit_every: setting.audit_every,
+            changed_for: 30 * SECOND,
         });
         let machines = setting.kinds.iter().map(|kind| Machine {
             kind: *kind,

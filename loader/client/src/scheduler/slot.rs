@@ -1,6 +1,6 @@
 //! One index of the window: who was asked for it, and what came.
 
-use super::{Lost, ReplicaKey};
+use super::{Lost, Micros, ReplicaKey};
 
 #[derive(Debug)]
 pub(super) struct Slot<T> {
@@ -15,6 +15,10 @@ pub(super) struct Slot<T> {
     pub(super) outcome: Outcome<T>,
     /// What the first replica that found the data damaged said.
     pub(super) damage: Option<String>,
+    /// When a replica first found its data changed.
+    pub(super) changed_at: Option<Micros>,
+    /// Replicas that found so again, long after.
+    pub(super) still_changed: Vec<ReplicaKey>,
 }
 
 #[derive(Debug)]
@@ -54,6 +58,8 @@ impl<T> Slot<T> {
             required,
             outcome: Outcome::Open,
             damage: None,
+            changed_at: None,
+            still_changed: Vec::new(),
         }
     }
 

@@ -1,11 +1,20 @@
 //! What holds for the scheduler whatever happens, and what it does in cases that matter.
 
+mod failing;
+
 use super::simulation::{MILLI, SECOND};
 use super::*;
 use proptest::prelude::*;
 
 fn scheduler(window: u64) -> Scheduler<u64> {
-    Scheduler::new(Bounds { start: 0, end: 1000, window, hedge: true, audit_every: 0 })
+    Scheduler::new(Bounds {
+        start: 0,
+        end: 1000,
+        window,
+        hedge: true,
+        audit_every: 0,
+        changed_for: 30 * SECOND,
+    })
 }
 
 fn asks(scheduler: &mut Scheduler<u64>) -> Vec<(u32, u64)> {
@@ -91,8 +100,14 @@ fn what_nobody_asked_for_is_rejected_and_its_sender_is_not_trusted() {
 
 /// Two replicas of known speed, the first of which owes batch 40 and is late with it.
 fn with_late_head() -> (Scheduler<u64>, Micros) {
-    let mut scheduler =
-        Scheduler::new(Bounds { start: 0, end: 1000, window: 8, hedge: true, audit_every: 0 });
+    let mut scheduler = Scheduler::new(Bounds {
+        start: 0,
+        end: 1000,
+        window: 8,
+        hedge: true,
+        audit_every: 0,
+        changed_for: 30 * SECOND,
+    });
     let mut now = 0;
     scheduler.join(now, A, 2);
     scheduler.join(now, B, 2);
@@ -164,7 +179,14 @@ fn a_duplicate_that_differs_from_what_was_handed_out_costs_its_sender_the_trust(
 
 #[test]
 fn an_audit_asks_two_replicas_and_a_third_decides() {
-    let mut scheduler = Scheduler::new(Bounds { start: 0, end: 10, window: 1, hedge: true, audit_every: 5 });
+    let mut scheduler = Scheduler::new(Bounds {
+        start: 0,
+        end: 10,
+        window: 1,
+        hedge: true,
+        audit_every: 5,
+        changed_for: 30 * SECOND,
+    });
     for replica in [A, B, C] {
         scheduler.join(0, replica, 4);
     }
@@ -212,7 +234,7 @@ enum Step {
     Leave(u8),
     Deliver(u8, bool),
     DeliverWhatever(u8, u64),
-    Fail(u8, bool),
+    Fail(u8, u8),
     Take,
     Wait(u32),
 }
@@ -223,7 +245,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_u8..6).prop_map(Step::Leave),
         12 => (any::<u8>(), prop::bool::weighted(0.95)).prop_map(|(n, sound)| Step::Deliver(n, sound)),
         1 => (0_u8..6, 0_u64..60).prop_map(|(r, i)| Step::DeliverWhatever(r, i)),
-        1 => (any::<u8>(), any::<bool>()).prop_map(|(n, loss)| Step::Fail(n, loss)),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(n, kind)| Step::Fail(n, kind)),
         6 => Just(Step::Take),
         3 => (0_u32..2_000_000).prop_map(Step::Wait),
     ]
@@ -239,7 +261,7 @@ proptest! {
         window in 1_u64..40,
         audit_every in 0_u64..4,
     ) {
-        let mut scheduler = Scheduler::new(Bounds { start: 0, end: 60, window, hedge: true, audit_every });
+        let mut scheduler = Scheduler::new(Bounds { start: 0, end: 60, window, hedge: true, audit_every, changed_for: 30 * SECOND });
         let (mut now, mut due) = (0, 0);
         // What may come: what is owed, and what was withdrawn.
         let mut owed: Vec<(ReplicaKey, u64)> = Vec::new();
@@ -270,9 +292,14 @@ proptest! {
                     owed.retain(|pair| *pair != (ReplicaKey(replica.into()), index));
                     scheduler.deliver(now, ReplicaKey(replica.into()), index, index, index);
                 }
-                Step::Fail(nth, loss) if !owed.is_empty() => {
+                Step::Fail(nth, kind) if !owed.is_empty() => {
                     let (replica, index) = owed.swap_remove(usize::from(nth) % owed.len());
-                    let kind = if loss { FailureKind::DataLoss } else { FailureKind::Internal };
+                    let kind = [
+                        FailureKind::DataLoss,
+                        FailureKind::Changed,
+                        FailureKind::Unavailable,
+                        FailureKind::Internal,
+                    ][usize::from(kind % 4)];
                     scheduler.fail(now, replica, index, kind, "failed".into());
                 }
                 Step::Take => {

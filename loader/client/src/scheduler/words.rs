@@ -1,6 +1,6 @@
 //! What goes into the scheduler and what comes out.
 
-use super::ReplicaKey;
+use super::{Micros, ReplicaKey};
 
 /// The bounds that the scheduler keeps.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Bounds {
     pub(crate) hedge: bool,
     /// Every how many batches one is asked of two replicas; 0 never.
     pub(crate) audit_every: u64,
+    /// How long every replica must find the data of a batch changed before it is given up.
+    pub(crate) changed_for: Micros,
 }
 
 /// What the driver is to do.
@@ -46,6 +48,10 @@ pub(crate) enum Distrust {
 pub(crate) enum FailureKind {
     /// The data is damaged; others with the same data fail alike.
     DataLoss,
+    /// The replica's data is not what it was when it started; others may still have it.
+    Changed,
+    /// The replica cannot read the data now; later it may, and others may at once.
+    Unavailable,
     /// A fault of the replica.
     Internal,
 }
@@ -55,6 +61,8 @@ pub(crate) enum FailureKind {
 pub(crate) struct Lost {
     pub(crate) index: u64,
     pub(crate) message: String,
+    /// Whether the data has changed everywhere since the loaders started, rather than being damaged.
+    pub(crate) changed: bool,
 }
 
 /// What became of a batch that was delivered.

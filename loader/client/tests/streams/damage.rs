@@ -75,6 +75,46 @@ async fn damaged_data_of_one_loader_is_made_good_by_another() {
 }
 
 #[tokio::test]
+async fn what_one_loader_cannot_read_now_is_read_by_another_and_ends_nothing() {
+    for kind in [FaultKind::Unavailable, FaultKind::Changed] {
+        let away = steady().with(Fault::always(At::Every(3), kind.clone()));
+        let (one, two) = (loader(away), loader(steady()));
+        let mut stream = open(config(&[&one, &two], 100)).await;
+        assert_eq!(read_all(&mut stream, 0).await, 100);
+        assert_eq!(stream.stats().replicas_serving, 2, "{kind:?} is no reason to leave a loader alone");
+    }
+}
+
+#[tokio::test]
+async fn what_the_only_loader_cannot_read_now_is_asked_for_again_until_it_can() {
+    for kind in [FaultKind::Unavailable, FaultKind::Changed] {
+        let away = Fault { at: At::From(20), kind, times: 5 };
+        let one = loader(steady().with(away));
+        assert_eq!(read_all(&mut open(config(&[&one], 50)).await, 0).await, 50);
+    }
+}
+
+#[tokio::test]
+async fn data_that_has_changed_everywhere_is_an_error_of_its_own_after_a_time() {
+    let changed = steady().with(Fault::always(At::Index(30), FaultKind::Changed));
+    let (one, two) = (loader(changed.clone()), loader(changed));
+    let mut config = config(&[&one, &two], 100);
+    config.tuning.changed_for = Duration::from_millis(300);
+    let started = std::time::Instant::now();
+    let mut stream = open(config).await;
+    for index in 0..30 {
+        read_one(&mut stream, index).await;
+    }
+    let error = read_error(&mut stream).await;
+    let named =
+        matches!(&error, StreamError::DataChanged { index: 30, message } if message == "record 7 is gone");
+    assert!(named, "{error}");
+    assert!(started.elapsed() >= Duration::from_millis(300));
+    let times = |loader: &FakeLoader| loader.asked().iter().filter(|index| **index == 30).count();
+    assert!(times(&one) >= 2 && times(&two) >= 2, "each was asked again");
+}
+
+#[tokio::test]
 async fn a_failed_batch_is_asked_for_again() {
     let fault = Fault { at: At::Every(10), kind: FaultKind::Internal, times: 3 };
     let one = loader(Script::default().with(fault));

@@ -36,6 +36,24 @@ impl Log {
 }
 
 #[tokio::test]
+async fn a_batch_that_a_loader_could_not_make_is_named_once_with_loader_and_reason() {
+    for kind in [FaultKind::DataLoss, FaultKind::Unavailable, FaultKind::Changed, FaultKind::Internal] {
+        let (log, _guard) = Log::collect();
+        let failing = loader(steady().with(Fault { at: At::Every(5), kind: kind.clone(), times: 6 }));
+        let good = loader(steady());
+        let mut stream = open(config(&[&failing, &good], 200)).await;
+        for index in 0..200 {
+            read_one(&mut stream, index).await;
+        }
+        let lines = log.lines_with("loader failed to make a batch");
+        assert_eq!(lines.len(), 1, "{kind:?}: {lines:?}");
+        let address = failing.address().to_string();
+        assert!(lines[0].contains("WARN") && lines[0].contains(&address), "{lines:?}");
+        assert!(["record 7", "a worker failed"].iter().any(|reason| lines[0].contains(reason)), "{lines:?}");
+    }
+}
+
+#[tokio::test]
 async fn each_change_of_a_replica_makes_one_line_that_names_it_and_the_run() {
     let (log, _guard) = Log::collect();
     let steady_one = loader(steady());

@@ -5,14 +5,16 @@ use super::{
     StreamSpec,
 };
 use crate::dataset::{Dataset, ImageShape};
+use crate::left_out::LeftOut;
 
 /// A spec that has been checked against a data set. All its batches exist.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CheckedSpec {
     spec: StreamSpec,
     image: ImageShape,
-    /// Samples that are read, after `limit`.
-    samples: u64,
+    /// Samples that the order of an epoch is made of, after `limit`, those too that were left out.
+    all: u64,
+    left_out: LeftOut,
 }
 
 impl CheckedSpec {
@@ -21,19 +23,35 @@ impl CheckedSpec {
     /// # Errors
     /// Names the first field that is out of range.
     pub fn new(spec: StreamSpec, dataset: &Dataset) -> Result<Self, SpecError> {
-        let available = dataset.samples(spec.split).count();
+        let samples = dataset.samples(spec.split);
+        let left_out = samples.left_out();
+        Self::of(spec, dataset.image, samples.count() + left_out.count(), &left_out)
+    }
+
+    /// Checks `spec` against a split of `available` images of one shape, of which some are left out.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range.
+    pub fn of(
+        spec: StreamSpec,
+        image: ImageShape,
+        available: u64,
+        left_out: &LeftOut,
+    ) -> Result<Self, SpecError> {
         if spec.limit > available {
             let allowed = format!("the {} split has {available} samples (0 uses all)", spec.split);
             return Err(SpecError::new("limit", spec.limit, allowed));
         }
-        if available == 0 {
+        let all = if spec.limit == 0 { available } else { spec.limit };
+        let left_out = left_out.below(all);
+        let samples = all - left_out.count();
+        if samples == 0 {
             return Err(SpecError::new("split", spec.split, "this data set has no samples there"));
         }
-        let samples = if spec.limit == 0 { available } else { spec.limit };
         if !(1..=MAX_BATCH_SIZE).contains(&spec.batch_size) {
             return Err(SpecError::new("batch_size", spec.batch_size, format!("1 to {MAX_BATCH_SIZE}")));
         }
-        let checked = Self { spec, image: dataset.image, samples };
+        let checked = Self { spec, image, all, left_out };
         let bytes = u64::from(spec.batch_size) * checked.image_bytes() as u64;
         if bytes > MAX_BATCH_BYTES {
             let most = MAX_BATCH_BYTES / checked.image_bytes() as u64;
@@ -78,15 +96,27 @@ impl CheckedSpec {
     /// Returns the number of samples that partners are drawn from.
     #[must_use]
     pub fn samples(&self) -> u64 {
-        self.samples
+        self.all - self.left_out.count()
+    }
+
+    /// Returns the samples that the order of an epoch is made of, those too that were left out.
+    #[must_use]
+    pub fn all_samples(&self) -> u64 {
+        self.all
+    }
+
+    /// Returns those that are passed over.
+    #[must_use]
+    pub fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
 
     /// Returns the samples of an epoch, those dropped at its end left out.
     #[must_use]
     pub fn samples_per_epoch(&self) -> u64 {
         match self.spec.remainder {
-            Remainder::Keep => self.samples,
-            Remainder::Drop => self.samples - self.samples % u64::from(self.spec.batch_size),
+            Remainder::Keep => self.samples(),
+            Remainder::Drop => self.samples() - self.samples() % u64::from(self.spec.batch_size),
         }
     }
 

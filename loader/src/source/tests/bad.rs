@@ -124,14 +124,14 @@ fn shards_that_are_damaged_or_incomplete_are_named() {
     let message = refusal_with(place.path(), Options::default());
     assert!(message.contains("train.tar: the archive is cut short at offset "), "{message}");
     let unlabelled = "a/7.png: the record has no label (.cls, or label in .json)";
-    assert!(refused(std::slice::from_ref(&png)).ends_with(unlabelled));
+    assert!(refused(std::slice::from_ref(&png)).contains(unlabelled));
     let empty = "a/7: the record has no image (png, jpg, webp, bmp, gif, tiff)";
-    assert!(refused(std::slice::from_ref(&class)).ends_with(empty));
+    assert!(refused(std::slice::from_ref(&class)).contains(empty));
     assert!(refused(&[png.clone(), png.clone(), class.clone()]).contains("the record has another image"));
     for label in ["-1", "65536", "cat", ""] {
         let wrong = tar_file("a/7.cls", b'0', label.as_bytes());
         let message = refused(&[png.clone(), wrong]);
-        assert!(message.ends_with("a/7.cls: its label is no whole number from 0 to 65535"), "{message}");
+        assert!(message.contains("a/7.cls: its label is no whole number from 0 to 65535"), "{message}");
     }
     assert!(refused(&[png.clone(), tar_file("a/7.json", b'0', b"{")]).contains("a/7.json: EOF"));
     assert!(refused(&[vec![1; 512]]).ends_with("train.tar: no tar header at offset 0"));
@@ -163,7 +163,7 @@ fn tables_that_are_damaged_or_of_another_kind_are_named() {
 
     write::table(&path, &[vec![row(Some(1)), row(Some(-1))]]);
     let message = refused(Options::default());
-    assert!(message.ends_with("train.parquet: row 1 has label -1, but labels are 0 to 65535"), "{message}");
+    assert!(message.contains("train.parquet: row 1 has label -1, but labels are 0 to 65535"), "{message}");
     write::table(&path, &[vec![row(None)]]);
     assert!(refused(Options::default()).contains("row 0 has label none"));
 

@@ -14,6 +14,7 @@ const BY_NAME: Options = Options {
     cache_bytes: None,
     image_size: None,
     skip_list: None,
+    bad_records: BadRecords::Fail,
     no_digest_cache: false,
     user_cache: None,
 };

@@ -1,0 +1,65 @@
+//! How the stream of a training is opened: where it begins, and on which data.
+
+use super::Job;
+use crate::config::Training;
+use crate::error::TrainError;
+use crate::feed::Feed;
+use crate::left_out;
+use crate::loaders::StreamRequest;
+use crate::resume::ResumePoint;
+use mixfeed_client::{BadRecordsInfo, StreamEnd, StreamError, StreamInfo};
+
+/// Opens the stream of batches that are left.
+pub(super) fn open(job: &Job<'_>, resume: Option<&ResumePoint>) -> Result<Feed, TrainError> {
+    let Training { stream: spec, epochs, .. } = &job.config.training;
+    let Some(point) = resume else {
+        let request = StreamRequest { spec, start: 0, end: StreamEnd::Epoch(*epochs), expected: None };
+        return job.loaders.open(request, job.stop);
+    };
+    let (start, end) = (point.step(), StreamEnd::Batch(point.end()));
+    let request = StreamRequest { spec, start, end, expected: point.expected() };
+    match job.loaders.open(request, job.stop) {
+        Err(TrainError::Stream(StreamError::Mismatch { detail })) => open_with_less(job, point, detail),
+        opened => opened,
+    }
+}
+
+/// Opens the stream where loaders serve another data set than the run's: it may be the same less records that the run
+/// has not met.
+fn open_with_less(job: &Job<'_>, point: &ResumePoint, detail: String) -> Result<Feed, TrainError> {
+    let training = &job.config.training;
+    // An epoch may have fewer batches without them, and so may all.
+    let end = StreamEnd::Epoch(training.epochs);
+    let request = StreamRequest { spec: &training.stream, start: point.step(), end, expected: None };
+    let feed = job.loaders.open(request, job.stop)?;
+    match left_out::more_than_before(point.run(), feed.info(), training, point.step()) {
+        Ok(records) => {
+            tracing::warn!(
+                records,
+                step = point.step(),
+                "records are left out that the run has not met: it goes on as if they had been from its start"
+            );
+            Ok(feed)
+        }
+        Err(reason) => {
+            let detail = format!("{detail}; {reason}");
+            Err(TrainError::OtherData { dataset: point.dataset().to_owned(), detail })
+        }
+    }
+}
+
+/// Says before the first step what loaders elsewhere know to be bad. One in this process has said so itself.
+pub(super) fn warn_of_bad_records(job: &Job<'_>, info: &StreamInfo) {
+    let BadRecordsInfo { count, examples } = &info.dataset.bad_records;
+    if *count == 0 || job.loaders.is_embedded() {
+        return;
+    }
+    for record in examples {
+        tracing::warn!(record, "bad record, which fails every batch that it is in");
+    }
+    tracing::warn!(
+        bad_records = count,
+        "batches will fail: restart the loaders with --bad-records skip, or with the skip list that \
+         `mixfeed-loader inspect --write-skip-list FILE` writes"
+    );
+}
