@@ -36,3 +36,13 @@ pub const MAX_BAD_RECORDS: usize = 10;
 
 /// Bytes of the place of a bad record, and of its reason, at most.
 pub const MAX_BAD_RECORD_BYTES: usize = 1000;
+
+/// The beginning of a text, of whole characters and at most so many bytes.
+#[must_use]
+pub fn cut(text: &str, most_bytes: usize) -> &str {
+    let mut end = most_bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

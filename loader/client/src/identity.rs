@@ -194,7 +194,7 @@ impl Identity {
 /// A bad record in one line.
 fn bad_record(bad: &v1::BadRecord) -> String {
     let split = if bad.split() == v1::Split::Test { "test" } else { "train" };
-    let part = |text: &str| text[..text.floor_char_boundary(limits::MAX_BAD_RECORD_BYTES)].to_owned();
+    let part = |text: &str| limits::cut(text, limits::MAX_BAD_RECORD_BYTES).to_owned();
     format!("{split} sample {}: {}: {}", bad.sample, part(&bad.record), part(&bad.reason))
 }
 

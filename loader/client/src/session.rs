@@ -281,7 +281,7 @@ impl Pump<'_> {
 fn shortened(mut message: String) -> String {
     const MOST: usize = 2000;
     if message.len() > MOST {
-        message.truncate(message.floor_char_boundary(MOST));
+        message.truncate(mixfeed_proto::limits::cut(&message, MOST).len());
         message.push('…');
     }
     message

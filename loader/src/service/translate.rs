@@ -8,7 +8,7 @@ use mixfeed_pipeline::spec::{
     PixelType, RandomErasing, Remainder, ResizedCrop, RowShard, SpecError,
 };
 use mixfeed_pipeline::{CheckedSpec, Dataset, Fault, ImageShape, Seed, Split, StreamSpec};
-use mixfeed_proto::limits::{MAX_BAD_RECORD_BYTES, MAX_BAD_RECORDS, MAX_LEFT_OUT, MAX_RUN_ID_CHARS};
+use mixfeed_proto::limits::{MAX_BAD_RECORD_BYTES, MAX_BAD_RECORDS, MAX_LEFT_OUT, MAX_RUN_ID_CHARS, cut};
 use mixfeed_proto::v1;
 use tonic::Status;
 
@@ -163,7 +163,7 @@ pub(super) fn dataset(dataset: &Dataset) -> v1::DatasetDescription {
 
 /// How many records of both splits are known to be bad, and the first of them.
 fn bad_records(dataset: &Dataset) -> (u64, Vec<v1::BadRecord>) {
-    let short = |text: String| text[..text.floor_char_boundary(MAX_BAD_RECORD_BYTES)].to_owned();
+    let short = |text: String| cut(&text, MAX_BAD_RECORD_BYTES).to_owned();
     let (mut count, mut examples) = (0, Vec::new());
     for (split, wire) in [(Split::Train, v1::Split::Train), (Split::Test, v1::Split::Test)] {
         let (bad, first) = dataset.samples(split).known_bad(MAX_BAD_RECORDS - examples.len());

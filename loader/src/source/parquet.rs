@@ -99,6 +99,9 @@ pub(super) fn look(
     encoded::open(place, found, options, &cache, known).map(Some)
 }
 
+/// The class of a row, or why it has none.
+type Label = Result<u32, String>;
+
 /// An open file, and which of its columns are used.
 struct Table {
     reader: SerializedFileReader<File>,
@@ -129,7 +132,7 @@ impl Table {
     }
 
     /// The images, and the label of each or why it has none.
-    fn read(&self) -> Result<(Vec<ByteArray>, Vec<Result<u32, String>>), String> {
+    fn read(&self) -> Result<(Vec<ByteArray>, Vec<Label>), String> {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         for group in 0..self.reader.num_row_groups() {
             let group = self.reader.get_row_group(group).map_err(|e| e.to_string())?;

@@ -114,6 +114,8 @@ pub(super) fn run_files() -> Vec<Vec<u8>> {
             train_samples: 40,
             test_samples: 8,
             classes: vec!["a".to_owned(), "b".to_owned()],
+            earlier: Vec::new(),
+            left_out: None,
         },
         algorithm: AlgorithmRecord { version: 1, fingerprint: hex("2b") },
         machine: MachineRecord { device: "cpu".to_owned(), threads: 2, cpu: "a processor".to_owned() },
