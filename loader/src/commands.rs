@@ -4,6 +4,7 @@
 
 mod bench;
 mod fetch;
+mod flags;
 mod healthcheck;
 mod inspect;
 mod page;

@@ -25,6 +25,7 @@ use crate::server::Listen;
 use crate::source::{BadRecords, Cache, ImageSize, Options, Order, Place};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
+use mixfeed_ops::address;
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::grpc::Access;
 use mixfeed_ops::logging::LogFormat;
@@ -81,7 +82,7 @@ pub struct ServeArgs {
     /// Where the data is: a folder, or synthetic[:N].
     #[arg(long, env = "MIXFEED_LOADER_DATA", value_name = "WHERE")]
     pub data: Option<String>,
-    /// Address to listen on: IP:PORT (port 0 picks one) or unix:///path [default: 127.0.0.1:50051].
+    /// Address to listen on: HOST:PORT (port 0 picks one) or unix:///path [default: 127.0.0.1:50051].
     #[arg(long, env = "MIXFEED_LOADER_LISTEN", value_name = "ADDR")]
     pub listen: Option<String>,
     /// Worker threads [default: one for each CPU].
@@ -128,7 +129,8 @@ pub struct ServeArgs {
     )]
     pub no_digest_cache: Option<bool>,
     /// Serve Prometheus metrics on this address [default: off].
-    #[arg(long, env = "MIXFEED_LOADER_METRICS", value_name = "ADDR")]
+    #[arg(long, env = "MIXFEED_LOADER_METRICS", value_name = "ADDR", value_parser = address::listen)]
+    #[serde(deserialize_with = "address::deserialize")]
     pub metrics: Option<SocketAddr>,
     /// Speak TLS, with this certificate and those above it (PEM) [default: off].
     #[arg(long, env = "MIXFEED_LOADER_TLS_CERT", value_name = "FILE")]
@@ -153,7 +155,8 @@ pub struct ServeArgs {
     )]
     pub require_auth: Option<bool>,
     /// Serve health, and nothing else, without TLS or token on this address, for probes [default: off].
-    #[arg(long, env = "MIXFEED_LOADER_HEALTH_LISTEN", value_name = "ADDR")]
+    #[arg(long, env = "MIXFEED_LOADER_HEALTH_LISTEN", value_name = "ADDR", value_parser = address::listen)]
+    #[serde(deserialize_with = "address::deserialize")]
     pub health_listen: Option<SocketAddr>,
     /// Memory for batches of all streams, as in 512MiB [default: 1GiB].
     #[arg(long, env = "MIXFEED_LOADER_STREAM_MEMORY", value_name = "SIZE")]
@@ -363,7 +366,7 @@ mod tests {
         );
         assert!(
             error(&["--data", "synthetic", "--listen", "50051"])
-                .contains("expected an IP address and a port")
+                .contains("`50051` is no address to listen on")
         );
         assert!(error(&["--data", "synthetic", "--grace", "5"]).contains("give a unit"));
     }

@@ -1,8 +1,8 @@
 //! The `mixfeed-loader` command. What it does is in the library.
 
-use clap::Parser as _;
+use mixfeed_ops::command_line;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    mixfeed_loader::commands::run(mixfeed_loader::config::Cli::parse())
+    mixfeed_loader::commands::run(command_line::parse())
 }

@@ -35,6 +35,12 @@ pub(crate) type Painted<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBacken
 
 const BYTES_PER_PIXEL: usize = 3;
 
+/// 200 to the inch: curves are as wide as the text of a page.
+const PIXELS_PER_METRE: u32 = 7874;
+
+/// The signature of a PNG and its first chunk, which have one size always.
+const PNG_HEADER_BYTES: usize = 33;
+
 /// Something that can be drawn.
 pub(crate) trait Picture {
     /// Width and height in pixels.
@@ -135,7 +141,17 @@ fn png(picture: &impl Picture) -> io::Result<Vec<u8>> {
     PngEncoder::new(&mut png)
         .write_image(&small(&pixels, size), size.0, size.1, ExtendedColorType::Rgb8)
         .map_err(io::Error::other)?;
-    Ok(png)
+    Ok(with_resolution(&png))
+}
+
+/// Says how large the pixels are: in the chunk `pHYs`, right behind the header.
+fn with_resolution(png: &[u8]) -> Vec<u8> {
+    let (header, rest) = png.split_at(PNG_HEADER_BYTES);
+    let pixels = PIXELS_PER_METRE.to_be_bytes();
+    // In metres.
+    let chunk = [&b"pHYs"[..], &pixels, &pixels, &[1]].concat();
+    let (length, checksum) = (9_u32.to_be_bytes(), crc32fast::hash(&chunk).to_be_bytes());
+    [header, &length, &chunk, &checksum, rest].concat()
 }
 
 /// The mean of each square of pixels.
@@ -157,4 +173,48 @@ fn small(large: &[u8], (width, height): (u32, u32)) -> Vec<u8> {
         small.extend(sums.into_iter().map(|sum| ((sum + count / 2) / count) as u8));
     }
     small
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Square;
+
+    impl Picture for Square {
+        fn size(&self) -> (u32, u32) {
+            (20, 10)
+        }
+
+        fn paint<B: DrawingBackend>(&self, area: &Area<B>, scale: u32) -> Painted<B> {
+            area.fill(&WHITE)?;
+            area.draw_text("a < b", &text(8, scale).color(&INK), (0, 0))
+        }
+    }
+
+    #[test]
+    fn a_png_says_how_large_its_pixels_are_and_can_be_read() {
+        register_fonts();
+        let png = png(&Square).unwrap();
+        assert_eq!(&png[PNG_HEADER_BYTES..][..17], b"\0\0\0\x09pHYs\0\0\x1E\xC2\0\0\x1E\xC2\x01");
+        let image = image::load_from_memory(&png).unwrap();
+        assert_eq!((image.width(), image.height()), (20, 10));
+    }
+
+    #[test]
+    fn an_svg_is_as_large_as_the_png_and_its_text_is_text() {
+        register_fonts();
+        let svg = svg(&Square).unwrap();
+        assert!(svg.starts_with(r#"<svg width="20" height="10" viewBox="0 0 60 30""#), "{svg}");
+        assert!(svg.contains("a &lt; b"), "{svg}");
+    }
+
+    #[test]
+    fn a_name_tells_the_format() {
+        for (name, format) in
+            [("a.png", Some(Format::Png)), ("a.b.SVG", Some(Format::Svg)), ("a.jpg", None), ("png", None)]
+        {
+            assert_eq!(Format::of(Path::new(name)), format, "{name}");
+        }
+    }
 }

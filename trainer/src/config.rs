@@ -27,6 +27,7 @@ use crate::precision::Precision;
 use crate::schedule::ScheduleKind;
 use clap::Args;
 use mixfeed_client::{CustomAugmentation, LambdaScope, PartnerSource};
+use mixfeed_ops::address;
 use mixfeed_ops::config::{ConfigError, Duration, layered};
 use mixfeed_ops::logging::LogFormat;
 use serde::{Deserialize, Serialize};
@@ -308,7 +309,8 @@ pub struct Settings {
     /// Let `watch` and `stop` reach this training here [ADDR, when not given: 127.0.0.1:50061]
     #[arg(long, env = "MIXFEED_TRAINER_LISTEN", value_name = "ADDR", help_heading = "Results")]
     #[arg(num_args = 0..=1, default_missing_value = crate::remote::DEFAULT_ADDRESS)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(value_parser = address::listen)]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "address::deserialize")]
     pub listen: Option<SocketAddr>,
     /// Speak TLS to them, with this certificate and those above it (PEM)
     #[arg(long, env = "MIXFEED_TRAINER_LISTEN_TLS_CERT", value_name = "FILE", help_heading = "Results")]
@@ -338,7 +340,8 @@ pub struct Settings {
     pub listen_require_auth: Option<bool>,
     /// Serve Prometheus metrics here, as in 127.0.0.1:9464
     #[arg(long, env = "MIXFEED_TRAINER_METRICS", value_name = "ADDR", help_heading = "Results")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(value_parser = address::listen)]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "address::deserialize")]
     pub metrics: Option<SocketAddr>,
     /// How log lines look [default: text]
     #[arg(long, env = "MIXFEED_TRAINER_LOG_FORMAT", help_heading = "Results")]
@@ -351,13 +354,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The names of all settings, as flags and as keys of a file.
+    fn keys() -> Vec<String> {
+        let command = Settings::augment_args(clap::Command::new("settings"));
+        command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
+    }
+
     /// Lays these settings, from flags and environment, over those of `file`.
     ///
     /// # Errors
     /// When the file cannot be read, or holds something that is no setting.
     pub fn over(self, file: Option<&Path>) -> Result<Settings, ConfigError> {
         let (loaders_given, data_given) = (self.loaders.is_some(), self.data.is_some());
-        let mut settings = layered(self, file)?;
+        let mut settings = layered(self, file).map_err(|error| error.with_keys(&Settings::keys()))?;
         // These two exclude each other, so one of them on top puts the other one below out of force.
         match (loaders_given, data_given) {
             (true, false) => {
@@ -387,6 +396,41 @@ mod tests {
         assert_eq!((config.training.epochs, config.training.stream.batch_size), (2, 64));
         assert_eq!(config.loader_timeout, std::time::Duration::from_secs(3));
         assert_eq!(config.training.preset, Preset::Article);
+    }
+
+    #[test]
+    fn a_key_that_is_no_setting_is_an_error_that_lists_those_that_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.toml");
+        for key in ["epoch", "learning-rate", "batch_size"] {
+            std::fs::write(&path, format!("seed = 1\n{key} = 2\n")).unwrap();
+            let error = Settings::default().over(Some(&path)).unwrap_err().to_string();
+            let expected =
+                format!("line 2: unknown field `{key}`, expected one of `loaders`, `data`, `workers`, ");
+            assert!(error.contains(&expected), "{error}");
+            for name in ["`epochs`", "`batch-size`", "`lr`", "`test-fraction`", "`eval-every`"] {
+                assert!(error.contains(name), "{name} in {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_is_a_setting_that_a_file_may_hold() {
+        let complete = Settings { data: Some("synthetic".to_owned()), ..Settings::default() }.complete();
+        let table = toml::Table::try_from(&complete).unwrap();
+        let keys = Settings::keys();
+        assert!(table.keys().all(|key| keys.contains(key)), "{:?}", table);
+    }
+
+    #[test]
+    fn an_address_is_taken_by_its_name_also_in_a_file() {
+        let read = |text: &str| toml::from_str::<Settings>(text);
+        let settings = read("metrics = 'localhost:9464'\nlisten = '127.0.0.1:0'").unwrap();
+        assert!(settings.metrics.unwrap().ip().is_loopback() && settings.listen.is_some());
+        for key in ["metrics", "listen"] {
+            let error = read(&format!("{key} = '9464'")).unwrap_err().to_string();
+            assert!(error.contains("`9464` is no address to listen on: give HOST:PORT"), "{error}");
+        }
     }
 
     #[test]

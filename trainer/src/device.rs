@@ -89,11 +89,12 @@ pub fn select(choice: DeviceChoice) -> Result<Device, DeviceError> {
         DeviceChoice::Auto => match gpus() {
             Ok(_) => Ok(Device::Cuda(0)),
             Err(reason) => {
-                tracing::info!(reason, "no GPU to be had, training on the CPU");
+                tracing::info!("no GPU found ({}), computing on the CPU", reason.what);
+                tracing::debug!(cause = reason.cause, "no GPU found");
                 Ok(Device::Cpu)
             }
         },
-        DeviceChoice::Cuda(number) => match gpus().map_err(error)? {
+        DeviceChoice::Cuda(number) => match gpus().map_err(|reason| error(reason.to_string()))? {
             count if number < count => Ok(Device::Cuda(number)),
             count => Err(error(format!("the GPUs here are numbered 0 to {}", count - 1))),
         },
@@ -132,15 +133,34 @@ impl Switches {
     }
 }
 
+/// Why there is no GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NoGpu {
+    /// In a few words.
+    what: &'static str,
+    /// What the system said, if it said something.
+    cause: Option<String>,
+}
+
+impl fmt::Display for NoGpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoGpu { what, cause: Some(cause) } => write!(f, "{what}: {cause}"),
+            NoGpu { what, cause: None } => f.write_str(what),
+        }
+    }
+}
+
 /// How many GPUs there are, at least one, or why there is none.
-pub(crate) fn gpus() -> Result<usize, String> {
-    cuda::load()?;
+pub(crate) fn gpus() -> Result<usize, NoGpu> {
+    cuda::load().map_err(|cause| NoGpu { what: "libtorch without CUDA", cause: Some(cause) })?;
+    let none = |what| Err(NoGpu { what, cause: None });
     if !Cuda::is_available() {
-        return Err("libtorch's CUDA part is loaded but sees no GPU; is there a driver".to_owned());
+        return none("libtorch's CUDA part is loaded but sees no GPU; is there a driver");
     }
     match usize::try_from(Cuda::device_count()) {
         Ok(count) if count > 0 => Ok(count),
-        _ => Err("libtorch's CUDA part sees no GPU".to_owned()),
+        _ => none("libtorch's CUDA part sees no GPU"),
     }
 }
 
@@ -191,6 +211,15 @@ mod tests {
             let error = text.parse::<DeviceChoice>().unwrap_err().to_string();
             assert!(error.contains("cuda:N"), "{error}");
         }
+    }
+
+    #[test]
+    fn why_there_is_no_gpu_is_said_in_words_and_the_cause_behind_them() {
+        let cause = "libtorch_cuda.so: cannot open shared object file".to_owned();
+        let none = NoGpu { what: "libtorch without CUDA", cause: Some(cause.clone()) };
+        assert_eq!(none.to_string(), format!("libtorch without CUDA: {cause}"));
+        assert!(!none.what.contains(".so"), "which is all that a run on a CPU logs at info");
+        assert_eq!(NoGpu { cause: None, ..none }.to_string(), "libtorch without CUDA");
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 #![allow(clippy::print_stderr)] // Errors go to stderr, and this is where they end.
 
-use clap::Parser as _;
-use mixfeed_ops::{exit, memory};
+use mixfeed_ops::{command_line, exit, memory};
 use mixfeed_trainer::cli::Cli;
 use mixfeed_trainer::commands;
 use mixfeed_trainer::error::TrainError;
@@ -14,7 +13,7 @@ fn main() -> ExitCode {
     openmp::sleep_while_waiting();
     // One: what a step frees is what the next one takes, whichever thread asks.
     memory::keep_for_reuse(1);
-    let command = Cli::parse().command;
+    let command = command_line::parse::<Cli>().command;
     match panics::caught(|| commands::run(command)) {
         Ok(()) => ExitCode::from(exit::DONE),
         // Whoever asked for it knows.

@@ -122,11 +122,20 @@ impl Outcome {
         if self.data_wait_ratio < KEPT_UP_RATIO {
             return format!("waiting for data {percent:.1} %: the loaders kept up");
         }
+        if self.seconds < SETTLED_SECONDS {
+            let seconds = self.seconds;
+            return format!(
+                "waiting for data {percent:.0} % of {seconds:.1} s: too short to say how many loaders would keep up"
+            );
+        }
         let replicas = self.replicas_seen.max(1);
         let more = (loaders_wanted(replicas, self.data_wait_ratio) - replicas as f64).ceil();
         let plural = if more > 1.0 { "s" } else { "" };
-        let place = if embedded { " in processes of their own" } else { "" };
-        format!("waiting for data {percent:.0} %: about {more:.0} more loader{plural}{place} would remove it")
+        let those = if embedded { "the one in this process" } else { "those" };
+        format!(
+            "waiting for data {percent:.0} %: about {more:.0} more loader{plural} as fast as {those}, on other machines \
+             or CPU cores that are free, would remove it"
+        )
     }
 }
 
@@ -138,6 +147,9 @@ pub struct Resumed {
     /// Batches of an epoch.
     pub batches_per_epoch: u64,
 }
+
+/// A shorter training says little: filling queues and warming up are most of it.
+const SETTLED_SECONDS: f64 = 30.0;
 
 /// Below this share nothing would be gained by more loaders.
 pub(crate) const KEPT_UP_RATIO: f64 = 0.02;
@@ -159,7 +171,7 @@ mod tests {
             resumed_from_step: None,
             replicas_seen,
             images: 1,
-            seconds: 1.0,
+            seconds: 60.0,
             evaluation_seconds: 0.0,
             images_per_second: 1.0,
             data_wait_ratio,
@@ -180,9 +192,28 @@ mod tests {
         assert!(outcome(0.012, 2).verdict(false).contains("kept up"));
         assert_eq!(
             outcome(0.5, 2).verdict(false),
-            "waiting for data 50 %: about 2 more loaders would remove it"
+            "waiting for data 50 %: about 2 more loaders as fast as those, on other machines \
+             or CPU cores that are free, would remove it"
         );
-        assert!(outcome(0.12, 2).verdict(false).contains("about 1 more loader would"));
-        assert!(outcome(0.75, 1).verdict(true).contains("about 3 more loaders in processes of their own"));
+        assert!(outcome(0.12, 2).verdict(false).contains("about 1 more loader as fast as"));
+        assert!(
+            outcome(0.75, 1)
+                .verdict(true)
+                .contains("about 3 more loaders as fast as the one in this process")
+        );
+    }
+
+    #[test]
+    fn a_training_of_seconds_says_nothing_of_more_loaders() {
+        for seconds in [0.5, 3.0, 29.9] {
+            let verdict = Outcome { seconds, ..outcome(0.93, 1) }.verdict(true);
+            assert_eq!(
+                verdict,
+                format!(
+                    "waiting for data 93 % of {seconds:.1} s: too short to say how many loaders would keep up"
+                )
+            );
+        }
+        assert!(Outcome { seconds: 3.0, ..outcome(0.01, 1) }.verdict(true).contains("kept up"));
     }
 }

@@ -237,6 +237,17 @@ fn a_loader_builds_a_batch_of_the_run_again(run: &Path, result: &Value) {
     assert_eq!(replayed["spec_digest"].as_str().unwrap(), file.spec_digest);
     assert_eq!(replayed["rows"].as_array().unwrap().len(), 16);
 
+    // Beyond the run's last step a batch can be built all the same, and it is said.
+    let steps = result["steps"].as_u64().unwrap();
+    for (index, is_beyond) in [(steps - 1, false), (steps, true), (100_000, true)] {
+        let mut replay = Command::new(support::loader_binary());
+        let replay = replay.args(["replay", "--json", "--index", &index.to_string(), "--run"]).arg(run);
+        let output = replay.output().unwrap();
+        assert_eq!(json(&output)["beyond_run"], is_beyond, "batch {index} of {steps}");
+        let note = format!("the run asks for {steps} batches, from 0 on: it never trains on batch {index}");
+        assert_eq!(stderr(&output).contains(&note), is_beyond, "{}", stderr(&output));
+    }
+
     let loader = EmbeddedLoader::start(file.settings.data.as_deref().unwrap(), Some(1)).unwrap();
     let config = StreamConfig {
         start: 3,

@@ -36,6 +36,24 @@ pub enum ConfigError {
     Value(String),
 }
 
+impl ConfigError {
+    /// The same error, with the keys that there are where it is of one that is none. serde knows them itself but for
+    /// settings that are put together from several structs.
+    #[must_use]
+    pub fn with_keys(self, keys: &[String]) -> Self {
+        match self {
+            ConfigError::File { path, place, message }
+                if message.starts_with("unknown field") && !message.contains("expected") =>
+            {
+                let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
+                let message = format!("{message}, expected one of {}", keys.join(", "));
+                ConfigError::File { path, place, message }
+            }
+            other => other,
+        }
+    }
+}
+
 /// Lays `flags` over the settings in `file`, if there is one.
 ///
 /// The struct's field names are the keys; it should deny unknown fields, so that a misspelt key is

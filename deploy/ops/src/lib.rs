@@ -5,7 +5,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod address;
 pub mod build;
+pub mod command_line;
 pub mod config;
 pub mod exit;
 pub mod grpc;

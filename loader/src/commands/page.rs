@@ -1,10 +1,16 @@
 //! A page that shows what a batch contains: each image, what it was mixed from, labels and lambda.
+//!
+//! No word is cut: captions and the title are broken into lines between words, and below the images a legend explains
+//! every sign that occurs on the page.
+
+mod canvas;
+mod legend;
 
 use super::{Failure, view};
-use ab_glyph::{Font as _, FontRef, ScaleFont as _, point};
-use image::{Rgb, RgbImage, imageops};
+use canvas::{Canvas, FAINT, INK};
+use image::RgbImage;
 use mixfeed_pipeline::augment::View;
-use mixfeed_pipeline::spec::{PixelLayout, PixelType};
+use mixfeed_pipeline::spec::{Mixing, PixelLayout, PixelType};
 use mixfeed_pipeline::{
     BatchBuffer, BatchPlan, CheckedSpec, Dataset, ImageShape, Scratch, StreamSpec, collate,
 };
@@ -16,17 +22,18 @@ const SOURCE_SIDE: u32 = 40;
 
 const MARGIN: u32 = 16;
 const GAP: u32 = 6;
-const TITLE_HEIGHT: u32 = 44;
 const TITLE_SIZE: f32 = 17.0;
-const TEXT_SIZE: f32 = 13.0;
+const TEXT_SIZE: f32 = 12.5;
 
-const PAPER: Rgb<u8> = Rgb([252, 252, 250]);
-const INK: Rgb<u8> = Rgb([32, 32, 36]);
-const FAINT: Rgb<u8> = Rgb([110, 110, 118]);
+/// From one line to the next, of the title and of smaller text.
+const TITLE_LINE: u32 = 23;
+const TEXT_LINE: u32 = 16;
 
 /// A page of cells.
 pub(super) struct Page {
     title: String,
+    /// A line for each sign that needs one.
+    legend: Vec<String>,
     columns: u32,
     image: ImageShape,
     cells: Vec<Cell>,
@@ -39,21 +46,44 @@ struct Cell {
     sources: Vec<Source>,
 }
 
-/// An image with its class and its share of the mix, 0 to 1.
+/// An image with its class, and what is said of it.
 struct Source {
     pixels: Vec<u8>,
     class: String,
-    weight: f64,
-    view: View,
+    caption: String,
 }
 
-impl Source {
-    /// How much of it is in the mix, and what was done to it before.
-    fn caption(&self, alone: bool) -> String {
-        if alone && self.view == View::PLAIN {
-            return "not mixed".into();
-        }
-        format!("{:.3}{}", self.weight, view::signs(&self.view))
+/// How much of an image is in the mix, and what was done to it before; `weight` is none for one without a partner.
+fn caption(weight: Option<f64>, view: &View, mixing: Option<Mixing>) -> String {
+    let signs = view::signs(view);
+    let alone = match mixing {
+        Some(Mixing { probability, .. }) if probability >= 1.0 => legend::LAMBDA_IS_ONE,
+        Some(Mixing { probability, .. }) if probability > 0.0 => legend::NOT_MIXED,
+        _ => "",
+    };
+    let weight = weight.map_or(alone.to_owned(), show_weight);
+    format!("{weight}{signs}").trim_start().to_owned()
+}
+
+/// Three digits, and no rounding to what it is not.
+fn show_weight(weight: f64) -> String {
+    match weight {
+        0.0 => "0".to_owned(),
+        1.0 => "1".to_owned(),
+        weight if weight < 0.0005 => "<0.001".to_owned(),
+        weight if weight >= 0.9995 => ">0.999".to_owned(),
+        weight => format!("{weight:.3}"),
+    }
+}
+
+/// Refuses a name that asks for another kind of picture than is written.
+pub(super) fn check_name(path: &Path) -> Result<(), Failure> {
+    match path.extension() {
+        Some(ending) if !ending.eq_ignore_ascii_case("png") => Err(Failure::usage(format!(
+            "--output is {}: pictures are written as PNG, give a name that ends in .png",
+            path.display()
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -73,20 +103,23 @@ impl Page {
         let plan = BatchPlan::new(&checked, index);
         let mut batch = BatchBuffer::default();
         collate(&checked, &plan, samples, &mut Scratch::default(), &mut batch)?;
-        let source = |sample: u64, view: View, weight: f64| -> Result<Source, Failure> {
+        let source = |sample: u64, view: &View, weight: Option<f64>| -> Result<Source, Failure> {
             let class = dataset.classes[samples.label(sample) as usize].clone();
-            Ok(Source { pixels: samples.image(sample, &mut Vec::new())?.to_vec(), class, weight, view })
+            let caption = caption(weight, view, spec.mixing);
+            Ok(Source { pixels: samples.image(sample, &mut Vec::new())?.to_vec(), class, caption })
         };
         let cells =
             plan.rows.iter().zip(batch.pixels.chunks_exact(checked.image_bytes())).map(|(row, mixed)| {
-                let lambda = row.partner.map_or(1.0, |partner| partner.blend.lambda.to_unit());
-                let mut sources = vec![source(row.sample, row.view, lambda)?];
-                if let Some(partner) = row.partner {
-                    sources.push(source(partner.sample, partner.view, 1.0 - lambda)?);
+                let lambda = row.partner.map(|partner| partner.blend.lambda.to_unit());
+                let mut sources = vec![source(row.sample, &row.view, lambda)?];
+                if let (Some(partner), Some(lambda)) = (row.partner, lambda) {
+                    sources.push(source(partner.sample, &partner.view, Some(1.0 - lambda))?);
                 }
                 Ok(Cell { mixed: mixed.to_vec(), sources })
             });
-        Ok(Self { title, columns, image: dataset.image, cells: cells.collect::<Result<_, Failure>>()? })
+        let cells = cells.collect::<Result<Vec<_>, Failure>>()?;
+        let legend = legend::of(&plan, spec.mixing);
+        Ok(Self { title, legend, columns, image: dataset.image, cells })
     }
 
     /// Draws the page into a PNG file.
@@ -98,91 +131,75 @@ impl Page {
     }
 
     fn draw(&self) -> RgbImage {
+        let width = MARGIN + self.columns * (MIXED_SIDE + MARGIN);
+        let ruler = Canvas::new(1, 1);
+        let wrapped = |text: &str, size: f32| ruler.wrapped(text, size, width - 2 * MARGIN);
+        let title = wrapped(&self.title, TITLE_SIZE);
+        let legend: Vec<_> = self.legend.iter().flat_map(|line| wrapped(line, TEXT_SIZE)).collect();
+        let room = MIXED_SIDE - SOURCE_SIDE - GAP;
+        let captions = self.cells.iter().flat_map(|cell| &cell.sources);
+        let lines = captions.map(|source| ruler.wrapped(&source.caption, TEXT_SIZE, room).len() as u32).max();
+        let source = SOURCE_SIDE.max(TEXT_LINE * (1 + lines.unwrap_or(0))) + GAP;
+
         let rows = (self.cells.len() as u32).div_ceil(self.columns);
-        let cell = (MIXED_SIDE + MARGIN, MIXED_SIDE + 2 * (SOURCE_SIDE + GAP) + MARGIN);
-        let size = (MARGIN + self.columns * cell.0, TITLE_HEIGHT + rows * cell.1 + MARGIN);
-        let mut canvas = Canvas::new(size.0, size.1);
-        canvas.text(
-            MARGIN,
-            14,
-            TITLE_SIZE,
-            INK,
-            &canvas.fitting(&self.title, TITLE_SIZE, size.0 - 2 * MARGIN),
-        );
-        for (i, content) in self.cells.iter().enumerate() {
-            let (column, row) = (i as u32 % self.columns, i as u32 / self.columns);
-            self.draw_cell(&mut canvas, MARGIN + column * cell.0, TITLE_HEIGHT + row * cell.1, content);
+        let mixed = self.cells.iter().map(|cell| cell.sources.len() as u32).max().unwrap_or(1);
+        let cell_height = MIXED_SIDE + GAP + mixed * source + MARGIN;
+        let top = 14 + TITLE_LINE * title.len() as u32 + 8;
+        let below = top + rows * cell_height;
+        let mut canvas = Canvas::new(width, below + TEXT_LINE * legend.len() as u32 + MARGIN);
+        for (line, y) in title.iter().zip((14..).step_by(TITLE_LINE as usize)) {
+            canvas.text(MARGIN, y, TITLE_SIZE, INK, line);
         }
-        canvas.pixels
+        for (number, cell) in (0..).zip(&self.cells) {
+            let (column, row) = (number % self.columns, number / self.columns);
+            let x = MARGIN + column * (MIXED_SIDE + MARGIN);
+            self.draw_cell(&mut canvas, x, top + row * cell_height, source, cell);
+        }
+        for (line, y) in legend.iter().zip((below..).step_by(TEXT_LINE as usize)) {
+            canvas.text(MARGIN, y, TEXT_SIZE, FAINT, line);
+        }
+        canvas.into_pixels()
     }
 
-    fn draw_cell(&self, canvas: &mut Canvas, x: u32, y: u32, cell: &Cell) {
+    /// Draws a cell whose sources are `step` pixels below each other.
+    fn draw_cell(&self, canvas: &mut Canvas, x: u32, y: u32, step: u32, cell: &Cell) {
         canvas.picture(x, y, MIXED_SIDE, self.image, &cell.mixed);
-        for (i, source) in cell.sources.iter().enumerate() {
-            let top = y + MIXED_SIDE + GAP + i as u32 * (SOURCE_SIDE + GAP);
+        for (number, source) in (0..).zip(&cell.sources) {
+            let top = y + MIXED_SIDE + GAP + number * step;
             canvas.picture(x, top, SOURCE_SIDE, self.image, &source.pixels);
             let (left, room) = (x + SOURCE_SIDE + GAP, MIXED_SIDE - SOURCE_SIDE - GAP);
-            let caption = source.caption(cell.sources.len() == 1);
-            canvas.text(left, top + 4, TEXT_SIZE, INK, &canvas.fitting(&source.class, TEXT_SIZE, room));
-            canvas.text(left, top + 21, TEXT_SIZE, FAINT, &canvas.fitting(&caption, TEXT_SIZE, room));
-        }
-    }
-}
-
-struct Canvas {
-    pixels: RgbImage,
-    font: FontRef<'static>,
-}
-
-impl Canvas {
-    fn new(width: u32, height: u32) -> Self {
-        let font = FontRef::try_from_slice(dejavu::sans::regular()).expect("the built-in font is valid");
-        Self { pixels: RgbImage::from_pixel(width, height, PAPER), font }
-    }
-
-    fn picture(&mut self, x: u32, y: u32, side: u32, shape: ImageShape, pixels: &[u8]) {
-        let image = RgbImage::from_raw(shape.width, shape.height, pixels.to_vec());
-        let image = image.expect("images have the shape of their data set");
-        // Enlarged pixels stay squares, so that what the network sees is what is shown.
-        let filter =
-            if side > shape.width { imageops::FilterType::Nearest } else { imageops::FilterType::Triangle };
-        let image = imageops::resize(&image, side, side, filter);
-        imageops::replace(&mut self.pixels, &image, i64::from(x), i64::from(y));
-    }
-
-    /// Shortens text until it fits into `width` pixels.
-    fn fitting(&self, text: &str, size: f32, width: u32) -> String {
-        let font = self.font.as_scaled(size);
-        let measure = |text: &str| -> f32 { text.chars().map(|c| font.h_advance(font.glyph_id(c))).sum() };
-        let mut fitting = text.to_string();
-        while measure(&fitting) > width as f32 && fitting.pop().is_some() {
-            let shortened = format!("{}…", fitting.trim_end());
-            if measure(&shortened) <= width as f32 {
-                return shortened;
+            canvas.text(left, top, TEXT_SIZE, INK, &canvas.fitting(&source.class, TEXT_SIZE, room));
+            let lines = canvas.wrapped(&source.caption, TEXT_SIZE, room);
+            for (line, y) in lines.iter().zip((top + TEXT_LINE..).step_by(TEXT_LINE as usize)) {
+                canvas.text(left, y, TEXT_SIZE, FAINT, line);
             }
         }
-        fitting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caption_says_why_an_image_stands_alone() {
+        let flipped = View { flipped: true, ..View::PLAIN };
+        let mixing = |probability| Some(Mixing::mixup(0.2, probability));
+        for (weight, view, mixing, expected) in [
+            (Some(0.25), View::PLAIN, mixing(1.0), "0.250"),
+            (Some(0.25), flipped, mixing(0.2), "0.250 ↔"),
+            (None, flipped, mixing(1.0), "λ = 1 ↔"),
+            (None, View::PLAIN, mixing(0.2), "not mixed"),
+            (None, View::PLAIN, mixing(0.0), ""),
+            (None, flipped, None, "↔"),
+        ] {
+            assert_eq!(caption(weight, &view, mixing), expected);
+        }
     }
 
-    /// Writes text with its top left corner at (x, y).
-    fn text(&mut self, x: u32, y: u32, size: f32, colour: Rgb<u8>, text: &str) {
-        let font = self.font.as_scaled(size);
-        let (mut pen, baseline) = (x as f32, y as f32 + font.ascent());
-        for c in text.chars() {
-            let glyph = font.glyph_id(c).with_scale_and_position(size, point(pen, baseline));
-            pen += font.h_advance(glyph.id);
-            let Some(outline) = self.font.outline_glyph(glyph) else { continue };
-            let corner = outline.px_bounds().min;
-            outline.draw(|dx, dy, cover| {
-                let (px, py) = (corner.x as i64 + i64::from(dx), corner.y as i64 + i64::from(dy));
-                let (Ok(px), Ok(py)) = (u32::try_from(px), u32::try_from(py)) else { return };
-                if let Some(pixel) = self.pixels.get_pixel_mut_checked(px, py) {
-                    for (below, above) in pixel.0.iter_mut().zip(colour.0) {
-                        let mixed = f32::from(*below) * (1.0 - cover) + f32::from(above) * cover;
-                        *below = mixed.round() as u8;
-                    }
-                }
-            });
-        }
+    #[test]
+    fn a_weight_is_never_rounded_to_all_or_nothing() {
+        let shown = [0.0, 1.0 / 65_536.0, 0.000_6, 0.5, 0.9994, 65_535.0 / 65_536.0, 1.0].map(show_weight);
+        assert_eq!(shown, ["0", "<0.001", "0.001", "0.500", "0.999", ">0.999", "1"]);
     }
 }

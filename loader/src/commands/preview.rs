@@ -1,22 +1,23 @@
 //! `preview`: a page of mixed images, each with its two sources, their labels and its lambda.
 
 use super::page::Page;
-use super::{Failure, open_data};
+use super::{Failure, flags, open_data};
 use crate::config::{PreviewArgs, RecipeArgs};
 use crate::extensions::Extensions;
 use mixfeed_ops::println;
+use mixfeed_pipeline::StreamSpec;
 use mixfeed_pipeline::spec::{
     Augmentation, ColorJitter, Interval, Mixing, MixingKind, RandomErasing, ResizedCrop,
 };
-use mixfeed_pipeline::{CheckedSpec, StreamSpec};
 
 pub(super) fn run(args: &PreviewArgs, extensions: &Extensions) -> Result<(), Failure> {
+    super::page::check_name(&args.output)?;
     let dataset = open_data(&args.data, &args.source, extensions)?;
     let plain = StreamSpec::train(args.seed, args.rows * args.columns);
     let spec = spec(&args.recipe, args.mixup_prob, plain, extensions)?;
     let title = format!("{}: {}, seed {}, batch {}", dataset.name, describe(&spec), args.seed, args.index);
-    Page::of_batch(title, args.columns, &dataset, &CheckedSpec::new(spec, &dataset)?, args.index)?
-        .save(&args.output)?;
+    let checked = flags::checked(spec, &args.recipe, &dataset)?;
+    Page::of_batch(title, args.columns, &dataset, &checked, args.index)?.save(&args.output)?;
     println!("{}", args.output.display());
     Ok(())
 }
@@ -73,7 +74,11 @@ fn augmentation(recipe: &RecipeArgs, extensions: &Extensions) -> Result<Augmenta
 
 fn describe(spec: &StreamSpec) -> String {
     let mut parts = Vec::new();
-    if let Some(Mixing { kind, alpha, probability, .. }) = spec.mixing {
+    let mixing = spec.mixing.filter(|mixing| mixing.probability > 0.0);
+    if mixing.is_none() {
+        parts.push("no mixing".to_owned());
+    }
+    if let Some(Mixing { kind, alpha, probability, .. }) = mixing {
         let how = match kind {
             MixingKind::Mixup => format!("mixup, Beta({alpha}, {alpha})"),
             MixingKind::Cutmix => format!("CutMix, Beta({alpha}, {alpha})"),
@@ -96,15 +101,43 @@ fn describe(spec: &StreamSpec) -> String {
     } = spec.augmentation;
     let mut say = |is_set: bool, text: String| parts.extend(is_set.then_some(text));
     let part = resized_crop.map_or(0.0, |it| it.area.least);
-    say(part > 0.0, format!("part from {part}"));
-    say(crop_padding > 0, format!("crop {crop_padding}"));
+    say(part > 0.0, format!("random resized crop (area ≥ {part})"));
+    say(crop_padding > 0, format!("random crop (padding {crop_padding})"));
     say(flip_probability > 0.0, format!("flip {flip_probability}"));
     say(trivial_augment, "TrivialAugment".into());
-    let colors = format!("colours {brightness}, {contrast}, {saturation}, {hue}");
+    let colors = format!("colour jitter ({brightness}, {contrast}, {saturation}, {hue})");
     say(spec.augmentation.color_jitter != ColorJitter::NONE, colors);
     let erased = random_erasing.map_or(0.0, |it| it.probability);
-    say(erased > 0.0, format!("erasing {erased}"));
+    say(erased > 0.0, format!("random erasing {erased}"));
     say(cutout_size > 0, format!("Cutout {cutout_size}"));
     parts.extend(custom.map(|transform| transform.to_string()));
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(mixing: Option<Mixing>, augmentation: Augmentation) -> String {
+        describe(&StreamSpec { mixing, augmentation, ..StreamSpec::train(0, 8) })
+    }
+
+    #[test]
+    fn a_title_names_mixing_and_augmentation_or_says_that_there_is_none() {
+        let area = Interval { least: 0.2, ..ResizedCrop::IMAGENET.area };
+        let augmentation = Augmentation {
+            resized_crop: Some(ResizedCrop { area, ..ResizedCrop::IMAGENET }),
+            flip_probability: 0.5,
+            ..Augmentation::NONE
+        };
+        let expected = "no mixing, random resized crop (area ≥ 0.2), flip 0.5";
+        for mixing in [None, Some(Mixing::mixup(0.2, 0.0))] {
+            assert_eq!(described(mixing, augmentation), expected);
+        }
+        let padded = Augmentation { crop_padding: 4, cutout_size: 8, ..Augmentation::NONE };
+        let expected = "mixup, Beta(0.2, 0.2), probability 1, random crop (padding 4), Cutout 8";
+        assert_eq!(described(Some(Mixing::mixup(0.2, 1.0)), padded), expected);
+        let cutmix = Mixing { kind: MixingKind::Cutmix, ..Mixing::mixup(1.0, 0.5) };
+        assert_eq!(described(Some(cutmix), Augmentation::NONE), "CutMix, Beta(1, 1), probability 0.5");
+    }
 }

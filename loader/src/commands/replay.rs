@@ -1,6 +1,6 @@
 //! `replay`: builds one batch of a run again, from its spec and its index alone.
 
-use super::page::Page;
+use super::page::{Page, check_name};
 use super::{Failure, open_data, view};
 use crate::config::{ReplayArgs, SourceArgs};
 use crate::extensions::Extensions;
@@ -24,6 +24,7 @@ struct RunFile {
     dataset: DatasetRecord,
     algorithm: AlgorithmRecord,
     stream: mixfeed_client::StreamSpec,
+    batches_per_epoch: u64,
     settings: SettingsRecord,
 }
 
@@ -40,8 +41,18 @@ struct AlgorithmRecord {
 #[derive(Deserialize)]
 struct SettingsRecord {
     data: Option<String>,
+    epochs: Option<u64>,
+    steps: Option<u64>,
     #[serde(flatten)]
     source: SourceArgs,
+}
+
+impl RunFile {
+    fn batches(&self) -> Option<u64> {
+        let SettingsRecord { epochs, steps, .. } = self.settings;
+        let all = epochs.map(|epochs| epochs.saturating_mul(self.batches_per_epoch));
+        [all, steps].into_iter().flatten().min()
+    }
 }
 
 /// What to build, and what it must be built from.
@@ -50,6 +61,8 @@ struct Wanted {
     data: String,
     source: SourceArgs,
     recorded: Option<(DatasetRecord, AlgorithmRecord)>,
+    /// Batches that the run asked for, as far as it says.
+    batches: Option<u64>,
 }
 
 impl Wanted {
@@ -57,18 +70,20 @@ impl Wanted {
         let needs_data = || Failure::usage("--data is missing: say where the data of this stream is");
         if let Some(run) = &args.run {
             let run: RunFile = read_toml(&run.join("run.toml"))?;
+            let batches = run.batches();
             let data = args.data.clone().or(run.settings.data).ok_or_else(needs_data)?;
             return Ok(Self {
                 spec: (&run.stream).into(),
                 data,
                 source: args.source.clone().or(run.settings.source),
                 recorded: Some((run.dataset, run.algorithm)),
+                batches,
             });
         }
         let file = args.spec.as_ref().ok_or_else(|| Failure::usage("give --run or --spec"))?;
         let spec: mixfeed_client::StreamSpec = read_toml(file)?;
         let data = args.data.clone().ok_or_else(needs_data)?;
-        Ok(Self { spec: (&spec).into(), data, source: args.source.clone(), recorded: None })
+        Ok(Self { spec: (&spec).into(), data, source: args.source.clone(), recorded: None, batches: None })
     }
 
     /// Refuses to build something else than the run had.
@@ -90,6 +105,7 @@ impl Wanted {
 }
 
 pub(super) fn run(args: &ReplayArgs, extensions: &Extensions) -> Result<(), Failure> {
+    args.output.as_deref().map(check_name).transpose()?;
     let wanted = Wanted::new(args)?;
     let dataset = open_data(&wanted.data, &wanted.source, extensions)?;
     wanted.compare(&dataset, extensions)?;
@@ -108,6 +124,13 @@ pub(super) fn run(args: &ReplayArgs, extensions: &Extensions) -> Result<(), Fail
         lambdas: &batch.lambdas,
     };
     let (digest, checksum) = (hex::encode(batch_digest(&bytes)), batch_checksum(&bytes));
+    let beyond = wanted.batches.filter(|batches| args.index >= *batches);
+    if let Some(batches) = beyond {
+        eprintln!(
+            "note: the run asks for {batches} batches, from 0 on: it never trains on batch {}",
+            args.index
+        );
+    }
     if let Some(path) = &args.output {
         let title =
             format!("batch {} (epoch {}) of {}, digest {digest}", args.index, plan.epoch, dataset.name);
@@ -122,6 +145,7 @@ pub(super) fn run(args: &ReplayArgs, extensions: &Extensions) -> Result<(), Fail
                 "spec_digest": hex::encode(spec_digest),
                 "digest": digest,
                 "checksum": checksum,
+                "beyond_run": wanted.batches.map(|batches| args.index >= batches),
                 "rows": rows(&plan, &dataset, samples),
             })
         );

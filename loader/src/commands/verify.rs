@@ -6,7 +6,7 @@ mod cutmix;
 mod statistics;
 
 use super::replay::read_toml;
-use super::{Failure, open_data, preview};
+use super::{Failure, flags, open_data, preview};
 use crate::config::VerifyArgs;
 use crate::extensions::Extensions;
 use crate::service::translate;
@@ -31,7 +31,11 @@ pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Fail
         }
     };
     // Shards are cut from the whole batch, which is what the spec describes.
-    let checked = CheckedSpec::new(StreamSpec { shard: RowShard::WHOLE, ..spec }, &dataset)?;
+    let whole = StreamSpec { shard: RowShard::WHOLE, ..spec };
+    let checked = match &args.spec {
+        None => flags::checked(whole, &args.recipe, &dataset)?,
+        Some(_) => CheckedSpec::new(whole, &dataset)?,
+    };
     let checks = check(&checked, args.epochs.into(), args.significance);
     let failed = checks.iter().filter(|check| !check.passed).count();
     if args.json {

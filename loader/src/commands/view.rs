@@ -4,13 +4,13 @@ use mixfeed_pipeline::augment::{ColorChange, CustomView, Hole, Trivial, View};
 use mixfeed_pipeline::blend::Region;
 use serde_json::{Value, json};
 
-/// The view in a few signs: an arrow for a mirror, then how far the crop lies to the right and below,
-/// and a word for each of the others.
+/// The view in a few signs: an arrow for a mirror, then how far the crop of the padded image lies to
+/// the right and below, and a word for each of the others.
 pub(super) fn signs(view: &View) -> String {
     let View { resized, down, right, flipped, trivial, jitter, erased, cutout, custom } = *view;
     let mut text = String::new();
     if resized.is_some() {
-        text.push_str(" part");
+        text.push_str(" crop");
     }
     if flipped {
         text.push_str(" ↔");
@@ -92,7 +92,7 @@ mod tests {
             cutout: Some(Hole { region, value: 128 }),
             ..View::PLAIN
         };
-        assert_eq!(signs(&view), " part ↔ +0,-2 Rotate -7 colours hole");
+        assert_eq!(signs(&view), " crop ↔ +0,-2 Rotate -7 colours hole");
         let part = json!({ "top": 1, "left": 2, "height": 3, "width": 4 });
         let hole = json!({ "top": 1, "left": 2, "height": 3, "width": 4, "value": 128 });
         let expected = json!({

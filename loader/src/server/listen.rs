@@ -1,5 +1,6 @@
 //! Where a loader listens: the address, and the listener that it becomes.
 
+use mixfeed_ops::address::{self, AddressError};
 use mixfeed_ops::grpc::{Listener, Reach};
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,8 +19,16 @@ pub enum Listen {
 
 /// Text that is no place to listen.
 #[derive(Debug, thiserror::Error)]
-#[error("listen address {0:?}: expected an IP address and a port, as in 127.0.0.1:50051, or unix:///path")]
-pub struct ListenError(String);
+pub enum ListenError {
+    /// It is none of TCP's.
+    #[error("{0}; or unix:///path for a socket")]
+    Address(#[from] AddressError),
+    /// The path of a socket has no root.
+    #[error(
+        "`{0}` is no address to listen on: the path of a socket is absolute, as in unix:///run/loader.sock"
+    )]
+    Path(String),
+}
 
 impl FromStr for Listen {
     type Err = ListenError;
@@ -27,9 +36,13 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Self, ListenError> {
         if let Some(path) = text.strip_prefix("unix://") {
             let path = PathBuf::from(path);
-            return if path.is_absolute() { Ok(Self::Unix(path)) } else { Err(ListenError(text.into())) };
+            return if path.is_absolute() {
+                Ok(Self::Unix(path))
+            } else {
+                Err(ListenError::Path(text.into()))
+            };
         }
-        text.parse().map(Self::Tcp).map_err(|_not_an_address| ListenError(text.into()))
+        Ok(Self::Tcp(address::listen(text)?))
     }
 }
 
@@ -89,8 +102,11 @@ mod tests {
         assert_eq!("127.0.0.1:0".parse::<Listen>().unwrap().to_string(), "127.0.0.1:0");
         assert_eq!("[::1]:5".parse::<Listen>().unwrap().to_string(), "[::1]:5");
         assert_eq!("unix:///run/x.sock".parse::<Listen>().unwrap().to_string(), "unix:///run/x.sock");
-        for wrong in ["", "50051", "localhost", "unix://relative", "127.0.0.1"] {
-            assert!(wrong.parse::<Listen>().is_err(), "{wrong}");
+        let local = "localhost:50051".parse::<Listen>().unwrap().to_string();
+        assert!(local.ends_with(":50051") && !local.contains("localhost"), "{local}");
+        for wrong in ["", "50051", ":50051", "localhost", "unix://relative", "127.0.0.1"] {
+            let error = wrong.parse::<Listen>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{wrong}` is no address to listen on: ")), "{error}");
         }
     }
 }

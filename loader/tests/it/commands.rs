@@ -97,9 +97,57 @@ fn nonsense_on_the_command_line_exits_with_2() {
     ] {
         refused(2, flags);
     }
+    for (flag, value, allowed) in
+        [("--mixup-prob", "20", "0 to 1"), ("--cutmix-alpha", "-1", "0 to"), ("--flip-prob", "2", "0 to 1")]
+    {
+        for command in [&["preview", "--output", "x.png"][..], &["verify"]] {
+            let line = refused(2, &[command, &["--data", "synthetic:50", flag, value]].concat());
+            assert!(line.contains(&format!("{flag} {value} is not allowed, {allowed}")), "{line}");
+        }
+    }
+    for name in ["x.jpg", "x.jpeg", "x.webp"] {
+        let line = refused(2, &["preview", "--data", "synthetic:50", "--output", name]);
+        assert!(line.contains(name) && line.contains("a name that ends in .png"), "{line}");
+        let replay = ["replay", "--spec", "stream.toml", "--data", "synthetic:50", "--index", "0"];
+        assert_eq!(refused(2, &[&replay[..], &["--output", name]].concat()), line);
+    }
+    assert!(!Path::new("x.jpg").exists());
     // clap's own errors, which are of more than one line.
     assert_eq!(run(&["serve", "--no-such-flag"]).status.code(), Some(2));
     assert_eq!(run(&["serve", "--data", "synthetic", "--grace", "5"]).status.code(), Some(2));
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_in_the_same_words_wherever_it_is_given() {
+    for flag in ["--listen", "--metrics", "--health-listen"] {
+        for wrong in ["9464", ":50051", "localhost"] {
+            let output = run(&["serve", "--data", "synthetic:10", flag, wrong]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert!(
+                said.contains(&format!("`{wrong}` is no address to listen on: give HOST:PORT")),
+                "{said}"
+            );
+        }
+    }
+    let printed = run(&["serve", "--data", "synthetic:5", "--metrics", "localhost:9464", "--print-config"]);
+    assert!(String::from_utf8_lossy(&printed.stdout).contains(":9464"), "names are resolved");
+}
+
+#[test]
+fn a_wrong_value_names_the_environment_variable_it_came_from() {
+    for (variable, value) in [
+        ("MIXFEED_LOADER_WORKERS", "many"),
+        ("MIXFEED_LOADER_METRICS", "9464"),
+        ("MIXFEED_LOADER_GRACE", "5"),
+    ] {
+        let output = loader(&["serve", "--data", "synthetic:5"]).env(variable, value).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("the environment variable {variable}\n")), "{said}");
+    }
+    let said = run(&["serve", "CIFAR"]).stderr;
+    assert!(String::from_utf8_lossy(&said).contains("did you mean `--data CIFAR`?"));
 }
 
 #[test]
