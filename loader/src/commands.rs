@@ -1,6 +1,5 @@
 //! The commands of the binary, and how each ends: a result on stdout, or one line on stderr and an
 //! exit code.
-#![allow(clippy::print_stderr)]
 
 mod bench;
 mod fetch;
@@ -18,8 +17,7 @@ use crate::config::{Cli, Command, SourceArgs};
 use crate::embedded::{LoaderError, default_workers};
 use crate::extensions::Extensions;
 use crate::source::{self, Place, Report, SourceError};
-use mixfeed_ops::println;
-use mixfeed_ops::{build, exit, memory};
+use mixfeed_ops::{build, eprintln, exit, logging, memory, println};
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use mixfeed_pipeline::{Dataset, SpecError};
 use std::fmt::Display;
@@ -109,9 +107,10 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 /// Runs the command line of a binary that has extensions: `main` of one's own loader. It sets how the process's
-/// allocator keeps memory, and is to be called before there are other threads.
+/// allocator keeps memory and how panics are told, and is to be called before there are other threads.
 #[must_use]
 pub fn run_with(cli: Cli, extensions: &Extensions) -> ExitCode {
+    logging::log_panics();
     memory::keep_for_reuse(default_workers().div_ceil(CORES_PER_HEAP));
     let result = match cli.command {
         _ if cli.version => version(extensions),

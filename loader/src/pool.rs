@@ -97,9 +97,12 @@ impl Pool {
                 let failures = Arc::clone(&failures);
                 // Worker threads are what the pool is.
                 #[allow(clippy::disallowed_methods)]
-                std::thread::Builder::new()
-                    .name(format!("mixfeed-worker-{number}"))
-                    .spawn(move || work(&jobs, &dataset, &metrics, &failures))
+                std::thread::Builder::new().name(format!("mixfeed-worker-{number}")).spawn(move || {
+                    // A job's panic is caught where it is built; a worker outlives any other, too: a loader
+                    // without workers would be ready and serve nothing.
+                    let work = || work(&jobs, &dataset, &metrics, &failures);
+                    while catch_unwind(AssertUnwindSafe(work)).is_err() {}
+                })
             })
             .collect::<std::io::Result<Vec<_>>>()?;
         Ok(Self { jobs: Some(sender), slots: Arc::new(Semaphore::new(depth)), workers })
@@ -124,7 +127,7 @@ impl Drop for Pool {
         // Closing the channel is what ends the workers.
         self.jobs = None;
         for worker in self.workers.drain(..) {
-            // A worker catches its jobs' panics, so there is nothing to learn from the result.
+            // A worker catches panics, so there is nothing to learn from the result.
             drop(worker.join());
         }
     }

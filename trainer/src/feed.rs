@@ -23,6 +23,17 @@ pub struct Feed {
     preloaded: VecDeque<Batch>,
 }
 
+/// What a wait for the next batch came to.
+#[allow(clippy::large_enum_variant)] // Never kept, and the large one is the usual one.
+pub enum Next {
+    /// The batch.
+    Batch(Batch),
+    /// There are no more.
+    End,
+    /// A checkpoint is asked for meanwhile; the batch is still to be waited for.
+    Save,
+}
+
 /// Room for batches that are read ahead, in bytes: more hides a machine's memory behind its swap.
 const PRELOAD_BYTES: usize = 8 << 30;
 
@@ -44,14 +55,28 @@ impl Feed {
         })
     }
 
-    /// Waits for the next batch; none after the last.
+    /// Waits for the next batch, or for the wish to save.
+    ///
+    /// # Errors
+    /// When the stream cannot go on, or the end was asked for.
+    pub fn next_or_save(&mut self) -> Result<Next, TrainError> {
+        if self.stop.take_save() {
+            return Ok(Next::Save);
+        }
+        match self.preloaded.pop_front() {
+            Some(batch) => Ok(Next::Batch(batch)),
+            None => self.receive(true),
+        }
+    }
+
+    /// Waits for the next batch; none after the last. A wish to save stays one.
     ///
     /// # Errors
     /// When the stream cannot go on, or the end was asked for.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, TrainError> {
-        match self.preloaded.pop_front() {
-            Some(batch) => Ok(Some(batch)),
-            None => self.receive(),
+        match self.receive(false)? {
+            Next::Batch(batch) => Ok(Some(batch)),
+            Next::End | Next::Save => Ok(None),
         }
     }
 
@@ -61,7 +86,7 @@ impl Feed {
     /// When the stream cannot go on, the end was asked for, or they are more than 8 GiB.
     pub fn preload(&mut self) -> Result<(), TrainError> {
         let mut bytes = 0;
-        while let Some(batch) = self.receive()? {
+        while let Some(batch) = self.next_batch()? {
             bytes += batch.pixels.len();
             if bytes > PRELOAD_BYTES {
                 let text = "--preload holds 8 GiB of batches at most: ask for fewer --steps or --epochs";
@@ -74,18 +99,22 @@ impl Feed {
         Ok(())
     }
 
-    fn receive(&mut self) -> Result<Option<Batch>, TrainError> {
+    fn receive(&mut self, heeds_save: bool) -> Result<Next, TrainError> {
         let Feed { stream, runtime, stop, .. } = self;
         let start = Instant::now();
-        let batch = runtime.block_on(async {
+        let next = runtime.block_on(async {
             tokio::select! {
                 biased;
                 asked = stop.wait() => Err(TrainError::Stopped(asked)),
-                batch = stream.next() => Ok(batch.transpose()?),
+                () = stop.wait_save(), if heeds_save => {
+                    let _ = stop.take_save();
+                    Ok(Next::Save)
+                }
+                batch = stream.next() => Ok(batch.transpose()?.map_or(Next::End, Next::Batch)),
             }
         });
         self.waited += start.elapsed();
-        batch
+        next
     }
 
     /// Time spent waiting for batches so far.

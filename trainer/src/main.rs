@@ -1,8 +1,6 @@
 //! The trainer's command line.
 
-#![allow(clippy::print_stderr)] // Errors go to stderr, and this is where they end.
-
-use mixfeed_ops::{command_line, exit, memory};
+use mixfeed_ops::{command_line, eprintln, exit, logging, memory};
 use mixfeed_trainer::cli::Cli;
 use mixfeed_trainer::commands;
 use mixfeed_trainer::error::TrainError;
@@ -11,6 +9,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     openmp::sleep_while_waiting();
+    logging::log_panics();
     // One: what a step frees is what the next one takes, whichever thread asks.
     memory::keep_for_reuse(1);
     let command = command_line::parse::<Cli>().command;

@@ -1,13 +1,15 @@
 //! What a person sees while training: a bar on a terminal, and a log line per epoch.
 //!
 //! The bar owns the terminal's last line; log lines are sent through [`Terminal::log_writer`], which
-//! writes them above it, whoever logs.
+//! writes them above it, whoever logs. A terminal that is gone stops neither.
 
 use crate::eta::{self, Eta};
 use crate::observer::{Epoch, Evaluating, Observer, Start, Step};
 use crate::pace::{Pace, Recent};
 use crate::table::count;
+use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mixfeed_ops::stderr::Stderr;
 use std::io::{self, IsTerminal as _, Write};
 
 /// Often enough to look alive, seldom enough to cost nothing.
@@ -23,7 +25,8 @@ impl Terminal {
     /// Draws on stderr if that is a terminal; else nothing is drawn.
     pub(crate) fn stderr() -> Self {
         let target = if io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND)
+            // Not its own target for stderr: where that cannot be written, indicatif panics.
+            ProgressDrawTarget::term(Term::read_write_pair(io::stdin(), Stderr), REDRAWS_PER_SECOND)
         } else {
             ProgressDrawTarget::hidden()
         };
@@ -42,11 +45,11 @@ pub(crate) struct AboveBar(MultiProgress);
 
 impl Write for AboveBar {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(bytes))
+        self.0.suspend(|| Stderr.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Stderr.flush()
     }
 }
 

@@ -1,8 +1,9 @@
-//! The wish to end early, from a signal or another process to the training loop.
+//! The wish to end early, or to save, from a signal or another process to the training loop.
 //!
 //! The loop looks between steps and while it waits for a batch, so a step is never torn and no wait
 //! outlasts the wish; a checkpoint is written, and the process ends: after a signal at once and with the
-//! signal's code, after `mixfeed-trainer stop` with an evaluation and with success.
+//! signal's code, after `mixfeed-trainer stop` with an evaluation and with success. After SIGUSR1 and
+//! SIGUSR2 a checkpoint is written and training continues.
 
 use mixfeed_ops::signals::{self, Signal};
 use std::sync::Arc;
@@ -36,31 +37,36 @@ impl std::fmt::Display for Asked {
 #[derive(Clone, Debug)]
 pub struct Stop {
     wish: Arc<watch::Sender<Option<Asked>>>,
+    save: Arc<watch::Sender<bool>>,
     signals_only: bool,
 }
 
 impl Default for Stop {
     fn default() -> Self {
-        Stop { wish: Arc::new(watch::Sender::new(None)), signals_only: false }
+        Stop {
+            wish: Arc::new(watch::Sender::new(None)),
+            save: Arc::new(watch::Sender::new(false)),
+            signals_only: false,
+        }
     }
 }
 
 impl Stop {
-    /// A wish that SIGINT and SIGTERM make; the second signal ends the process at once.
+    /// A wish that SIGINT, SIGTERM and SIGHUP make; a second SIGINT or SIGTERM ends the process at once.
     ///
     /// # Errors
     /// When the operating system refuses the handlers.
     pub fn on_signals() -> std::io::Result<Self> {
         let stop = Stop::default();
-        let wish = stop.clone();
-        signals::on_first(move |signal| wish.request(signal))?;
+        let (wish, save) = (stop.clone(), stop.clone());
+        signals::on_first(move |signal| wish.request(signal), move || save.request_save())?;
         Ok(stop)
     }
 
     /// The same wish for a part of the work that a call does not cut short.
     #[must_use]
     pub fn of_signals_only(&self) -> Self {
-        Stop { wish: Arc::clone(&self.wish), signals_only: true }
+        Stop { signals_only: true, ..self.clone() }
     }
 
     /// Asks for the end. The first wish counts, or the first signal.
@@ -77,6 +83,26 @@ impl Stop {
             }
             counts
         });
+    }
+
+    /// Asks for a checkpoint.
+    pub fn request_save(&self) {
+        self.save.send_replace(true);
+    }
+
+    /// Whether a checkpoint was asked for since this was called last.
+    #[must_use]
+    pub fn take_save(&self) -> bool {
+        self.save.send_replace(false)
+    }
+
+    /// Waits until a checkpoint is asked for. Cancel safe.
+    ///
+    /// # Panics
+    /// Never: the sender is held by `self`.
+    pub async fn wait_save(&self) {
+        let mut wishes = self.save.subscribe();
+        wishes.wait_for(|wish| *wish).await.expect("the sender lives as long as this");
     }
 
     /// Who asked for the end, if anyone did.
@@ -119,5 +145,16 @@ mod tests {
         for stop in [stop, patient] {
             assert_eq!(stop.requested(), Some(Asked::Signal(Signal::Terminate)));
         }
+    }
+
+    #[test]
+    fn a_wish_to_save_is_met_once_and_ends_nothing() {
+        let stop = Stop::default();
+        assert!(!stop.take_save());
+        stop.request_save();
+        stop.request_save();
+        assert_eq!(stop.requested(), None);
+        assert!(stop.of_signals_only().take_save());
+        assert!(!stop.take_save());
     }
 }

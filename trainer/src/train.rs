@@ -16,7 +16,7 @@ use crate::device;
 use crate::ema::Ema;
 use crate::error::TrainError;
 use crate::evaluate::{Evaluation, TestImages, evaluate};
-use crate::feed::Feed;
+use crate::feed::{Feed, Next};
 use crate::loaders::Loaders;
 use crate::loss::smooth;
 use crate::model::{self, Model, Problem};
@@ -29,7 +29,7 @@ use crate::schedule::Schedule;
 use crate::staging::Stager;
 use crate::stop::{Asked, Stop};
 use crate::tally::{Losses, Tally};
-use mixfeed_client::{StreamInfo, StreamStats};
+use mixfeed_client::{Batch, StreamInfo, StreamStats};
 use std::time::Instant;
 use tch::Device;
 
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
         }
         self.clock.go_on();
         while self.position < self.end
-            && let Some(batch) = feed.next_batch()?
+            && let Some(batch) = self.next_batch(feed)?
         {
             let (index, epoch, rows) = (batch.index, batch.epoch, batch.rows);
             assert_eq!(index, self.position, "the stream delivers in order");
@@ -255,6 +255,17 @@ impl<'a> Run<'a> {
         }
         assert_eq!(self.position, self.end, "the stream ends where it was asked to");
         Ok(())
+    }
+
+    /// Waits for the next batch, and meanwhile saves when that is asked for.
+    fn next_batch(&mut self, feed: &mut Feed) -> Result<Option<Batch>, TrainError> {
+        loop {
+            match feed.next_or_save()? {
+                Next::Batch(batch) => return Ok(Some(batch)),
+                Next::End => return Ok(None),
+                Next::Save => self.save_as_asked(feed)?,
+            }
+        }
     }
 
     /// Ends training after the steps that are done, as if no more had been asked for.

@@ -23,6 +23,8 @@ mod faults;
 mod fleet;
 #[path = "command_line/init_from.rs"]
 mod init_from;
+#[path = "command_line/logs.rs"]
+mod logs;
 #[path = "command_line/names.rs"]
 mod names;
 #[path = "command_line/predict.rs"]
@@ -31,6 +33,8 @@ mod predict;
 mod remote;
 #[path = "command_line/resume.rs"]
 mod resume;
+#[path = "command_line/signals.rs"]
+mod signals;
 #[path = "command_line/sizes.rs"]
 mod sizes;
 mod support;

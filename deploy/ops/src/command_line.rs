@@ -3,9 +3,11 @@
 //! clap says of a wrong value which flag it is for, also where nobody gave that flag: the value came from its
 //! environment twin then, and that is what has to be named. And a word that stands by itself may have lost its flag.
 
+use crate::stderr::Stderr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Parser};
 use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
 
 /// The flag that a word which stands by itself most often belongs to.
 const DATA: &str = "data";
@@ -22,9 +24,15 @@ pub fn parse<C: Parser>() -> C {
         command.build();
         let note = note(&error, &command, &arguments);
         // Where nobody reads, nothing is said; the exit code says it.
-        let _ = error.print();
+        if error.use_stderr() {
+            let text = error.render();
+            let text = if io::stderr().is_terminal() { text.ansi().to_string() } else { text.to_string() };
+            let _ = Stderr.write_all(text.as_bytes());
+        } else {
+            let _ = error.print();
+        }
         if let Some(note) = note {
-            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("\n{note}\n"));
+            crate::eprintln!("\n{note}");
         }
         std::process::exit(error.exit_code())
     })

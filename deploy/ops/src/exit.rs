@@ -14,6 +14,8 @@ pub const NO_LOADER: u8 = 4;
 pub const DIVERGED: u8 = 5;
 /// The device that was asked for cannot be had.
 pub const DEVICE: u8 = 6;
+/// Stopped by SIGHUP (128 + 1).
+pub const HUNG_UP: u8 = 129;
 /// Stopped by SIGINT (128 + 2).
 pub const INTERRUPTED: u8 = 130;
 /// Stopped by SIGTERM (128 + 15).

@@ -16,4 +16,5 @@ pub mod memory;
 pub mod metrics;
 pub mod output;
 pub mod signals;
+pub mod stderr;
 pub mod testing;

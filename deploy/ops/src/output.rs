@@ -25,7 +25,7 @@ fn ends(error: &io::Error) -> u8 {
     if error.kind() == ErrorKind::BrokenPipe {
         return UNREAD;
     }
-    let _ = writeln!(io::stderr(), "error: cannot write the result: {error}");
+    crate::eprintln!("error: cannot write the result: {error}");
     exit::FAILURE
 }
 

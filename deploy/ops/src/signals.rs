@@ -1,7 +1,12 @@
-//! Asking a process to stop, once politely and twice at once.
+//! Asking a process to stop, once politely and twice at once; and to save what it has.
 //!
-//! The first SIGTERM or SIGINT is handed to the caller, who drains and ends in its own time. A
-//! second one ends the process on the spot: whoever asks twice does not want to wait.
+//! The first SIGTERM, SIGINT or SIGHUP is handed to the caller, who drains and ends in its own time. A
+//! second SIGTERM or SIGINT ends the process on the spot: whoever asks twice does not want to wait.
+//! SIGHUP never counts as the second, nor as the first of two: it comes from a terminal that is gone, often twice (from
+//! the system and from the shell) and together with a supervisor's SIGTERM. Where it is ignored from the
+//! start, as under `nohup`, it stays ignored.
+//!
+//! SIGUSR1 and SIGUSR2, by which schedulers announce the end of a job's time, end nothing.
 
 use crate::exit;
 use std::future::Future;
@@ -15,6 +20,8 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM, from a supervisor.
     Terminate,
+    /// SIGHUP: the terminal is gone.
+    Hangup,
 }
 
 impl Signal {
@@ -24,11 +31,12 @@ impl Signal {
         match self {
             Signal::Interrupt => exit::INTERRUPTED,
             Signal::Terminate => exit::TERMINATED,
+            Signal::Hangup => exit::HUNG_UP,
         }
     }
 }
 
-/// Takes over both signals now; the future resolves with the first that comes. From then on a
+/// Takes over the signals now; the future resolves with the first that asks for the end. From then on a
 /// second one exits the process at once with its code, for as long as the runtime lives.
 ///
 /// # Errors
@@ -37,55 +45,143 @@ impl Signal {
 /// # Panics
 /// When called outside a tokio runtime.
 pub fn first() -> io::Result<impl Future<Output = Signal> + Send + 'static> {
-    let mut both = Both::listen()?;
+    let mut signals = Signals::listen()?;
     Ok(async move {
-        let signal = both.next().await;
-        tokio::spawn(async move {
-            let again = both.next().await;
-            std::process::exit(i32::from(again.exit_code()));
-        });
-        signal
+        let first = signals.first(|| {}).await;
+        tokio::spawn(async move { exit(signals.second(first, || {}).await) });
+        first
     })
 }
 
 /// The same for a program that is not asynchronous: a small thread of its own waits, and calls
-/// `stop` with the first signal.
+/// `stop` with the first signal that asks for the end, and `save` with each that asks to save.
 ///
 /// # Errors
 /// When the operating system refuses the handlers or the thread.
-pub fn on_first(stop: impl FnOnce(Signal) + Send + 'static) -> io::Result<()> {
+pub fn on_first(
+    stop: impl FnOnce(Signal) + Send + 'static,
+    mut save: impl FnMut() + Send + 'static,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let mut both = {
+    let mut signals = {
         let _inside = runtime.enter();
-        Both::listen()?
+        Signals::listen()?
     };
     // The one thread that outlives its starter: it owns nothing, and ends with the process.
     #[allow(clippy::disallowed_methods)]
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        stop(runtime.block_on(both.next()));
-        let again = runtime.block_on(both.next());
-        std::process::exit(i32::from(again.exit_code()));
+        let first = runtime.block_on(signals.first(&mut save));
+        stop(first);
+        exit(runtime.block_on(signals.second(first, save)));
     })?;
     Ok(())
 }
 
-struct Both {
-    interrupt: unix::Signal,
-    terminate: unix::Signal,
+fn exit(signal: Signal) {
+    std::process::exit(i32::from(signal.exit_code()))
 }
 
-impl Both {
+/// What a process is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    End(Signal),
+    Save,
+}
+
+struct Signals {
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+    /// None where it is ignored.
+    hangup: Option<unix::Signal>,
+    user: [unix::Signal; 2],
+}
+
+impl Signals {
     fn listen() -> io::Result<Self> {
-        Ok(Both {
+        let hangup = SignalKind::hangup();
+        let hangup = if is_ignored(hangup) { None } else { Some(unix::signal(hangup)?) };
+        Ok(Signals {
             interrupt: unix::signal(SignalKind::interrupt())?,
             terminate: unix::signal(SignalKind::terminate())?,
+            hangup,
+            user: [unix::signal(SignalKind::user_defined1())?, unix::signal(SignalKind::user_defined2())?],
         })
     }
 
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.interrupt.recv() => Signal::Interrupt,
-            _ = self.terminate.recv() => Signal::Terminate,
+    /// The first that asks for the end.
+    async fn first(&mut self, mut save: impl FnMut()) -> Signal {
+        loop {
+            match self.next().await {
+                Heard::End(signal) => return signal,
+                Heard::Save => save(),
+            }
         }
+    }
+
+    /// The one that does not want to wait.
+    async fn second(&mut self, first: Signal, mut save: impl FnMut()) -> Signal {
+        let mut asked = first != Signal::Hangup;
+        loop {
+            match self.next().await {
+                Heard::End(Signal::Hangup) => {}
+                Heard::End(signal) if asked => return signal,
+                Heard::End(_) => asked = true,
+                Heard::Save => save(),
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Heard {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let [first, second] = &mut self.user;
+        tokio::select! {
+            _ = self.interrupt.recv() => Heard::End(Signal::Interrupt),
+            _ = self.terminate.recv() => Heard::End(Signal::Terminate),
+            _ = hangup => Heard::End(Signal::Hangup),
+            _ = first.recv() => Heard::Save,
+            _ = second.recv() => Heard::Save,
+        }
+    }
+}
+
+/// Whether this process ignores a signal, so far by the will of whoever started it. Where the system does not tell, it
+/// counts as ignored: its own way with the signal stays.
+pub(crate) fn is_ignored(signal: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status");
+    status.ok().and_then(|status| ignored(&status, signal.as_raw_value())).unwrap_or(true)
+}
+
+/// Reads the mask of ignored signals, in which the lowest bit is signal 1 (proc(5)).
+fn ignored(status: &str, signal: i32) -> Option<bool> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    Some(mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_their_mask() {
+        let status =
+            |mask: &str| format!("Name:\tx\nSigBlk:\tffffffffffffffff\nSigIgn:\t{mask}\nSigCgt:\t0\n");
+        for (mask, hangup, pipe) in [
+            ("0000000000000000", false, false),
+            ("0000000000000001", true, false),
+            ("0000000000001000", false, true),
+            ("0000000000001001", true, true),
+            ("fffffffffffffffe", false, true),
+        ] {
+            assert_eq!(ignored(&status(mask), 1), Some(hangup), "{mask}");
+            assert_eq!(ignored(&status(mask), 13), Some(pipe), "{mask}");
+        }
+        assert_eq!(ignored("Name:\tx\n", 1), None);
+        assert_eq!(ignored(&status("x"), 1), None);
     }
 }

@@ -4,11 +4,16 @@
 //! `MIXFEED_REQUIRE` (a comma-separated list of needs) promised that the thing is present. The
 //! runner of the project's tests collects the lines into its closing table.
 
+mod unwritable;
+
+pub use unwritable::{Terminal, Unwritable, unwritable};
+
 use crate::logging::{TextEvent, TextFields};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use tokio::signal::unix::SignalKind;
 
 /// Needs promised by the environment.
 const REQUIRE: &str = "MIXFEED_REQUIRE";
@@ -92,6 +97,17 @@ pub fn slow() -> Result<(), String> {
         Some(_) => Ok(()),
         None => Err("takes minutes; cargo xtask test --slow runs it".to_owned()),
     }
+}
+
+/// Whether processes that are started from here can be sent SIGHUP.
+///
+/// # Errors
+/// When it is ignored here, and so by each of them.
+pub fn hangup() -> Result<(), String> {
+    if crate::signals::is_ignored(SignalKind::hangup()) {
+        return Err("SIGHUP is ignored here, as under nohup".to_owned());
+    }
+    Ok(())
 }
 
 fn path(name: &str, hint: &str) -> Result<PathBuf, String> {

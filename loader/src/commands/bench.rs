@@ -17,7 +17,7 @@ use crate::service::translate;
 use mixfeed_client::{
     Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, Security, StreamSpec as ClientSpec,
 };
-use mixfeed_ops::println;
+use mixfeed_ops::{eprintln, println};
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, collate};
 use process::Process;
 use report::Report;

@@ -3,11 +3,12 @@
 use super::Failure;
 use crate::config::FetchArgs;
 use crate::source::fetch::{FetchError, Fetched, Verified, fetch};
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mixfeed_ops::exit;
-use mixfeed_ops::println;
+use mixfeed_ops::stderr::Stderr;
+use mixfeed_ops::{exit, println};
 use serde_json::json;
-use std::io::{IsTerminal as _, stderr};
+use std::io::{IsTerminal as _, stderr, stdin};
 
 /// Often enough to look alive, seldom enough to cost nothing.
 const REDRAWS_PER_SECOND: u8 = 10;
@@ -82,7 +83,7 @@ fn verified(already: Option<Verified>) -> &'static str {
 /// A bar on stderr, if that is a terminal.
 fn bar() -> ProgressBar {
     let target = if stderr().is_terminal() {
-        ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND)
+        ProgressDrawTarget::term(Term::read_write_pair(stdin(), Stderr), REDRAWS_PER_SECOND)
     } else {
         ProgressDrawTarget::hidden()
     };

@@ -12,6 +12,7 @@ mod fetch;
 mod fleet;
 mod hostile;
 mod limits;
+mod logs;
 mod python;
 mod refusals;
 mod rolling;

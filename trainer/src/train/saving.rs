@@ -41,6 +41,20 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Keeps what there is because a signal asked for it.
+    pub(super) fn save_as_asked(&mut self, feed: &Feed) -> Result<(), TrainError> {
+        if !self.kept.is_current(self.position, &self.history) {
+            self.save(feed)?;
+        }
+        let checkpoint = self.job.folder.checkpoint();
+        tracing::info!(
+            step = self.position,
+            checkpoint = %checkpoint.display(),
+            "wrote a checkpoint as a signal asked, training continues"
+        );
+        Ok(())
+    }
+
     /// Writes a checkpoint.
     pub(super) fn save(&mut self, feed: &Feed) -> Result<(), TrainError> {
         let (config, info) = (self.job.config, &self.info);

@@ -1,5 +1,4 @@
 use super::*;
-use std::io::Write as _;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]

@@ -131,7 +131,7 @@ fn escaped(value: &str) -> String {
 }
 
 /// Quotes a value with a blank in it, unless it is a whole in brackets or already quoted.
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     let whole = matches!(
         (value.chars().next(), value.chars().next_back()),
         (Some('"'), Some('"')) | (Some('['), Some(']')) | (Some('{'), Some('}'))

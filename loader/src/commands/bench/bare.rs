@@ -4,6 +4,7 @@ use super::super::Failure;
 use super::WARM_UP;
 use super::process::{Process, own_cpu_seconds};
 use super::report::{Gaps, Streamed};
+use mixfeed_ops::eprintln;
 use mixfeed_pipeline::synthetic::SHAPE;
 use mixfeed_proto::limits::MAX_MESSAGE_BYTES;
 use mixfeed_proto::v1;

@@ -43,6 +43,7 @@ fn header() -> Header {
         model: ModelKind::Linear,
         problem: PROBLEM,
         normalisation: Normalisation::default(),
+        batch_size: 4,
         dataset: "synthetic".to_owned(),
         dataset_digest: "00".repeat(32),
         classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
