@@ -8,42 +8,33 @@
 //! | `events.out.tfevents.…` | the same for TensorBoard, see [`crate::tensorboard`] |
 //! | `compare.toml`, `compare.json`, `compare.csv`, `grid.png`, `grid.svg` | the same of a comparison |
 //! | `checkpoint-….safetensors` | the model, the optimiser and the position: the last two and the best, see [`Kept`] |
+//!
+//! Whatever else is in the folder stays as it is ([`own`]), and a start that comes to nothing leaves nothing behind.
 
 mod lock;
+mod own;
 mod run_file;
 
 pub use run_file::{AlgorithmRecord, DatasetRecord, FORMAT, LeftOutRecord, MachineRecord, RunFile};
 
 #[cfg(doc)]
 use crate::checkpoint::Kept;
-use crate::checkpoint::{LAST, NAMES};
+use crate::checkpoint::LAST;
 use crate::files::write_atomically;
 use crate::observer::Epoch;
 use crate::tensorboard;
 use lock::Lock;
+use own::Found;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fs, io};
 
 const RUN: &str = "run.toml";
 const METRICS: &str = "metrics.csv";
 
-/// Files by which a folder is known to hold a run, and which `--overwrite` replaces. Nothing else in
-/// the folder is ever touched.
-const FILES: [&str; 12] = [
-    RUN,
-    METRICS,
-    RunFolder::CURVES,
-    "curves.svg",
-    "grid.svg",
-    RunFolder::COMPARE,
-    RunFolder::COMPARISON,
-    RunFolder::COMPARISON_CSV,
-    RunFolder::GRID,
-    NAMES[0],
-    NAMES[1],
-    NAMES[2],
-];
+const CURVES: &str = RunFolder::CURVES;
 
 /// A run folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +45,9 @@ pub enum RunFolderError {
         path = .0.display()
     )]
     Taken(PathBuf),
+    /// It holds a file that a run would replace and no run wrote.
+    #[error("{path} is no file of a run, and would be replaced; move it, or give another --output", path = .0.display())]
+    Foreign(PathBuf),
     /// Another process works in it.
     #[error("another process is training in {path}; give another --output, or wait for it", path = .0.display())]
     InUse(PathBuf),
@@ -121,8 +115,71 @@ impl RunFolderError {
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    #[allow(dead_code)] // It is there to be dropped.
-    lock: Arc<Lock>,
+    held: Arc<Held>,
+}
+
+/// What is given back when the last copy of a [`RunFolder`] is dropped.
+#[derive(Debug)]
+struct Held {
+    path: PathBuf,
+    lock: Lock,
+    made: Made,
+    /// Event files that were there before.
+    events: Vec<OsString>,
+    /// Whether the files of a run that are there are of this one.
+    has_begun: AtomicBool,
+    /// Whether there is something that is worth keeping.
+    is_kept: AtomicBool,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.is_kept.load(Ordering::Relaxed) {
+            self.made.0.clear();
+            return;
+        }
+        // As far as it can be: whoever failed to begin has a better error to tell than that some of this stays.
+        if self.has_begun.load(Ordering::Relaxed) {
+            for name in Found::of(&self.path).own {
+                let _ = fs::remove_file(self.path.join(name));
+            }
+            let _ = tensorboard::clear(&self.path, &self.events);
+        }
+        self.lock.remove();
+    }
+}
+
+/// Folders that were made, outermost first. Dropped, those that are empty are gone again.
+#[derive(Debug, Default)]
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    /// Makes a folder and those around it that are not there.
+    fn of(path: &Path) -> Result<Self, RunFolderError> {
+        let error = |source| RunFolderError::Take { path: path.to_owned(), source };
+        let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+        let missing: Vec<_> = path.ancestors().take_while(is_missing).collect();
+        let mut made = Made::default();
+        for folder in missing.into_iter().rev() {
+            match fs::create_dir(folder) {
+                Ok(()) => made.0.push(folder.to_owned()),
+                Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(error(source)),
+            }
+        }
+        // Where a file is in its place, it shows here.
+        fs::create_dir_all(path).map_err(error)?;
+        Ok(made)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for folder in self.0.iter().rev() {
+            // It fails where somebody has put something there.
+            let _ = fs::remove_dir(folder);
+        }
+    }
 }
 
 impl RunFolder {
@@ -142,20 +199,31 @@ impl RunFolder {
     /// # Errors
     /// When another process works in it.
     pub(crate) fn existing(path: &Path) -> Result<Option<Self>, RunFolderError> {
-        path.is_dir().then(|| Self::lock(path)).transpose()
+        path.is_dir().then(|| Self::lock(path, Made::default(), true)).transpose()
+    }
+
+    /// Whether a run may be written to a folder, if there is one: it holds none, or is to be overwritten, and nothing
+    /// that a run would replace is somebody else's.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub(crate) fn check(path: &Path, overwrite: bool) -> Result<(), RunFolderError> {
+        let Found { own, foreign } = Found::of(path);
+        if !own.is_empty() && !overwrite {
+            return Err(RunFolderError::Taken(path.to_owned()));
+        }
+        foreign.map_or(Ok(()), |name| Err(RunFolderError::Foreign(path.join(name))))
     }
 
     /// Makes a folder for a run, or takes an existing one that holds none; one that holds a run only
-    /// with `overwrite`. The files of that run stay until [`RunFolder::begin`].
+    /// with `overwrite`. The files of that run stay until [`RunFolder::begin`]; what was made is gone again with the
+    /// last copy, unless [`RunFolder::keep`] was called.
     ///
     /// # Errors
-    /// When it holds a run, another process works in it, or it cannot be made.
+    /// When it holds a run or files that a run would replace, another process works in it, or it cannot be made.
     pub fn create(path: &Path, overwrite: bool) -> Result<Self, RunFolderError> {
-        if !overwrite && FILES.iter().any(|name| path.join(name).exists()) {
-            return Err(RunFolderError::Taken(path.to_owned()));
-        }
-        fs::create_dir_all(path).map_err(|source| RunFolderError::Take { path: path.to_owned(), source })?;
-        Self::lock(path)
+        Self::check(path, overwrite)?;
+        Self::lock(path, Made::of(path)?, false)
     }
 
     /// Makes the first folder `runs/<name>-N` that is not there yet.
@@ -163,15 +231,17 @@ impl RunFolder {
     /// # Errors
     /// When it cannot be made.
     pub fn create_next(runs: &Path, name: &str) -> Result<Self, RunFolderError> {
-        let error = |path: &Path, source| RunFolderError::Take { path: path.to_owned(), source };
-        fs::create_dir_all(runs).map_err(|source| error(runs, source))?;
+        let mut made = Made::of(runs)?;
         for number in 1_u64.. {
             let path = runs.join(format!("{name}-{number}"));
             // Making it is what claims it: of two runs started at once, one goes on to the next.
             match fs::create_dir(&path) {
-                Ok(()) => return Self::lock(&path),
+                Ok(()) => {
+                    made.0.push(path.clone());
+                    return Self::lock(&path, made, false);
+                }
                 Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(error(&path, source)),
+                Err(source) => return Err(RunFolderError::Take { path, source }),
             }
         }
         unreachable!("there are more numbers than folders")
@@ -191,11 +261,20 @@ impl RunFolder {
             }
         };
         let run = RunFile::parse(&text, &file)?;
-        Ok(Some((Self::lock(path)?, run)))
+        Ok(Some((Self::lock(path, Made::default(), true)?, run)))
     }
 
-    fn lock(path: &Path) -> Result<Self, RunFolderError> {
-        Ok(RunFolder { path: path.to_owned(), lock: Arc::new(Lock::of(path)?) })
+    fn lock(path: &Path, made: Made, is_kept: bool) -> Result<Self, RunFolderError> {
+        let lock = Lock::of(path)?;
+        let events = tensorboard::files(path).unwrap_or_default();
+        let (path, has_begun, is_kept) = (path.to_owned(), false.into(), is_kept.into());
+        let held = Held { path: path.clone(), lock, made, events, has_begun, is_kept };
+        Ok(RunFolder { path, held: Arc::new(held) })
+    }
+
+    /// Has it stay: there is something in it that is worth it.
+    pub fn keep(&self) {
+        self.held.is_kept.store(true, Ordering::Relaxed);
     }
 
     /// Where it lies.
@@ -231,12 +310,16 @@ impl RunFolder {
         self.go_on(run, &[])
     }
 
-    /// Removes the files of an earlier run, and nothing else.
+    /// Removes the files of an earlier run, and nothing else: what comes now is of this one.
     ///
     /// # Errors
     /// When a file cannot be removed.
     pub(crate) fn clear(&self) -> Result<(), RunFolderError> {
-        for name in FILES {
+        let Found { own, .. } = Found::of(&self.path);
+        if !own.is_empty() {
+            tensorboard::clear(&self.path, &[]).map_err(|source| self.error("", source))?;
+        }
+        for name in own {
             match fs::remove_file(self.path.join(name)) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     return Err(self.error(name, source));
@@ -244,7 +327,8 @@ impl RunFolder {
                 _ => {}
             }
         }
-        tensorboard::clear(&self.path).map_err(|source| self.error("", source))
+        self.held.has_begun.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Writes down what is run from here on, and cuts `metrics.csv` back to what was reached.

@@ -12,6 +12,7 @@ mod window;
 use crate::config::RunConfig;
 use crate::observer::{Epoch, Observer, Start, Step};
 use event::{Event, SessionLog, Summary, Value};
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,13 @@ use std::time::SystemTime;
 use window::Window;
 
 /// What the names of event files begin with; TensorBoard looks for a part of it.
-pub(crate) const PREFIX: &str = "events.out.tfevents.";
+const PREFIX: &str = "events.out.tfevents.";
+
+/// Digits of the number in the names of ours.
+const DIGITS: usize = 6;
+
+/// What those of ours end with.
+const SUFFIX: &str = ".mixfeed";
 
 /// Writes the event files of a run.
 pub(crate) struct TensorBoard {
@@ -53,7 +60,7 @@ impl TensorBoard {
     /// Begins the next file. Its number is in its name, as TensorBoard reads files in the order of names.
     fn begin(&self, done: u64) -> io::Result<File> {
         for number in 1.. {
-            let path = self.folder.join(format!("{PREFIX}{number:06}.mixfeed"));
+            let path = self.folder.join(name(number));
             let mut file = match OpenOptions::new().append(true).create_new(true).open(&path) {
                 Ok(file) => file,
                 Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => continue,
@@ -143,19 +150,31 @@ impl Observer for TensorBoard {
     }
 }
 
-/// Removes the event files of a folder.
-pub(crate) fn clear(folder: &Path) -> io::Result<()> {
+/// The event files of a folder that are ours by their names; other programs have their own beside them.
+pub(crate) fn files(folder: &Path) -> io::Result<Vec<OsString>> {
     let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
+    let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    names.retain(|name| name.to_str().is_some_and(is_ours));
+    Ok(names)
+}
+
+/// Removes our event files of a folder but those in `keep`.
+pub(crate) fn clear(folder: &Path, keep: &[OsString]) -> io::Result<()> {
+    let names = files(folder)?;
+    names.iter().filter(|name| !keep.contains(name)).try_for_each(|name| fs::remove_file(folder.join(name)))
+}
+
+fn name(number: u32) -> String {
+    format!("{PREFIX}{number:0DIGITS$}{SUFFIX}")
+}
+
+/// Whether [`name`] made it. Others put the time in seconds there, which has more digits, and then the name of the machine.
+fn is_ours(text: &str) -> bool {
+    let number = text.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
+    number.is_some_and(|number| number.len() == DIGITS && number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// One write, so that a reader sees whole records, or the beginning of the last one.
@@ -165,4 +184,30 @@ fn write(file: &mut File, event: &Event) -> io::Result<()> {
 
 fn now() -> f64 {
     SystemTime::UNIX_EPOCH.elapsed().map_or(0.0, |since| since.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_programs_event_files_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let others = [
+            "events.out.tfevents.1690000000.host.77.0",
+            "events.out.tfevents.1690000000.mixfeed",
+            "events.out.tfevents.000001.mixfeed.v2",
+            "events.out.tfevents.x00001.mixfeed",
+            "events.out.tfevents..mixfeed",
+            "000001.mixfeed",
+        ];
+        let ours = [name(1), name(2), name(999_999)];
+        let all = || others.iter().copied().chain(ours.iter().map(String::as_str));
+        all().for_each(|name| fs::write(folder.path().join(name), "").unwrap());
+        clear(folder.path(), &[name(2).into()]).unwrap();
+        for file in all() {
+            let stays = others.contains(&file) || file == name(2);
+            assert_eq!(folder.path().join(file).exists(), stays, "{file}");
+        }
+    }
 }

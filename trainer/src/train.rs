@@ -168,6 +168,7 @@ impl<'a> Run<'a> {
         run.resumed_from = Some(point.step());
         let file = RunFile::of(job.config, &run.info, job.device).after(point.run());
         job.folder.go_on(&file, &run.history)?;
+        job.folder.keep();
         tracing::info!(step = run.position, end = run.end, "going on with an earlier run");
         Ok(run)
     }
@@ -238,6 +239,8 @@ impl<'a> Run<'a> {
             if let Some(ema) = &mut self.ema {
                 ema.update(&*self.model, index);
             }
+            // Whatever comes of it: from here on there is a batch to be replayed.
+            self.job.folder.keep();
             self.tally.add(batch, &mean_loss)?;
 
             self.position = index + 1;

@@ -21,6 +21,8 @@ mod evaluations;
 mod faults;
 #[path = "../../loader/tests/it/fleet.rs"]
 mod fleet;
+#[path = "command_line/folders.rs"]
+mod folders;
 #[path = "command_line/init_from.rs"]
 mod init_from;
 #[path = "command_line/logs.rs"]

@@ -56,7 +56,7 @@ fn compare(
         None => {
             let name = format!("compare-{}", setup.config.training.preset.name());
             let (loaders, folder) = setup.begin(&name, overwrite)?;
-            clear(&folder, plan, setup)?;
+            clear(&folder, plan, setup, overwrite)?;
             (loaders, folder)
         }
     };
@@ -66,7 +66,11 @@ fn compare(
     let mut arms = vec![Vec::new(); plan.arms.len()];
     let all = plan.trainings().count() as u64;
     for (position, (number, arm, trial)) in (1..).zip(plan.trainings()) {
-        let trained = place.train_one(arm, trial, all - position)?;
+        let trained = place.train_one(arm, trial, all - position);
+        if place.has_begun(arm, trial)? {
+            folder.keep();
+        }
+        let trained = trained?;
         if let Some(asked) = setup.stop.requested() {
             tracing::info!("stopped; --resume goes on with the comparison");
             return Err(TrainError::Stopped(asked));
@@ -108,15 +112,17 @@ fn earlier(
 }
 
 /// Removes what an earlier comparison left where this one is about to write, so that going on with this
-/// one never takes it for its own.
-fn clear(folder: &RunFolder, plan: &Plan, setup: &Setup) -> Result<(), TrainError> {
-    folder.clear()?;
+/// one never takes it for its own. Nothing is removed where something is in the way.
+fn clear(folder: &RunFolder, plan: &Plan, setup: &Setup, overwrite: bool) -> Result<(), TrainError> {
+    let mut earlier = Vec::new();
     for (_, arm, trial) in plan.trainings() {
         let name = trial_name(arm, arm.trial(&setup.config, trial)?.training.stream.seed);
-        if let Some(earlier) = RunFolder::existing(&folder.path().join(name))? {
-            earlier.clear()?;
-        }
+        let path = folder.path().join(name);
+        RunFolder::check(&path, overwrite)?;
+        earlier.extend(RunFolder::existing(&path)?);
     }
+    folder.clear()?;
+    earlier.iter().try_for_each(RunFolder::clear)?;
     Ok(())
 }
 
@@ -161,6 +167,12 @@ impl Place<'_> {
         let title = arm.title(setup.config.training.stream.mixing);
         let label = format!("{title} {number}/{trials}");
         train(&job, point, &mut setup.observers(&config, label, following, &folder))
+    }
+
+    /// Whether a training was begun, so that there is something to go on with.
+    fn has_begun(&self, arm: Arm, trial: u32) -> Result<bool, TrainError> {
+        let seed = arm.trial(&self.setup.config, trial)?.training.stream.seed;
+        Ok(self.folder.path().join(trial_name(arm, seed)).is_dir())
     }
 
     /// A comparison that goes on with loaders of other data would compare nothing.

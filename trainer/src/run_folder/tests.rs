@@ -29,6 +29,13 @@ fn run_file() -> RunFile {
     RunFile::of(&config(), &info(), Device::Cpu)
 }
 
+/// Leaves a run in a folder.
+fn begun(path: &Path) {
+    let folder = RunFolder::create(path, false).unwrap();
+    folder.begin(&run_file()).unwrap();
+    folder.keep();
+}
+
 fn epoch() -> Epoch {
     Epoch {
         epoch: 1.0,
@@ -47,7 +54,7 @@ fn epoch() -> Epoch {
 #[test]
 fn what_is_run_can_be_read_back() {
     let root = tempfile::tempdir().unwrap();
-    RunFolder::create(root.path(), false).unwrap().begin(&run_file()).unwrap();
+    begun(root.path());
     let (folder, run) = RunFolder::open(root.path()).unwrap().unwrap();
     assert_eq!((folder.path(), &run), (root.path(), &run_file()));
     assert_eq!(run.format, FORMAT);
@@ -110,34 +117,91 @@ fn a_row_has_a_field_for_each_column_and_nothing_where_an_epoch_was_not_evaluate
 fn a_folder_that_holds_a_run_is_taken_unless_it_is_to_be_overwritten() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("runs/a");
-    RunFolder::create(&path, false).unwrap();
-    RunFolder::create(&path, false).unwrap();
-    for name in [RUN, "notes.txt"] {
-        fs::write(path.join(name), "old").unwrap();
-    }
+    begun(&path);
+    fs::write(path.join("notes.txt"), "old").unwrap();
     let error = RunFolder::create(&path, false).unwrap_err();
     assert!(matches!(error, RunFolderError::Taken(_)) && error.is_usage());
     assert!(error.to_string().contains("--overwrite"), "{error}");
 
-    let folder = RunFolder::create(&path, true).unwrap();
-    assert_eq!(
-        fs::read_to_string(path.join(RUN)).unwrap(),
-        "old",
-        "nothing is removed before there is a new run"
-    );
     fs::write(path.join(LAST), "old").unwrap();
+    drop(RunFolder::create(&path, true).unwrap());
+    assert!(path.join(LAST).exists(), "nothing is removed before there is a new run");
+    let folder = RunFolder::create(&path, true).unwrap();
     folder.begin(&run_file()).unwrap();
     assert!(!path.join(LAST).exists());
     assert!(path.join("notes.txt").exists(), "only a run's own files are removed");
 }
 
 #[test]
+fn what_no_run_wrote_is_neither_removed_nor_replaced() {
+    for (name, overwrite) in [
+        ("metrics.csv", false),
+        ("metrics.csv", true),
+        ("curves.png", true),
+        ("run.toml", true),
+        ("compare.json", true),
+        ("checkpoint-best.safetensors", true),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let (foreign, events) = (root.path().join(name), root.path().join("events.out.tfevents.1.host.2.0"));
+        [&foreign, &events].into_iter().for_each(|path| fs::write(path, "weeks of work").unwrap());
+        let error = RunFolder::create(root.path(), overwrite).unwrap_err();
+        assert!(matches!(&error, RunFolderError::Foreign(path) if *path == foreign), "{error}");
+        assert!(error.is_usage() && error.to_string().contains(name), "{error}");
+        fs::remove_file(&foreign).unwrap();
+        let folder = RunFolder::create(root.path(), overwrite).unwrap();
+        folder.begin(&run_file()).unwrap();
+        // It comes to nothing.
+        drop(folder);
+        let left: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(left, [events]);
+    }
+}
+
+#[test]
+fn a_start_that_comes_to_nothing_leaves_nothing_behind() {
+    let root = tempfile::tempdir().unwrap();
+    let is_empty = || fs::read_dir(root.path()).unwrap().next().is_none();
+    let path = root.path().join("a/b/c");
+    let folder = RunFolder::create(&path, false).unwrap();
+    let copy = folder.clone();
+    drop(folder);
+    assert!(path.exists());
+    drop(copy);
+    assert!(is_empty());
+
+    let folder = RunFolder::create(&path, false).unwrap();
+    folder.begin(&run_file()).unwrap();
+    fs::write(path.join("events.out.tfevents.000001.mixfeed"), "").unwrap();
+    drop(folder);
+    assert!(is_empty());
+
+    drop(RunFolder::create_next(&root.path().join("runs"), "article").unwrap());
+    assert!(is_empty());
+
+    // What was there before stays, and so does whatever somebody puts there.
+    fs::create_dir_all(&path).unwrap();
+    drop(RunFolder::create(&path, false).unwrap());
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+    let folder = RunFolder::create(&path.join("d"), false).unwrap();
+    fs::write(path.join("d/notes.txt"), "").unwrap();
+    drop(folder);
+    assert_eq!(fs::read_dir(path.join("d")).unwrap().count(), 1);
+    // Taken by another, it is that one's.
+    let first = RunFolder::create(&path.join("e"), false).unwrap();
+    assert!(matches!(RunFolder::create(&path.join("e"), false), Err(RunFolderError::InUse(_))));
+    assert!(path.join("e").exists());
+    drop(first);
+    assert!(!path.join("e").exists());
+}
+
+#[test]
 fn runs_without_a_name_are_numbered() {
     let root = tempfile::tempdir().unwrap();
     let runs = root.path().join("runs");
-    let next = || RunFolder::create_next(&runs, "article").unwrap().path().to_owned();
-    assert_eq!(next(), runs.join("article-1"));
-    assert_eq!(next(), runs.join("article-2"));
+    let next = || RunFolder::create_next(&runs, "article").unwrap();
+    let (first, second) = (next(), next());
+    assert_eq!((first.path(), second.path()), (&*runs.join("article-1"), &*runs.join("article-2")));
 }
 
 #[test]
@@ -160,6 +224,7 @@ fn a_folder_is_of_one_process_at_a_time() {
     let root = tempfile::tempdir().unwrap();
     let first = RunFolder::create(root.path(), false).unwrap();
     first.begin(&run_file()).unwrap();
+    first.keep();
     let second = RunFolder::open(root.path()).unwrap_err();
     assert!(second.to_string().contains("another process is training in"), "{second}");
     assert!(second.is_usage());

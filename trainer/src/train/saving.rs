@@ -89,6 +89,7 @@ impl Run<'_> {
         let average = self.ema.as_ref().map(Ema::model);
         let contents = Contents { model: &*self.model, average, optimizer: &*self.optimizer };
         self.kept.save(header, &contents)?;
+        self.job.folder.keep();
         self.saved_at = Instant::now();
         Ok(())
     }
