@@ -67,20 +67,37 @@ impl WorstCase {
             .fold(resident, u64::saturating_add)
     }
 
-    /// Tells the sum and its parts in one line.
+    /// Tells in one line what there is, what limits it, and what it is at most and of what.
     pub(crate) fn log(&self) {
         let mib = |bytes: u64| bytes >> 20;
+        let limit = mixfeed_ops::memory::limit();
         tracing::info!(
-            at_most_mib = mib(self.total()),
             now_mib = mib(self.resident),
+            limit_mib = limit.as_ref().map(|limit| mib(limit.bytes)),
+            limit = limit.as_ref().map(|limit| limit.by.as_str()),
+            at_most_mib = mib(self.total()),
             samples_to_keep_mib = mib(self.to_keep),
             streams_mib = mib(self.streams),
             connections_mib = mib(self.connections),
             calls_mib = mib(self.opening),
             workers_mib = mib(self.workers),
             between_mib = mib(self.between),
-            "memory"
+            "memory; at most where clients take all that their limits allow"
         );
+        if let Some(limit) = limit.filter(|limit| self.without_clients() > limit.bytes) {
+            tracing::warn!(
+                needed_mib = mib(self.without_clients()),
+                limit_mib = mib(limit.bytes),
+                limit = limit.by,
+                "the memory limit is below what this data needs; give less to --cache-memory, or fewer --workers"
+            );
+        }
+    }
+
+    /// What it comes to with few clients.
+    fn without_clients(&self) -> u64 {
+        let Self { resident, to_keep, workers, .. } = *self;
+        resident.saturating_add(to_keep).saturating_add(workers)
     }
 }
 

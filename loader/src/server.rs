@@ -5,6 +5,7 @@ mod listen;
 pub use listen::{Listen, ListenError};
 
 use crate::service::{Openings, Service, hand_over};
+use listen::Socket;
 use mixfeed_ops::grpc::{Guard, Limits, Listener, ServerTls, Token, incoming, transport};
 use mixfeed_proto::limits::{MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES};
 use mixfeed_proto::v1::loader_service_server::LoaderServiceServer;
@@ -44,6 +45,9 @@ pub enum ServerError {
     /// The transport failed.
     #[error("server: {0}")]
     Transport(#[from] tonic::transport::Error),
+    /// No connections are taken any more although nobody asked for the end.
+    #[error("server: the listener ended by itself; the log says why")]
+    ListenerEnded,
 }
 
 /// What a server offers, and to whom.
@@ -63,6 +67,8 @@ pub struct ServerOptions {
 pub struct Server {
     listener: Listener,
     listen: Listen,
+    /// The file by which the listener is found, if there is one.
+    socket: Option<Socket>,
     /// For probes: plain, without a token, and nothing but health.
     health: Option<(Listener, Listen)>,
 }
@@ -74,7 +80,8 @@ impl Server {
     /// When the address is taken or not ours.
     pub async fn bind(listen: Listen) -> Result<Self, ServerError> {
         let (listener, listen) = bind(listen).await?;
-        Ok(Self { listener, listen, health: None })
+        let socket = Socket::of(&listen);
+        Ok(Self { listener, listen, socket, health: None })
     }
 
     /// Binds another listener that serves `grpc.health.v1` alone, without TLS or token.
@@ -148,21 +155,26 @@ impl Server {
                 None => std::future::pending().await,
             }
         };
+        let asked = drain.clone();
         let overdue = async {
             drop(drain.wait_for(|drain| *drain).await);
             tokio::time::sleep(grace).await;
         };
+        // Ready, and nobody taken in, is worse than no loader: the process ends.
+        let is_asked = || *asked.borrow() || asked.has_changed().is_err();
+        let ended = |result: Result<(), tonic::transport::Error>| match result {
+            Ok(()) if !is_asked() => Err(ServerError::ListenerEnded),
+            result => result.map_err(ServerError::from),
+        };
         let result = tokio::select! {
-            result = serving => result.map_err(ServerError::from),
-            result = probing => result.map_err(ServerError::from),
+            result = serving => ended(result),
+            result = probing => ended(result),
             () = overdue => {
                 tracing::warn!(grace_seconds = grace.as_secs_f64(), "connections still open after the grace time");
                 Ok(())
             }
         };
-        if let Listen::Unix(path) = &self.listen {
-            listen::remove(path);
-        }
+        drop(self.socket);
         result
     }
 }
@@ -234,7 +246,8 @@ mod tests {
     async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let listen: Listen = format!("unix://{}/s", folder.path().display()).parse().unwrap();
-        drop(Server::bind(listen.clone()).await.unwrap());
+        // What a killed process leaves.
+        drop(std::os::unix::net::UnixListener::bind(folder.path().join("s")).unwrap());
         let _live = Server::bind(listen.clone()).await.unwrap();
         assert!(Server::bind(listen).await.is_err());
     }

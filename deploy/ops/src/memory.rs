@@ -6,6 +6,10 @@
 //! middle of its heaps, of which it has eight a core: after a thousand connections a process would keep what they
 //! took, for good, and each further burst a little more.
 
+mod limit;
+
+pub use limit::{MemoryLimit, limit};
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -87,8 +91,18 @@ pub async fn give_back_what_is_freed() {
 /// Returns the bytes of memory that this process has resident, where the system tells.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix("kB")?;
+    kib_field(&std::fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
+/// Returns the bytes of memory that are free for new processes of this machine, where the system tells.
+#[must_use]
+pub fn available_bytes() -> Option<u64> {
+    kib_field(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
+}
+
+/// Finds a line like `MemAvailable: 123 kB`.
+fn kib_field(text: &str, name: &str) -> Option<u64> {
+    let kib = text.lines().find_map(|line| line.strip_prefix(name))?.trim().strip_suffix("kB")?;
     kib.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -110,6 +124,14 @@ pub fn give_back() {
 #[cfg(all(test, target_os = "linux", target_env = "gnu"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_systems_own_words_are_understood() {
+        let field = |text| kib_field(text, "MemAvailable:");
+        assert_eq!(field("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"), Some(2 << 20));
+        assert_eq!(field("MemTotal: 9 kB\n"), None);
+        assert_eq!(field("MemAvailable: many kB\n"), None);
+    }
 
     /// Pages that the system had to map for this thread.
     fn faults() -> u64 {

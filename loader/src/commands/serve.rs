@@ -83,7 +83,7 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
         digest = hex::encode(&dataset.digest[..6]),
         algorithm = hex::encode(&service.fingerprint()[..6]),
         workers = config.workers,
-        start_seconds = started.elapsed().as_secs_f64(),
+        start_seconds = logging::seconds(started.elapsed()),
         "data ready"
     );
     let memory_at_most =
@@ -101,7 +101,7 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
         let signal = signal.await;
         tracing::info!(
             ?signal,
-            grace_seconds = config.grace.as_secs_f64(),
+            grace_seconds = logging::seconds(config.grace),
             "draining; a second signal ends at once"
         );
         // An error means that the server has ended by itself.

@@ -117,7 +117,7 @@ pub(super) fn open(
         image = %shape,
         bad_records = train.bad.len() + test.bad.len(),
         skipped = train.left_out.count() + test.left_out.count() + found.incomplete.len() as u64,
-        seconds = started.elapsed().as_secs_f64(),
+        seconds = mixfeed_ops::logging::seconds(started.elapsed()),
         "{}",
         if was_known { "images known from the digest cache" } else { "images read" }
     );

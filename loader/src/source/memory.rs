@@ -1,30 +1,19 @@
 //! How much memory may be kept when nobody says.
 
+use mixfeed_ops::memory::{self, MemoryLimit};
+
 /// Where the system does not tell.
-const FALLBACK_BYTES: u64 = 1 << 30;
+const FALLBACK_BYTES: u64 = 2 << 30;
 
 /// Returns half of the memory that is free for this process: the other half is for batches, for other
 /// processes, and for the system's own cache of files.
 pub(super) fn default_bytes() -> u64 {
-    let free = meminfo().unwrap_or(2 * FALLBACK_BYTES);
-    free.min(container_limit().unwrap_or(u64::MAX)) / 2
+    budget(memory::available_bytes(), memory::limit().as_ref())
 }
 
-#[allow(clippy::disallowed_methods)]
-fn meminfo() -> Option<u64> {
-    available(&std::fs::read_to_string("/proc/meminfo").ok()?)
-}
-
-/// Finds the line `MemAvailable: 123 kB`.
-fn available(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
-}
-
-/// The limit of the control group, if there is one ("max" is none).
-#[allow(clippy::disallowed_methods)]
-fn container_limit() -> Option<u64> {
-    std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok()?.trim().parse().ok()
+fn budget(available_bytes: Option<u64>, limit: Option<&MemoryLimit>) -> u64 {
+    let free = available_bytes.unwrap_or(FALLBACK_BYTES);
+    free.min(limit.map_or(u64::MAX, MemoryLimit::left_bytes)) / 2
 }
 
 #[cfg(test)]
@@ -32,9 +21,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_systems_own_words_are_understood() {
-        assert_eq!(available("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"), Some(2 << 20));
-        assert_eq!(available("MemTotal: 9 kB\n"), None);
+    fn half_of_what_machine_and_limit_leave_is_kept() {
+        let limit = |bytes, used_bytes| MemoryLimit { bytes, used_bytes, by: "cgroup v2 /".to_owned() };
+        assert_eq!(budget(Some(1000), None), 500);
+        assert_eq!(budget(Some(1000), Some(&limit(4000, 0))), 500);
+        assert_eq!(budget(Some(1000), Some(&limit(600, 200))), 200);
+        assert_eq!(budget(Some(1000), Some(&limit(600, 700))), 0);
+        assert_eq!(budget(None, None), FALLBACK_BYTES / 2);
         assert!(default_bytes() > 0);
     }
 }

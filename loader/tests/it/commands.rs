@@ -1,6 +1,8 @@
 //! The binary, as a user meets it: exit codes, one clear line for bad input, a graceful end.
 
 use crate::fleet::{Serving, signal};
+use mixfeed_client::{BlockingStream, Endpoint, StreamConfig, StreamSpec};
+use mixfeed_ops::testing;
 use std::io::{BufRead as _, Read as _};
 use std::net::TcpListener;
 use std::path::Path;
@@ -175,6 +177,60 @@ fn a_loader_says_where_it_listens_answers_the_healthcheck_and_drains_on_sigterm(
     assert!(line.contains("cannot connect"), "{line}");
 }
 
+/// As when a supervisor starts the new one while the old one drains.
+#[test]
+fn a_loader_that_drains_leaves_its_successors_socket_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("loader.sock");
+    let address = format!("unix://{}", path.display());
+    let flags = ["--data", "synthetic:100", "--workers", "1", "--listen", &address, "--grace", "4s"];
+    let mut old = serving(&flags);
+    // A client that reads one batch and holds the stream.
+    let endpoint: Endpoint = address.parse().unwrap();
+    let spec = StreamSpec { batch_size: 100, ..StreamSpec::default() };
+    let mut stream = BlockingStream::open(StreamConfig::new(vec![endpoint], spec)).unwrap();
+    stream.next().unwrap().unwrap();
+    signal(&old.child, "-TERM");
+    // Until it listens no more.
+    while std::os::unix::net::UnixStream::connect(&path).is_ok() {}
+    let mut new = serving(&flags);
+    assert_eq!(old.child.wait().unwrap().code(), Some(0));
+    assert!(run(&["healthcheck", "--address", &address]).status.success());
+    drop(stream);
+    signal(&new.child, "-TERM");
+    assert_eq!(new.child.wait().unwrap().code(), Some(0));
+    assert!(!path.exists());
+}
+
+/// SIGHUP drains, and the signals of schedulers end nothing.
+#[test]
+fn a_loader_drains_when_its_terminal_is_gone() {
+    if testing::require("hangup", testing::hangup()).is_none() {
+        return;
+    }
+    let mut serving = serving(&["--data", "synthetic:10", "--listen", "127.0.0.1:0"]);
+    ["-USR1", "-USR2"].into_iter().for_each(|name| signal(&serving.child, name));
+    assert!(run(&["healthcheck", "--address", &serving.address]).status.success());
+    signal(&serving.child, "-HUP");
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+    let rest: Vec<_> = serving.log.by_ref().lines().map_while(Result::ok).collect();
+    assert!(rest.iter().any(|line| line.contains("draining") && line.contains("Hangup")), "{rest:?}");
+    assert!(rest.last().unwrap().contains("stopped"), "{rest:?}");
+}
+
+#[test]
+fn the_memory_line_names_the_limit_and_who_sets_it() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 1572864; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_mixfeed-loader")]);
+    command.args(["serve", "--data", "synthetic:10", "--listen", "127.0.0.1:0", "--workers", "1"]);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let log = std::io::BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let memory = log.into_iter().find(|line| line.contains(" memory")).unwrap_or_default();
+    drop(child.kill());
+    drop(child.wait());
+    assert!(memory.contains("limit_mib=1536 limit=\"ulimit -v\""), "{memory}");
+}
+
 #[test]
 fn a_unix_socket_serves_too() {
     let folder = tempfile::tempdir().unwrap();
@@ -243,9 +299,9 @@ fn a_batch_can_be_built_again_from_its_spec_and_index() {
     assert!(object["rows"][0]["lambda"].as_f64().is_some(), "{object}");
     assert!(picture.exists());
 
-    let mut stream = mixfeed_client::StreamConfig::new(
+    let mut stream = StreamConfig::new(
         vec![],
-        mixfeed_client::StreamSpec {
+        StreamSpec {
             seed: 7,
             batch_size: 16,
             mixing: Some(mixfeed_client::Mixing {
@@ -261,7 +317,7 @@ fn a_batch_can_be_built_again_from_its_spec_and_index() {
     let loader = mixfeed_loader::embedded::EmbeddedLoader::start("synthetic:50", Some(1)).unwrap();
     stream.loaders = vec![loader.address().to_string().parse().unwrap()];
     (stream.start, stream.end) = (7, mixfeed_client::StreamEnd::Batch(8));
-    let batch = mixfeed_client::BlockingStream::open(stream).unwrap().next().unwrap().unwrap();
+    let batch = BlockingStream::open(stream).unwrap().next().unwrap().unwrap();
     assert_eq!(object["digest"], hex::encode(batch.digest()));
 
     let other = refused(2, &["replay", "--spec", "/no/such.toml", "--data", "synthetic:50", "--index", "0"]);
