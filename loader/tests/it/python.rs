@@ -30,6 +30,7 @@ fn python() -> Option<PathBuf> {
     testing::require("python", testing::python())
 }
 
+/// The output of a program that must succeed.
 fn text(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "the example failed: {stderr}");
@@ -39,6 +40,14 @@ fn text(output: &Output) -> String {
 /// Runs the example's command line.
 fn example(python: &Path, address: SocketAddr, arguments: &[&str]) -> Output {
     Command::new(python).arg(EXAMPLE).arg(address.to_string()).args(arguments).output().unwrap()
+}
+
+/// Runs a program that imports the example; `path` is searched for other modules.
+fn program(python: &Path, path: &Path, text: &str, arguments: &[&str]) -> Output {
+    let path = std::env::join_paths([Path::new(EXAMPLE).parent().unwrap(), path]).unwrap();
+    let mut command = Command::new(python);
+    command.args(["-c", text]).args(arguments).env("PYTHONPATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.output().unwrap()
 }
 
 /// The digests that the example printed.
@@ -144,4 +153,135 @@ fn python_says_why_a_loader_refuses_it() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr.contains("INVALID_ARGUMENT") && stderr.contains("probability"), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+/// Python's gRPC names the socket's path as the authority of its calls, in both spellings of the address.
+#[test]
+fn python_reads_over_a_unix_socket() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("a loader.sock");
+    let listen = format!("unix://{}", socket.display());
+    let _serving = crate::commands::serving(&["--data", "synthetic:200", "--listen", &listen]);
+    let relative = "unix:a loader.sock".to_owned();
+    for address in [listen, format!("unix:{}", socket.display()), relative] {
+        let mut command = Command::new(&python);
+        let output = command.arg(EXAMPLE).arg(&address).current_dir(folder.path()).output().unwrap();
+        assert_eq!(digests(&output).len(), 2, "{address}");
+    }
+}
+
+#[test]
+fn python_goes_to_the_loader_and_to_no_proxy() {
+    let Some(python) = python() else { return };
+    let loader = EmbeddedLoader::start("synthetic:100", Some(1)).unwrap();
+    let nobody = crate::fleet::free_addresses(1).remove(0);
+    let mut command = Command::new(&python);
+    for name in ["http_proxy", "https_proxy", "grpc_proxy"] {
+        command.env(name, format!("http://{nobody}"));
+    }
+    command.env_remove("no_proxy").env_remove("no_grpc_proxy");
+    let output = command.arg(EXAMPLE).arg(loader.address().to_string()).output().unwrap();
+    assert_eq!(digests(&output).len(), 1);
+}
+
+#[test]
+fn python_refuses_what_the_rust_client_refuses() {
+    let Some(python) = python() else { return };
+    for (kind, said) in [
+        (FaultKind::MissingRow, "batch 1 has "),
+        (FaultKind::Label, "batch 1 has label "),
+        (FaultKind::Lambda, "batch 1 has lambda "),
+        (FaultKind::Unasked, "was not asked for"),
+        (FaultKind::Twice, "batch 1 came and was not asked for"),
+    ] {
+        let loader =
+            FakeLoader::start(Script::default().with(Fault::always(At::Index(1), kind.clone()))).unwrap();
+        let output = example(&python, loader.address(), &["--batch-size", "20"]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && stderr.contains(said), "{kind:?}: {stderr}");
+    }
+}
+
+/// What the example needs of PyTorch, so that the test needs none.
+const TORCH: &str = "
+class IterableDataset: pass
+worker = None
+def get_worker_info(): return worker
+";
+
+/// Reads two epochs as a DataLoader does that keeps its workers: each has a copy, and they are asked in turn.
+const WORKERS: &str = "
+import copy, types, sys, mixfeed_stream as m, torch.utils.data as data
+assert issubclass(m.MixfeedStream, data.IterableDataset)
+start, workers = int(sys.argv[2]), int(sys.argv[3])
+stream = m.MixfeedStream(sys.argv[1], m.stream_spec(batch_size=10, seed=7), start=start)
+copies = [copy.copy(stream) for _ in range(workers)]
+for epoch in range(2):
+    shares = []
+    for number in range(workers):
+        data.worker = types.SimpleNamespace(id=number, num_workers=workers)
+        shares.append([batch['index'] for batch in copies[number]])
+    for turn in range(max(map(len, shares))):
+        print(*[share[turn] for share in shares if turn < len(share)], end=' ')
+    print()
+";
+
+#[test]
+fn workers_of_a_data_loader_read_every_batch_once_and_in_order() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let utils = folder.path().join("torch/utils");
+    std::fs::create_dir_all(&utils).unwrap();
+    std::fs::write(folder.path().join("torch/__init__.py"), "").unwrap();
+    std::fs::write(utils.join("__init__.py"), "").unwrap();
+    std::fs::write(utils.join("data.py"), TORCH).unwrap();
+    let loader = EmbeddedLoader::start("synthetic:70", Some(1)).unwrap();
+    let address = loader.address().to_string();
+    // One, as many as divide the seven batches and not, more than there are; from the start and from the middle.
+    for (start, workers) in [(0, 1), (0, 2), (0, 3), (0, 9), (3, 2), (6, 4)] {
+        let arguments = [&*address, &start.to_string(), &workers.to_string()];
+        let output = text(&program(&python, folder.path(), WORKERS, &arguments));
+        let read: Vec<Vec<u64>> = output
+            .lines()
+            .map(|line| line.split_whitespace().map(|index| index.parse().unwrap()).collect())
+            .collect();
+        assert_eq!(read, [(start..7).collect::<Vec<_>>(), (7..14).collect()], "{workers} from {start}");
+    }
+}
+
+#[test]
+fn an_amount_of_mixing_without_a_probability_is_an_error() {
+    let Some(python) = python() else { return };
+    let text = "
+import sys, mixfeed_stream as m
+assert not m.stream_spec(batch_size=4).HasField('mixing')
+assert not m.stream_spec(batch_size=4, mixup_alpha=0.2, mixup_probability=0).HasField('mixing')
+assert m.stream_spec(batch_size=4, mixup_alpha=0.2, mixup_probability=0.5).mixing.probability == 0.5
+m.stream_spec(batch_size=4, mixup_alpha=0.2)
+";
+    let output = program(&python, Path::new(""), text, &[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && stderr.contains("needs mixup_probability"), "{stderr}");
+}
+
+const READ_ALL: &str = "
+import sys, mixfeed_stream as m
+m.CREDIT_BYTES = int(sys.argv[2])
+for pixels in ({}, {'pixel_type': m.pb.PIXEL_TYPE_F32, 'pixel_layout': m.pb.PIXEL_LAYOUT_NCHW}):
+    batches = list(m.MixfeedStream(sys.argv[1], m.stream_spec(batch_size=9, **pixels)))
+    assert [batch['index'] for batch in batches] == list(range(12))
+    assert batches[0]['pixels'].shape == ((9, 3, 32, 32) if pixels else (9, 32, 32, 3))
+    assert batches[-1]['pixels'].shape[0] == 1 and batches[0]['digest'] is None
+";
+
+/// Large batches are asked for two at a time, and all come.
+#[test]
+fn batches_of_any_size_come_in_order() {
+    let Some(python) = python() else { return };
+    let loader = EmbeddedLoader::start("synthetic:100", Some(2)).unwrap();
+    for credit_bytes in ["1", "100000", "100000000"] {
+        let arguments = [&*loader.address().to_string(), credit_bytes];
+        text(&program(&python, Path::new(""), READ_ALL, &arguments));
+    }
 }

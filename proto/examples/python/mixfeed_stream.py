@@ -1,17 +1,21 @@
 """Reads training batches from a mixfeed loader, with gRPC and the .proto file alone.
 
-    pip install grpcio grpcio-tools numpy    (blake3 and torch are used where they are installed)
+    pip install grpcio grpcio-tools numpy    (torch is used where it is installed, blake3 for digests=True)
 
     spec = stream_spec(batch_size=128, seed=1, mixup_alpha=0.2, mixup_probability=0.2)
     for batch in MixfeedStream("127.0.0.1:50051", spec):
         train(batch["pixels"], batch["labels"], batch["partner_labels"], batch["lambdas"])
 
 Pixels are u8, one image after the other (NHWC), and an image's target is
-lambda * onehot(label) + (1 - lambda) * onehot(partner_label). Not here: several loaders at a time.
+lambda * onehot(label) + (1 - lambda) * onehot(partner_label). Every batch is checked as the Rust client does
+it: index, shape, checksum, the range of labels and lambdas. Not here: several loaders at a time, TLS, tokens.
 """
 
 import argparse
+import collections
 import hashlib
+import importlib
+import importlib.util
 import json
 import pathlib
 import queue
@@ -23,29 +27,43 @@ import grpc
 import numpy as np
 
 try:
-    from torch.utils.data import IterableDataset
+    from torch.utils.data import IterableDataset, get_worker_info
 except ImportError:
-    IterableDataset = object
-try:
-    from blake3 import blake3
-except ImportError:
-    blake3 = None
+    IterableDataset, get_worker_info = object, None
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))
 pb, rpc = grpc.protos_and_services("mixfeed/v1/loader.proto")  # Compiled by grpcio-tools.
 
 
-def stream_spec(mixup_alpha=0.0, mixup_probability=0.0, **fields):
+CREDIT_BYTES = 64 << 20
+"""Batches are asked for ahead of time up to so many bytes, but always two."""
+
+ONE = 65536
+"""Lambda is sent as a whole number of 1/65536."""
+
+
+def stream_spec(mixup_alpha=0.0, mixup_probability=None, **fields):
     """A StreamSpec; `fields` win over the defaults, which are spelled out as the Rust client does it:
     the digest of a batch covers how it was asked for."""
+    if mixup_probability is None and mixup_alpha > 0:
+        raise ValueError("mixup_alpha needs mixup_probability, the share of images to mix: 1 for all")
     common = {"split": pb.SPLIT_TRAIN, "remainder": pb.REMAINDER_KEEP, "shuffle": True}
     pixels = {"pixel_type": pb.PIXEL_TYPE_U8, "pixel_layout": pb.PIXEL_LAYOUT_NHWC}
     spec = pb.StreamSpec(**{**common, **pixels, **fields})
-    if mixup_probability > 0:
+    if mixup_probability:
         how = {"lambda_scope": pb.LAMBDA_SCOPE_SAMPLE, "partner_source": pb.PARTNER_SOURCE_DATASET}
         mixing = {"kind": pb.MIXING_KIND_MIXUP, "alpha": mixup_alpha, "probability": mixup_probability}
         spec.mixing.MergeFrom(pb.Mixing(**mixing, **how))
     return spec
+
+
+def channel_options(address):
+    """Options without which a loader cannot be reached from everywhere."""
+    options = {"grpc.max_receive_message_length": 72 << 20, "grpc.enable_http_proxy": 0}
+    if address.startswith("unix"):
+        # The socket's path, which gRPC names otherwise, is no authority to HTTP/2, and the call would be reset.
+        options["grpc.default_authority"] = "localhost"
+    return list(options.items())
 
 
 def canonical(message):
@@ -66,71 +84,134 @@ def canonical(message):
 class MixfeedStream(IterableDataset):
     """Batches in order of their index, from `start` up to `stop` (None: the end of that epoch).
 
-    Iterating anew, or a new object with start=position, resumes. `credits` batches are asked for or
-    held at a time. In a DataLoader: batch_size=None, and no workers, for the loader is the worker.
+    Iterating anew, or a new object with start=position, resumes. `credits` batches at most are asked for or
+    held at a time, fewer where they are large. digests=True names each batch by its BLAKE3.
+
+    In a DataLoader: batch_size=None, for batches come ready, and best without workers, for the loader is the
+    worker. Of `num_workers` each reads its share, and batches come in order all the same. Their positions are
+    their own, so that it takes a new object for each epoch then, or persistent_workers=True.
     """
 
-    def __init__(self, address, spec, start=0, stop=None, credits=8):
+    def __init__(self, address, spec, start=0, stop=None, credits=8, digests=False):
         self.address, self.spec, self.position, self.stop, self.credits = address, spec, start, stop, credits
         self.spec_digest = hashlib.sha256(b"mixfeed.v1.StreamSpec" + canonical(spec)).digest()
+        self.blake3 = importlib.import_module("blake3").blake3 if digests else None
 
     def __iter__(self):
-        with grpc.insecure_channel(self.address, [("grpc.max_receive_message_length", 72 << 20)]) as channel:
-            requests = queue.SimpleQueue()
-            call = rpc.LoaderServiceStub(channel).StreamBatches(iter(requests.get, None))
+        with grpc.insecure_channel(self.address, channel_options(self.address)) as channel:
+            stub, requests = rpc.LoaderServiceStub(channel), queue.SimpleQueue()
+            classes = len(stub.Describe(pb.DescribeRequest()).dataset.classes)
+            call = stub.StreamBatches(iter(requests.get, None))
             try:
                 opening = pb.StreamOpen(spec=self.spec, spec_digest=self.spec_digest, run_id="python")
                 requests.put(pb.StreamBatchesRequest(open=opening))
-                opened = next(call).opened
-                end_of_epoch = (self.position // opened.batches_per_epoch + 1) * opened.batches_per_epoch
+                shape = Shape(self.spec, next(call).opened, classes)
+                end_of_epoch = (self.position // shape.batches + 1) * shape.batches
                 stop = end_of_epoch if self.stop is None else self.stop
-                wanted = range(self.position, min(self.position + self.credits, stop))
-                held = {}  # Batches come in the order in which they were finished.
-                while self.position < stop:
-                    if wanted:
+                due = collections.deque(self._share(range(self.position, stop)))
+                credits = max(2, min(self.credits, CREDIT_BYTES // shape.batch_bytes))
+                asked, held = collections.deque(), {}  # Batches come in the order in which they were finished.
+                while due or asked:
+                    if wanted := [due.popleft() for _ in range(min(credits - len(asked), len(due)))]:
                         requests.put(pb.StreamBatchesRequest(request=pb.BatchRequest(wanted=wanted)))
-                    while self.position not in held:
-                        batch = self._next(call)
-                        held[batch.index] = batch
-                    batch = held.pop(self.position)
-                    self.position += 1
-                    wanted = [i for i in [self.position + self.credits - 1] if i < stop]
-                    yield self._arrays(batch, opened.image)
+                        asked.extend(wanted)
+                    while asked[0] not in held:
+                        index, batch = self._next(call, shape)
+                        if index not in asked or index in held:
+                            raise ValueError(f"batch {index} came and was not asked for")
+                        held[index] = batch
+                    batch = held.pop(asked.popleft())
+                    self.position = batch["index"] + 1
+                    yield batch
+                self.position = max(self.position, stop)
             finally:
                 requests.put(None)
                 call.cancel()
 
-    def _next(self, call):
+    @staticmethod
+    def _share(indices):
+        """What this worker of a DataLoader is to read: a DataLoader asks its workers in turn."""
+        worker = get_worker_info() if get_worker_info else None
+        return indices if worker is None else indices[worker.id :: worker.num_workers]
+
+    def _next(self, call, shape):
         if (answer := next(call, None)) is None:
             raise ConnectionError(f"the loader is shutting down; resume at batch {self.position}")
         if answer.HasField("failure"):
             raise RuntimeError(f"batch {answer.failure.index}: {answer.failure.message}")
-        if zlib.crc32(self._bytes(answer.batch)) != answer.batch.checksum:
-            raise ValueError(f"batch {answer.batch.index} was damaged on the way")
-        return answer.batch
-
-    def _bytes(self, batch):
-        """What checksum and digest are computed over."""
-        head = self.spec_digest + struct.pack("<Q", batch.index)
-        return head + batch.pixels + batch.labels + batch.partner_labels + batch.lambdas
-
-    def _arrays(self, batch, image):
-        dtype = "<f4" if self.spec.pixel_type == pb.PIXEL_TYPE_F32 else "u1"
-        h, w, c = image.height, image.width, image.channels
-        shape = (-1, c, h, w) if self.spec.pixel_layout == pb.PIXEL_LAYOUT_NCHW else (-1, h, w, c)
-        return {
-            "index": batch.index,
-            "pixels": np.frombuffer(bytearray(batch.pixels), dtype).reshape(shape),
-            "labels": np.frombuffer(batch.labels, "<u4").astype(np.int64),
-            "partner_labels": np.frombuffer(batch.partner_labels, "<u4").astype(np.int64),
-            "lambdas": np.frombuffer(batch.lambdas, "<u4").astype(np.float32) / 65536,
-            "digest": blake3(self._bytes(batch)).hexdigest() if blake3 else None,
+        message = answer.batch
+        # Each is taken out of the message once: that copies it.
+        parts = [message.pixels, message.labels, message.partner_labels, message.lambdas]
+        shape.check(message.index, parts)
+        head = self.spec_digest + struct.pack("<Q", message.index)
+        crc = zlib.crc32(head)
+        for part in parts:
+            crc = zlib.crc32(part, crc)
+        if crc != message.checksum:
+            raise ValueError(f"batch {message.index} was damaged on the way")
+        labels, partner_labels, lambdas = (np.frombuffer(part, "<u4") for part in parts[1:])
+        shape.check_ranges(message.index, labels, partner_labels, lambdas)
+        pixels = np.frombuffer(parts[0], shape.dtype).reshape(shape.pixels)
+        digest = None
+        if self.blake3:
+            digest = self.blake3(head)
+            for part in parts:
+                digest.update(part)
+        return message.index, {
+            "index": message.index,
+            # PyTorch warns of memory that it must not write to.
+            "pixels": pixels if get_worker_info is None else pixels.copy(),
+            "labels": labels.astype(np.int64),
+            "partner_labels": partner_labels.astype(np.int64),
+            "lambdas": lambdas.astype(np.float32) / ONE,
+            "digest": digest and digest.hexdigest(),
         }
+
+
+class Shape:
+    """What every batch of a stream must look like."""
+
+    def __init__(self, spec, opened, classes):
+        h, w, c = opened.image.height, opened.image.width, opened.image.channels
+        self.pixels = (-1, c, h, w) if spec.pixel_layout == pb.PIXEL_LAYOUT_NCHW else (-1, h, w, c)
+        self.dtype = "<f4" if spec.pixel_type == pb.PIXEL_TYPE_F32 else "u1"
+        self.row_bytes = h * w * c * np.dtype(self.dtype).itemsize
+        self.spec, self.classes = spec, classes
+        self.samples, self.batches = opened.samples_per_epoch, opened.batches_per_epoch
+        if self.batches == 0 or self.row_bytes == 0:
+            raise ValueError("the loader says that there are no batches")
+        self.batch_bytes = self.rows(0) * self.row_bytes + 1
+
+    def rows(self, index):
+        """Rows of a batch: all are full but the last of an epoch. Of a shard, its part of each."""
+        rows = min(self.spec.batch_size, self.samples - index % self.batches * self.spec.batch_size)
+        if not self.spec.HasField("shard"):
+            return rows
+        rank, world = self.spec.shard.rank, self.spec.shard.world
+        return rows * (rank + 1) // world - rows * rank // world
+
+    def check(self, index, parts):
+        """Refuses a batch that has not as many rows as it must."""
+        rows = self.rows(index)
+        names = ("pixels", "labels", "partner labels", "lambdas")
+        for name, part, size in zip(names, parts, (self.row_bytes, 4, 4, 4)):
+            if len(part) != rows * size:
+                raise ValueError(f"batch {index} has {len(part)} bytes of {name}, {rows * size} are due")
+
+    def check_ranges(self, index, labels, partner_labels, lambdas):
+        """Refuses labels that are none, and lambdas above 1."""
+        for values, most, what in (
+            (labels, self.classes - 1, "label"),
+            (partner_labels, self.classes - 1, "partner label"),
+            (lambdas, ONE, "lambda"),
+        ):
+            if len(values) and values.max() > most:
+                raise ValueError(f"batch {index} has {what} {values.max()}, at most {most} can be")
 
 
 def main():
     parser = argparse.ArgumentParser(description="Reads one epoch from a loader; prints JSON about it.")
-    parser.add_argument("address", help="HOST:PORT of a loader")
+    parser.add_argument("address", help="HOST:PORT or unix:PATH of a loader")
     defaults = {"batch-size": 128, "seed": 0, "start": 0, "mixup-alpha": 0.2, "mixup-probability": 0.0}
     for name, default in defaults.items():
         parser.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default}")
@@ -138,7 +219,8 @@ def main():
     spec = stream_spec(args.mixup_alpha, args.mixup_probability, batch_size=args.batch_size, seed=args.seed)
     samples, digests = 0, []
     try:
-        for batch in MixfeedStream(args.address, spec, args.start):
+        digests_too = importlib.util.find_spec("blake3") is not None
+        for batch in MixfeedStream(args.address, spec, args.start, digests=digests_too):
             samples += len(batch["labels"])
             digests.append(batch["digest"])
     except grpc.RpcError as error:
