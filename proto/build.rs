@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         // Payloads are taken out of the received frame without a copy.
         .bytes(".mixfeed.v1.Batch")
+        .bytes(".mixfeed.v1.BatchPart")
         .compile_fds(all)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::extensions::Extensions;
 use crate::metrics::LoaderMetrics;
 use crate::pool::Pool;
 use crate::server::{Listen, Server, ServerError, ServerOptions};
-use crate::service::Service;
+use crate::service::{MessageSizes, Service};
 use crate::source::{self, Place, SourceError};
 use mixfeed_pipeline::fingerprint::FingerprintError;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -98,8 +98,22 @@ impl EmbeddedLoader {
         workers: Option<usize>,
         extensions: &Extensions,
     ) -> Result<Self, LoaderError> {
+        Self::start_sending(place, workers, extensions, MessageSizes::default())
+    }
+
+    /// The same, with pixels divided among messages in another way than usual: for tests of whoever reads them.
+    ///
+    /// # Errors
+    /// As for [`EmbeddedLoader::start_at`].
+    pub fn start_sending(
+        place: &Place,
+        workers: Option<usize>,
+        extensions: &Extensions,
+        sizes: MessageSizes,
+    ) -> Result<Self, LoaderError> {
         let (drain, draining) = watch::channel(false);
-        let service = prepare(place, workers, DEFAULT_STREAM_MEMORY_BYTES, draining.clone(), extensions)?;
+        let service = prepare(place, workers, DEFAULT_STREAM_MEMORY_BYTES, draining.clone(), extensions)?
+            .with_message_sizes(sizes);
         let (started, start) = mpsc::sync_channel(1);
         // The one thread of an embedded loader besides its pool.
         #[allow(clippy::disallowed_methods)]

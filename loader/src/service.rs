@@ -15,8 +15,10 @@ use crate::metrics::LoaderMetrics;
 use crate::pool::{Pool, StreamContext};
 use admission::{Admission, Window};
 use frames::Handover;
+pub use frames::MessageSizes;
 pub(crate) use frames::hand_over;
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
+use mixfeed_pipeline::spec::SpecError;
 use mixfeed_pipeline::{CheckedSpec, Dataset};
 use mixfeed_proto::{limits, spec_digest, v1};
 pub(crate) use opening::{MAX_OPENING, OPENING_BYTES, Openings};
@@ -56,6 +58,7 @@ pub struct Service {
     admission: Arc<Admission>,
     drain: watch::Receiver<bool>,
     open_streams: Arc<AtomicU32>,
+    sizes: MessageSizes,
 }
 
 impl Service {
@@ -79,6 +82,7 @@ impl Service {
             admission: Arc::new(Admission::new(stream_memory_bytes)),
             drain,
             open_streams: Arc::default(),
+            sizes: MessageSizes::default(),
         }
     }
 
@@ -86,6 +90,12 @@ impl Service {
     #[must_use]
     pub(crate) fn with_extensions(self, extensions: Extensions) -> Self {
         Self { extensions, ..self }
+    }
+
+    /// Divides pixels among messages in another way than usual.
+    #[must_use]
+    pub(crate) fn with_message_sizes(self, sizes: MessageSizes) -> Self {
+        Self { sizes, ..self }
     }
 
     /// Returns the data set served.
@@ -120,6 +130,15 @@ impl Service {
         translate::check_run_id(&open.run_id)?;
         let spec = translate::stream_spec(spec, &self.extensions).map_err(|e| translate::refused(&e))?;
         let checked = CheckedSpec::new(spec, &self.dataset).map_err(|e| translate::refused(&e))?;
+        let (bytes, whole) = (checked.max_batch_bytes(), self.sizes.whole);
+        if bytes > whole && !open.accepts_parts {
+            let allowed = format!(
+                "1 to {}, so that a batch has at most {whole} bytes: this client takes none in parts",
+                whole / checked.image_bytes()
+            );
+            let refusal = SpecError::new("batch_size", checked.spec().batch_size, allowed);
+            return Err(translate::refused(&refusal));
+        }
         Ok(StreamContext { checked, spec_digest: understood })
     }
 }
@@ -156,6 +175,7 @@ impl v1::loader_service_server::LoaderService for Service {
                 max_batch_bytes: limits::MAX_BATCH_BYTES,
                 max_wanted: limits::MAX_WANTED,
                 max_indices_per_request: limits::MAX_INDICES_PER_REQUEST,
+                max_message_bytes: self.sizes.whole as u64,
             }),
             workers: self.pool.workers() as u32,
             open_streams: self.open_streams.load(Ordering::Relaxed),
@@ -212,7 +232,11 @@ impl v1::loader_service_server::LoaderService for Service {
             tracing::info!(%peer, run_id, spec, batches = ended.batches, reason = ended.reason, "stream closed");
         });
         let mut response = Response::new(tokio_stream::empty());
-        response.extensions_mut().insert(Handover::new(Answers { receiver, _lease: lease }));
+        response.extensions_mut().insert(Handover::new(Answers {
+            receiver,
+            sizes: self.sizes,
+            _lease: lease,
+        }));
         Ok(response)
     }
 }
@@ -243,6 +267,7 @@ impl Lease {
 #[derive(Debug)]
 struct Answers {
     receiver: mpsc::Receiver<Result<v1::StreamBatchesResponse, Status>>,
+    sizes: MessageSizes,
     _lease: Arc<Lease>,
 }
 

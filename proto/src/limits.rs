@@ -4,13 +4,20 @@
 /// a unit of scheduling.
 pub const MAX_BATCH_SIZE: u32 = 65_536;
 
-/// Pixel bytes of one batch. A batch is one gRPC message: 64 MiB keeps what a stream may hold in
-/// memory in proportion.
-pub const MAX_BATCH_BYTES: u64 = 64 << 20;
+/// Pixel bytes of one batch: 1,700 photographs of 224 × 224 in f32. What a stream holds of such is what the loader has
+/// memory for.
+pub const MAX_BATCH_BYTES: u64 = 1 << 30;
 
-/// Bytes of one encoded message, either way: the largest batch, its labels and lambdas (12 bytes a
+/// Pixel bytes of one message. A larger batch travels in parts, so that neither side has more than this on its hands
+/// before it knows what it is for.
+pub const MAX_MESSAGE_PIXELS: u64 = 64 << 20;
+
+/// Bytes of one image of bytes. A loader's word is not taken for more.
+pub const MAX_IMAGE_BYTES: u64 = 64 << 20;
+
+/// Bytes of one encoded message, either way: its pixels, labels and lambdas of the largest batch (12 bytes a
 /// row), and room for the message around them.
-pub const MAX_MESSAGE_BYTES: usize = (MAX_BATCH_BYTES + 12 * MAX_BATCH_SIZE as u64 + (64 << 10)) as usize;
+pub const MAX_MESSAGE_BYTES: usize = (MAX_MESSAGE_PIXELS + 12 * MAX_BATCH_SIZE as u64 + (64 << 10)) as usize;
 
 /// Bytes of one encoded request. The largest is a [`MAX_INDICES_PER_REQUEST`] list twice over.
 pub const MAX_REQUEST_BYTES: usize = 64 << 10;

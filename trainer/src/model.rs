@@ -25,7 +25,7 @@ pub use preact_resnet::PreActResNet18;
 pub use torch_script::TorchScript;
 
 use init::Init;
-use mixfeed_pipeline::spec::MAX_BATCH_BYTES;
+use mixfeed_pipeline::spec::MAX_IMAGE_BYTES;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -79,11 +79,11 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Numbers of an image; none where a size is not positive, or there are more than a batch of a stream may have.
+    /// Numbers of an image; none where a size is not positive, or there are more than an image of a stream may have.
     pub(crate) fn image_values(self) -> Option<i64> {
         let sides = [self.height, self.width, self.channels];
         let values = sides.into_iter().try_fold(1_i64, |values, side| values.checked_mul(side))?;
-        (sides.into_iter().all(|side| side > 0) && values <= MAX_BATCH_BYTES as i64).then_some(values)
+        (sides.into_iter().all(|side| side > 0) && values <= MAX_IMAGE_BYTES as i64).then_some(values)
     }
 }
 

@@ -28,15 +28,28 @@ pub(crate) enum Fault {
     Label { index: u64, label: u32, classes: u32 },
     #[error("batch {index} has lambda {lambda} of at most {}", limits::LAMBDA_ONE)]
     Lambda { index: u64, lambda: u32 },
+    #[error("a part of batch {index} begins at byte {offset} of its pixels, after {received} were received")]
+    Offset { index: u64, offset: u64, received: u64 },
+    #[error(
+        "a part of batch {index} has {bytes} bytes of its pixels, {left} are left, and the last come with the batch"
+    )]
+    Part { index: u64, bytes: usize, left: u64 },
+    #[error("something else came before the end of batch {index}")]
+    Interrupted { index: u64 },
 }
 
 impl Gate {
+    /// Bytes of the pixels of batch `index`.
+    pub(crate) fn pixel_bytes(&self, index: u64) -> u64 {
+        self.geometry.rows(index) * self.geometry.row_bytes()
+    }
+
     /// Lets `message` pass as a batch, without copying its pixels.
     pub(crate) fn check(&self, message: v1::Batch) -> Result<Batch, Fault> {
         let v1::Batch { index, pixels, labels, partner_labels, lambdas, checksum } = message;
         let rows = self.geometry.rows(index);
         for (part, bytes, expected) in [
-            ("pixels", &pixels, rows * self.geometry.row_bytes()),
+            ("pixels", &pixels, self.pixel_bytes(index)),
             ("labels", &labels, rows * 4),
             ("partner labels", &partner_labels, rows * 4),
             ("lambdas", &lambdas, rows * 4),
@@ -79,12 +92,12 @@ impl Gate {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::spec::StreamSpec;
     use bytes::Bytes;
 
-    fn gate() -> Gate {
+    pub(crate) fn gate() -> Gate {
         let spec = StreamSpec { batch_size: 4, ..StreamSpec::default() };
         let opened = v1::StreamOpened {
             samples_per_epoch: 10,
@@ -96,7 +109,7 @@ mod tests {
         Gate { geometry, spec_digest: spec.digest(), classes: 3 }
     }
 
-    fn sealed(index: u64, rows: usize, change: impl FnOnce(&mut v1::Batch)) -> v1::Batch {
+    pub(crate) fn sealed(index: u64, rows: usize, change: impl FnOnce(&mut v1::Batch)) -> v1::Batch {
         let words = |values: Vec<u32>| Bytes::from(batch::encode(&values));
         let mut message = v1::Batch {
             index,

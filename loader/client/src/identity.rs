@@ -63,11 +63,11 @@ impl ImageShape {
         let v1::ImageShape { height, width, channels } = message;
         let in_range = |value| (1..=65_535).contains(&value);
         let shape = Self { height, width, channels };
-        // A loader's word is not taken for how much memory to set aside: one image fits a batch.
+        // A loader's word is not taken for how much memory to set aside: one image fits a message.
         if in_range(height)
             && in_range(width)
             && in_range(channels)
-            && shape.values() <= limits::MAX_BATCH_BYTES
+            && shape.values() <= limits::MAX_IMAGE_BYTES
         {
             Ok(shape)
         } else {

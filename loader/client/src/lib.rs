@@ -31,6 +31,7 @@ mod interrupt;
 mod mailbox;
 mod normalise;
 mod opening;
+mod parts;
 mod patience;
 mod roster;
 mod scheduler;

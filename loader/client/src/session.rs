@@ -14,6 +14,7 @@ use crate::geometry::Geometry;
 use crate::identity::{Identity, ImageShape};
 use crate::idle::Idle;
 use crate::mailbox::Mailbox;
+use crate::parts::Intake;
 use crate::scheduler::{FailureKind, ReplicaKey};
 use crate::security::Security;
 use crate::spec::StreamSpec;
@@ -136,8 +137,8 @@ impl Session {
         let (geometry, window_batches) = self.opened(&mut answers, image).await?;
         let geometry = Arc::new(geometry);
         self.report(News::Opened { geometry: geometry.clone(), window_batches }).await;
-        let gate = Gate { geometry, spec_digest: self.common.spec_digest, classes };
-        let pump = Pump { session: self, gate, requests, answers, per_request, owed: HashSet::new() };
+        let intake = Intake::new(Gate { geometry, spec_digest: self.common.spec_digest, classes });
+        let pump = Pump { session: self, intake, requests, answers, per_request, owed: HashSet::new() };
         Err(pump.run().await)
     }
 
@@ -148,6 +149,7 @@ impl Session {
             run_id: self.common.run_id.clone(),
             expected_dataset_digest: expected.dataset_digest.to_vec(),
             expected_algorithm_fingerprint: expected.algorithm_fingerprint.to_vec(),
+            accepts_parts: true,
         };
         v1::StreamBatchesRequest { kind: Some(RequestKind::Open(open)) }
     }
@@ -190,7 +192,7 @@ pub(crate) fn opened_by(
 /// The open stream of one session.
 struct Pump<'a> {
     session: &'a Session,
-    gate: Gate,
+    intake: Intake,
     requests: mpsc::Sender<v1::StreamBatchesRequest>,
     answers: Answers,
     per_request: usize,
@@ -253,12 +255,13 @@ impl Pump<'_> {
         let news = match answer.kind {
             Some(ResponseKind::Batch(message)) => {
                 let (index, checksum) = (message.index, message.checksum);
-                let batch =
-                    self.gate.check(message).map_err(|fault: Fault| Ending::Bad(fault.to_string()))?;
+                let batch = self.intake.batch(message).map_err(bad)?;
                 self.owed.remove(&index);
                 News::Batch { batch, checksum }
             }
+            Some(ResponseKind::Part(part)) => return self.intake.part(&part).map_err(bad),
             Some(ResponseKind::Failure(failure)) => {
+                self.intake.other().map_err(bad)?;
                 self.owed.remove(&failure.index);
                 let kind = match failure.reason() {
                     v1::FailureReason::DataLoss => FailureKind::DataLoss,
@@ -285,6 +288,10 @@ fn shortened(mut message: String) -> String {
         message.push('…');
     }
     message
+}
+
+fn bad(fault: Fault) -> Ending {
+    Ending::Bad(fault.to_string())
 }
 
 // The translation of an RPC status; there is no other on this side.

@@ -115,8 +115,8 @@ impl BatchStream {
 
     /// The bytes of payload that the stream holds at most, whatever the loaders do: the window of batches
     /// that were asked for or wait for their turn, the queue to the consumer and the batch in its hands, duplicates
-    /// that were not dropped so far; and, for each replica that was given as an endpoint of its own, one message being taken apart and one
-    /// receive window.
+    /// that were not dropped so far; and, for each replica that was given as an endpoint of its own, one message being taken apart (or one
+    /// batch in parts being put together) and one receive window.
     #[must_use]
     pub fn worst_case_bytes(&self) -> u64 {
         self.worst_case_bytes

@@ -18,7 +18,10 @@ use crate::key::Seed;
 pub const MAX_BATCH_SIZE: u32 = 65_536;
 
 /// Pixel bytes of one batch, at most.
-pub const MAX_BATCH_BYTES: u64 = 64 << 20;
+pub const MAX_BATCH_BYTES: u64 = 1 << 30;
+
+/// Bytes of one image of bytes, at most.
+pub const MAX_IMAGE_BYTES: u64 = 64 << 20;
 
 /// Largest alpha of Beta(alpha, alpha). Far below, every lambda is already about one half.
 pub const MAX_ALPHA: f64 = 1000.0;

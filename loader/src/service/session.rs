@@ -198,8 +198,8 @@ async fn free_room(outbound: mpsc::Sender<Answer>, pool: &Pool) -> Option<(Owned
 
 #[cfg(test)]
 mod tests {
-    use super::super::Answers;
     use super::super::admission::Admission;
+    use super::super::{Answers, MessageSizes};
     use super::*;
     use crate::metrics::LoaderMetrics;
     use mixfeed_pipeline::spec::StreamSpec;
@@ -312,10 +312,10 @@ mod tests {
 
     #[tokio::test]
     async fn memory_stays_reserved_for_what_a_client_has_not_read() {
-        let admission = Arc::new(Admission::new(200));
+        let admission = Arc::new(Admission::new(270));
         let lease = Arc::new(Lease::of(admission.reserve(50, 0, 2).unwrap()));
         let mut client = Client::with(Arc::clone(&lease));
-        let answers = Answers { receiver: client.answers, _lease: lease };
+        let answers = Answers { receiver: client.answers, sizes: MessageSizes::default(), _lease: lease };
         let request = BatchRequest { wanted: vec![0, 1], withdrawn: Vec::new() };
         let request = StreamBatchesRequest { kind: Some(Kind::Request(request)) };
         client.requests.take().unwrap().send(Ok(request)).await.unwrap();

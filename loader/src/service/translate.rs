@@ -231,6 +231,7 @@ mod tests {
     fn limits_on_the_wire_are_those_of_the_core() {
         assert_eq!(limits::MAX_BATCH_SIZE, mixfeed_pipeline::spec::MAX_BATCH_SIZE);
         assert_eq!(limits::MAX_BATCH_BYTES, mixfeed_pipeline::spec::MAX_BATCH_BYTES);
+        assert_eq!(limits::MAX_IMAGE_BYTES, mixfeed_pipeline::spec::MAX_IMAGE_BYTES);
         assert_eq!(limits::LAMBDA_ONE, mixfeed_pipeline::Lambda::ONE.to_q16());
     }
 

@@ -13,6 +13,7 @@ mod fleet;
 mod hostile;
 mod limits;
 mod logs;
+mod parts;
 mod python;
 mod refusals;
 mod rolling;

@@ -4,6 +4,8 @@
 use mixfeed_client::fake::{At, FakeLoader, Fault, FaultKind, Script};
 use mixfeed_client::{BlockingStream, Endpoint, Mixing, MixingKind, StreamConfig, StreamEnd, StreamSpec};
 use mixfeed_loader::embedded::EmbeddedLoader;
+use mixfeed_loader::extensions::Extensions;
+use mixfeed_loader::service::MessageSizes;
 use mixfeed_ops::testing;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -110,6 +112,9 @@ fn python_finds_every_training_sample_exactly_once() {
 fn python_reads_the_batches_that_the_rust_client_reads() {
     let Some(python) = python() else { return };
     let loader = EmbeddedLoader::start("synthetic:1000", Some(2)).unwrap();
+    // Each batch in several messages.
+    let (place, sizes) = ("synthetic:1000".parse().unwrap(), MessageSizes { whole: 50_000, part: 30_000 });
+    let in_parts = EmbeddedLoader::start_sending(&place, Some(2), &Extensions::default(), sizes).unwrap();
     let mixing = Mixing {
         kind: MixingKind::Mixup,
         alpha: 0.4,
@@ -128,6 +133,7 @@ fn python_reads_the_batches_that_the_rust_client_reads() {
     let arguments =
         ["--seed", "11", "--batch-size", "96", "--mixup-alpha", "0.4", "--mixup-probability", "0.5"];
     assert_eq!(digests(&example(&python, loader.address(), &arguments)), rust);
+    assert_eq!(digests(&example(&python, in_parts.address(), &arguments)), rust);
 
     // Resuming is one integer.
     let resumed = [&arguments[..], &["--start", "4"]].concat();

@@ -65,7 +65,7 @@ impl Open {
             match self.answers.message().await.unwrap().unwrap().kind.unwrap() {
                 ResponseKind::Opened(_) => {}
                 ResponseKind::Batch(batch) => return batch,
-                ResponseKind::Failure(failure) => panic!("{failure:?}"),
+                other => panic!("{other:?}"),
             }
         }
     }

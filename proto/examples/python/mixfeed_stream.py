@@ -103,7 +103,9 @@ class MixfeedStream(IterableDataset):
             classes = len(stub.Describe(pb.DescribeRequest()).dataset.classes)
             call = stub.StreamBatches(iter(requests.get, None))
             try:
-                opening = pb.StreamOpen(spec=self.spec, spec_digest=self.spec_digest, run_id="python")
+                opening = pb.StreamOpen(
+                    spec=self.spec, spec_digest=self.spec_digest, run_id="python", accepts_parts=True
+                )
                 requests.put(pb.StreamBatchesRequest(open=opening))
                 shape = Shape(self.spec, next(call).opened, classes)
                 end_of_epoch = (self.position // shape.batches + 1) * shape.batches
@@ -135,13 +137,25 @@ class MixfeedStream(IterableDataset):
         return indices if worker is None else indices[worker.id :: worker.num_workers]
 
     def _next(self, call, shape):
-        if (answer := next(call, None)) is None:
+        before, size = [], 0  # Pixels of a batch larger than a message, in order.
+        while (answer := next(call, None)) is not None and answer.HasField("part"):
+            part = answer.part
+            if before and part.index != before[0].index or part.offset != size:
+                raise ValueError(f"a part of batch {part.index} came out of turn")
+            before.append(part)
+            size += len(part.pixels)
+            if size >= shape.batch_bytes:
+                raise ValueError(f"the parts of batch {part.index} have more than its pixels")
+        if answer is None:
             raise ConnectionError(f"the loader is shutting down; resume at batch {self.position}")
         if answer.HasField("failure"):
             raise RuntimeError(f"batch {answer.failure.index}: {answer.failure.message}")
         message = answer.batch
+        if before and message.index != before[0].index:
+            raise ValueError(f"batch {before[0].index} lacks its last part")
         # Each is taken out of the message once: that copies it.
-        parts = [message.pixels, message.labels, message.partner_labels, message.lambdas]
+        pixels = b"".join([*(part.pixels for part in before), message.pixels]) if before else message.pixels
+        parts = [pixels, message.labels, message.partner_labels, message.lambdas]
         shape.check(message.index, parts)
         head = self.spec_digest + struct.pack("<Q", message.index)
         crc = zlib.crc32(head)

@@ -13,6 +13,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod content;
+mod parts;
 mod proxy;
 mod recorded;
 mod service;
@@ -45,6 +46,8 @@ pub struct Script {
     /// Whether it makes one batch only and sends that under every index: for measurements. Its samples are then
     /// not those of the index, and every batch must have the same number of rows.
     pub prepared: bool,
+    /// Pixel bytes of a message, at most: larger batches go in parts to clients that take them.
+    pub message_bytes: usize,
     /// What it does wrong.
     pub faults: Vec<Fault>,
 }
@@ -56,6 +59,7 @@ impl Default for Script {
             window_batches: 4,
             latency: Duration::ZERO,
             prepared: false,
+            message_bytes: limits::MAX_MESSAGE_PIXELS as usize,
             faults: Vec::new(),
         }
     }
@@ -125,6 +129,8 @@ pub enum FaultKind {
     Unasked,
     /// Sends the batch twice.
     Twice,
+    /// Sends parts of the batch as they should not be.
+    Parts(PartFault),
     /// Takes so much longer.
     Delay(Duration),
     /// Sends nothing more on this stream, and keeps it open.
@@ -145,6 +151,37 @@ pub enum FaultKind {
     RefuseOpen(String),
     /// Answers `Describe` with UNAVAILABLE; the batches do not matter.
     Starting,
+}
+
+/// What a fake loader can do wrong with the parts of a batch.
+#[derive(Clone, Copy, Debug)]
+pub enum PartFault {
+    /// Leaves one out.
+    Missing,
+    /// Sends one twice.
+    Twice,
+    /// Sends two in each other's place.
+    Swapped,
+    /// Sends them all once more before the end.
+    TooMany,
+    /// Sends one without a byte.
+    Empty,
+    /// Sends one of another batch in between.
+    OfAnother,
+    /// Sends another batch in between, whole.
+    Between,
+    /// Says in between that it fails to make another.
+    Failure,
+    /// Leaves out the end, and goes on with the next batch.
+    NoEnd,
+    /// Flips one bit in one of them; the checksum tells.
+    FlipBit,
+    /// Ends the stream in between, with an error.
+    Break,
+    /// Ends the stream in between as a loader that shuts down.
+    Drain,
+    /// Sends nothing more from there on, and keeps the stream open.
+    Stall,
 }
 
 /// A fake loader that runs. Dropping it kills it.

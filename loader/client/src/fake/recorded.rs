@@ -4,6 +4,7 @@ use crate::answers::Answers;
 use crate::batch::Batch;
 use crate::checks::Gate;
 use crate::identity::Identity;
+use crate::parts::Intake;
 use crate::session::{message_bytes, opened_by};
 use crate::spec::StreamSpec;
 use bytes::Bytes;
@@ -38,12 +39,14 @@ pub async fn read_recorded(
     let Some(first) = next().await? else { return Ok(()) };
     let (geometry, _) = opened_by(spec, identity.image, &first)?;
     let classes = u32::try_from(identity.dataset.classes.len()).unwrap_or(u32::MAX);
-    let gate = Gate { geometry: Arc::new(geometry), spec_digest: spec.digest(), classes };
+    let mut intake = Intake::new(Gate { geometry: Arc::new(geometry), spec_digest: spec.digest(), classes });
     while let Some(answer) = next().await? {
         match answer.kind {
-            Some(Kind::Batch(batch)) => passed(gate.check(batch).map_err(|fault| fault.to_string())?),
+            Some(Kind::Batch(batch)) => passed(intake.batch(batch).map_err(|fault| fault.to_string())?),
+            Some(Kind::Part(part)) => intake.part(&part).map_err(|fault| fault.to_string())?,
+            Some(Kind::Failure(_)) => intake.other().map_err(|fault| fault.to_string())?,
             Some(Kind::Opened(_)) => return Err("it opened its stream twice".into()),
-            Some(Kind::Failure(_)) | None => {}
+            None => {}
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The service of a fake loader: it answers as scripted.
 
 use super::content::{batch, seal};
+use super::parts::{self, Step};
 use super::{At, FaultKind, Script};
 use bytes::Bytes;
 use mixfeed_proto::limits;
@@ -117,6 +118,7 @@ impl v1::loader_service_server::LoaderService for Service {
                 max_batch_bytes: limits::MAX_BATCH_BYTES,
                 max_wanted: limits::MAX_WANTED,
                 max_indices_per_request: limits::MAX_INDICES_PER_REQUEST,
+                max_message_bytes: script.message_bytes as u64,
             }),
             workers: 1,
             open_streams: 0,
@@ -157,10 +159,13 @@ impl v1::loader_service_server::LoaderService for Service {
         let _ = answers.try_send(Ok(v1::StreamBatchesResponse { kind: Some(ResponseKind::Opened(opened)) }));
         self.0.streams.fetch_add(1, Ordering::SeqCst);
         self.0.open.fetch_add(1, Ordering::SeqCst);
-        let prepared = lock(&self.0.script).prepared.then(|| batch(&data, &spec, 0));
-        tokio::spawn(
-            Stream { prepared, state: self.0.clone(), spec, answers, wanted: VecDeque::new() }.run(requests),
-        );
+        let (prepared, message_bytes) = {
+            let script = lock(&self.0.script);
+            (script.prepared.then(|| batch(&data, &spec, 0)), script.message_bytes)
+        };
+        let message_bytes = if open.accepts_parts { message_bytes } else { usize::MAX };
+        let (state, wanted) = (self.0.clone(), VecDeque::new());
+        tokio::spawn(Stream { prepared, message_bytes, state, spec, answers, wanted }.run(requests));
         Ok(Response::new(ReceiverStream::new(out)))
     }
 }
@@ -175,6 +180,7 @@ struct Stream {
     answers: mpsc::Sender<Answer>,
     wanted: VecDeque<u64>,
     prepared: Option<v1::Batch>,
+    message_bytes: usize,
 }
 
 /// The batch that is being made.
@@ -276,6 +282,7 @@ impl Stream {
     async fn serve(&self, making: Making) -> bool {
         let Making { index, fault, .. } = making;
         let data = lock(&self.state.script).data.clone();
+        let mut wrong_parts = None;
         let mut message = match &self.prepared {
             Some(prepared) => {
                 let mut message = v1::Batch { index, ..prepared.clone() };
@@ -314,6 +321,7 @@ impl Stream {
                     return false;
                 }
             }
+            Some(FaultKind::Parts(fault)) => wrong_parts = Some(fault),
             Some(FaultKind::Drain) => return false,
             Some(FaultKind::Break) => {
                 let _ = self.answers.send(Err(Status::internal("broken"))).await;
@@ -334,7 +342,25 @@ impl Stream {
             _ => {}
         }
         self.state.served.fetch_add(1, Ordering::SeqCst);
-        self.send(ResponseKind::Batch(message)).await
+        for step in parts::steps(message, self.message_bytes, wrong_parts) {
+            match step {
+                Step::Send(kind) => {
+                    if !self.send(kind).await {
+                        return false;
+                    }
+                }
+                Step::Stall => {
+                    self.answers.closed().await;
+                    return false;
+                }
+                Step::Break => {
+                    let _ = self.answers.send(Err(Status::unavailable("broken"))).await;
+                    return false;
+                }
+                Step::Drain => return false,
+            }
+        }
+        true
     }
 }
 

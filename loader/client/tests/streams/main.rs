@@ -12,6 +12,7 @@ mod network;
 mod opening;
 mod order;
 mod pace;
+mod parts;
 mod threads;
 
 use mixfeed_client::fake::{self, FakeData, FakeLoader, Script};

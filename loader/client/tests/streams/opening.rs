@@ -116,7 +116,7 @@ async fn a_batch_beyond_the_loaders_limits_is_refused_before_anything_is_opened(
     script.data.image = mixfeed_client::ImageShape { height: 1000, width: 1000, channels: 3 };
     let one = loader(script);
     let mut config = config(&[&one], 1);
-    config.spec.batch_size = 100;
+    config.spec.batch_size = 400;
     let error = fails_to_open(config).await;
     assert!(matches!(&error, StreamError::Refused { message, .. } if message.contains("limit")), "{error}");
     assert_eq!(one.streams(), 0);

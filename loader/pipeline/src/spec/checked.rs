@@ -200,10 +200,6 @@ mod tests {
             (StreamSpec { batch_size: 0, ..SPEC }, "batch_size: 0 is not allowed, 1 to 65536"),
             (StreamSpec { batch_size: 65_537, ..SPEC }, "batch_size: 65537 is not allowed, 1 to 65536"),
             (
-                StreamSpec { batch_size: 65_536, ..SPEC },
-                "batch_size: 65536 is not allowed, 1 to 21845, so that a batch has at most 67108864 bytes",
-            ),
-            (
                 StreamSpec { batch_size: 21, remainder: Remainder::Drop, ..SPEC },
                 "batch_size: 21 is not allowed, 1 to 20, or no batch is left when the remainder is dropped",
             ),

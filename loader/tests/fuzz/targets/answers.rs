@@ -36,12 +36,33 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         answers.iter().map(|bytes| v1::StreamBatchesResponse::decode(bytes.as_slice()).unwrap()).collect();
     assert_eq!(answers.len(), 4, "an opening and three batches");
     let whole = input(&described, &answers);
+    let in_parts = input(&described, &answers.iter().flat_map(in_parts).collect::<Vec<_>>());
     let reason = v1::FailureReason::DataLoss.into();
     let failure = v1::BatchFailure { index: 3, reason, message: "a record is damaged".into() };
     answers[2].kind = Some(Kind::Failure(failure));
-    let seeds = vec![whole, input(&described, &answers)];
-    assert_eq!(seeds.iter().map(|seed| read(seed)).sum::<usize>(), 5, "what a loader sends is taken");
+    let seeds = vec![whole, input(&described, &answers), in_parts];
+    assert_eq!(seeds.iter().map(|seed| read(seed)).sum::<usize>(), 8, "what a loader sends is taken");
     seeds
+}
+
+/// The messages that a loader would send in the place of `answer`, if they were to be small.
+fn in_parts(answer: &v1::StreamBatchesResponse) -> Vec<v1::StreamBatchesResponse> {
+    let Some(Kind::Batch(mut batch)) = answer.kind.clone() else { return vec![answer.clone()] };
+    let (index, most) = (batch.index, batch.pixels.len() / 3);
+    let mut kinds = Vec::new();
+    while batch.pixels.len() > most {
+        let offset = (kinds.len() * most) as u64;
+        kinds.push(Kind::Part(v1::BatchPart { index, pixels: batch.pixels.split_to(most), offset }));
+    }
+    kinds.push(Kind::Batch(batch));
+    kinds.into_iter().map(|kind| v1::StreamBatchesResponse { kind: Some(kind) }).collect()
+}
+
+/// A batch with the pixels of the parts before it, which it takes from `before`.
+fn put_together(before: &mut Vec<u8>, mut batch: v1::Batch) -> v1::Batch {
+    before.extend_from_slice(&batch.pixels);
+    batch.pixels = std::mem::take(before).into();
+    batch
 }
 
 fn input(described: &[u8], answers: &[v1::StreamBatchesResponse]) -> Vec<u8> {
@@ -57,9 +78,12 @@ pub(super) fn run(input: &[u8], _: &Path) {
     read(input);
     let Some((described, answers)) = parts(input) else { return };
     let Some(mut answers) = messages::<v1::StreamBatchesResponse>(answers) else { return };
+    let mut before = Vec::new();
     for answer in &mut answers {
-        if let Some(Kind::Batch(batch)) = &mut answer.kind {
-            batch.checksum = checksum(batch);
+        match &mut answer.kind {
+            Some(Kind::Part(part)) => before.extend_from_slice(&part.pixels),
+            Some(Kind::Batch(batch)) => batch.checksum = checksum(&put_together(&mut before, batch.clone())),
+            _ => {}
         }
     }
     read(&self::input(described, &answers));
@@ -83,15 +107,20 @@ fn read(input: &[u8]) -> usize {
     taken.len()
 }
 
-/// The batches in a body, in their order, up to what is no message.
+/// The batches in a body, in their order and put together, up to what is no message.
 fn sent(mut body: &[u8]) -> impl Iterator<Item = v1::Batch> {
+    let mut before = Vec::new();
     std::iter::from_fn(move || {
         let (_, message, rest) = super::requests::first_message(body)?;
         body = rest;
         v1::StreamBatchesResponse::decode(message).ok()
     })
-    .filter_map(|answer| match answer.kind {
-        Some(Kind::Batch(batch)) => Some(batch),
+    .filter_map(move |answer| match answer.kind {
+        Some(Kind::Part(part)) => {
+            before.extend_from_slice(&part.pixels);
+            None
+        }
+        Some(Kind::Batch(batch)) => Some(put_together(&mut before, batch)),
         _ => None,
     })
 }
