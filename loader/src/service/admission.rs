@@ -18,6 +18,10 @@ const RETRY_HEADER: &str = "grpc-retry-pushback-ms";
 /// the next. HTTP/2 takes another when less than its buffer (400 kB) is left of the one before.
 const IN_TRANSPORT: u64 = 2;
 
+/// Of the memory that is free, one part in so many is left to streams that come later, by whoever can do with less: a
+/// training evaluates beside its own stream, on the loaders that serve it.
+const LEFT_TO_OTHERS: u64 = 4;
+
 /// The memory that batches of all streams may take.
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -65,7 +69,8 @@ impl Admission {
                 *reserved, self.limit_bytes
             )));
         }
-        let batches = full.clamp(1, usize::try_from(room).unwrap_or(usize::MAX));
+        let fair = ((free - free / LEFT_TO_OTHERS) / batch_bytes).saturating_sub(IN_TRANSPORT).max(1);
+        let batches = full.clamp(1, usize::try_from(fair).unwrap_or(usize::MAX));
         let bytes = batch_bytes * (batches as u64 + IN_TRANSPORT) + beside_bytes;
         *reserved += bytes;
         Ok(Window { admission: Arc::clone(self), bytes, batches })
@@ -102,13 +107,17 @@ mod tests {
         let admission = Arc::new(Admission::new(1000));
         let first = admission.reserve(100, 0, 4).unwrap();
         let second = admission.reserve(100, 0, 4).unwrap();
-        assert_eq!((first.batches(), second.batches()), (4, 2), "of ten, two each are in transport");
+        assert_eq!((first.batches(), second.batches()), (4, 1), "of ten, two each are in transport");
         let refused = admission.reserve(100, 0, 4).unwrap_err();
         assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
-        assert!(refused.message().contains("1000 of 1000 are reserved"), "{}", refused.message());
+        assert!(refused.message().contains("900 of 1000 are reserved"), "{}", refused.message());
         assert_eq!(refused.metadata().get(RETRY_HEADER).unwrap(), "2000");
         drop(first);
-        assert_eq!(admission.reserve(100, 0, 4).unwrap().batches(), 4);
+        assert_eq!(
+            admission.reserve(100, 0, 4).unwrap().batches(),
+            3,
+            "of the 700 that are free, 175 are left"
+        );
     }
 
     #[test]
@@ -117,7 +126,17 @@ mod tests {
         let streams: Vec<_> = (0..4).map(|_| admission.reserve(1, 200, 4).unwrap()).collect();
         assert!(admission.reserve(1, 200, 4).is_err(), "of 1000, 4 × 206 are reserved");
         drop(streams);
-        assert_eq!(admission.reserve(100, 600, 4).unwrap().batches(), 2);
+        assert_eq!(admission.reserve(100, 600, 4).unwrap().batches(), 1);
+    }
+
+    #[test]
+    fn a_stream_that_could_fill_all_memory_leaves_room_for_an_evaluation_beside_it() {
+        for (batch_bytes, workers) in [(19_267_584, 64), (77_070_336, 8), (300_000_000, 2), (1 << 20, 1024)] {
+            let admission = Arc::new(Admission::new(1 << 30));
+            let training = admission.reserve(batch_bytes, 200_000, 2 * workers).unwrap();
+            let evaluation = admission.reserve(batch_bytes.min(16 << 20), 200_000, 2 * workers);
+            assert!(training.batches() >= 1 && evaluation.is_ok(), "batches of {batch_bytes} bytes");
+        }
     }
 
     #[test]
