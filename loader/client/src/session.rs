@@ -255,13 +255,13 @@ impl Pump<'_> {
         let news = match answer.kind {
             Some(ResponseKind::Batch(message)) => {
                 let (index, checksum) = (message.index, message.checksum);
-                let batch = self.intake.batch(message).map_err(bad)?;
+                let batch = self.intake.batch(message)?;
                 self.owed.remove(&index);
                 News::Batch { batch, checksum }
             }
-            Some(ResponseKind::Part(part)) => return self.intake.part(&part).map_err(bad),
+            Some(ResponseKind::Part(part)) => return Ok(self.intake.part(&part)?),
             Some(ResponseKind::Failure(failure)) => {
-                self.intake.other().map_err(bad)?;
+                self.intake.other()?;
                 self.owed.remove(&failure.index);
                 let kind = match failure.reason() {
                     v1::FailureReason::DataLoss => FailureKind::DataLoss,
@@ -290,8 +290,10 @@ fn shortened(mut message: String) -> String {
     message
 }
 
-fn bad(fault: Fault) -> Ending {
-    Ending::Bad(fault.to_string())
+impl From<Fault> for Ending {
+    fn from(fault: Fault) -> Self {
+        Ending::Bad(fault.to_string())
+    }
 }
 
 // The translation of an RPC status; there is no other on this side.

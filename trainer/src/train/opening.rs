@@ -19,14 +19,14 @@ pub(super) fn open(job: &Job<'_>, resume: Option<&ResumePoint>) -> Result<Feed, 
     let (start, end) = (point.step(), StreamEnd::Batch(point.end()));
     let request = StreamRequest { spec, start, end, expected: point.expected() };
     match job.loaders.open(request, job.stop) {
-        Err(TrainError::Stream(StreamError::Mismatch { detail })) => open_with_less(job, point, detail),
+        Err(TrainError::Stream(StreamError::Mismatch { detail })) => open_with_less(job, point, &detail),
         opened => opened,
     }
 }
 
 /// Opens the stream where loaders serve another data set than the run's: it may be the same less records that the run
 /// has not met.
-fn open_with_less(job: &Job<'_>, point: &ResumePoint, detail: String) -> Result<Feed, TrainError> {
+fn open_with_less(job: &Job<'_>, point: &ResumePoint, detail: &str) -> Result<Feed, TrainError> {
     let training = &job.config.training;
     // An epoch may have fewer batches without them, and so may all.
     let end = StreamEnd::Epoch(training.epochs);

@@ -127,6 +127,7 @@ fn a_comparison_removes_no_run_that_it_did_not_train() {
 
 #[test]
 fn a_start_that_fails_leaves_no_folder() {
+    type Flags<'a> = &'a [&'a str];
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("there")).unwrap();
     fs::write(folder.path().join("token"), "0123456789abcdef0123456789abcdef").unwrap();
@@ -135,9 +136,9 @@ fn a_start_that_fails_leaves_no_folder() {
     let network = ["--data", "synthetic:100", "--model", "net.pt"];
     let weights = ["--data", "synthetic:100", "--model", "linear", "--init-from", "nothing.safetensors"];
     let token = [&gone[..], &["--auth-token-file", "token"]].concat();
-    let places: [&[&str]; 4] =
+    let places: [Flags<'_>; 4] =
         [&[], &["--output", "a/b/run"], &["--output", "there"], &["--output", "a", "--overwrite"]];
-    let cases: [(&str, &[&str], &[&[&str]]); 6] = [
+    let cases: [(&str, Flags<'_>, &[Flags<'_>]); 6] = [
         ("train", &gone, &places),
         ("compare", &gone, &places[1..3]),
         ("train", &network, &places[..2]),

@@ -1,4 +1,5 @@
 use super::*;
+use std::io::Write as _;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]

@@ -37,7 +37,7 @@ pub(super) fn steps(mut batch: Batch, most: usize, fault: Option<PartFault>) -> 
         Some(PartFault::Empty) => parts.insert(1, empty),
         Some(PartFault::OfAnother) => parts.insert(1, of_another),
         Some(PartFault::Between) => {
-            between = Some(Step::Send(Kind::Batch(Batch { index: index + 1, ..batch })))
+            between = Some(Step::Send(Kind::Batch(Batch { index: index + 1, ..batch })));
         }
         Some(PartFault::Failure) => between = Some(Step::Send(Kind::Failure(failure))),
         Some(PartFault::NoEnd) => end = None,
