@@ -94,7 +94,9 @@ fn hangups(role: &str) {
     ["-HUP", "-HUP", "-TERM", "-HUP"].into_iter().for_each(|signal| send(&child, signal));
     assert!(child.try_wait().unwrap().is_none(), "none of these is impatient");
     send(&child, "-INT");
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    // Whichever of the two is heard last: those that wait are told in no order.
+    let code = child.wait().unwrap().code();
+    assert!([Some(130), Some(143)].contains(&code), "{code:?}");
 
     let (mut child, mut lines) = start(role);
     send(&child, "-TERM");
