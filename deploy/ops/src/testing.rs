@@ -88,6 +88,20 @@ pub fn data() -> Result<PathBuf, String> {
     path("MIXFEED_TEST_DATA", "give a folder with the CIFAR-10 .bin files")
 }
 
+/// The loader's binary, where it was built together with the tests (`MIXFEED_TEST_LOADER`).
+#[must_use]
+pub fn loader() -> Option<PathBuf> {
+    variable("MIXFEED_TEST_LOADER").map(PathBuf::from)
+}
+
+/// The names of all variables that begin with one of `prefixes`.
+#[must_use]
+#[allow(clippy::disallowed_methods)] // No settings: what a test hands on to a process is chosen by it.
+pub fn names_of_variables(prefixes: &[&str]) -> Vec<OsString> {
+    let begins = |name: &OsString| prefixes.iter().any(|prefix| name.to_string_lossy().starts_with(prefix));
+    std::env::vars_os().map(|(name, _)| name).filter(begins).collect()
+}
+
 /// Whether tests that take minutes were asked for (`cargo xtask test --slow`, `MIXFEED_SLOW`).
 ///
 /// # Errors

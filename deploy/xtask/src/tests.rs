@@ -46,6 +46,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let suites = build(options, &environment)?;
     say::line(&format!("built: {:.0} s", started.elapsed().as_secs_f64()));
 
+    if let Some(loader) = &suites.loader {
+        environment.push(("MIXFEED_TEST_LOADER", loader.into()));
+    }
+
     say::part("running every test");
     let started = Instant::now();
     let mut outcome = test(options, &environment, &suites)?;

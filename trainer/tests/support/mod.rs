@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // Each test binary uses its part.
 
+use mixfeed_ops::testing;
 use mixfeed_trainer::config::{RunConfig, Settings};
 use mixfeed_trainer::error::TrainError;
 use mixfeed_trainer::loaders::Loaders;
@@ -69,10 +70,14 @@ impl Drop for LoaderProcess {
     }
 }
 
-/// The loader's binary, built if it is not fresh: cargo builds those of other packages only by chance.
+/// The loader's binary: the one that whoever built the tests has built with them, or else built here if it is not fresh.
+/// Cargo builds those of other packages only by chance.
 pub(crate) fn loader_binary() -> PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
+        if let Some(built) = testing::loader() {
+            return built;
+        }
         let test = std::env::current_exe().unwrap();
         let profile = test.ancestors().nth(2).unwrap().to_owned();
         let mut cargo = Command::new(env!("CARGO"));
@@ -80,6 +85,11 @@ pub(crate) fn loader_binary() -> PathBuf {
         cargo.arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
         if profile.ends_with("release") {
             cargo.arg("--release");
+        }
+        // What cargo tells a test of its package would tell build scripts that something changed (ring's, for one), and half
+        // of the tree would be built anew, here and at the next build.
+        for name in testing::names_of_variables(&["CARGO_PKG_", "CARGO_MANIFEST_"]) {
+            cargo.env_remove(name);
         }
         assert!(cargo.status().unwrap().success(), "the loader builds");
         profile.join("mixfeed-loader")
