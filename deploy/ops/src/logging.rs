@@ -16,9 +16,9 @@ use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 pub(crate) use text::{TextEvent, TextFields};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// What is logged unless something else is asked for.
@@ -26,7 +26,7 @@ pub const DEFAULT_FILTER: &str = "info";
 
 /// The transport's own chatter, below what anyone who says `debug` of us wants to see. A filter
 /// that names one of these wins.
-const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn";
+const QUIET: [&str; 5] = ["h2", "hyper", "hyper_util", "tonic", "tower"];
 
 /// The format in force, for lines that are no events.
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
@@ -45,14 +45,9 @@ pub enum LogFormat {
 /// Why there are no logs.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// The filter is not one.
-    #[error("log filter `{filter}` is not valid: {source}")]
-    Filter {
-        /// What was given.
-        filter: String,
-        /// What is wrong with it.
-        source: ParseError,
-    },
+    /// A part of the filter is not one.
+    #[error("log filter: `{0}` is neither a level (off, error, warn, info, debug, trace) nor TARGET=LEVEL")]
+    Filter(String),
     /// Logs were set up before.
     #[error("logging is already set up: {0}")]
     Installed(#[from] tracing_subscriber::util::TryInitError),
@@ -77,23 +72,39 @@ pub fn init_with_writer<W>(format: LogFormat, filter: &str, writer: W) -> Result
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::builder()
-        .parse(format!("{QUIET},{filter}"))
-        .map_err(|source| LoggingError::Filter { filter: filter.to_owned(), source })?;
+    let targets = targets(filter)?;
     // A failed write would be reported by `eprintln!`, which panics when stderr is what failed.
     let builder = tracing_subscriber::fmt().log_internal_errors(false);
-    let builder = builder.with_env_filter(filter).with_writer(writer);
+    let builder = builder.with_max_level(LevelFilter::TRACE).with_writer(writer);
     match format {
         LogFormat::Text => {
             let colour = std::io::stderr().is_terminal();
             let builder = builder.with_ansi(colour).fmt_fields(TextFields).event_format(TextEvent);
-            builder.finish().try_init()?;
+            builder.finish().with(targets).try_init()?;
         }
-        LogFormat::Json => builder.json().finish().try_init()?,
+        LogFormat::Json => builder.json().finish().with(targets).try_init()?,
     }
     // Set once, as logs are.
     let _ = FORMAT.set(format);
     Ok(())
+}
+
+/// Which events are logged: a list of levels and of `TARGET=LEVEL`, of which the longest target that fits counts. A
+/// word alone that is no level is refused: it would be a target that nothing has, and there would be no logs.
+fn targets(filter: &str) -> Result<Targets, LoggingError> {
+    let quiet = QUIET.into_iter().map(|target| (target, LevelFilter::WARN));
+    let mut targets = Targets::new().with_targets(quiet);
+    for directive in filter.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
+        let wrong = || LoggingError::Filter(directive.to_owned());
+        let (target, level) = directive.split_once('=').unwrap_or(("", directive));
+        let Ok(level) = level.trim().parse::<LevelFilter>() else { return Err(wrong()) };
+        targets = match target.trim() {
+            "" if directive.contains('=') => return Err(wrong()),
+            "" => targets.with_default(level),
+            target => targets.with_target(target, level),
+        };
+    }
+    Ok(targets)
 }
 
 /// Seconds as people read them, to the millisecond.
@@ -105,6 +116,34 @@ pub fn seconds(time: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_names_levels_and_targets() {
+        use tracing::Level;
+        for (filter, target, level, enabled) in [
+            ("info", "mixfeed_loader::pool", Level::INFO, true),
+            ("info", "mixfeed_loader::pool", Level::DEBUG, false),
+            ("warn, mixfeed_loader=debug", "mixfeed_loader::pool", Level::DEBUG, true),
+            ("warn,mixfeed_loader=debug", "mixfeed_client", Level::INFO, false),
+            ("debug", "h2::codec", Level::INFO, false),
+            ("debug,h2=trace", "h2::codec", Level::TRACE, true),
+            ("off", "mixfeed_loader", Level::ERROR, false),
+            ("", "mixfeed_loader", Level::ERROR, false),
+        ] {
+            let targets = targets(filter).unwrap();
+            assert_eq!(targets.would_enable(target, &level), enabled, "{filter}: {target} {level}");
+        }
+        for (filter, wrong) in [
+            ("debgu", "debgu"),
+            ("info,mixfeed_loader=loud", "mixfeed_loader=loud"),
+            ("=info", "=info"),
+            ("mixfeed_loader", "mixfeed_loader"),
+            ("info,a=b=debug", "a=b=debug"),
+        ] {
+            let message = targets(filter).unwrap_err().to_string();
+            assert!(message.contains(&format!("`{wrong}` is neither a level")), "{message}");
+        }
+    }
 
     #[test]
     fn times_are_short() {
