@@ -271,6 +271,37 @@ m.stream_spec(batch_size=4, mixup_alpha=0.2)
     assert!(!output.status.success() && stderr.contains("needs mixup_probability"), "{stderr}");
 }
 
+/// Goes on after what may pass, as the class says; anything else ends it.
+const READ_ON: &str = "
+import sys, mixfeed_stream as m
+stream, read, passed = m.MixfeedStream(sys.argv[1], m.stream_spec(batch_size=20), stop=4), [], 0
+while stream.position < 4:
+    try:
+        read += [batch['index'] for batch in stream]
+    except ConnectionError as error:
+        passed += 1
+        assert 'batch 2' in str(error) and passed < 3, error
+assert read == [0, 1, 2, 3] and passed == 1, (read, passed)
+";
+
+#[test]
+fn python_tells_what_may_pass_from_what_stays() {
+    let Some(python) = python() else { return };
+    let read = |kind: FaultKind| {
+        let script = Script::default().with(Fault::once(At::Index(2), kind));
+        let loader = FakeLoader::start(script).unwrap();
+        program(&python, Path::new(""), READ_ON, &[&loader.address().to_string()])
+    };
+    for kind in [FaultKind::Unavailable, FaultKind::Changed, FaultKind::Drain] {
+        text(&read(kind));
+    }
+    for kind in [FaultKind::DataLoss, FaultKind::Internal] {
+        let output = read(kind.clone());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && stderr.contains("RuntimeError: batch 2: "), "{kind:?}: {stderr}");
+    }
+}
+
 const READ_ALL: &str = "
 import sys, mixfeed_stream as m
 m.CREDIT_BYTES = int(sys.argv[2])

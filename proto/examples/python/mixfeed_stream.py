@@ -84,8 +84,9 @@ def canonical(message):
 class MixfeedStream(IterableDataset):
     """Batches in order of their index, from `start` up to `stop` (None: the end of that epoch).
 
-    Iterating anew, or a new object with start=position, resumes. `credits` batches at most are asked for or
-    held at a time, fewer where they are large. digests=True names each batch by its BLAKE3.
+    Iterating anew, or a new object with start=position, resumes. A ConnectionError or grpc.RpcError says that
+    this may help: the loader is shutting down, or cannot read a file at this moment. `credits` batches at most
+    are asked for or held at a time, fewer where they are large. digests=True names each batch by its BLAKE3.
 
     In a DataLoader: batch_size=None, for batches come ready, and best without workers, for the loader is the
     worker. Of `num_workers` each reads its share, and batches come in order all the same. Their positions are
@@ -149,7 +150,10 @@ class MixfeedStream(IterableDataset):
         if answer is None:
             raise ConnectionError(f"the loader is shutting down; resume at batch {self.position}")
         if answer.HasField("failure"):
-            raise RuntimeError(f"batch {answer.failure.index}: {answer.failure.message}")
+            failure = answer.failure
+            may_pass = failure.reason in (pb.FAILURE_REASON_UNAVAILABLE, pb.FAILURE_REASON_CHANGED)
+            error = ConnectionError if may_pass else RuntimeError
+            raise error(f"batch {failure.index}: {failure.message}")
         message = answer.batch
         if before and message.index != before[0].index:
             raise ValueError(f"batch {before[0].index} lacks its last part")
