@@ -1,4 +1,4 @@
-//! What a person sees while training: a bar on a terminal, and a log line per epoch.
+//! What a person sees while training or evaluating: a bar on a terminal, and a log line per epoch.
 //!
 //! The bar owns the terminal's last line; log lines are sent through [`Terminal::log_writer`], which
 //! writes them above it, whoever logs. A terminal that is gone stops neither.
@@ -11,11 +11,15 @@ use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mixfeed_ops::stderr::Stderr;
 use std::io::{self, IsTerminal as _, Write};
+use std::time::Duration;
 
 /// Often enough to look alive, seldom enough to cost nothing.
 const REDRAWS_PER_SECOND: u8 = 10;
 
 const TEMPLATE: &str = "{prefix} {bar:24.cyan/dim} {percent:>3} %  {msg}";
+
+/// How often an evaluation logs where there is no bar.
+const LOGGED_EVERY: Duration = Duration::from_secs(10);
 
 /// The terminal's last lines.
 #[derive(Clone)]
@@ -37,6 +41,15 @@ impl Terminal {
     pub(crate) fn log_writer(&self) -> impl Fn() -> AboveBar + Send + Sync + 'static {
         let bars = self.0.clone();
         move || AboveBar(bars.clone())
+    }
+
+    fn bar(&self, length: u64) -> ProgressBar {
+        let bar = self.0.add(ProgressBar::new(length));
+        // The template is a constant that a test draws.
+        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        bar
     }
 }
 
@@ -102,11 +115,7 @@ impl Observer for Progress {
             "training"
         );
         self.epochs = start.epochs;
-        self.bar = self.terminal.0.add(ProgressBar::new(start.steps));
-        // The template is a constant that a test draws.
-        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-            self.bar.set_style(style.progress_chars("━╸─"));
-        }
+        self.bar = self.terminal.bar(start.steps);
         self.bar.set_prefix(self.prefix(start.done / start.stream.batches_per_epoch.max(1)));
         self.bar.set_position(start.done);
         self.eta.start(start);
@@ -148,6 +157,39 @@ impl Observer for Progress {
     }
 }
 
+/// Shows an evaluation that is not part of a training: a bar on a terminal, else a log line now and then.
+pub(crate) struct EvaluationProgress {
+    terminal: Terminal,
+    bar: ProgressBar,
+    /// When it logged, from the evaluation's start on.
+    logged: Duration,
+}
+
+impl EvaluationProgress {
+    pub(crate) fn new(terminal: Terminal) -> Self {
+        EvaluationProgress { terminal, bar: ProgressBar::hidden(), logged: Duration::ZERO }
+    }
+
+    pub(crate) fn evaluating(&mut self, evaluating: &Evaluating) {
+        let Evaluating { images, of, time } = *evaluating;
+        if images == 0 {
+            self.bar = self.terminal.bar(of);
+            self.bar.set_prefix("evaluating");
+        }
+        let left = (images > 0).then(|| time.as_secs_f64() * (of - images) as f64 / images as f64);
+        let left = eta::words(left);
+        if self.terminal.0.is_hidden() && time >= self.logged + LOGGED_EVERY {
+            self.logged = time;
+            tracing::info!(images = %format_args!("{images}/{of}"), eta = left, "evaluating");
+        }
+        self.bar.set_message(format!("{}/{}  ETA {left}", count(images), count(of)));
+        self.bar.set_position(images);
+        if images == of {
+            self.bar.finish_and_clear();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,5 +214,23 @@ mod tests {
         // 2 s of this evaluation are left, then 20 steps of a second and two evaluations.
         assert_eq!(progress.bar.message(), "evaluating 32,000/64,000  ETA 30s");
         assert_eq!(progress.bar.prefix(), "with mixup 1/3  epoch 1/2");
+    }
+
+    #[test]
+    fn an_evaluation_alone_logs_now_and_then() {
+        let hidden = Terminal(MultiProgress::with_draw_target(ProgressDrawTarget::hidden()));
+        let mut progress = EvaluationProgress::new(hidden);
+        let mut logged = Vec::new();
+        for seconds in 0..=25 {
+            let time = Duration::from_secs(seconds);
+            progress.evaluating(&Evaluating { images: 400 * seconds, of: 10_000, time });
+            logged.push(progress.logged.as_secs());
+            if seconds == 10 {
+                assert_eq!(progress.bar.message(), "4,000/10,000  ETA 15s");
+            }
+        }
+        logged.dedup();
+        assert_eq!(logged, [0, 10, 20]);
+        assert!(progress.bar.is_finished());
     }
 }

@@ -10,6 +10,7 @@ use crate::error::TrainError;
 use crate::evaluate::{Assessment, Attacked, Confusion, TestImages, assess, test_spec};
 use crate::loaders::{Loaders, StreamRequest};
 use crate::model::Problem;
+use crate::progress::EvaluationProgress;
 use crate::run_folder;
 use crate::staging::Stager;
 use crate::table::Table;
@@ -31,7 +32,7 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
         let text = format!("--confusion is {}, its name must end in .png or .svg", picture.display());
         return Err(UsageError::new(&text).into());
     }
-    setup::start_logs(config.log_format, &config.log)?;
+    let mut progress = EvaluationProgress::new(setup::start_logs(config.log_format, &config.log)?);
     let stop = setup::stop_on_signals()?;
     let device = setup::select_device(config.device, config.threads)?;
 
@@ -47,7 +48,8 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
     fits(header, &info)?;
     let stager = Stager::new(&info, header.normalisation, device);
     let images = TestImages { loaders: &loaders, stream: &info, training_rows: header.batch_size, limit: 0 };
-    let assessment = assess(&*model, &stager, images, &fgsm, &stop)?;
+    let assessment =
+        assess(&*model, &stager, images, &fgsm, &stop, &mut |evaluating| progress.evaluating(evaluating))?;
 
     if let Some(picture) = &picture {
         let about = format!("{} on {}", path.display(), info.dataset.name);

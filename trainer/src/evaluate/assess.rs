@@ -3,8 +3,10 @@
 use super::{Fgsm, Quality, QualityResult, TestBatches, TestImages, labels};
 use crate::error::TrainError;
 use crate::model::Model;
+use crate::observer::Evaluating;
 use crate::staging::Stager;
 use crate::stop::Stop;
+use std::time::Instant;
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// How good a model is.
@@ -27,7 +29,7 @@ pub struct Attacked {
     pub accuracy: f64,
 }
 
-/// Scores `model` on `images`, as they are and under FGSM with each of `epsilons`.
+/// Scores `model` on `images`, as they are and under FGSM with each of `epsilons`; `progress` is told after each batch.
 ///
 /// # Errors
 /// When batches do not come, or the end was asked for.
@@ -40,12 +42,17 @@ pub fn assess(
     images: TestImages<'_>,
     epsilons: &[f64],
     stop: &Stop,
+    progress: &mut dyn FnMut(&Evaluating),
 ) -> Result<Assessment, TrainError> {
+    let start = Instant::now();
     let device = model.parameters().device();
     let mut quality = Quality::new(images.stream.dataset.classes.len() as i64, device);
     let correct = Tensor::zeros([epsilons.len() as i64], (Kind::Int64, device));
     let mut attacks = Vec::new();
     let mut batches = TestBatches::open(images, stop)?;
+    let of = batches.images();
+    let mut scored = 0;
+    progress(&Evaluating { images: 0, of, time: start.elapsed() });
     while let Some(batch) = batches.next()? {
         if attacks.is_empty() {
             attacks = epsilons.iter().map(|epsilon| Fgsm::new(*epsilon, stager, &batch)).collect();
@@ -61,6 +68,8 @@ pub fn assess(
                 sum += chosen.eq_tensor(&labels).sum(Kind::Int64);
             });
         }
+        scored += batch.rows as u64;
+        progress(&Evaluating { images: scored, of, time: start.elapsed() });
     }
     let quality = quality.result();
     let samples = quality.confusion.samples();
