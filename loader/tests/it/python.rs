@@ -277,7 +277,8 @@ import sys, mixfeed_stream as m
 stream, read, passed = m.MixfeedStream(sys.argv[1], m.stream_spec(batch_size=20), stop=4), [], 0
 while stream.position < 4:
     try:
-        read += [batch['index'] for batch in stream]
+        for batch in stream:
+            read.append(batch['index'])
     except ConnectionError as error:
         passed += 1
         assert 'batch 2' in str(error) and passed < 3, error
