@@ -8,11 +8,11 @@
 //! trainer embeds. See `examples/custom.rs`.
 
 use crate::source::{Location, Place, SourceError};
-use mixfeed_pipeline::augment::custom::is_name;
 use mixfeed_pipeline::augment::{Custom, CustomAugmentation};
 use mixfeed_pipeline::dataset::digest_with;
 use mixfeed_pipeline::fingerprint::{FingerprintError, fingerprint_with};
-use mixfeed_pipeline::{Dataset, SpecError, Split};
+use mixfeed_pipeline::spec::is_name;
+use mixfeed_pipeline::{CheckedSpec, Dataset, SpecError, Split, StreamSpec};
 use std::fmt;
 
 /// A source of one's own: images from a place that only it understands.
@@ -76,19 +76,12 @@ impl Extensions {
         fingerprint_with(&self.augmentations)
     }
 
-    /// Finds the transform that a spec asks for.
-    pub(crate) fn augmentation(&self, name: &str, version: u32) -> Result<Custom, SpecError> {
-        let found = self.augmentations.iter().find(|it| (it.name(), it.version()) == (name, version));
-        found.copied().ok_or_else(|| {
-            let known: Vec<_> = self.augmentations.iter().map(ToString::to_string).collect();
-            let allowed = match known.as_slice() {
-                [] => "this loader has none of its own".into(),
-                known => format!("this loader has {}", known.join(", ")),
-            };
-            // What is said of it may come from anywhere.
-            let asked: String = name.chars().take(64).flat_map(char::escape_debug).collect();
-            SpecError::new("augmentation.custom", format!("{asked}:{version}"), allowed)
-        })
+    /// Checks a spec against a data set; custom transforms are these.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range.
+    pub fn check(&self, spec: StreamSpec, dataset: &Dataset) -> Result<CheckedSpec, SpecError> {
+        CheckedSpec::with_custom(spec, dataset, &self.augmentations)
     }
 
     /// Reads a place that one of the sources knows by name.
@@ -200,15 +193,6 @@ mod tests {
         let place: Place = "one:7".parse().unwrap();
         let refused = Extensions::default().with_source(&ONE).open(&place.with(options)).unwrap();
         assert!(matches!(refused, Err(SourceError::Options(_))));
-    }
-
-    #[test]
-    fn a_transform_that_is_not_there_is_refused_by_name() {
-        let error = Extensions::default().augmentation("posterise\n", 1).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "augmentation.custom: posterise\\n:1 is not allowed, this loader has none of its own"
-        );
     }
 
     #[test]

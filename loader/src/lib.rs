@@ -20,15 +20,3 @@ pub mod pool;
 pub mod server;
 pub mod service;
 pub mod source;
-
-/// Understands a spec as it came over the wire, filling in what unspecified values mean; ranges are
-/// checked by [`mixfeed_pipeline::CheckedSpec`]. Transforms of one's own are those of `extensions`.
-///
-/// # Errors
-/// Names the first field whose value means nothing.
-pub fn understood(
-    spec: &mixfeed_proto::v1::StreamSpec,
-    extensions: &extensions::Extensions,
-) -> Result<mixfeed_pipeline::StreamSpec, mixfeed_pipeline::SpecError> {
-    service::translate::stream_spec(spec, extensions)
-}

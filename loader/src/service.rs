@@ -19,7 +19,7 @@ pub use frames::MessageSizes;
 pub(crate) use frames::hand_over;
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use mixfeed_pipeline::spec::SpecError;
-use mixfeed_pipeline::{CheckedSpec, Dataset};
+use mixfeed_pipeline::{Dataset, StreamSpec};
 use mixfeed_proto::{limits, spec_digest, v1};
 pub(crate) use opening::{MAX_OPENING, OPENING_BYTES, Openings};
 use session::Session;
@@ -118,8 +118,8 @@ impl Service {
     #[allow(clippy::result_large_err)]
     fn check(&self, open: &v1::StreamOpen) -> Result<StreamContext, Status> {
         let spec = open.spec.as_ref().ok_or_else(|| Status::invalid_argument("spec: missing"))?;
-        let understood = spec_digest(spec);
-        if open.spec_digest != understood {
+        let digest = spec_digest(spec);
+        if open.spec_digest != digest {
             return Err(Status::failed_precondition(
                 "spec_digest: it is not the digest of the spec as this loader understands it; \
                  the spec has a field that this loader does not know, or the digest is wrong",
@@ -128,8 +128,8 @@ impl Service {
         same(&open.expected_dataset_digest, &self.dataset.digest, "dataset digest")?;
         same(&open.expected_algorithm_fingerprint, &self.fingerprint, "algorithm fingerprint")?;
         translate::check_run_id(&open.run_id)?;
-        let spec = translate::stream_spec(spec, &self.extensions).map_err(|e| translate::refused(&e))?;
-        let checked = CheckedSpec::new(spec, &self.dataset).map_err(|e| translate::refused(&e))?;
+        let spec = StreamSpec::try_from(spec).map_err(|e| translate::refused(&e))?;
+        let checked = self.extensions.check(spec, &self.dataset).map_err(|e| translate::refused(&e))?;
         let (bytes, whole) = (checked.max_batch_bytes(), self.sizes.whole);
         if bytes > whole && !open.accepts_parts {
             let allowed = format!(
@@ -139,7 +139,7 @@ impl Service {
             let refusal = SpecError::new("batch_size", checked.spec().batch_size, allowed);
             return Err(translate::refused(&refusal));
         }
-        Ok(StreamContext { checked, spec_digest: understood })
+        Ok(StreamContext { checked, spec_digest: digest })
     }
 }
 

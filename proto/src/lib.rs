@@ -1,15 +1,19 @@
 //! Mixfeed's gRPC contract, as code.
 //!
 //! What is here: the messages and services of `mixfeed/v1/*.proto`, the limits that both ends
-//! share, and the two pure functions that the contract itself defines (the canonical spec digest
-//! and the batch checksum). Every other crate meets the wire through this one.
+//! share, the two pure functions that the contract itself defines (the canonical spec digest
+//! and the batch checksum), and the translation of the spec's types (`mixfeed-streamspec`) to messages and back.
+//! Every other crate meets the wire through this one.
 //!
 //! What is deliberately not here: any behaviour. Checking a request is the loader's business,
 //! checking an answer the client's.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod canonical;
 mod checksum;
 pub mod limits;
+mod wire;
 
 // Generated code follows protobuf's style, not ours.
 #[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
@@ -19,6 +23,7 @@ mod generated {
 
 pub use canonical::spec_digest;
 pub use checksum::{BatchBytes, batch_checksum, batch_digest};
+pub use wire::digest_of;
 
 /// Messages and services of package `mixfeed.v1`.
 pub mod v1 {

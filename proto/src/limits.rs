@@ -1,19 +1,10 @@
 //! Bounds that both ends of the wire keep, each with its reason.
 
-/// Rows of a global batch. Beyond this a step is no longer a mini-batch, and one message no longer
-/// a unit of scheduling.
-pub const MAX_BATCH_SIZE: u32 = 65_536;
-
-/// Pixel bytes of one batch: 1,700 photographs of 224 × 224 in f32. What a stream holds of such is what the loader has
-/// memory for.
-pub const MAX_BATCH_BYTES: u64 = 1 << 30;
+pub use mixfeed_streamspec::{MAX_BATCH_BYTES, MAX_BATCH_SIZE, MAX_IMAGE_BYTES};
 
 /// Pixel bytes of one message. A larger batch travels in parts, so that neither side has more than this on its hands
 /// before it knows what it is for.
 pub const MAX_MESSAGE_PIXELS: u64 = 64 << 20;
-
-/// Bytes of one image of bytes. A loader's word is not taken for more.
-pub const MAX_IMAGE_BYTES: u64 = 64 << 20;
 
 /// Bytes of one encoded message, either way: its pixels, labels and lambdas of the largest batch (12 bytes a
 /// row), and room for the message around them.

@@ -26,7 +26,7 @@ use crate::optimizer::OptimizerKind;
 use crate::precision::Precision;
 use crate::schedule::ScheduleKind;
 use clap::Args;
-use mixfeed_client::{CustomAugmentation, LambdaScope, PartnerSource};
+use mixfeed_client::{CustomTransform, LambdaScope, PartnerSource};
 use mixfeed_ops::address;
 use mixfeed_ops::config::{ConfigError, Duration, layered};
 use mixfeed_ops::logging::LogFormat;
@@ -197,7 +197,7 @@ pub struct Settings {
         help_heading = "Training"
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub custom_augmentation: Option<CustomAugmentation>,
+    pub custom_augmentation: Option<CustomTransform>,
     /// What training makes small [article: soft-ce]
     #[arg(long, env = "MIXFEED_TRAINER_LOSS", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,12 +7,9 @@
 
 use crate::config::Training;
 use crate::run_folder::{DatasetRecord, RunFile};
-use mixfeed_client::{LeftOutInfo, StreamInfo};
-use mixfeed_loader::extensions::Extensions;
-use mixfeed_loader::understood;
+use mixfeed_client::{Augmentation, LeftOutInfo, StreamInfo, StreamSpec};
 use mixfeed_pipeline::left_out::digest_without;
-use mixfeed_pipeline::{BatchPlan, CheckedSpec, ImageShape, LeftOut};
-use mixfeed_proto::v1;
+use mixfeed_pipeline::{BatchPlan, CheckedSpec, LeftOut};
 
 /// Checks that a run of `steps` steps can go on with the data set of `info`, which is its own less more records. Gives
 /// how many more.
@@ -49,7 +46,7 @@ pub(crate) fn more_than_before(
     let plans = [&train_before, &train].map(|left_out| checked(training, info, all, left_out));
     let [with, without] = plans;
     let (with, without) = (with?, without?);
-    let per_epoch = [&with, &without].map(CheckedSpec::batches_per_epoch);
+    let per_epoch = [&with, &without].map(|checked| checked.epochs().batches());
     let schedule = &training.recipe.schedule;
     let depends = schedule.kind.depends_on_end() || schedule.warmup_epochs.is_some_and(|epochs| epochs > 0.0);
     if per_epoch[0] != per_epoch[1] && steps > 0 && depends {
@@ -94,15 +91,9 @@ fn checked(
     all: u64,
     left_out: &LeftOut,
 ) -> Result<CheckedSpec, String> {
-    let mut spec = v1::StreamSpec::from(&training.stream);
-    // A transform of the loaders' own chooses no samples.
-    if let Some(augmentation) = &mut spec.augmentation {
-        augmentation.custom = None;
-    }
-    let image =
-        ImageShape { height: info.image.height, width: info.image.width, channels: info.image.channels };
-    let spec = understood(&spec, &Extensions::default()).map_err(|e| e.to_string())?;
-    CheckedSpec::of(spec, image, all, left_out).map_err(|e| e.to_string())
+    // Which samples are chosen does not depend on it, nor on custom transforms, which this program lacks.
+    let spec = StreamSpec { augmentation: Augmentation::NONE, ..training.stream };
+    CheckedSpec::of(spec, info.image, all, left_out, &[]).map_err(|e| e.to_string())
 }
 
 /// The samples of a batch, partners too, by their numbers among all.

@@ -41,13 +41,13 @@ pub(crate) enum Fault {
 impl Gate {
     /// Bytes of the pixels of batch `index`.
     pub(crate) fn pixel_bytes(&self, index: u64) -> u64 {
-        self.geometry.rows(index) * self.geometry.row_bytes()
+        self.geometry.epochs.rows(index) * self.geometry.row_bytes
     }
 
     /// Lets `message` pass as a batch, without copying its pixels.
     pub(crate) fn check(&self, message: v1::Batch) -> Result<Batch, Fault> {
         let v1::Batch { index, pixels, labels, partner_labels, lambdas, checksum } = message;
-        let rows = self.geometry.rows(index);
+        let rows = self.geometry.epochs.rows(index);
         for (part, bytes, expected) in [
             ("pixels", &pixels, self.pixel_bytes(index)),
             ("labels", &labels, rows * 4),
@@ -80,7 +80,7 @@ impl Gate {
         }
         Ok(Batch {
             index,
-            epoch: self.geometry.epoch(index),
+            epoch: self.geometry.epochs.epoch(index),
             rows: labels.len(),
             pixels,
             labels,
@@ -94,8 +94,8 @@ impl Gate {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::spec::StreamSpec;
     use bytes::Bytes;
+    use mixfeed_streamspec::StreamSpec;
 
     pub(crate) fn gate() -> Gate {
         let spec = StreamSpec { batch_size: 4, ..StreamSpec::default() };
@@ -106,7 +106,7 @@ pub(crate) mod tests {
             window_batches: 1,
         };
         let geometry = Arc::new(Geometry::read(&spec, &opened).unwrap());
-        Gate { geometry, spec_digest: spec.digest(), classes: 3 }
+        Gate { geometry, spec_digest: mixfeed_proto::digest_of(&spec), classes: 3 }
     }
 
     pub(crate) fn sealed(index: u64, rows: usize, change: impl FnOnce(&mut v1::Batch)) -> v1::Batch {

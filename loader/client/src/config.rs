@@ -4,8 +4,8 @@ use crate::endpoint::Endpoint;
 use crate::error::StreamError;
 use crate::interrupt::Interrupt;
 use crate::security::Security;
-use crate::spec::StreamSpec;
 use mixfeed_proto::limits;
+use mixfeed_streamspec::StreamSpec;
 use std::time::Duration;
 
 /// What to read, from where, and how patiently.

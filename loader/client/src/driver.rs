@@ -75,8 +75,8 @@ impl Driver {
         reply: oneshot::Sender<Result<StreamInfo, StreamError>>,
     ) -> Self {
         let common = Arc::new(Common {
-            message: crate::translate::stream_spec(&config.spec),
-            spec_digest: config.spec.digest(),
+            message: (&config.spec).into(),
+            spec_digest: mixfeed_proto::digest_of(&config.spec),
             spec: config.spec.clone(),
             run_id: config.run_id.clone(),
             security: config.security.clone(),

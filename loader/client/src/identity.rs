@@ -5,8 +5,8 @@
 //! contains is looked at in `checks.rs`.
 
 use crate::config::Expected;
-use crate::spec::StreamSpec;
 use mixfeed_proto::{limits, v1};
+use mixfeed_streamspec::{ImageShape, StreamSpec};
 
 /// The data set behind a stream.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -45,40 +45,6 @@ pub struct BadRecordsInfo {
     pub count: u64,
     /// The first of them, a line each.
     pub examples: Vec<String>,
-}
-
-/// Height, width and channels of an image.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct ImageShape {
-    /// Rows of pixels.
-    pub height: u32,
-    /// Columns of pixels.
-    pub width: u32,
-    /// Values of a pixel.
-    pub channels: u32,
-}
-
-impl ImageShape {
-    pub(crate) fn read(message: v1::ImageShape) -> Result<Self, String> {
-        let v1::ImageShape { height, width, channels } = message;
-        let in_range = |value| (1..=65_535).contains(&value);
-        let shape = Self { height, width, channels };
-        // A loader's word is not taken for how much memory to set aside: one image fits a message.
-        if in_range(height)
-            && in_range(width)
-            && in_range(channels)
-            && shape.values() <= limits::MAX_IMAGE_BYTES
-        {
-            Ok(shape)
-        } else {
-            Err(format!("its images have the impossible shape {height}x{width}x{channels}"))
-        }
-    }
-
-    /// Values of one image.
-    pub(crate) fn values(self) -> u64 {
-        u64::from(self.height) * u64::from(self.width) * u64::from(self.channels)
-    }
 }
 
 /// What a replica answered to `Describe`.
@@ -121,7 +87,7 @@ impl Identity {
             return Err("its data set has no classes".into());
         }
         Ok(Self {
-            image: ImageShape::read(dataset.image.ok_or("it names no image shape")?)?,
+            image: dataset.image.ok_or("it names no image shape")?.try_into()?,
             dataset: DatasetInfo {
                 train_samples: samples(v1::Split::Train),
                 test_samples: samples(v1::Split::Test),
@@ -175,7 +141,7 @@ impl Identity {
     pub(crate) fn cannot_serve(&self, spec: &StreamSpec) -> Option<String> {
         let rows =
             u64::from(spec.batch_size).div_ceil(spec.shard.map_or(1, |shard| shard.world.max(1).into()));
-        let row_bytes = self.image.values() * spec.pixel_type.bytes();
+        let row_bytes = spec.image_bytes(self.image) as u64;
         let max_batch_bytes = self.max_batch_bytes.min(limits::MAX_BATCH_BYTES);
         if spec.batch_size > self.max_batch_size {
             Some(format!("batch size {} is above its limit of {}", spec.batch_size, self.max_batch_size))
@@ -212,7 +178,7 @@ mod tests {
     use super::*;
 
     fn read(height: u32, width: u32, channels: u32) -> Result<ImageShape, String> {
-        ImageShape::read(v1::ImageShape { height, width, channels })
+        ImageShape::try_from(v1::ImageShape { height, width, channels })
     }
 
     #[test]

@@ -37,10 +37,8 @@ mod roster;
 mod scheduler;
 mod security;
 mod session;
-mod spec;
 mod stats;
 mod stream;
-mod translate;
 mod transport;
 
 pub use batch::Batch;
@@ -48,13 +46,13 @@ pub use blocking::BlockingStream;
 pub use config::{Expected, StreamConfig, StreamEnd, Tuning};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::StreamError;
-pub use identity::{BadRecordsInfo, DatasetInfo, ImageShape, LeftOutInfo};
+pub use identity::{BadRecordsInfo, DatasetInfo, LeftOutInfo};
 pub use interrupt::Interrupt;
-pub use normalise::Normaliser;
-pub use security::Security;
-pub use spec::{
-    Augmentation, ColorJitter, CustomAugmentation, LambdaScope, Mixing, MixingKind, PartnerSource,
+pub use mixfeed_streamspec::{
+    Augmentation, ColorJitter, CustomTransform, ImageShape, LambdaScope, Mixing, MixingKind, PartnerSource,
     PixelLayout, PixelType, RandomErasing, Remainder, ResizedCrop, RowShard, Split, StreamSpec,
 };
+pub use normalise::Normaliser;
+pub use security::Security;
 pub use stats::StreamStats;
 pub use stream::{BatchStream, StreamInfo};

@@ -6,8 +6,8 @@
 //! What is deliberately not here: a buffer per batch. The caller keeps one and hands it in again.
 
 use crate::batch::Batch;
-use crate::identity::ImageShape;
-use crate::spec::PixelLayout;
+use mixfeed_streamspec::ImageShape;
+use mixfeed_streamspec::PixelLayout;
 
 /// Red, green, blue.
 const CHANNELS: usize = 3;

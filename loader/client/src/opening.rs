@@ -201,7 +201,7 @@ impl Driver {
         let batch_bytes = geometry.batch_bytes().max(1);
         let scheduler = self.scheduler.get_or_insert_with(|| {
             let end = match self.config.end {
-                StreamEnd::Epoch(epoch) => epoch.saturating_mul(geometry.batches_per_epoch),
+                StreamEnd::Epoch(epoch) => epoch.saturating_mul(geometry.epochs.batches()),
                 StreamEnd::Batch(end) => end,
                 StreamEnd::Never => u64::MAX,
             };
@@ -226,8 +226,8 @@ impl Driver {
         if let Some(reply) = self.reply.take() {
             let info = StreamInfo {
                 image: geometry.image,
-                samples_per_epoch: geometry.samples_per_epoch,
-                batches_per_epoch: geometry.batches_per_epoch,
+                samples_per_epoch: geometry.epochs.samples(),
+                batches_per_epoch: geometry.epochs.batches(),
                 algorithm_version: identity.algorithm_version,
                 algorithm_fingerprint: identity.algorithm_fingerprint,
                 dataset: identity.dataset,

@@ -11,17 +11,18 @@ use crate::checks::{Fault, Gate};
 use crate::config::{Expected, Tuning};
 use crate::error;
 use crate::geometry::Geometry;
-use crate::identity::{Identity, ImageShape};
+use crate::identity::Identity;
 use crate::idle::Idle;
 use crate::mailbox::Mailbox;
 use crate::parts::Intake;
 use crate::scheduler::{FailureKind, ReplicaKey};
 use crate::security::Security;
-use crate::spec::StreamSpec;
 use crate::transport::{self, Target};
 use mixfeed_proto::v1;
 use mixfeed_proto::v1::stream_batches_request::Kind as RequestKind;
 use mixfeed_proto::v1::stream_batches_response::Kind as ResponseKind;
+use mixfeed_streamspec::ImageShape;
+use mixfeed_streamspec::StreamSpec;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -167,9 +168,9 @@ impl Session {
 
 /// What the largest answer can have, so that a replica cannot make us buffer more.
 pub(crate) fn message_bytes(spec: &StreamSpec, identity: &Identity) -> usize {
-    let row = identity.image.values() * spec.pixel_type.bytes() + 12;
-    let most = u64::from(spec.batch_size) * row + (64 << 10);
-    usize::try_from(most).unwrap_or(usize::MAX).min(mixfeed_proto::limits::MAX_MESSAGE_BYTES)
+    let row = spec.image_bytes(identity.image) + 12;
+    let max = row.saturating_mul(spec.batch_size as usize).saturating_add(64 << 10);
+    max.min(mixfeed_proto::limits::MAX_MESSAGE_BYTES)
 }
 
 /// The shape of the stream and its window, from the first answer of a replica whose images were described as

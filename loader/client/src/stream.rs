@@ -7,8 +7,9 @@ use crate::batch::Batch;
 use crate::config::StreamConfig;
 use crate::driver::{Driver, EVENTS, Item};
 use crate::error::StreamError;
-use crate::identity::{DatasetInfo, ImageShape};
+use crate::identity::DatasetInfo;
 use crate::stats::{self, Counters, StreamStats};
+use mixfeed_streamspec::ImageShape;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::{mpsc, oneshot};
@@ -125,7 +126,7 @@ impl BatchStream {
 
 fn worst_case_bytes(config: &StreamConfig, info: &StreamInfo) -> u64 {
     let tuning = &config.tuning;
-    let row = info.image.values() * config.spec.pixel_type.bytes() + 12;
+    let row = config.spec.image_bytes(info.image) as u64 + 12;
     let batch = u64::from(config.spec.batch_size) * row;
     let window = tuning.window_bytes.min(tuning.window_batches.saturating_mul(batch)).max(2 * batch);
     let replicas = config.loaders.len() as u64;
@@ -138,7 +139,7 @@ fn worst_case_bytes(config: &StreamConfig, info: &StreamInfo) -> u64 {
 mod tests {
     use super::*;
     use crate::fake::{FakeLoader, Script};
-    use crate::spec::StreamSpec;
+    use mixfeed_streamspec::StreamSpec;
     use std::time::Duration;
 
     #[tokio::test]

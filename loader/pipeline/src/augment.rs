@@ -36,10 +36,11 @@ pub use custom::{Custom, CustomAugmentation, CustomView, Parameters};
 pub use trivial::{Op, Trivial};
 
 use crate::blend::Region;
-use crate::dataset::ImageShape;
+use crate::checked::CheckedSpec;
 use crate::key::{Key, Purpose, Seed, unit};
-use crate::spec::{Augmentation, ColorJitter};
 use crop::Crop;
+use mixfeed_streamspec::Augmentation;
+use mixfeed_streamspec::ImageShape;
 
 /// How one occurrence of an image is shown. The fields stand in the order in which they are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,14 +101,18 @@ pub(crate) enum Role {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AugmentDraw {
     augmentation: Augmentation,
+    custom: Option<Custom>,
     image: ImageShape,
     seed: Seed,
     epoch: u64,
 }
 
 impl AugmentDraw {
-    pub(crate) fn new(augmentation: Augmentation, image: ImageShape, seed: Seed, epoch: u64) -> Self {
-        Self { augmentation, image, seed, epoch }
+    /// Of the augmentation of `checked` in an epoch.
+    pub(crate) fn new(checked: &CheckedSpec, epoch: u64) -> Self {
+        let spec = checked.spec();
+        let (augmentation, image, seed) = (spec.augmentation, checked.image(), Seed(spec.seed));
+        Self { augmentation, custom: checked.custom(), image, seed, epoch }
     }
 
     /// Draws how the image at `position` of the epoch is shown.
@@ -122,7 +127,7 @@ impl AugmentDraw {
             random_erasing,
             cutout_size,
             erased_value,
-            custom,
+            custom: _, // Found by the check: `self.custom`.
         } = self.augmentation;
         let key =
             |purpose| -> Key { Key::new(self.seed, purpose).at(self.epoch).at(position).at(role as u64) };
@@ -140,8 +145,8 @@ impl AugmentDraw {
         if trivial_augment {
             view.trivial = Trivial::draw(key(Purpose::TrivialAugment));
         }
-        if color_jitter != ColorJitter::NONE {
-            view.jitter = color_jitter::draw(key(Purpose::ColorJitter), &color_jitter);
+        if let Some(setting) = color_jitter {
+            view.jitter = color_jitter::draw(key(Purpose::ColorJitter), &setting);
         }
         if let Some(setting) = random_erasing {
             view.erased = erasing::draw(key(Purpose::Erasing), &setting, self.image).map(hole);
@@ -149,7 +154,7 @@ impl AugmentDraw {
         if cutout_size > 0 {
             view.cutout = erasing::draw_cutout(key(Purpose::Cutout), cutout_size, self.image).map(hole);
         }
-        view.custom = custom.map(|transform| transform.draw(key(Purpose::Custom), self.image));
+        view.custom = self.custom.map(|transform| transform.draw(key(Purpose::Custom), self.image));
         view
     }
 }
@@ -240,7 +245,7 @@ mod tests {
     }
 
     fn views(augmentation: Augmentation, n: u64) -> impl Iterator<Item = View> {
-        let draw = AugmentDraw::new(augmentation, SHAPE, Seed(9), 3);
+        let draw = AugmentDraw { augmentation, custom: None, image: SHAPE, seed: Seed(9), epoch: 3 };
         (0..n).map(move |position| draw.view(position, Role::Base))
     }
 
@@ -304,9 +309,10 @@ mod tests {
     fn transforms_are_applied_in_the_order_of_the_contract() {
         let image = numbered();
         let mut expected = image.clone();
-        let every =
-            Augmentation { custom: Some(Custom::new(&custom::tests::Brighter)), ..Augmentation::EVERY };
-        for view in views(every, 100) {
+        let custom = Some(Custom::new(&custom::tests::Brighter));
+        let draw =
+            AugmentDraw { augmentation: Augmentation::EVERY, custom, image: SHAPE, seed: Seed(9), epoch: 3 };
+        for view in (0..100).map(|position| draw.view(position, Role::Base)) {
             // One at a time, each on what the one before it left.
             expected.copy_from_slice(&image);
             let View { resized, down, right, flipped, trivial, jitter, erased, cutout, custom } = view;
@@ -329,7 +335,13 @@ mod tests {
     #[test]
     fn base_and_partner_epochs_and_seeds_are_drawn_for_independently() {
         let both = Augmentation { crop_padding: 4, flip_probability: 0.5, ..Augmentation::NONE };
-        let draw = |seed, epoch| AugmentDraw::new(both, SHAPE, Seed(seed), epoch);
+        let draw = |seed, epoch| AugmentDraw {
+            augmentation: both,
+            custom: None,
+            image: SHAPE,
+            seed: Seed(seed),
+            epoch,
+        };
         let base: Vec<_> = (0..1620).map(|i| draw(1, 0).view(i, Role::Base)).collect();
         let others: [Vec<_>; 3] = [
             (0..1620).map(|i| draw(1, 0).view(i, Role::Partner)).collect(),

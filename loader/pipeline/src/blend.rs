@@ -7,10 +7,10 @@
 //!
 //! Drawn in the plan; the arithmetic that follows is in [`mix`](crate::mix).
 
-use crate::dataset::ImageShape;
 use crate::key::{Key, below, unit};
 use crate::lambda::{Lambda, LambdaDraw};
-use crate::spec::{Mixing, MixingKind};
+use mixfeed_streamspec::ImageShape;
+use mixfeed_streamspec::{Mixing, MixingKind};
 use rand::Rng as _;
 
 /// How a partner is blended into an image.

@@ -6,7 +6,7 @@
 //! "Binary version" section of <https://www.cs.toronto.edu/~kriz/cifar.html> (A. Krizhevsky,
 //! "Learning Multiple Layers of Features from Tiny Images", 2009).
 
-use crate::dataset::ImageShape;
+use mixfeed_streamspec::ImageShape;
 
 /// Shape of every image.
 pub const SHAPE: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };

@@ -1,12 +1,13 @@
 //! From a plan to the bytes of a batch: arithmetic, with no generator in scope.
 
 use crate::augment::{self, Frames, View};
+use crate::checked::CheckedSpec;
 use crate::dataset::{SampleError, Samples};
 use crate::lambda::Lambda;
 use crate::mix::{mix_f32, mix_u8, paste};
 use crate::plan::BatchPlan;
 use crate::simd::dispatched;
-use crate::spec::{CheckedSpec, PixelLayout, PixelType};
+use mixfeed_streamspec::{PixelLayout, PixelType};
 
 /// The bytes of one batch of n rows. Reusing one keeps its memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -174,9 +175,10 @@ fn any_to_planar(image: &[u8], channels: usize, size: usize, out: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{Dataset, ImageShape, InMemory};
+    use crate::dataset::{Dataset, InMemory};
+    use mixfeed_streamspec::ImageShape;
 
-    use crate::spec::{Augmentation, Mixing, MixingKind, StreamSpec};
+    use mixfeed_streamspec::{Augmentation, Mixing, MixingKind, StreamSpec};
     use proptest::prelude::*;
     use std::sync::Arc;
 

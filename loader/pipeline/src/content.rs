@@ -1,6 +1,7 @@
 //! The content digest: the name of what a data set shows, whatever file it lies in and in whatever order.
 
-use crate::dataset::{Dataset, SampleError, Split};
+use crate::dataset::{Dataset, SampleError};
+use mixfeed_streamspec::Split;
 
 /// Returns BLAKE3 over the sorted hashes of all samples, so that neither format nor order matters. A
 /// sample's hash covers split, label, size and decoded pixels; names of classes are left out.
@@ -33,8 +34,9 @@ pub fn content_digest(dataset: &Dataset) -> Result<[u8; 32], SampleError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{ImageShape, InMemory, Samples};
+    use crate::dataset::{InMemory, Samples};
     use crate::synthetic;
+    use mixfeed_streamspec::ImageShape;
     use std::sync::Arc;
 
     fn digest(pixels: &[[u8; 3]], labels: &[u32]) -> [u8; 32] {

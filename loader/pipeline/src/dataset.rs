@@ -4,57 +4,10 @@
 //! generator) is the business of whoever makes it; here it is only read, from many threads.
 
 use crate::left_out::LeftOut;
+use mixfeed_streamspec::{ImageShape, Split};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-
-/// Height, width and channels of an image. Images are rows of pixels, each pixel red, green, blue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ImageShape {
-    /// Rows of pixels.
-    pub height: u32,
-    /// Pixels in a row.
-    pub width: u32,
-    /// Values of a pixel.
-    pub channels: u32,
-}
-
-impl ImageShape {
-    /// Returns the number of values of one image.
-    #[must_use]
-    pub const fn values(self) -> usize {
-        self.height as usize * self.width as usize * self.channels as usize
-    }
-}
-
-impl fmt::Display for ImageShape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}×{}×{}", self.height, self.width, self.channels)
-    }
-}
-
-/// The two parts of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Split {
-    /// What is trained on.
-    Train,
-    /// What is measured on.
-    Test,
-}
-
-impl Split {
-    /// Both, in the order of the dataset digest.
-    pub const ALL: [Self; 2] = [Self::Train, Self::Test];
-}
-
-impl fmt::Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Train => "train",
-            Self::Test => "test",
-        })
-    }
-}
 
 /// A sample that cannot be read. The message names file, record or offset, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -13,10 +13,10 @@ mod formats;
 mod png;
 mod unfilter;
 
-use crate::dataset::ImageShape;
 use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use mixfeed_streamspec::ImageShape;
 use std::io::Cursor;
 
 /// Pixels of the longer side, at most. Training images are far below; decompression bombs above.

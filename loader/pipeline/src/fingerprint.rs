@@ -5,15 +5,17 @@
 //! decoder, miscompiled code or another math library shows as well as changed code.
 
 use crate::augment::Custom;
+use crate::checked::CheckedSpec;
 use crate::collate::{BatchBuffer, Scratch, collate};
-use crate::dataset::{Dataset, InMemory, Samples, Split};
+use crate::dataset::{Dataset, InMemory, Samples};
 use crate::decode::{DecodeError, decode_rgb, decode_to};
 use crate::plan::BatchPlan;
-use crate::spec::{
-    Augmentation, CheckedSpec, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType,
+use crate::synthetic;
+use mixfeed_streamspec::Split;
+use mixfeed_streamspec::{
+    Augmentation, CustomTransform, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType,
     Remainder, RowShard, StreamSpec,
 };
-use crate::synthetic;
 use std::sync::Arc;
 
 /// Readable name of the algorithm. It moves with every intended change of batch content; the
@@ -94,9 +96,11 @@ pub fn fingerprint_with(transforms: &[Custom]) -> Result<[u8; 32], FingerprintEr
 /// Hashes the probe images as a transform shows them.
 fn probe(transform: Custom, data: &Dataset) -> Result<[u8; 32], FingerprintError> {
     let failed = |e: String| FingerprintError::Probe(format!("transform {transform}: {e}"));
-    let augmentation = Augmentation { custom: Some(transform), ..Augmentation::NONE };
+    let custom = CustomTransform::new(transform.name(), transform.version());
+    let custom = Some(custom.map_err(|e| failed(e.to_string()))?);
+    let augmentation = Augmentation { custom, ..Augmentation::NONE };
     let spec = StreamSpec { augmentation, ..StreamSpec::train(20_171_025, 23) };
-    let checked = CheckedSpec::new(spec, data).map_err(|e| failed(e.to_string()))?;
+    let checked = CheckedSpec::with_custom(spec, data, &[transform]).map_err(|e| failed(e.to_string()))?;
     let (mut scratch, mut buffer) = (Scratch::default(), BatchBuffer::default());
     let mut hasher = blake3::Hasher::new();
     for index in 0..4 {
@@ -110,7 +114,7 @@ fn probe(transform: Custom, data: &Dataset) -> Result<[u8; 32], FingerprintError
 
 /// The first batch, the last (short) one of an epoch, and one far away.
 fn indices(checked: &CheckedSpec) -> [u64; 3] {
-    [0, checked.batches_per_epoch() - 1, 1_000_003]
+    [0, checked.epochs().batches() - 1, 1_000_003]
 }
 
 /// One PNG, one JPEG, and twenty-one drawings.
@@ -156,7 +160,7 @@ fn probe_specs() -> Vec<StreamSpec> {
         StreamSpec { mixing: always(2.5), ..article },
         StreamSpec { mixing: Some(paper), ..article },
         StreamSpec { remainder: Remainder::Drop, limit: 20, ..article },
-        StreamSpec { shard: RowShard { rank: 1, world: 2 }, ..article },
+        StreamSpec { shard: Some(RowShard { rank: 1, world: 2 }), ..article },
         StreamSpec { mixing: always(1.0), pixel_type: PixelType::F32, ..article },
         StreamSpec { mixing: always(1.0), pixel_layout: PixelLayout::Nchw, ..article },
         StreamSpec { pixel_type: PixelType::F32, pixel_layout: PixelLayout::Nchw, ..article },
@@ -173,8 +177,8 @@ fn probe_specs() -> Vec<StreamSpec> {
 mod tests {
     use super::*;
     use crate::augment::{ColorChange, CustomAugmentation, Op, Parameters, View};
-    use crate::dataset::ImageShape;
     use crate::key::Key;
+    use mixfeed_streamspec::ImageShape;
     use std::sync::atomic::{AtomicU8, Ordering};
 
     #[test]

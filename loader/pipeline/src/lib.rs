@@ -5,7 +5,7 @@
 //! [`collate`](collate::collate) turns the plan into bytes without a generator in scope.
 //!
 //! In the order data meets them: [`dataset`] (with [`cifar`], [`pickle`], [`synthetic`] and [`decode`]) is what
-//! batches are made of; [`spec`] is what is asked for; [`key`], [`order`] (with [`left_out`]) and [`lambda`] are the
+//! batches are made of; [`spec`] is what is asked for, and [`CheckedSpec`] that it can be had; [`key`], [`order`] (with [`left_out`]) and [`lambda`] are the
 //! draws that [`plan`] consists of, together with [`augment`] and [`blend`], which say what is done to
 //! images; [`mix`] and [`collate`] do the arithmetic; [`fingerprint`] names the algorithm by what it
 //! computes.
@@ -16,6 +16,7 @@
 
 pub mod augment;
 pub mod blend;
+mod checked;
 pub mod cifar;
 pub mod collate;
 pub mod content;
@@ -30,13 +31,14 @@ pub mod order;
 pub mod pickle;
 pub mod plan;
 mod simd;
-pub mod spec;
 pub mod synthetic;
 
+pub use checked::CheckedSpec;
 pub use collate::{BatchBuffer, Scratch, collate};
-pub use dataset::{Dataset, Fault, ImageShape, SampleError, SampleMemory, Samples, Split};
+pub use dataset::{Dataset, Fault, SampleError, SampleMemory, Samples};
 pub use key::Seed;
 pub use lambda::Lambda;
 pub use left_out::LeftOut;
+pub use mixfeed_streamspec as spec;
 pub use plan::BatchPlan;
-pub use spec::{CheckedSpec, SpecError, StreamSpec};
+pub use spec::{ImageShape, SpecError, Split, StreamSpec};

@@ -6,9 +6,9 @@
 //! 65536 · 255, which IEEE 754 rounds one way only.
 
 use crate::blend::Region;
-use crate::dataset::ImageShape;
 use crate::lambda::Lambda;
 use crate::simd::dispatched;
+use mixfeed_streamspec::ImageShape;
 
 /// The weighted sum of two pixel values, times 65536.
 fn weighted(a: u8, b: u8, q: u32) -> u32 {

@@ -5,10 +5,11 @@
 
 use crate::augment::{AugmentDraw, Role, View};
 use crate::blend::{Blend, BlendDraw};
-use crate::key::{Key, Purpose, again, below};
+use crate::checked::CheckedSpec;
+use crate::key::{Key, Purpose, Seed, again, below};
 use crate::left_out::LeftOut;
 use crate::order::{EpochOrder, Permutation};
-use crate::spec::{CheckedSpec, LambdaScope, Mixing, PartnerSource, RowShard};
+use mixfeed_streamspec::{LambdaScope, Mixing, PartnerSource};
 
 /// What a batch consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,25 +49,23 @@ impl BatchPlan {
     #[must_use]
     pub fn new(checked: &CheckedSpec, index: u64) -> Self {
         let spec = checked.spec();
-        let epoch = index / checked.batches_per_epoch();
-        let step = index % checked.batches_per_epoch();
+        let epochs = checked.epochs();
+        let (epoch, step) = (epochs.epoch(index), epochs.step(index));
         let first = step * u64::from(spec.batch_size);
-        let global_rows = checked.global_rows(step);
 
-        let key = Key::new(spec.seed, Purpose::Order).at(epoch);
+        let key = Key::new(Seed(spec.seed), Purpose::Order).at(epoch);
         let permutation = spec.shuffle.then(|| Permutation::new(key, checked.all_samples()));
         let order = EpochOrder::new(permutation, checked.left_out().clone());
         let sample_at = |row: u64| order.at(first + row);
-        let mixer = spec.mixing.as_ref().map(|mixing| Mixer::new(checked, mixing, epoch, step));
-        let augment = AugmentDraw::new(spec.augmentation, checked.image(), spec.seed, epoch);
+        let mixer = spec.mixing.as_ref().map(|mixing| Mixer::new(checked, mixing, index));
+        let augment = AugmentDraw::new(checked, epoch);
         let partner = |row: u64| {
             let (sample, blend) = mixer.as_ref()?.partner(row, sample_at)?;
             Some(Partner { sample, view: augment.view(first + row, Role::Partner), blend })
         };
 
-        let RowShard { rank, world } = spec.shard;
-        let bound = |rank: u32| global_rows * u64::from(rank) / u64::from(world);
-        let rows = (bound(rank)..bound(rank + 1))
+        let rows = epochs
+            .shard_rows(index)
             .map(|row| RowPlan {
                 sample: sample_at(row),
                 view: augment.view(first + row, Role::Base),
@@ -94,9 +93,10 @@ enum Partners {
 }
 
 impl Mixer {
-    fn new(checked: &CheckedSpec, mixing: &Mixing, epoch: u64, step: u64) -> Self {
-        let spec = checked.spec();
-        let key = Key::new(spec.seed, Purpose::Mixing).at(epoch);
+    fn new(checked: &CheckedSpec, mixing: &Mixing, index: u64) -> Self {
+        let (spec, epochs) = (checked.spec(), checked.epochs());
+        let (epoch, step) = (epochs.epoch(index), epochs.step(index));
+        let key = Key::new(Seed(spec.seed), Purpose::Mixing).at(epoch);
         let draw = BlendDraw::new(mixing, checked.image());
         let shared = match mixing.lambda_scope {
             LambdaScope::Sample => None,
@@ -109,8 +109,8 @@ impl Mixer {
                 Partners::Dataset { all: checked.all_samples(), left_out: checked.left_out().clone() }
             }
             PartnerSource::Batch => {
-                let key = Key::new(spec.seed, Purpose::Partners).at(epoch).at(step);
-                Partners::Batch(Permutation::new(key, checked.global_rows(step)))
+                let key = Key::new(Seed(spec.seed), Purpose::Partners).at(epoch).at(step);
+                Partners::Batch(Permutation::new(key, epochs.global_rows(index)))
             }
         };
         Self { key, draw, first: step * u64::from(spec.batch_size), shared, partners }
@@ -147,8 +147,8 @@ fn drawn(word: u64, all: u64, left_out: &LeftOut) -> u64 {
 mod tests {
     use super::*;
 
-    use crate::spec::{Augmentation, MixingKind, Remainder, StreamSpec};
     use crate::synthetic;
+    use mixfeed_streamspec::{Augmentation, MixingKind, Remainder, RowShard, StreamSpec};
     use proptest::prelude::*;
     use std::collections::HashMap;
 
@@ -170,13 +170,13 @@ mod tests {
     }
 
     fn epoch(checked: &CheckedSpec, epoch: u64) -> Vec<RowPlan> {
-        let n = checked.batches_per_epoch();
+        let n = checked.epochs().batches();
         (epoch * n..(epoch + 1) * n).flat_map(|index| BatchPlan::new(checked, index).rows).collect()
     }
 
     /// A spec of 500 training samples without those of `left_out`.
     fn checked_without(spec: StreamSpec, left_out: &LeftOut) -> CheckedSpec {
-        CheckedSpec::of(spec, synthetic::SHAPE, 500, left_out).unwrap()
+        CheckedSpec::of(spec, synthetic::SHAPE, 500, left_out, &[]).unwrap()
     }
 
     /// Every sample of a batch, by its number among all, partners too.
@@ -204,7 +204,7 @@ mod tests {
             let second: LeftOut = before.iter().chain(&more).copied().collect();
             let (with, without) = (checked_without(spec, &first), checked_without(spec, &second));
             let is_met = |number: &u64| second.contains(*number) && !first.contains(*number);
-            for index in 0..without.batches_per_epoch().min(with.batches_per_epoch()) {
+            for index in 0..without.epochs().batches().min(with.epochs().batches()) {
                 let (with, without) = (BatchPlan::new(&with, index), BatchPlan::new(&without, index));
                 if samples_of(&with, &first).iter().any(is_met) {
                     break;
@@ -253,7 +253,8 @@ mod tests {
             }
             let rows: Vec<_> = (0..world)
                 .flat_map(|rank| {
-                    let spec = StreamSpec { shard: RowShard { rank, world }, ..whole };
+                    let shard = Some(RowShard { rank, world });
+                    let spec = StreamSpec { shard, ..whole };
                     BatchPlan::new(&checked(123, spec), index).rows
                 })
                 .collect();

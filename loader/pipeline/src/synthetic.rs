@@ -8,8 +8,9 @@
 //! Only additions, multiplications, divisions and square roots are used, which IEEE 754 defines to
 //! the last bit; tilts come from the rational points of the circle instead of sine and cosine.
 
-use crate::dataset::{Dataset, ImageShape, SampleError, Samples, SplitDigest, digest_of};
+use crate::dataset::{Dataset, SampleError, Samples, SplitDigest, digest_of};
 use crate::key::{Key, Purpose, Seed, unit};
+use mixfeed_streamspec::ImageShape;
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::sync::Arc;

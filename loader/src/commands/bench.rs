@@ -13,7 +13,6 @@ mod stream;
 use super::{Failure, open_data};
 use crate::config::{BenchArgs, Measured};
 use crate::extensions::Extensions;
-use crate::service::translate;
 use mixfeed_client::{
     Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, Security, StreamSpec as ClientSpec,
 };
@@ -63,7 +62,7 @@ impl<'a> Bench<'a> {
         let measures = |what: &[Measured]| args.measure.iter().any(|measured| what.contains(measured));
         let local = if measures(&[Measured::PlanCollate]) {
             let dataset = open_data(&args.data, &args.source, extensions)?;
-            let checked = CheckedSpec::new(translate::stream_spec(&(&spec).into(), extensions)?, &dataset)?;
+            let checked = extensions.check(spec, &dataset)?;
             Some((dataset, checked))
         } else {
             None

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use crate::config::RecipeArgs;
+use crate::extensions::Extensions;
 use mixfeed_pipeline::{CheckedSpec, Dataset, SpecError, StreamSpec};
 
 /// Checks a spec that was made of flags.
@@ -9,8 +10,9 @@ pub(super) fn checked(
     spec: StreamSpec,
     recipe: &RecipeArgs,
     dataset: &Dataset,
+    extensions: &Extensions,
 ) -> Result<CheckedSpec, Failure> {
-    CheckedSpec::new(spec, dataset).map_err(|error| named(error, recipe))
+    extensions.check(spec, dataset).map_err(|error| named(error, recipe))
 }
 
 fn named(error: SpecError, recipe: &RecipeArgs) -> Failure {

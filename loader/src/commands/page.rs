@@ -10,10 +10,8 @@ use super::{Failure, view};
 use canvas::{Canvas, FAINT, INK};
 use image::RgbImage;
 use mixfeed_pipeline::augment::View;
-use mixfeed_pipeline::spec::{Mixing, PixelLayout, PixelType};
-use mixfeed_pipeline::{
-    BatchBuffer, BatchPlan, CheckedSpec, Dataset, ImageShape, Scratch, StreamSpec, collate,
-};
+use mixfeed_pipeline::spec::Mixing;
+use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, ImageShape, Scratch, collate};
 use std::path::Path;
 
 /// Side of a mixed image on the page, and of the images it was mixed from, in pixels.
@@ -96,9 +94,8 @@ impl Page {
         checked: &CheckedSpec,
         index: u64,
     ) -> Result<Self, Failure> {
-        let spec =
-            StreamSpec { pixel_type: PixelType::U8, pixel_layout: PixelLayout::Nhwc, ..*checked.spec() };
-        let checked = CheckedSpec::new(spec, dataset)?;
+        let checked = checked.as_bytes();
+        let spec = checked.spec();
         let samples = dataset.samples(spec.split).as_ref();
         let plan = BatchPlan::new(&checked, index);
         let mut batch = BatchBuffer::default();

@@ -6,69 +6,47 @@ use crate::config::{PreviewArgs, RecipeArgs};
 use crate::extensions::Extensions;
 use mixfeed_ops::println;
 use mixfeed_pipeline::StreamSpec;
-use mixfeed_pipeline::spec::{
-    Augmentation, ColorJitter, Interval, Mixing, MixingKind, RandomErasing, ResizedCrop,
-};
+use mixfeed_pipeline::spec::{Augmentation, ColorJitter, Mixing, MixingKind, RandomErasing, ResizedCrop};
 
 pub(super) fn run(args: &PreviewArgs, extensions: &Extensions) -> Result<(), Failure> {
     super::page::check_name(&args.output)?;
     let dataset = open_data(&args.data, &args.source, extensions)?;
     let plain = StreamSpec::train(args.seed, args.rows * args.columns);
-    let spec = spec(&args.recipe, args.mixup_prob, plain, extensions)?;
+    let spec = spec(&args.recipe, args.mixup_prob, plain)?;
     let title = format!("{}: {}, seed {}, batch {}", dataset.name, describe(&spec), args.seed, args.index);
-    let checked = flags::checked(spec, &args.recipe, &dataset)?;
+    let checked = flags::checked(spec, &args.recipe, &dataset, extensions)?;
     Page::of_batch(title, args.columns, &dataset, &checked, args.index)?.save(&args.output)?;
     println!("{}", args.output.display());
     Ok(())
 }
 
 /// The stream that the flags ask for.
-pub(super) fn spec(
-    recipe: &RecipeArgs,
-    probability: f64,
-    plain: StreamSpec,
-    extensions: &Extensions,
-) -> Result<StreamSpec, Failure> {
+pub(super) fn spec(recipe: &RecipeArgs, probability: f64, plain: StreamSpec) -> Result<StreamSpec, Failure> {
     let RecipeArgs { mixup_alpha, cutmix_alpha, switch_prob, .. } = *recipe;
-    // An alpha of 0 switches its way of mixing off. One that is out of range is the check's business.
-    let (kind, alpha) = if cutmix_alpha == 0.0 {
-        (MixingKind::Mixup, mixup_alpha)
-    } else if mixup_alpha == 0.0 {
-        (MixingKind::Cutmix, cutmix_alpha)
-    } else {
-        (MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability: switch_prob }, mixup_alpha)
-    };
+    let kind = MixingKind::of_alphas(mixup_alpha, cutmix_alpha, switch_prob);
     Ok(StreamSpec {
-        mixing: Some(Mixing { kind, ..Mixing::mixup(alpha, probability) }),
-        augmentation: augmentation(recipe, extensions)?,
+        mixing: kind.map(|(kind, alpha)| Mixing { kind, ..Mixing::mixup(alpha, probability) }),
+        augmentation: augmentation(recipe)?,
         ..plain
     })
 }
 
-fn augmentation(recipe: &RecipeArgs, extensions: &Extensions) -> Result<Augmentation, Failure> {
+fn augmentation(recipe: &RecipeArgs) -> Result<Augmentation, Failure> {
     let RecipeArgs { resized_crop, erase_prob, .. } = *recipe;
-    let color_jitter = match recipe.color_jitter[..] {
-        [] => ColorJitter::NONE,
-        [all] => ColorJitter { brightness: all, contrast: all, saturation: all, hue: 0.0 },
-        [brightness, contrast, saturation] => ColorJitter { brightness, contrast, saturation, hue: 0.0 },
-        [brightness, contrast, saturation, hue] => ColorJitter { brightness, contrast, saturation, hue },
-        _ => return Err(Failure::usage("--color-jitter takes one, three or four numbers")),
-    };
-    let area = Interval { least: resized_crop, ..ResizedCrop::IMAGENET.area };
+    let color_jitter = ColorJitter::of_strengths(&recipe.color_jitter)
+        .ok_or_else(|| Failure::usage("--color-jitter takes one, three or four numbers"))?;
     let erasing = RandomErasing { probability: erase_prob, ..RandomErasing::PUBLISHED };
     Ok(Augmentation {
-        resized_crop: (resized_crop != 0.0).then_some(ResizedCrop { area, ..ResizedCrop::IMAGENET }),
+        resized_crop: (resized_crop != 0.0)
+            .then_some(ResizedCrop { min_area: resized_crop, ..ResizedCrop::IMAGENET }),
         crop_padding: recipe.crop_padding,
         flip_probability: recipe.flip_prob,
         trivial_augment: recipe.trivial_augment,
-        color_jitter,
+        color_jitter: (color_jitter != ColorJitter::NONE).then_some(color_jitter),
         random_erasing: (erase_prob != 0.0).then_some(erasing),
         cutout_size: recipe.cutout,
         erased_value: recipe.erased_value,
-        custom: match &recipe.custom_augmentation {
-            None => None,
-            Some(it) => Some(extensions.augmentation(&it.name, it.version)?),
-        },
+        custom: recipe.custom_augmentation,
     })
 }
 
@@ -93,20 +71,21 @@ fn describe(spec: &StreamSpec) -> String {
         crop_padding,
         flip_probability,
         trivial_augment,
-        color_jitter: ColorJitter { brightness, contrast, saturation, hue },
+        color_jitter,
         random_erasing,
         cutout_size,
         erased_value: _,
         custom,
     } = spec.augmentation;
     let mut say = |is_set: bool, text: String| parts.extend(is_set.then_some(text));
-    let part = resized_crop.map_or(0.0, |it| it.area.least);
+    let part = resized_crop.map_or(0.0, |it| it.min_area);
     say(part > 0.0, format!("random resized crop (area ≥ {part})"));
     say(crop_padding > 0, format!("random crop (padding {crop_padding})"));
     say(flip_probability > 0.0, format!("flip {flip_probability}"));
     say(trivial_augment, "TrivialAugment".into());
-    let colors = format!("colour jitter ({brightness}, {contrast}, {saturation}, {hue})");
-    say(spec.augmentation.color_jitter != ColorJitter::NONE, colors);
+    if let Some(ColorJitter { brightness, contrast, saturation, hue }) = color_jitter {
+        say(true, format!("colour jitter ({brightness}, {contrast}, {saturation}, {hue})"));
+    }
     let erased = random_erasing.map_or(0.0, |it| it.probability);
     say(erased > 0.0, format!("random erasing {erased}"));
     say(cutout_size > 0, format!("Cutout {cutout_size}"));
@@ -124,9 +103,8 @@ mod tests {
 
     #[test]
     fn a_title_names_mixing_and_augmentation_or_says_that_there_is_none() {
-        let area = Interval { least: 0.2, ..ResizedCrop::IMAGENET.area };
         let augmentation = Augmentation {
-            resized_crop: Some(ResizedCrop { area, ..ResizedCrop::IMAGENET }),
+            resized_crop: Some(ResizedCrop { min_area: 0.2, ..ResizedCrop::IMAGENET }),
             flip_probability: 0.5,
             ..Augmentation::NONE
         };

@@ -4,11 +4,10 @@ use super::page::{Page, check_name};
 use super::{Failure, open_data, view};
 use crate::config::{ReplayArgs, SourceArgs};
 use crate::extensions::Extensions;
-use crate::service::translate;
 use mixfeed_ops::{eprintln, exit, println};
 use mixfeed_pipeline::augment::View;
-use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Samples, Scratch, collate};
-use mixfeed_proto::{BatchBytes, batch_checksum, batch_digest, spec_digest, v1};
+use mixfeed_pipeline::{BatchBuffer, BatchPlan, Dataset, Samples, Scratch, StreamSpec, collate};
+use mixfeed_proto::{BatchBytes, batch_checksum, batch_digest, digest_of};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -22,7 +21,7 @@ const COLUMNS: u32 = 8;
 struct RunFile {
     dataset: DatasetRecord,
     algorithm: AlgorithmRecord,
-    stream: mixfeed_client::StreamSpec,
+    stream: StreamSpec,
     batches_per_epoch: u64,
     settings: SettingsRecord,
 }
@@ -56,7 +55,7 @@ impl RunFile {
 
 /// What to build, and what it must be built from.
 struct Wanted {
-    spec: v1::StreamSpec,
+    spec: StreamSpec,
     data: String,
     source: SourceArgs,
     recorded: Option<(DatasetRecord, AlgorithmRecord)>,
@@ -72,7 +71,7 @@ impl Wanted {
             let batches = run.batches();
             let data = args.data.clone().or(run.settings.data).ok_or_else(needs_data)?;
             return Ok(Self {
-                spec: (&run.stream).into(),
+                spec: run.stream,
                 data,
                 source: args.source.clone().or(run.settings.source),
                 recorded: Some((run.dataset, run.algorithm)),
@@ -80,9 +79,9 @@ impl Wanted {
             });
         }
         let file = args.spec.as_ref().ok_or_else(|| Failure::usage("give --run or --spec"))?;
-        let spec: mixfeed_client::StreamSpec = read_toml(file)?;
+        let spec: StreamSpec = read_toml(file)?;
         let data = args.data.clone().ok_or_else(needs_data)?;
-        Ok(Self { spec: (&spec).into(), data, source: args.source.clone(), recorded: None, batches: None })
+        Ok(Self { spec, data, source: args.source.clone(), recorded: None, batches: None })
     }
 
     /// Refuses to build something else than the run had.
@@ -108,12 +107,12 @@ pub(super) fn run(args: &ReplayArgs, extensions: &Extensions) -> Result<(), Fail
     let wanted = Wanted::new(args)?;
     let dataset = open_data(&wanted.data, &wanted.source, extensions)?;
     wanted.compare(&dataset, extensions)?;
-    let checked = CheckedSpec::new(translate::stream_spec(&wanted.spec, extensions)?, &dataset)?;
+    let checked = extensions.check(wanted.spec, &dataset)?;
     let plan = BatchPlan::new(&checked, args.index);
     let samples = dataset.samples(checked.spec().split).as_ref();
     let mut batch = BatchBuffer::default();
     collate(&checked, &plan, samples, &mut Scratch::default(), &mut batch)?;
-    let spec_digest = spec_digest(&wanted.spec);
+    let spec_digest = digest_of(&wanted.spec);
     let bytes = BatchBytes {
         spec_digest: &spec_digest,
         index: args.index,

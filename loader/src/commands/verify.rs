@@ -9,13 +9,10 @@ use super::replay::read_toml;
 use super::{Failure, flags, open_data, preview};
 use crate::config::VerifyArgs;
 use crate::extensions::Extensions;
-use crate::service::translate;
 use crate::source::in_chunks;
 use checks::{Check, Drawn, once};
 use mixfeed_ops::println;
-use mixfeed_pipeline::spec::RowShard;
 use mixfeed_pipeline::{BatchPlan, CheckedSpec, StreamSpec};
-use mixfeed_proto::v1;
 use serde_json::json;
 
 pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Failure> {
@@ -23,18 +20,15 @@ pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Fail
     let spec = match &args.spec {
         None => {
             let plain = StreamSpec::train(args.seed, args.batch_size);
-            preview::spec(&args.recipe, args.mixup_prob, plain, extensions)?
+            preview::spec(&args.recipe, args.mixup_prob, plain)?
         }
-        Some(file) => {
-            let spec: v1::StreamSpec = (&read_toml::<mixfeed_client::StreamSpec>(file)?).into();
-            translate::stream_spec(&spec, extensions)?
-        }
+        Some(file) => read_toml(file)?,
     };
     // Shards are cut from the whole batch, which is what the spec describes.
-    let whole = StreamSpec { shard: RowShard::WHOLE, ..spec };
+    let whole = StreamSpec { shard: None, ..spec };
     let checked = match &args.spec {
-        None => flags::checked(whole, &args.recipe, &dataset)?,
-        Some(_) => CheckedSpec::new(whole, &dataset)?,
+        None => flags::checked(whole, &args.recipe, &dataset, extensions)?,
+        Some(_) => extensions.check(whole, &dataset)?,
     };
     let checks = check(&checked, args.epochs.into(), args.significance);
     let failed = checks.iter().filter(|check| !check.passed).count();
@@ -42,7 +36,7 @@ pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Fail
         let object = json!({ "epochs": args.epochs, "checks": checks, "passed": failed == 0 });
         println!("{object}");
     } else {
-        println!("{}, {} epochs of {} samples", dataset.name, args.epochs, checked.samples_per_epoch());
+        println!("{}, {} epochs of {} samples", dataset.name, args.epochs, checked.epochs().samples());
         println!();
         for Check { name, passed, p_value, found } in &checks {
             let outcome = if *passed { "ok" } else { "FAILED" };
@@ -57,8 +51,8 @@ pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Fail
 }
 
 fn check(checked: &CheckedSpec, epochs: u64, significance: f64) -> Vec<Check> {
-    let (batches, mixing) = (checked.batches_per_epoch(), checked.spec().mixing);
-    let leftover = checked.samples() - checked.samples_per_epoch();
+    let (batches, mixing) = (checked.epochs().batches(), checked.spec().mixing);
+    let leftover = checked.samples() - checked.epochs().samples();
     let mut drawn = Drawn::default();
     let mut faults = Vec::new();
     for epoch in 0..epochs {
@@ -74,7 +68,7 @@ fn check(checked: &CheckedSpec, epochs: u64, significance: f64) -> Vec<Check> {
     }
     let found = match faults.first() {
         None if leftover == 0 => format!("{} samples in {batches} batches", checked.samples()),
-        None => format!("{} samples in {batches} batches, {leftover} left out", checked.samples_per_epoch()),
+        None => format!("{} samples in {batches} batches, {leftover} left out", checked.epochs().samples()),
         Some(fault) => fault.clone(),
     };
     let mut checks =

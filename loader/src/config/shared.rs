@@ -3,7 +3,7 @@
 use crate::source::{BadRecords, Cache, ImageSize, Options, Order};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum as _};
-use mixfeed_client::CustomAugmentation;
+use mixfeed_pipeline::spec::CustomTransform;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -197,5 +197,5 @@ pub struct RecipeArgs {
     pub erased_value: u8,
     /// A transform that this loader has of its own, applied last.
     #[arg(long, value_name = "NAME:VERSION")]
-    pub custom_augmentation: Option<CustomAugmentation>,
+    pub custom_augmentation: Option<CustomTransform>,
 }

@@ -8,10 +8,9 @@ use mixfeed_client::{
     Batch, BlockingStream, LambdaScope, Mixing, MixingKind, PartnerSource, StreamConfig, StreamEnd,
     StreamSpec,
 };
-use mixfeed_loader::extensions::Extensions;
 use mixfeed_pipeline::key::{Key, Purpose, Seed};
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, collate, synthetic};
-use mixfeed_proto::{BatchBytes, batch_digest, v1};
+use mixfeed_proto::{BatchBytes, batch_digest};
 use rand::Rng as _;
 use std::collections::HashMap;
 use std::path::Path;
@@ -73,17 +72,14 @@ fn read(seed: u64, addresses: &[String], mut act: impl FnMut(u64)) -> (Vec<Batch
 
 /// The digests of all batches, computed without any loader.
 fn golden(data: &Dataset, spec: &StreamSpec) -> Vec<[u8; 32]> {
-    let message = v1::StreamSpec::from(spec);
-    let checked =
-        CheckedSpec::new(mixfeed_loader::understood(&message, &Extensions::default()).unwrap(), data)
-            .unwrap();
+    let checked = CheckedSpec::new(*spec, data).unwrap();
     let mut buffer = BatchBuffer::default();
     (0..STEPS)
         .map(|index| {
             let plan = BatchPlan::new(&checked, index);
             collate(&checked, &plan, data.train.as_ref(), &mut Scratch::default(), &mut buffer).unwrap();
             batch_digest(&BatchBytes {
-                spec_digest: &mixfeed_proto::spec_digest(&message),
+                spec_digest: &mixfeed_proto::digest_of(spec),
                 index,
                 pixels: &buffer.pixels,
                 labels: &buffer.labels,

@@ -7,21 +7,20 @@ mod example;
 
 use example::extensions;
 use mixfeed_client::{
-    Augmentation, Batch, BlockingStream, CustomAugmentation, Mixing, MixingKind, StreamConfig, StreamEnd,
+    Augmentation, Batch, BlockingStream, CustomTransform, Mixing, MixingKind, StreamConfig, StreamEnd,
     StreamError, StreamSpec,
 };
 use mixfeed_loader::embedded::EmbeddedLoader;
 use mixfeed_loader::extensions::Extensions;
 use mixfeed_loader::source::open_with;
-use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Scratch, collate};
-use mixfeed_proto::v1;
+use mixfeed_pipeline::{BatchBuffer, BatchPlan, Scratch, collate};
 use std::time::Duration;
 
 const DATA: &str = "gradients:200";
 const BATCHES: u64 = 24;
 
 fn spec(version: u32) -> StreamSpec {
-    let custom = Some(CustomAugmentation { name: "posterise".into(), version });
+    let custom = Some(CustomTransform::new("posterise", version).unwrap());
     StreamSpec {
         batch_size: 25,
         mixing: Some(Mixing {
@@ -52,8 +51,7 @@ fn open(loaders: &[&EmbeddedLoader], version: u32) -> Result<BlockingStream, Str
 /// The pixels of all batches, computed without any loader.
 fn batches_of(spec: &StreamSpec) -> Vec<Vec<u8>> {
     let data = open_with(&DATA.parse().unwrap(), &extensions()).unwrap();
-    let spec = mixfeed_loader::understood(&v1::StreamSpec::from(spec), &extensions()).unwrap();
-    let checked = CheckedSpec::new(spec, &data).unwrap();
+    let checked = extensions().check(*spec, &data).unwrap();
     let mut buffer = BatchBuffer::default();
     let batch = |index| {
         let plan = BatchPlan::new(&checked, index);

@@ -55,14 +55,8 @@ pub(super) fn check(settings: &Settings) -> Result<Option<Mixing>, UsageError> {
     let probability = number("mixup-prob", settings.mixup_prob, 0.0..=1.0)?;
     let lambda_scope = filled("lambda-per", settings.lambda_per)?;
     let partner_source = filled("partner", settings.partner)?;
-    let (kind, alpha) = match (mixup > 0.0, cutmix > 0.0) {
-        (false, false) => return Ok(None),
-        (true, false) => (MixingKind::Mixup, mixup),
-        (false, true) => (MixingKind::Cutmix, cutmix),
-        (true, true) => (MixingKind::MixupOrCutmix { cutmix_alpha: cutmix, switch_probability }, mixup),
-    };
-    let mixing = Mixing { kind, alpha, probability, lambda_scope, partner_source };
-    Ok((probability > 0.0).then_some(mixing))
+    let kind = MixingKind::of_alphas(mixup, cutmix, switch_probability).filter(|_| probability > 0.0);
+    Ok(kind.map(|(kind, alpha)| Mixing { kind, alpha, probability, lambda_scope, partner_source }))
 }
 
 /// Checks what is done to each image before it is mixed. What is not set is not done.
@@ -80,49 +74,23 @@ pub(super) fn augmentation(settings: &Settings) -> Result<Augmentation, UsageErr
         color_jitter: color_jitter(settings.color_jitter.as_deref().unwrap_or_default())?,
         random_erasing: (erasing > 0.0)
             .then(|| RandomErasing { probability: erasing, ..RandomErasing::default() }),
-        custom: settings.custom_augmentation.clone(),
+        custom: settings.custom_augmentation,
     })
 }
 
 fn color_jitter(strengths: &[f64]) -> Result<Option<ColorJitter>, UsageError> {
-    let [brightness, contrast, saturation, hue] = match *strengths {
-        [] => return Ok(None),
-        [all] => [all, all, all, 0.0],
-        [brightness, contrast, saturation] => [brightness, contrast, saturation, 0.0],
-        [brightness, contrast, saturation, hue] => [brightness, contrast, saturation, hue],
-        _ => return Err(UsageError::new("--color-jitter takes one, three or four numbers")),
-    };
-    for strength in [brightness, contrast, saturation] {
+    let jitter = ColorJitter::of_strengths(strengths)
+        .ok_or_else(|| UsageError::new("--color-jitter takes one, three or four numbers"))?;
+    for strength in [jitter.brightness, jitter.contrast, jitter.saturation] {
         number("color-jitter", Some(strength), 0.0..=10.0)?;
     }
-    number("color-jitter's hue", Some(hue), 0.0..=0.5)?;
-    let jitter = ColorJitter { brightness, contrast, saturation, hue };
-    Ok((jitter != ColorJitter::default()).then_some(jitter))
+    number("color-jitter's hue", Some(jitter.hue), 0.0..=0.5)?;
+    Ok((jitter != ColorJitter::NONE).then_some(jitter))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn mixing(mixup: f64, cutmix: f64) -> Option<Mixing> {
-        let settings = Settings {
-            data: Some("synthetic".to_owned()),
-            mixup_alpha: Some(mixup),
-            cutmix_alpha: Some(cutmix),
-            ..Settings::default()
-        };
-        settings.check().unwrap().training.stream.mixing
-    }
-
-    #[test]
-    fn two_alphas_say_whether_it_is_mixup_or_cutmix_or_both() {
-        assert_eq!(mixing(0.0, 0.0), None);
-        let kind = |mixup, cutmix| mixing(mixup, cutmix).map(|mixing| (mixing.kind, mixing.alpha));
-        assert_eq!(kind(0.4, 0.0), Some((MixingKind::Mixup, 0.4)));
-        assert_eq!(kind(0.0, 1.0), Some((MixingKind::Cutmix, 1.0)));
-        let both = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: SWITCH_PROBABILITY };
-        assert_eq!(kind(0.4, 1.0), Some((both, 0.4)));
-    }
 
     #[test]
     fn values_out_of_range_are_named() {

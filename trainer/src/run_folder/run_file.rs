@@ -4,6 +4,7 @@ use super::RunFolderError;
 use crate::config::{RunConfig, Settings};
 use crate::device;
 use mixfeed_client::{Expected, StreamInfo, StreamSpec};
+use mixfeed_proto::digest_of;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use tch::Device;
@@ -103,7 +104,7 @@ impl RunFile {
             format: FORMAT,
             release: mixfeed_ops::build::RELEASE.to_owned(),
             commit: mixfeed_ops::build::COMMIT.to_owned(),
-            spec_digest: hex(config.training.stream.digest()),
+            spec_digest: hex(digest_of(&config.training.stream)),
             batches_per_epoch: info.batches_per_epoch,
             dataset: DatasetRecord {
                 name: info.dataset.name.clone(),
@@ -172,7 +173,7 @@ impl RunFile {
         if run.batches_per_epoch == 0 || run.expected().is_none() {
             return Err(unreadable(&"its digests or its number of batches are none"));
         }
-        if blake3::Hash::from(run.stream.digest()).to_string() != run.spec_digest {
+        if blake3::Hash::from(digest_of(&run.stream)).to_string() != run.spec_digest {
             return Err(unreadable(&"its stream is not the one of its digest"));
         }
         Ok(run)

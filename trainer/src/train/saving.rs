@@ -10,6 +10,7 @@ use crate::ema::Ema;
 use crate::error::TrainError;
 use crate::feed::Feed;
 use crate::tally::Losses;
+use mixfeed_proto::digest_of;
 use std::time::Instant;
 
 impl Run<'_> {
@@ -72,7 +73,7 @@ impl Run<'_> {
             dataset_digest: hex(info.dataset.digest),
             classes: info.dataset.classes.clone(),
             algorithm_fingerprint: hex(info.algorithm_fingerprint),
-            spec_digest: hex(config.training.stream.digest()),
+            spec_digest: hex(digest_of(&config.training.stream)),
             next_batch: self.position,
             loss_sum,
             loss_rows,

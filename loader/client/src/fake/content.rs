@@ -1,9 +1,9 @@
 //! What a fake loader serves: a function of data, spec and index.
 
 use crate::batch::encode;
-use crate::identity::ImageShape;
 use bytes::Bytes;
 use mixfeed_proto::{BatchBytes, batch_checksum, v1};
+use mixfeed_streamspec::ImageShape;
 
 /// The data set of a fake loader.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ pub fn batch(data: &FakeData, spec: &v1::StreamSpec, index: u64) -> v1::Batch {
         spec.shard.map_or(rank * rows, |shard| (u64::from(shard.rank) + rank) * rows / u64::from(shard.world))
     };
     let turn = if spec.shuffle { mix(spec.seed ^ mix(epoch + 1)) % samples } else { 0 };
-    let image_bytes = data.image.values() as usize;
+    let image_bytes = data.image.values();
     let (mut pixels, mut labels, mut partners, mut lambdas) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for row in part(0)..part(1) {

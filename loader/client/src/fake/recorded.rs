@@ -6,11 +6,11 @@ use crate::checks::Gate;
 use crate::identity::Identity;
 use crate::parts::Intake;
 use crate::session::{message_bytes, opened_by};
-use crate::spec::StreamSpec;
 use bytes::Bytes;
 use http_body::Frame;
 use mixfeed_proto::v1;
 use mixfeed_proto::v1::stream_batches_response::Kind;
+use mixfeed_streamspec::StreamSpec;
 use prost::Message as _;
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -39,7 +39,11 @@ pub async fn read_recorded(
     let Some(first) = next().await? else { return Ok(()) };
     let (geometry, _) = opened_by(spec, identity.image, &first)?;
     let classes = u32::try_from(identity.dataset.classes.len()).unwrap_or(u32::MAX);
-    let mut intake = Intake::new(Gate { geometry: Arc::new(geometry), spec_digest: spec.digest(), classes });
+    let mut intake = Intake::new(Gate {
+        geometry: Arc::new(geometry),
+        spec_digest: mixfeed_proto::digest_of(&spec),
+        classes,
+    });
     while let Some(answer) = next().await? {
         match answer.kind {
             Some(Kind::Batch(batch)) => passed(intake.batch(batch).map_err(|fault| fault.to_string())?),

@@ -104,7 +104,7 @@ impl v1::loader_service_server::LoaderService for Service {
                 name: data.name.clone(),
                 digest: data.digest.to_vec(),
                 classes: (0..data.classes).map(|class| format!("class {class}")).collect(),
-                image: Some(image(data.image)),
+                image: Some(data.image.into()),
                 splits: vec![
                     split(v1::Split::Train, data.train_samples),
                     split(v1::Split::Test, data.test_samples),
@@ -153,7 +153,7 @@ impl v1::loader_service_server::LoaderService for Service {
         let opened = v1::StreamOpened {
             samples_per_epoch,
             batches_per_epoch,
-            image: Some(image(data.image)),
+            image: Some(data.image.into()),
             window_batches: lock(&self.0.script).window_batches,
         };
         let _ = answers.try_send(Ok(v1::StreamBatchesResponse { kind: Some(ResponseKind::Opened(opened)) }));
@@ -168,10 +168,6 @@ impl v1::loader_service_server::LoaderService for Service {
         tokio::spawn(Stream { prepared, message_bytes, state, spec, answers, wanted }.run(requests));
         Ok(Response::new(ReceiverStream::new(out)))
     }
-}
-
-fn image(shape: crate::ImageShape) -> v1::ImageShape {
-    v1::ImageShape { height: shape.height, width: shape.width, channels: shape.channels }
 }
 
 struct Stream {

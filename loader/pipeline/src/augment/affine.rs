@@ -3,7 +3,7 @@
 //! Places are counted in 1/65536 of a pixel from the matrix on, as Pillow counts them, so the result
 //! is Pillow's to the byte. Sines come from a table, so there is no libm in it.
 
-use crate::dataset::ImageShape;
+use mixfeed_streamspec::ImageShape;
 
 /// A rotation goes in steps of 4.5 degrees.
 const STEPS_OF_RIGHT_ANGLE: usize = 20;

@@ -2,7 +2,7 @@
 
 use super::color;
 use crate::key::{Key, below, unit};
-use crate::spec::ColorJitter;
+use mixfeed_streamspec::ColorJitter;
 
 /// A factor in units of 1/65536, as lambda is: what the plan shows is exactly what is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

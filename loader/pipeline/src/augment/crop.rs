@@ -3,8 +3,8 @@
 //!
 //! Bytes are moved or set to zero, so the result is the same on every machine.
 
-use crate::dataset::ImageShape;
 use crate::key::{Key, below};
+use mixfeed_streamspec::ImageShape;
 
 /// Where a crop of the image's own size lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

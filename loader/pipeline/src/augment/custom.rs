@@ -8,12 +8,9 @@
 //!
 //! What is deliberately not here: more than one for a stream. One that calls others does what several would.
 
-use crate::dataset::ImageShape;
 use crate::key::Key;
+use mixfeed_streamspec::{CustomTransform, ImageShape, MAX_NAME_CHARS, SpecError, is_name};
 use std::fmt;
-
-/// Characters of a name, at most.
-pub const MAX_NAME_CHARS: usize = 64;
 
 /// What a transform does to one image: words of its own meaning, which `preview` and `replay` print.
 pub type Parameters = [u32; 4];
@@ -71,20 +68,24 @@ impl Custom {
         self.0.version()
     }
 
-    pub(crate) fn check(self, image: ImageShape) -> Result<(), String> {
-        self.0.check(image)
+    /// Finds the transform that a spec asks for, for images of the shape `image`.
+    pub(crate) fn find(asked: CustomTransform, known: &[Self], image: ImageShape) -> Result<Self, SpecError> {
+        let refused = |allowed: String| SpecError::new("augmentation.custom", asked, allowed);
+        let found = known.iter().find(|it| (it.name(), it.version()) == (asked.name(), asked.version()));
+        let Some(found) = found else {
+            let names: Vec<_> = known.iter().map(ToString::to_string).collect();
+            return Err(refused(match names.as_slice() {
+                [] => "this loader has no custom transform".into(),
+                names => format!("this loader has {}", names.join(", ")),
+            }));
+        };
+        found.0.check(image).map_err(refused)?;
+        Ok(*found)
     }
 
     pub(super) fn draw(self, key: Key, image: ImageShape) -> CustomView {
         CustomView { transform: self, parameters: self.0.plan(key, image) }
     }
-}
-
-/// Tells whether `text` may name a transform or a source.
-#[must_use]
-pub fn is_name(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=MAX_NAME_CHARS).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 impl PartialEq for Custom {
@@ -150,16 +151,5 @@ pub(crate) mod tests {
         fn apply(&self, [more, ..]: Parameters, _image: ImageShape, pixels: &mut [u8]) {
             pixels.iter_mut().for_each(|value| *value = value.saturating_add(more as u8));
         }
-    }
-
-    #[test]
-    fn names_are_short_and_plain() {
-        for good in ["a", "rand-augment-2", &"x".repeat(64)] {
-            assert!(is_name(good), "{good}");
-        }
-        for wrong in ["", "Upper", "two words", "a:b", "ä", &"x".repeat(65)] {
-            assert!(!is_name(wrong), "{wrong}");
-        }
-        assert_eq!(Custom::new(&Brighter).to_string(), "brighter:2");
     }
 }

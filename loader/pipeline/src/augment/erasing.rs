@@ -11,9 +11,9 @@
 
 use super::resized_crop::sides;
 use crate::blend::Region;
-use crate::dataset::ImageShape;
 use crate::key::{Key, below, unit};
-use crate::spec::RandomErasing;
+use mixfeed_streamspec::ImageShape;
+use mixfeed_streamspec::RandomErasing;
 use rand::Rng as _;
 
 /// Holes that are tried before the image stays whole.
@@ -27,7 +27,7 @@ pub(super) fn draw(key: Key, setting: &RandomErasing, image: ImageShape) -> Opti
     }
     for _ in 0..TRIES {
         // torchvision's ratio is height to width here.
-        let [height, width] = sides(&mut generator, setting.area, setting.ratio, image);
+        let [height, width] = sides(&mut generator, setting.area(), setting.ratio(), image);
         let words = [generator.next_u64(), generator.next_u64()];
         if height < f64::from(image.height) && width < f64::from(image.width) {
             let (height, width) = (height as u32, width as u32);
@@ -65,7 +65,6 @@ pub(super) fn apply(region: Region, value: u8, shape: ImageShape, image: &mut [u
 mod tests {
     use super::*;
     use crate::key::{Purpose, Seed};
-    use crate::spec::Interval;
 
     const SHAPE: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
 
@@ -88,11 +87,8 @@ mod tests {
 
     #[test]
     fn a_hole_that_never_fits_is_none() {
-        let setting = RandomErasing {
-            probability: 1.0,
-            area: Interval { least: 1.0, most: 1.0 },
-            ratio: Interval { least: 1.0, most: 1.0 },
-        };
+        let setting =
+            RandomErasing { probability: 1.0, min_area: 1.0, max_area: 1.0, min_ratio: 1.0, max_ratio: 1.0 };
         assert!((0..50).all(|i| draw(key(i), &setting, SHAPE).is_none()));
     }
 

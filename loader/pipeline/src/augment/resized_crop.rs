@@ -6,9 +6,9 @@
 
 use super::elementary::{exp, ln};
 use crate::blend::Region;
-use crate::dataset::ImageShape;
 use crate::key::{Key, below, unit};
-use crate::spec::{Interval, ResizedCrop};
+use mixfeed_streamspec::ImageShape;
+use mixfeed_streamspec::{Interval, ResizedCrop};
 use rand::Rng;
 
 /// Parts that are tried before the largest one in the middle is taken.
@@ -21,14 +21,14 @@ const PRECISION: u32 = 22;
 pub(super) fn draw(key: Key, setting: &ResizedCrop, image: ImageShape) -> Region {
     let mut generator = key.generator();
     for _ in 0..TRIES {
-        let [width, height] = sides(&mut generator, setting.area, setting.ratio, image);
+        let [width, height] = sides(&mut generator, setting.area(), setting.ratio(), image);
         let fits = |side: f64, most: u32| side >= 1.0 && side <= f64::from(most);
         let words = [generator.next_u64(), generator.next_u64()];
         if fits(width, image.width) && fits(height, image.height) {
             return Region::somewhere(words, height as u32, width as u32, image);
         }
     }
-    largest(setting.ratio, image)
+    largest(setting.ratio(), image)
 }
 
 /// Draws width and height in whole pixels: an area, uniformly, and their ratio, uniformly in its
@@ -41,8 +41,8 @@ pub(super) fn sides(
 ) -> [f64; 2] {
     let mut between = |least: f64, most: f64| least + unit(generator.next_u64()) * (most - least);
     let pixels = f64::from(image.height) * f64::from(image.width);
-    let area = pixels * between(area.least, area.most);
-    let ratio = exp(between(ln(ratio.least), ln(ratio.most)));
+    let area = pixels * between(area.min, area.max);
+    let ratio = exp(between(ln(ratio.min), ln(ratio.max)));
     // A root is rounded one way only, too. Ties go to even, as in Python.
     [(area * ratio).sqrt().round_ties_even(), (area / ratio).sqrt().round_ties_even()]
 }
@@ -51,10 +51,10 @@ pub(super) fn sides(
 fn largest(ratio: Interval, image: ImageShape) -> Region {
     let (h, w) = (f64::from(image.height), f64::from(image.width));
     let side = |side: f64, most: u32| (side.round_ties_even() as u32).clamp(1, most);
-    let (height, width) = if w / h < ratio.least {
-        (side(w / ratio.least, image.height), image.width)
-    } else if w / h > ratio.most {
-        (image.height, side(h * ratio.most, image.width))
+    let (height, width) = if w / h < ratio.min {
+        (side(w / ratio.min, image.height), image.width)
+    } else if w / h > ratio.max {
+        (image.height, side(h * ratio.max, image.width))
     } else {
         (image.height, image.width)
     };
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn when_no_part_fits_the_largest_in_the_middle_is_taken() {
-        let all = ResizedCrop { area: Interval { least: 1.0, most: 1.0 }, ..ResizedCrop::IMAGENET };
+        let all = ResizedCrop { min_area: 1.0, ..ResizedCrop::IMAGENET };
         let flat = ImageShape { height: 8, width: 40, channels: 3 };
         // 8 * 4 / 3 is 10.67.
         let middle = Region { top: 0, left: 14, height: 8, width: 11 };

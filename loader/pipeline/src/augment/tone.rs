@@ -3,7 +3,7 @@
 //! and one sum) and the last step of sharpening (see [`color`](super::color)).
 
 use super::color::toward;
-use crate::dataset::ImageShape;
+use mixfeed_streamspec::ImageShape;
 
 /// Keeps the upper `bits` of each value.
 pub(super) fn posterize(image: &mut [u8], bits: u32) {

@@ -6,8 +6,8 @@
 //! there: of an image of 32 pixels, the farthest shows nothing.
 
 use super::{affine, color, tone};
-use crate::dataset::ImageShape;
 use crate::key::{Key, below};
+use mixfeed_streamspec::ImageShape;
 
 /// The strongest level; the weakest is 0.
 const STRONGEST: u8 = 30;

@@ -29,7 +29,7 @@ fn batches(data: &Dataset) -> Vec<BatchBuffer> {
     let test = StreamSpec { split: Split::Test, shuffle: false, ..StreamSpec::train(7, 16) };
     let build = |spec: StreamSpec| {
         let checked = CheckedSpec::new(spec, data).unwrap();
-        (0..2 * checked.batches_per_epoch()).map(move |index| {
+        (0..2 * checked.epochs().batches()).map(move |index| {
             let mut out = BatchBuffer::default();
             let plan = BatchPlan::new(&checked, index);
             let samples = data.samples(spec.split).as_ref();

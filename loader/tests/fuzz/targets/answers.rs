@@ -127,7 +127,7 @@ fn sent(mut body: &[u8]) -> impl Iterator<Item = v1::Batch> {
 
 fn checksum(batch: &v1::Batch) -> u32 {
     batch_checksum(&BatchBytes {
-        spec_digest: &spec().digest(),
+        spec_digest: &mixfeed_proto::digest_of(&spec()),
         index: batch.index,
         pixels: &batch.pixels,
         labels: &batch.labels,

@@ -3,6 +3,7 @@
 
 use mixfeed_client::StreamSpec;
 use mixfeed_ops::config::to_toml;
+use mixfeed_proto::digest_of;
 use mixfeed_trainer::compare::{Grid, GridAxis};
 use mixfeed_trainer::config::{CheckpointEvery, Preset, RunConfig, Settings};
 use mixfeed_trainer::device::DeviceChoice;
@@ -87,7 +88,7 @@ fn check(settings: &Settings) -> Option<RunConfig> {
     let written = to_toml(&config.settings).unwrap();
     let again = toml::from_str::<Settings>(&written).unwrap().check().unwrap();
     assert_eq!(to_toml(&again.settings).unwrap(), written);
-    assert_eq!(again.training.stream.digest(), stream.digest());
+    assert_eq!(digest_of(&again.training.stream), digest_of(stream));
     Some(config)
 }
 
@@ -126,7 +127,7 @@ pub(super) fn run_files() -> Vec<Vec<u8>> {
 }
 
 fn hex_of(stream: &StreamSpec) -> String {
-    blake3::Hash::from(stream.digest()).to_string()
+    blake3::Hash::from(digest_of(stream)).to_string()
 }
 
 /// As it is, and again with the digest that its stream has.

@@ -1,0 +1,370 @@
+//! The spec as a message, and back: the one file that knows both forms.
+
+use crate::{spec_digest, v1};
+use mixfeed_streamspec::{
+    Augmentation, ColorJitter, CustomTransform, ImageShape, LambdaScope, Mixing, MixingKind, PartnerSource,
+    PixelLayout, PixelType, RandomErasing, Remainder, ResizedCrop, RowShard, SpecError, Split, StreamSpec,
+};
+
+/// Returns the digest that names `spec` on the wire, in logs and in checksums.
+#[must_use]
+pub fn digest_of(spec: &StreamSpec) -> [u8; 32] {
+    spec_digest(&spec.into())
+}
+
+/// The two directions of an enum whose variants have the same names in both forms. What unspecified means, if anything,
+/// stands behind `0 =>`.
+macro_rules! enumeration {
+    ($number:ident, $value:ident, $field:literal, $plain:ident { $($variant:ident),+ $(; 0 => $default:ident)? }) => {
+        fn $number(value: $plain) -> i32 {
+            match value {
+                $($plain::$variant => v1::$plain::$variant.into(),)+
+            }
+        }
+
+        fn $value(number: i32) -> Result<$plain, SpecError> {
+            match v1::$plain::try_from(number) {
+                $(Ok(v1::$plain::$variant) => Ok($plain::$variant),)+
+                $(Ok(v1::$plain::Unspecified) => Ok($plain::$default),)?
+                #[allow(unreachable_patterns)]
+                _ => {
+                    let known: Vec<_> = [$(v1::$plain::$variant),+]
+                        .into_iter()
+                        .map(|known| format!("{} ({known:?})", known as i32))
+                        .collect();
+                    Err(SpecError::new($field, number, known.join(" or ")))
+                }
+            }
+        }
+    };
+}
+
+enumeration!(split_number, split, "split", Split { Train, Test });
+enumeration!(remainder_number, remainder, "remainder", Remainder { Keep, Drop; 0 => Keep });
+enumeration!(lambda_scope_number, lambda_scope, "mixing.lambda_scope", LambdaScope { Sample, Batch; 0 => Sample });
+enumeration!(
+    partner_source_number,
+    partner_source,
+    "mixing.partner_source",
+    PartnerSource { Dataset, Batch; 0 => Dataset }
+);
+enumeration!(pixel_type_number, pixel_type, "pixel_type", PixelType { U8, F32; 0 => U8 });
+enumeration!(pixel_layout_number, pixel_layout, "pixel_layout", PixelLayout { Nhwc, Nchw; 0 => Nhwc });
+
+// All structs are taken apart without `..`, so that a new field cannot be forgotten.
+
+impl From<&StreamSpec> for v1::StreamSpec {
+    /// Every enum is spelled out.
+    fn from(spec: &StreamSpec) -> Self {
+        let StreamSpec {
+            split,
+            limit,
+            seed,
+            batch_size,
+            remainder,
+            shuffle,
+            mixing,
+            shard,
+            pixel_type,
+            pixel_layout,
+            augmentation,
+        } = *spec;
+        Self {
+            split: split_number(split),
+            limit,
+            seed,
+            batch_size,
+            remainder: remainder_number(remainder),
+            shuffle,
+            mixing: mixing.map(Into::into),
+            shard: shard.map(|RowShard { rank, world }| v1::RowShard { rank, world }),
+            pixel_type: pixel_type_number(pixel_type),
+            pixel_layout: pixel_layout_number(pixel_layout),
+            augmentation: (!augmentation.is_none()).then(|| augmentation.into()),
+        }
+    }
+}
+
+impl TryFrom<&v1::StreamSpec> for StreamSpec {
+    type Error = SpecError;
+
+    /// Fills in what unspecified values mean. Ranges are checked elsewhere.
+    fn try_from(spec: &v1::StreamSpec) -> Result<Self, SpecError> {
+        let v1::StreamSpec {
+            split: split_number,
+            limit,
+            seed,
+            batch_size,
+            remainder: remainder_number,
+            shuffle,
+            mixing,
+            shard,
+            pixel_type: pixel_type_number,
+            pixel_layout: pixel_layout_number,
+            augmentation,
+        } = spec;
+        Ok(Self {
+            split: split(*split_number)?,
+            limit: *limit,
+            seed: *seed,
+            batch_size: *batch_size,
+            remainder: remainder(*remainder_number)?,
+            shuffle: *shuffle,
+            mixing: mixing.map(TryInto::try_into).transpose()?,
+            shard: shard.map(|v1::RowShard { rank, world }| RowShard { rank, world }),
+            pixel_type: pixel_type(*pixel_type_number)?,
+            pixel_layout: pixel_layout(*pixel_layout_number)?,
+            augmentation: augmentation.as_ref().map_or(Ok(Augmentation::NONE), TryInto::try_into)?,
+        })
+    }
+}
+
+impl From<Mixing> for v1::Mixing {
+    fn from(mixing: Mixing) -> Self {
+        let Mixing { kind, alpha, probability, lambda_scope, partner_source } = mixing;
+        let (kind, cutmix_alpha, switch_probability) = match kind {
+            MixingKind::Mixup => (v1::MixingKind::Mixup, 0.0, 0.0),
+            MixingKind::Cutmix => (v1::MixingKind::Cutmix, 0.0, 0.0),
+            MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability } => {
+                (v1::MixingKind::MixupOrCutmix, cutmix_alpha, switch_probability)
+            }
+        };
+        Self {
+            kind: kind.into(),
+            alpha,
+            probability,
+            lambda_scope: lambda_scope_number(lambda_scope),
+            partner_source: partner_source_number(partner_source),
+            cutmix_alpha,
+            switch_probability,
+        }
+    }
+}
+
+impl TryFrom<v1::Mixing> for Mixing {
+    type Error = SpecError;
+
+    fn try_from(mixing: v1::Mixing) -> Result<Self, SpecError> {
+        let v1::Mixing {
+            kind,
+            alpha,
+            probability,
+            lambda_scope: lambda_scope_number,
+            partner_source: partner_source_number,
+            cutmix_alpha,
+            switch_probability,
+        } = mixing;
+        let kind = match v1::MixingKind::try_from(kind) {
+            Ok(v1::MixingKind::Mixup) => MixingKind::Mixup,
+            Ok(v1::MixingKind::Cutmix) => MixingKind::Cutmix,
+            Ok(v1::MixingKind::MixupOrCutmix) => {
+                MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability }
+            }
+            _ => {
+                let allowed = "1 (mixup), 2 (CutMix) or 3 (one of the two)";
+                return Err(SpecError::new("mixing.kind", kind, allowed));
+            }
+        };
+        let is_either = matches!(kind, MixingKind::MixupOrCutmix { .. });
+        // A setting that would do nothing is a mistake, and would give one stream two digests.
+        for (field, value) in
+            [("mixing.cutmix_alpha", cutmix_alpha), ("mixing.switch_probability", switch_probability)]
+        {
+            if !is_either && value.to_bits() != 0 {
+                return Err(SpecError::new(field, value, "0 unless mixing.kind is 3 (mixup or CutMix)"));
+            }
+        }
+        Ok(Self {
+            kind,
+            alpha,
+            probability,
+            lambda_scope: lambda_scope(lambda_scope_number)?,
+            partner_source: partner_source(partner_source_number)?,
+        })
+    }
+}
+
+impl From<Augmentation> for v1::Augmentation {
+    fn from(augmentation: Augmentation) -> Self {
+        let Augmentation {
+            crop_padding,
+            flip_probability,
+            trivial_augment,
+            cutout_size,
+            erased_value,
+            resized_crop,
+            color_jitter,
+            random_erasing,
+            custom,
+        } = augmentation;
+        Self {
+            crop_padding,
+            flip_probability,
+            resized_crop: resized_crop.map(|ResizedCrop { min_area, max_area, min_ratio, max_ratio }| {
+                v1::ResizedCrop { min_area, max_area, min_ratio, max_ratio }
+            }),
+            trivial_augment,
+            color_jitter: color_jitter.map(|ColorJitter { brightness, contrast, saturation, hue }| {
+                v1::ColorJitter { brightness, contrast, saturation, hue }
+            }),
+            random_erasing: random_erasing.map(|it| {
+                let RandomErasing { probability, min_area, max_area, min_ratio, max_ratio } = it;
+                v1::RandomErasing { probability, min_area, max_area, min_ratio, max_ratio }
+            }),
+            cutout_size,
+            erased_value: erased_value.into(),
+            custom: custom
+                .map(|it| v1::CustomAugmentation { name: it.name().to_owned(), version: it.version() }),
+        }
+    }
+}
+
+impl TryFrom<&v1::Augmentation> for Augmentation {
+    type Error = SpecError;
+
+    fn try_from(augmentation: &v1::Augmentation) -> Result<Self, SpecError> {
+        let v1::Augmentation {
+            crop_padding,
+            flip_probability,
+            resized_crop,
+            trivial_augment,
+            color_jitter,
+            random_erasing,
+            cutout_size,
+            erased_value,
+            custom,
+        } = augmentation;
+        Ok(Self {
+            crop_padding: *crop_padding,
+            flip_probability: *flip_probability,
+            trivial_augment: *trivial_augment,
+            cutout_size: *cutout_size,
+            erased_value: u8::try_from(*erased_value).map_err(|_too_large| {
+                SpecError::new("augmentation.erased_value", erased_value, "0 to 255")
+            })?,
+            resized_crop: resized_crop.map(|v1::ResizedCrop { min_area, max_area, min_ratio, max_ratio }| {
+                ResizedCrop { min_area, max_area, min_ratio, max_ratio }
+            }),
+            color_jitter: color_jitter.map(|v1::ColorJitter { brightness, contrast, saturation, hue }| {
+                ColorJitter { brightness, contrast, saturation, hue }
+            }),
+            random_erasing: random_erasing.map(|it| {
+                let v1::RandomErasing { probability, min_area, max_area, min_ratio, max_ratio } = it;
+                RandomErasing { probability, min_area, max_area, min_ratio, max_ratio }
+            }),
+            custom: match custom {
+                None => None,
+                Some(v1::CustomAugmentation { name, version }) => Some(CustomTransform::new(name, *version)?),
+            },
+        })
+    }
+}
+
+impl From<ImageShape> for v1::ImageShape {
+    fn from(ImageShape { height, width, channels }: ImageShape) -> Self {
+        Self { height, width, channels }
+    }
+}
+
+impl TryFrom<v1::ImageShape> for ImageShape {
+    /// What is wrong, as in "its images have the impossible shape 0x0x3".
+    type Error = String;
+
+    fn try_from(v1::ImageShape { height, width, channels }: v1::ImageShape) -> Result<Self, String> {
+        let shape = Self { height, width, channels };
+        let impossible = || format!("its images have the impossible shape {height}x{width}x{channels}");
+        shape.is_possible().then_some(shape).ok_or_else(impossible)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every() -> StreamSpec {
+        let kind = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
+        StreamSpec {
+            split: Split::Test,
+            limit: 1000,
+            remainder: Remainder::Drop,
+            shuffle: false,
+            mixing: Some(Mixing {
+                kind,
+                alpha: 0.2,
+                probability: 0.3,
+                lambda_scope: LambdaScope::Batch,
+                partner_source: PartnerSource::Batch,
+            }),
+            shard: Some(RowShard { rank: 1, world: 4 }),
+            pixel_type: PixelType::F32,
+            pixel_layout: PixelLayout::Nchw,
+            augmentation: Augmentation {
+                custom: CustomTransform::new("posterise", 3).ok(),
+                ..Augmentation::EVERY
+            },
+            ..StreamSpec::train(u64::MAX, 128)
+        }
+    }
+
+    #[test]
+    fn a_spec_comes_back_as_it_was() {
+        let mixing = every().mixing.unwrap();
+        for spec in [
+            every(),
+            StreamSpec::default(),
+            StreamSpec { mixing: Some(Mixing { kind: MixingKind::Cutmix, ..mixing }), ..every() },
+            StreamSpec { mixing: Some(Mixing::mixup(0.2, 0.2)), ..StreamSpec::default() },
+            StreamSpec {
+                augmentation: Augmentation { flip_probability: 0.5, ..Augmentation::NONE },
+                ..every()
+            },
+        ] {
+            assert_eq!(StreamSpec::try_from(&v1::StreamSpec::from(&spec)), Ok(spec));
+        }
+    }
+
+    #[test]
+    fn unspecified_means_what_the_contract_says() {
+        let mixing = Some(v1::Mixing { kind: 1, alpha: 0.2, probability: 0.2, ..Default::default() });
+        let spec = v1::StreamSpec { split: 1, batch_size: 8, mixing, ..Default::default() };
+        let expected =
+            StreamSpec { shuffle: false, mixing: Some(Mixing::mixup(0.2, 0.2)), ..StreamSpec::train(0, 8) };
+        assert_eq!(StreamSpec::try_from(&spec), Ok(expected));
+    }
+
+    #[test]
+    fn values_of_no_meaning_are_refused_by_field() {
+        let good = v1::StreamSpec { split: 1, batch_size: 8, ..Default::default() };
+        let mixing = v1::Mixing { kind: 1, ..Default::default() };
+        let mixed = |mixing| v1::StreamSpec { mixing: Some(mixing), ..good.clone() };
+        let augmented = |augmentation| v1::StreamSpec { augmentation: Some(augmentation), ..good.clone() };
+        let custom = Some(v1::CustomAugmentation { name: "two words".into(), version: 1 });
+        for (spec, message) in [
+            (v1::StreamSpec { split: 0, ..good.clone() }, "split: 0 is not allowed, 1 (Train) or 2 (Test)"),
+            (v1::StreamSpec { split: 3, ..good.clone() }, "split: 3 is not allowed, "),
+            (v1::StreamSpec { remainder: -1, ..good.clone() }, "remainder: -1 is not allowed, "),
+            (v1::StreamSpec { pixel_type: 9, ..good.clone() }, "pixel_type: 9"),
+            (v1::StreamSpec { pixel_layout: 9, ..good.clone() }, "pixel_layout: 9"),
+            (mixed(v1::Mixing { kind: 0, ..mixing }), "mixing.kind: 0"),
+            (mixed(v1::Mixing { kind: 4, ..mixing }), "mixing.kind: 4"),
+            (mixed(v1::Mixing { cutmix_alpha: 1.0, ..mixing }), "mixing.cutmix_alpha: 1"),
+            (
+                mixed(v1::Mixing { kind: 2, switch_probability: 0.5, ..mixing }),
+                "mixing.switch_probability: 0.5",
+            ),
+            (mixed(v1::Mixing { lambda_scope: 3, ..mixing }), "mixing.lambda_scope: 3"),
+            (mixed(v1::Mixing { partner_source: 3, ..mixing }), "mixing.partner_source: 3"),
+            (
+                augmented(v1::Augmentation { erased_value: 256, ..Default::default() }),
+                "augmentation.erased_value: 256",
+            ),
+            (
+                augmented(v1::Augmentation { custom, ..Default::default() }),
+                "augmentation.custom: two words:1",
+            ),
+        ] {
+            let error = StreamSpec::try_from(&spec).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The spec and its parts.
+
+use crate::error::{SpecError, check_range};
+use crate::{Augmentation, ImageShape};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Rows of a global batch, at most. Beyond this a step is no longer a mini-batch, and one message no longer a unit of
+/// scheduling.
+pub const MAX_BATCH_SIZE: u32 = 65_536;
+
+/// Pixel bytes of one batch, at most: 1,700 photographs of 224 × 224 in f32. What a stream holds of such is what the
+/// loader has memory for.
+pub const MAX_BATCH_BYTES: u64 = 1 << 30;
+
+/// Largest alpha of Beta(alpha, alpha). Far below, every lambda is already about one half.
+pub const MAX_ALPHA: f64 = 1000.0;
+
+/// Everything that shapes the content of a stream of batches.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct StreamSpec {
+    /// Which part of the data set.
+    pub split: Split,
+    /// Use only the first `limit` samples; 0 uses all.
+    pub limit: u64,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Rows of a global batch.
+    pub batch_size: u32,
+    /// What happens to the samples left over at the end of an epoch.
+    pub remainder: Remainder,
+    /// Whether each epoch has its own order.
+    pub shuffle: bool,
+    /// How samples are mixed; `None` leaves them alone.
+    pub mixing: Option<Mixing>,
+    /// The rows of each global batch that this client gets; `None` means all of them.
+    pub shard: Option<RowShard>,
+    /// Type of a pixel value.
+    pub pixel_type: PixelType,
+    /// Order of the pixel values.
+    pub pixel_layout: PixelLayout,
+    /// What is done to each image before it is mixed.
+    #[serde(skip_serializing_if = "Augmentation::is_none")]
+    pub augmentation: Augmentation,
+}
+
+impl Default for StreamSpec {
+    /// [`StreamSpec::train`] with seed 0 and 128 rows.
+    fn default() -> Self {
+        Self::train(0, 128)
+    }
+}
+
+impl StreamSpec {
+    /// Returns the plainest stream to train on: the whole split, shuffled, nothing mixed or augmented, all rows, u8 in
+    /// NHWC.
+    #[must_use]
+    pub const fn train(seed: u64, batch_size: u32) -> Self {
+        Self {
+            split: Split::Train,
+            limit: 0,
+            seed,
+            batch_size,
+            remainder: Remainder::Keep,
+            shuffle: true,
+            mixing: None,
+            shard: None,
+            pixel_type: PixelType::U8,
+            pixel_layout: PixelLayout::Nhwc,
+            augmentation: Augmentation::NONE,
+        }
+    }
+
+    /// Checks all that does not depend on the number of samples, for images of the shape `image`.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range.
+    pub fn check(&self, image: ImageShape) -> Result<(), SpecError> {
+        if !(1..=MAX_BATCH_SIZE).contains(&self.batch_size) {
+            return Err(SpecError::new("batch_size", self.batch_size, format!("1 to {MAX_BATCH_SIZE}")));
+        }
+        let image_bytes = self.image_bytes(image) as u64;
+        if u64::from(self.batch_size) * image_bytes > MAX_BATCH_BYTES {
+            let max = MAX_BATCH_BYTES / image_bytes;
+            let allowed = format!("1 to {max}, so that a batch has at most {MAX_BATCH_BYTES} bytes");
+            return Err(SpecError::new("batch_size", self.batch_size, allowed));
+        }
+        self.mixing.as_ref().map_or(Ok(()), Mixing::check)?;
+        self.augmentation.check(image)
+    }
+
+    /// Returns the bytes of one image as sent.
+    #[must_use]
+    pub fn image_bytes(&self, image: ImageShape) -> usize {
+        image.values() * self.pixel_type.bytes()
+    }
+}
+
+/// A part of a data set.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// Samples to train on.
+    #[default]
+    Train,
+    /// Samples to evaluate on.
+    Test,
+}
+
+impl Split {
+    /// Both, in the order of the dataset digest.
+    pub const ALL: [Self; 2] = [Self::Train, Self::Test];
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        })
+    }
+}
+
+/// What happens to the samples left over at the end of an epoch.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Remainder {
+    /// The last batch of an epoch is short.
+    #[default]
+    Keep,
+    /// They are left out.
+    Drop,
+}
+
+/// How samples are mixed.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Mixing {
+    /// The method.
+    pub kind: MixingKind,
+    /// lambda is drawn from Beta(alpha, alpha): 0 (no mixing) to [`MAX_ALPHA`]. Where mixup and CutMix take turns,
+    /// this is mixup's.
+    pub alpha: f64,
+    /// The share of samples, or of batches, that is mixed, 0 to 1.
+    pub probability: f64,
+    /// What has a lambda of its own.
+    #[serde(default)]
+    pub lambda_scope: LambdaScope,
+    /// Where partners come from.
+    #[serde(default)]
+    pub partner_source: PartnerSource,
+}
+
+impl Mixing {
+    /// Returns mixup as the article does it: a lambda for each sample, partners from the whole set.
+    #[must_use]
+    pub const fn mixup(alpha: f64, probability: f64) -> Self {
+        Self {
+            kind: MixingKind::Mixup,
+            alpha,
+            probability,
+            lambda_scope: LambdaScope::Sample,
+            partner_source: PartnerSource::Dataset,
+        }
+    }
+
+    fn check(&self) -> Result<(), SpecError> {
+        check_range("mixing.alpha", self.alpha, MAX_ALPHA)?;
+        check_range("mixing.probability", self.probability, 1.0)?;
+        if let MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability } = self.kind {
+            check_range("mixing.cutmix_alpha", cutmix_alpha, MAX_ALPHA)?;
+            check_range("mixing.switch_probability", switch_probability, 1.0)?;
+        }
+        Ok(())
+    }
+}
+
+/// A method of mixing.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum MixingKind {
+    /// mixup (arXiv:1710.09412): the weighted sum of two images.
+    #[default]
+    Mixup,
+    /// CutMix (arXiv:1905.04899): a box of the partner, pasted over the image.
+    Cutmix,
+    /// One of the two, drawn for each sample (or batch).
+    MixupOrCutmix {
+        /// CutMix's alpha, 0 to [`MAX_ALPHA`].
+        cutmix_alpha: f64,
+        /// Of what is mixed, the share that CutMix gets, 0 to 1.
+        switch_probability: f64,
+    },
+}
+
+impl MixingKind {
+    /// Returns the kind that an alpha each for mixup and CutMix ask for, where 0 switches one off, and the alpha that
+    /// goes with it; none where both are off. The settings are timm's.
+    #[must_use]
+    pub fn of_alphas(mixup_alpha: f64, cutmix_alpha: f64, switch_probability: f64) -> Option<(Self, f64)> {
+        match (mixup_alpha == 0.0, cutmix_alpha == 0.0) {
+            (true, true) => None,
+            (false, true) => Some((Self::Mixup, mixup_alpha)),
+            (true, false) => Some((Self::Cutmix, cutmix_alpha)),
+            (false, false) => Some((Self::MixupOrCutmix { cutmix_alpha, switch_probability }, mixup_alpha)),
+        }
+    }
+}
+
+/// What has a lambda of its own.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LambdaScope {
+    /// Each mixed sample.
+    #[default]
+    Sample,
+    /// Each global batch.
+    Batch,
+}
+
+/// Where partners come from.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartnerSource {
+    /// Any sample of the split.
+    #[default]
+    Dataset,
+    /// A permutation of the global batch.
+    Batch,
+}
+
+/// Rows `n * rank / world` to `n * (rank + 1) / world` of each global batch of `n` rows.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RowShard {
+    /// 0 to `world - 1`.
+    pub rank: u32,
+    /// How many clients share a global batch.
+    pub world: u32,
+}
+
+impl RowShard {
+    /// All rows.
+    pub const WHOLE: Self = Self { rank: 0, world: 1 };
+}
+
+/// Type of a pixel value.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PixelType {
+    /// 0 to 255.
+    #[default]
+    U8,
+    /// IEEE 754 single precision, little-endian, 0.0 to 1.0.
+    F32,
+}
+
+impl PixelType {
+    /// Bytes of one value.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::F32 => 4,
+        }
+    }
+}
+
+/// Order of the pixel values of an image.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PixelLayout {
+    /// Row, column, channel.
+    #[default]
+    Nhwc,
+    /// Channel, row, column.
+    Nchw,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IMAGE: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
+    const SPEC: StreamSpec = StreamSpec::train(0, 8);
+    const MIXUP: Mixing = Mixing::mixup(0.2, 0.2);
+
+    fn either() -> Mixing {
+        Mixing {
+            kind: MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 },
+            alpha: 0.8,
+            probability: 1.0,
+            lambda_scope: LambdaScope::Batch,
+            partner_source: PartnerSource::Batch,
+        }
+    }
+
+    #[test]
+    fn a_spec_survives_a_settings_file() {
+        let custom = "posterise:3".parse().ok();
+        for mixing in [
+            None,
+            Some(either()),
+            Some(Mixing { kind: MixingKind::Cutmix, ..either() }),
+            Some(Mixing { kind: MixingKind::Mixup, ..either() }),
+        ] {
+            for augmentation in [Augmentation::NONE, Augmentation { custom, ..Augmentation::EVERY }] {
+                let spec = StreamSpec { mixing, augmentation, ..StreamSpec::default() };
+                let text = toml::to_string(&spec).unwrap();
+                assert_eq!(toml::from_str::<StreamSpec>(&text).unwrap(), spec, "{text}");
+            }
+        }
+        let wrong = "[mixing]\nalpha = 1.0\nprobability = 1.0\n\
+            kind = { mixup-or-cutmix = { cutmix-alpha = 1.0, switch-probability = 0.5, more = 1 } }\n";
+        assert!(toml::from_str::<StreamSpec>(wrong).is_err());
+    }
+
+    #[test]
+    fn a_spec_that_uses_nothing_new_reads_as_it_did() {
+        assert!(!toml::to_string(&StreamSpec::default()).unwrap().contains("augmentation"));
+    }
+
+    #[test]
+    fn fields_out_of_range_are_named_with_what_is_allowed() {
+        let mixing =
+            |alpha, probability| StreamSpec { mixing: Some(Mixing { alpha, probability, ..MIXUP }), ..SPEC };
+        let either = |cutmix_alpha, switch_probability| {
+            let kind = MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability };
+            StreamSpec { mixing: Some(Mixing { kind, ..MIXUP }), ..SPEC }
+        };
+        for (spec, message) in [
+            (StreamSpec { batch_size: 0, ..SPEC }, "batch_size: 0 is not allowed, 1 to 65536"),
+            (StreamSpec { batch_size: 65_537, ..SPEC }, "batch_size: 65537 is not allowed, 1 to 65536"),
+            (mixing(-1.0, 0.2), "mixing.alpha: -1 is not allowed, 0 to 1000"),
+            (mixing(f64::NAN, 0.2), "mixing.alpha: NaN is not allowed, 0 to 1000"),
+            (mixing(f64::INFINITY, 0.2), "mixing.alpha: inf is not allowed, 0 to 1000"),
+            (mixing(0.2, 2.0), "mixing.probability: 2 is not allowed, 0 to 1"),
+            (mixing(0.2, f64::NAN), "mixing.probability: NaN is not allowed, 0 to 1"),
+            (either(-1.0, 0.5), "mixing.cutmix_alpha: -1 is not allowed, 0 to 1000"),
+            (either(1.0, 1.5), "mixing.switch_probability: 1.5 is not allowed, 0 to 1"),
+        ] {
+            assert_eq!(spec.check(IMAGE).unwrap_err().to_string(), message);
+        }
+        let large = ImageShape { height: 4096, width: 4096, channels: 3 };
+        let error = StreamSpec::train(0, 22).check(large).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "batch_size: 22 is not allowed, 1 to 21, so that a batch has at most 1073741824 bytes"
+        );
+    }
+
+    #[test]
+    fn two_alphas_say_whether_it_is_mixup_or_cutmix_or_both() {
+        let either = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
+        for (mixup, cutmix, expected) in [
+            (0.0, 0.0, None),
+            (0.4, 0.0, Some((MixingKind::Mixup, 0.4))),
+            (0.0, 1.0, Some((MixingKind::Cutmix, 1.0))),
+            (0.4, 1.0, Some((either, 0.4))),
+        ] {
+            assert_eq!(MixingKind::of_alphas(mixup, cutmix, 0.5), expected);
+        }
+    }
+
+    #[test]
+    fn the_ends_of_each_range_are_allowed() {
+        for spec in [
+            StreamSpec { batch_size: 65_536, ..SPEC },
+            StreamSpec { mixing: Some(Mixing { alpha: 0.0, probability: 0.0, ..MIXUP }), ..SPEC },
+            StreamSpec { mixing: Some(Mixing { alpha: MAX_ALPHA, probability: 1.0, ..MIXUP }), ..SPEC },
+        ] {
+            assert_eq!(spec.check(IMAGE), Ok(()));
+        }
+    }
+}
