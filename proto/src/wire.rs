@@ -30,7 +30,7 @@ macro_rules! enumeration {
                 _ => {
                     let known: Vec<_> = [$(v1::$plain::$variant),+]
                         .into_iter()
-                        .map(|known| format!("{} ({known:?})", known as i32))
+                        .map(|known| format!("{} ({})", known as i32, format!("{known:?}").to_lowercase()))
                         .collect();
                     Err(SpecError::new($field, number, known.join(" or ")))
                 }
@@ -340,7 +340,7 @@ mod tests {
         let augmented = |augmentation| v1::StreamSpec { augmentation: Some(augmentation), ..good.clone() };
         let custom = Some(v1::CustomAugmentation { name: "two words".into(), version: 1 });
         for (spec, message) in [
-            (v1::StreamSpec { split: 0, ..good.clone() }, "split: 0 is not allowed, 1 (Train) or 2 (Test)"),
+            (v1::StreamSpec { split: 0, ..good.clone() }, "split: 0 is not allowed, 1 (train) or 2 (test)"),
             (v1::StreamSpec { split: 3, ..good.clone() }, "split: 3 is not allowed, "),
             (v1::StreamSpec { remainder: -1, ..good.clone() }, "remainder: -1 is not allowed, "),
             (v1::StreamSpec { pixel_type: 9, ..good.clone() }, "pixel_type: 9"),

@@ -89,7 +89,7 @@ fn a_loader_without_it_or_with_another_version_is_refused_by_name() {
 
     let plain = EmbeddedLoader::start("synthetic:200", Some(1)).unwrap();
     let message = open(&[&plain], 1).unwrap_err().to_string();
-    assert!(message.contains("posterise:1 is not allowed, this loader has none of its own"), "{message}");
+    assert!(message.contains("posterise:1 is not allowed, this loader has no custom transform"), "{message}");
 
     assert_ne!(extensions().fingerprint().unwrap(), Extensions::default().fingerprint().unwrap());
 }
