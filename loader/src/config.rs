@@ -19,18 +19,18 @@ pub use replay::ReplayArgs;
 pub use shared::{RecipeArgs, SourceArgs};
 pub use verify::VerifyArgs;
 
-use crate::embedded::DEFAULT_STREAM_MEMORY_BYTES;
+use crate::embedded::{DEFAULT_STREAM_MEMORY_BYTES, default_workers};
 use crate::pool::MAX_WORKERS;
 use crate::server::Listen;
-use crate::source::{BadRecords, Cache, ImageSize, Options, Order, Place};
+use crate::source::{BadRecords, Cache, Order, Place};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
+use merge::Merge;
 use mixfeed_ops::address;
-use mixfeed_ops::config::Duration;
+use mixfeed_ops::config::{self, Duration, to_toml, twin};
 use mixfeed_ops::grpc::Access;
-use mixfeed_ops::logging::LogFormat;
+use mixfeed_ops::logging::{DEFAULT_FILTER, LogFormat};
 use serde::{Deserialize, Serialize};
-use shared::{check_fraction, user_cache};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -75,118 +75,85 @@ pub enum Command {
     Healthcheck(HealthcheckArgs),
 }
 
-/// Flags of `serve`.
-#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+/// Settings of `serve`: flags; in the environment, `MIXFEED_LOADER_` and the name in capitals; in a file, the same names in
+/// TOML.
+#[derive(Clone, Debug, Default, Args, Merge, Serialize, Deserialize)]
+#[command(mut_args(environment_twin))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[merge(strategy = merge::option::overwrite_none)]
 pub struct ServeArgs {
     /// Where the data is: a folder, or synthetic[:N].
-    #[arg(long, env = "MIXFEED_LOADER_DATA", value_name = "WHERE")]
+    #[arg(long, value_name = "WHERE")]
     pub data: Option<String>,
     /// Address to listen on: HOST:PORT (port 0 picks one) or unix:///path [default: 127.0.0.1:50051].
-    #[arg(long, env = "MIXFEED_LOADER_LISTEN", value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
     /// Worker threads [default: one for each CPU].
-    #[arg(long, env = "MIXFEED_LOADER_WORKERS", value_name = "N")]
+    #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
-    /// Which files or folders to train on: name, path, pattern, or several with commas; `.` for the folders of the
-    /// place as classes [default: as their names tell].
-    #[arg(long, env = "MIXFEED_LOADER_TRAIN", value_name = "NAME")]
-    pub train: Option<String>,
-    /// The same to test on; none for no test split [default: test or else val, if it has labels].
-    #[arg(long, env = "MIXFEED_LOADER_TEST", value_name = "NAME")]
-    pub test: Option<String>,
-    /// Order of image files: by path as torchvision has it, or by file name [default: path].
-    #[arg(long, env = "MIXFEED_LOADER_ORDER", value_name = "ORDER")]
-    pub order: Option<Order>,
-    /// The share of image files, by a key of each, that is the test split of data without one [default: 0].
-    #[arg(long, env = "MIXFEED_LOADER_TEST_FRACTION", value_name = "SHARE")]
-    pub test_fraction: Option<f64>,
-    /// What is kept in memory of image files [default: what fits].
-    #[arg(long, env = "MIXFEED_LOADER_CACHE", value_name = "WHAT")]
-    pub cache: Option<Cache>,
-    /// Memory for what is kept, as in 4GiB [default: half of what is free].
-    #[arg(long, env = "MIXFEED_LOADER_CACHE_MEMORY", value_name = "SIZE")]
-    pub cache_memory: Option<ByteSize>,
-    /// Bring image files to this size: a side, or HEIGHTxWIDTH [default: the size that all have].
-    #[arg(long, env = "MIXFEED_LOADER_IMAGE_SIZE", value_name = "SIZE")]
-    pub image_size: Option<ImageSize>,
-    /// Leave out the records in this file, as `inspect --write-skip-list` writes it. All loaders of a run
-    /// need the same.
-    #[arg(long, visible_alias = "skip", env = "MIXFEED_LOADER_SKIP_LIST", value_name = "FILE.toml")]
-    pub skip_list: Option<PathBuf>,
-    /// What becomes of images that cannot be decoded and of records that lack label or image: fail the batches with
-    /// them, skip them, or skip=N to skip at most N. All loaders of a run need the same [default: fail].
-    #[arg(long, env = "MIXFEED_LOADER_BAD_RECORDS", value_name = "POLICY")]
-    pub bad_records: Option<BadRecords>,
-    /// Read all image files at each start, and keep no digests of them on disk [default: false].
-    #[arg(
-        long,
-        env = "MIXFEED_LOADER_NO_DIGEST_CACHE",
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true"
-    )]
-    pub no_digest_cache: Option<bool>,
+    /// How it is read.
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[merge(strategy = Merge::merge)]
+    pub source: SourceArgs,
     /// Serve Prometheus metrics on this address [default: off].
-    #[arg(long, env = "MIXFEED_LOADER_METRICS", value_name = "ADDR", value_parser = address::listen)]
+    #[arg(long, value_name = "ADDR", value_parser = address::listen)]
     #[serde(deserialize_with = "address::deserialize")]
     pub metrics: Option<SocketAddr>,
-    /// Speak TLS, with this certificate and those above it (PEM) [default: off].
-    #[arg(long, env = "MIXFEED_LOADER_TLS_CERT", value_name = "FILE")]
+    /// TLS certificate chain (PEM) [default: no TLS].
+    #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
-    /// Its key (PEM).
-    #[arg(long, env = "MIXFEED_LOADER_TLS_KEY", value_name = "FILE")]
+    /// TLS private key (PEM).
+    #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// Serve only those whose certificate is signed by one in this file (PEM) [default: off].
-    #[arg(long, env = "MIXFEED_LOADER_TLS_CLIENT_CA", value_name = "FILE")]
+    /// Require client certificates signed by a CA in this file (PEM) [default: off].
+    #[arg(long, value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
-    /// Answer only calls that carry the token in this file [default: off].
-    #[arg(long, env = "MIXFEED_LOADER_AUTH_TOKEN_FILE", value_name = "FILE")]
+    /// Require the bearer token in this file [default: off].
+    #[arg(long, value_name = "FILE")]
     pub auth_token_file: Option<PathBuf>,
-    /// Do not start unless callers have to prove who they are, by TLS where others can reach it [default: false].
+    /// Refuse to start without authentication, and without TLS where others can reach it [default: false].
     #[arg(
         long,
-        env = "MIXFEED_LOADER_REQUIRE_AUTH",
         value_name = "BOOL",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true"
     )]
     pub require_auth: Option<bool>,
-    /// Serve health, and nothing else, without TLS or token on this address, for probes [default: off].
-    #[arg(long, env = "MIXFEED_LOADER_HEALTH_LISTEN", value_name = "ADDR", value_parser = address::listen)]
+    /// Serve gRPC health checks alone, without TLS or token, on this address, for probes [default: off].
+    #[arg(long, value_name = "ADDR", value_parser = address::listen)]
     #[serde(deserialize_with = "address::deserialize")]
     pub health_listen: Option<SocketAddr>,
-    /// Memory for batches of all streams, as in 512MiB [default: 1GiB].
-    #[arg(long, env = "MIXFEED_LOADER_STREAM_MEMORY", value_name = "SIZE")]
+    /// Memory for the prefetched batches of all streams, as in 512MiB [default: 1GiB].
+    #[arg(long, value_name = "SIZE")]
     pub stream_memory: Option<ByteSize>,
-    /// Time that streams may take to end after SIGTERM [default: 10s].
-    #[arg(long, env = "MIXFEED_LOADER_GRACE", value_name = "TIME")]
+    /// Grace period: time that streams may take to end after SIGTERM [default: 10s].
+    #[arg(long, value_name = "TIME")]
     pub grace: Option<Duration>,
-    /// Offer gRPC server reflection [default: false].
+    /// Enable gRPC server reflection [default: false].
     #[arg(
         long,
-        env = "MIXFEED_LOADER_REFLECTION",
         value_name = "BOOL",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true"
     )]
     pub reflection: Option<bool>,
-    /// How log lines look [default: text].
-    #[arg(long, env = "MIXFEED_LOADER_LOG_FORMAT", value_name = "FORMAT")]
+    /// Log format [default: text].
+    #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// What is logged, as in info or warn,mixfeed_loader=debug [default: info].
-    #[arg(long, env = "MIXFEED_LOADER_LOG", value_name = "FILTER")]
+    /// Log filter, as in info or warn,mixfeed_loader=debug [default: info].
+    #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
     /// Read settings from this TOML file; flags and environment win.
-    #[arg(long, env = "MIXFEED_LOADER_CONFIG", value_name = "FILE.toml")]
+    #[arg(long, value_name = "FILE.toml")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// Print the settings in force and exit.
+    /// Print the effective settings and exit.
     #[arg(long)]
     #[serde(skip)]
+    #[merge(skip)]
     pub print_config: bool,
 }
 
@@ -224,102 +191,82 @@ impl ServeConfig {
     /// # Errors
     /// One line that names the setting, its value and what is allowed.
     pub fn resolve(args: ServeArgs) -> Result<(Self, String), String> {
-        let file = args.config.clone();
-        let args = mixfeed_ops::config::layered(args, file.as_deref()).map_err(|e| e.to_string())?;
-        let data = args
-            .data
-            .filter(|data| !data.is_empty())
-            .ok_or("--data is missing: give a folder, or synthetic[:N]")?;
-        let listen = args.listen.unwrap_or_else(|| DEFAULT_LISTEN.into());
-        let workers = args.workers.unwrap_or_else(crate::embedded::default_workers);
+        let mut args = args;
+        if let Some(file) = args.config.clone() {
+            let read = config::read(&file).map_err(|e| e.with_keys(&ServeArgs::keys()).to_string())?;
+            args.merge(read);
+        }
+        let args = args.complete();
+        let text = to_toml(&args).map_err(|e| e.to_string())?;
+        let data = args.data.filter(|data| !data.is_empty());
+        let data = data.ok_or("--data is missing: give a folder, or synthetic[:N]")?;
+        let data: Place = data.parse().map_err(|e: crate::source::SourceError| format!("--data {e}"))?;
+        let listen: Listen =
+            args.listen.unwrap_or_default().parse().map_err(|e: crate::server::ListenError| e.to_string())?;
+        let workers = args.workers.unwrap_or_default();
         if !(1..=MAX_WORKERS).contains(&workers) {
             return Err(format!("--workers {workers} is not allowed, 1 to {MAX_WORKERS}"));
         }
-        let options = Options {
-            train: args.train,
-            test: args.test,
-            order: args.order.unwrap_or_default(),
-            test_fraction: check_fraction(args.test_fraction.unwrap_or(0.0))?,
-            cache: args.cache.unwrap_or_default(),
-            cache_bytes: args.cache_memory.map(|size| size.as_u64()),
-            image_size: args.image_size,
-            skip_list: args.skip_list,
-            bad_records: args.bad_records.unwrap_or_default(),
-            no_digest_cache: args.no_digest_cache.unwrap_or(false),
-            user_cache: user_cache(),
-        };
-        let data: Place = data.parse().map_err(|e: crate::source::SourceError| format!("--data {e}"))?;
-        let listen: Listen = listen.parse().map_err(|e: crate::server::ListenError| e.to_string())?;
         let access = Access {
             tls_cert: args.tls_cert,
             tls_key: args.tls_key,
             tls_client_ca: args.tls_client_ca,
             auth_token_file: args.auth_token_file,
-            require_auth: args.require_auth.unwrap_or(false),
+            require_auth: args.require_auth.unwrap_or_default(),
             ..Access::open("--")
         };
         access.check(listen.reach())?;
         let config = Self {
-            data: data.with(options),
+            data: data.with(args.source.options()?),
             listen,
             access,
             health_listen: args.health_listen,
             workers,
             metrics: args.metrics,
-            stream_memory_bytes: args.stream_memory.map_or(DEFAULT_STREAM_MEMORY_BYTES, |size| size.as_u64()),
+            stream_memory_bytes: args.stream_memory.unwrap_or_default().as_u64(),
             grace: args.grace.map_or(DEFAULT_GRACE, Into::into),
-            reflection: args.reflection.unwrap_or(false),
+            reflection: args.reflection.unwrap_or_default(),
             log_format: args.log_format.unwrap_or_default(),
-            log: args.log.unwrap_or_else(|| mixfeed_ops::logging::DEFAULT_FILTER.into()),
+            log: args.log.unwrap_or_default(),
         };
-        let text = config.as_toml().map_err(|e| e.to_string())?;
         Ok((config, text))
     }
+}
 
-    /// The settings in force, in the form of a settings file.
-    fn as_toml(&self) -> Result<String, mixfeed_ops::config::ConfigError> {
-        let Options {
-            train,
-            test,
-            order,
-            test_fraction,
-            cache,
-            cache_bytes,
-            image_size,
-            skip_list,
-            bad_records,
-            no_digest_cache,
-            ..
-        } = self.data.options.clone();
-        let access = self.access.clone();
-        mixfeed_ops::config::to_toml(&ServeArgs {
-            data: Some(self.data.to_string()),
-            train,
-            test,
-            order: Some(order),
-            test_fraction: Some(test_fraction),
-            cache: Some(cache),
-            cache_memory: cache_bytes.map(ByteSize),
-            image_size,
-            skip_list,
-            bad_records: Some(bad_records),
-            no_digest_cache: Some(no_digest_cache),
-            listen: Some(self.listen.to_string()),
-            workers: Some(self.workers),
-            metrics: self.metrics,
-            tls_cert: access.tls_cert,
-            tls_key: access.tls_key,
-            tls_client_ca: access.tls_client_ca,
-            auth_token_file: access.auth_token_file,
-            require_auth: Some(access.require_auth),
-            health_listen: self.health_listen,
-            stream_memory: Some(ByteSize(self.stream_memory_bytes)),
-            grace: Some(self.grace.into()),
-            reflection: Some(self.reflection),
-            log_format: Some(self.log_format),
-            log: Some(self.log.clone()),
-            ..ServeArgs::default()
-        })
+/// The environment twin of a flag.
+fn environment_twin(arg: clap::Arg) -> clap::Arg {
+    twin(arg, "MIXFEED_LOADER_")
+}
+
+impl ServeArgs {
+    /// The names of all settings, as flags and as keys of a file.
+    fn keys() -> Vec<String> {
+        let command = Self::augment_args(clap::Command::new("serve"));
+        command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
+    }
+
+    /// These settings with defaults for what they leave open.
+    fn complete(mut self) -> Self {
+        self.merge(Self {
+            listen: Some(DEFAULT_LISTEN.into()),
+            workers: Some(default_workers()),
+            source: SourceArgs {
+                order: Some(Order::default()),
+                test_fraction: Some(0.0),
+                cache: Some(Cache::default()),
+                bad_records: Some(BadRecords::default()),
+                no_digest_cache: Some(false),
+                ..SourceArgs::default()
+            },
+            require_auth: Some(false),
+            stream_memory: Some(ByteSize(DEFAULT_STREAM_MEMORY_BYTES)),
+            grace: Some(DEFAULT_GRACE.into()),
+            reflection: Some(false),
+            log_format: Some(LogFormat::default()),
+            log: Some(DEFAULT_FILTER.into()),
+            ..Self::default()
+        });
+        self
     }
 }
 

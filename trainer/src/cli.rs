@@ -4,10 +4,11 @@
 //! setting, here.
 
 use crate::compare::GridAxis;
-use crate::config::{Reading, Resume, Settings};
+use crate::config::{Resume, Settings, environment_twin};
 use crate::device::DeviceChoice;
 use crate::remote::DEFAULT_ADDRESS;
 use clap::{Args, Parser, Subcommand};
+use mixfeed_loader::config::SourceArgs;
 use mixfeed_ops::build;
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::grpc::CredentialFiles;
@@ -31,22 +32,23 @@ pub enum Command {
     Train(TrainArgs),
     /// Train with and without mixup, several times each, and compare
     Compare(CompareArgs),
-    /// Measure a checkpoint on the clean test split: accuracy, calibration, robustness
+    /// Evaluate a checkpoint on the test split: accuracy, calibration, robustness
     Evaluate(EvaluateArgs),
-    /// Say what a checkpoint takes image files for
+    /// Predict the classes of image files with a checkpoint
     Predict(PredictArgs),
     /// Show the progress of a training that was started with --listen, live
     Watch(WatchArgs),
-    /// End a training that was started with --listen, with a checkpoint
+    /// Stop a training that was started with --listen, with a checkpoint
     Stop(StopArgs),
     /// Exit with 0 when a training that was started with --listen answers, for containers
     Healthcheck(HealthcheckArgs),
-    /// Say what is wrong with this machine's set-up, and what to do
+    /// Diagnose this machine's set-up: libtorch, CUDA, loaders
     Doctor(DoctorArgs),
 }
 
 /// What `train` takes.
 #[derive(Args, Debug)]
+#[command(mut_args(environment_twin))]
 pub struct TrainArgs {
     /// Settings.
     #[command(flatten)]
@@ -54,19 +56,20 @@ pub struct TrainArgs {
     /// What is no setting.
     #[command(flatten)]
     pub run: RunArgs,
-    /// Go on with the run that --output holds, with its settings; `auto` starts one if there is none
+    /// Resume the run in --output, with its settings; `auto` starts one if there is none
     #[arg(long, value_name = "auto", num_args = 0..=1, default_missing_value = "yes")]
-    #[arg(env = "MIXFEED_TRAINER_RESUME", hide_possible_values = true, conflicts_with = "overwrite")]
+    #[arg(hide_possible_values = true, conflicts_with = "overwrite")]
     pub resume: Option<Resume>,
 }
 
 /// What `compare` takes.
 #[derive(Args, Debug)]
+#[command(mut_args(environment_twin))]
 pub struct CompareArgs {
-    /// Trainings with and trainings without mixup; trial I of both has seed + I [default: 3]
-    #[arg(long, value_name = "N", env = "MIXFEED_TRAINER_TRIALS")]
+    /// Trials of each arm, with and without mixup; trial I of both has seed + I [default: 3]
+    #[arg(long, value_name = "N")]
     pub trials: Option<u32>,
-    /// Compare a table of mixup's amounts, as in mixup-alpha=0.2,1 mixup-prob=0.2,0.5,1
+    /// Grid search over mixup's settings, as in mixup-alpha=0.2,1 mixup-prob=0.2,0.5,1
     #[arg(long, value_name = "SETTING=VALUE,…", num_args = 1..)]
     pub grid: Vec<GridAxis>,
     /// Settings.
@@ -75,9 +78,9 @@ pub struct CompareArgs {
     /// What is no setting.
     #[command(flatten)]
     pub run: RunArgs,
-    /// Go on with the comparison that --output holds, with its settings; `auto` starts one if there is none
+    /// Resume the comparison in --output, with its settings; `auto` starts one if there is none
     #[arg(long, value_name = "auto", num_args = 0..=1, default_missing_value = "yes")]
-    #[arg(env = "MIXFEED_TRAINER_RESUME", hide_possible_values = true, conflicts_with = "overwrite")]
+    #[arg(hide_possible_values = true, conflicts_with = "overwrite")]
     pub resume: Option<Resume>,
 }
 
@@ -85,21 +88,22 @@ pub struct CompareArgs {
 #[derive(Args, Debug)]
 pub struct RunArgs {
     /// Read settings from this TOML file; flags and environment win over it
-    #[arg(long, value_name = "FILE", env = "MIXFEED_TRAINER_CONFIG")]
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Print the settings in force, in the form that --config reads, and end
+    /// Print the effective settings, in the form that --config reads, and exit
     #[arg(long)]
     pub print_config: bool,
-    /// Replace the run that --output holds
+    /// Replace the run in --output
     #[arg(long)]
     pub overwrite: bool,
-    /// End with one JSON object on stdout instead of a table
+    /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
 }
 
 /// What `evaluate` takes.
 #[derive(Args, Debug)]
+#[command(mut_args(environment_twin))]
 pub struct EvaluateArgs {
     /// The checkpoint, or the run folder that holds it
     #[arg(long, value_name = "PATH")]
@@ -107,25 +111,26 @@ pub struct EvaluateArgs {
     /// Where test images come from.
     #[command(flatten)]
     pub from: FromArgs,
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, env = "MIXFEED_TRAINER_DEVICE", value_name = "DEVICE", default_value_t)]
+    /// Device: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value_t)]
     pub device: DeviceChoice,
-    /// CPU threads that compute [default: one per core]
-    #[arg(long, env = "MIXFEED_TRAINER_THREADS", value_name = "N")]
+    /// CPU threads of libtorch [default: one per core]
+    #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Also measure accuracy when each pixel is moved by EPS/255 against the model (FGSM)
+    /// Also evaluate under the FGSM attack, with each pixel moved by EPS/255
     #[arg(long, value_name = "EPS,…", value_delimiter = ',')]
     pub fgsm: Vec<f64>,
     /// Draw the confusion matrix into this file, NAME.png or NAME.svg
     #[arg(long, value_name = "FILE")]
     pub confusion: Option<PathBuf>,
-    /// End with one JSON object on stdout instead of a table
+    /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
 }
 
 /// What `predict` takes.
 #[derive(Args, Debug)]
+#[command(mut_args(environment_twin))]
 pub struct PredictArgs {
     /// The checkpoint, or the run folder that holds it
     #[arg(long, value_name = "PATH")]
@@ -136,13 +141,13 @@ pub struct PredictArgs {
     /// How many classes to name for each image
     #[arg(long, value_name = "K", default_value_t = 3)]
     pub top: usize,
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, env = "MIXFEED_TRAINER_DEVICE", value_name = "DEVICE", default_value_t)]
+    /// Device: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value_t)]
     pub device: DeviceChoice,
-    /// CPU threads that compute [default: one per core]
-    #[arg(long, env = "MIXFEED_TRAINER_THREADS", value_name = "N")]
+    /// CPU threads of libtorch [default: one per core]
+    #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// End with one JSON object on stdout instead of a table
+    /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
 }
@@ -153,22 +158,22 @@ pub struct ToTrainer {
     /// Where the trainer listens
     #[arg(long, env = "MIXFEED_TRAINER_ADDRESS", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     pub trainer: String,
-    /// Speak TLS to it; its certificate must be signed by one in this file (PEM)
+    /// Use TLS; trust a trainer whose certificate is signed by a CA in this file (PEM)
     #[arg(long, env = "MIXFEED_TRAINER_LISTEN_TLS_CA", value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
-    /// The certificate to show it, if it asks for one (PEM)
+    /// Client certificate, if it asks for one (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// Its key (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// The token that it asks for, in this file
+    /// File with the bearer token that it asks for
     #[arg(long, env = "MIXFEED_TRAINER_LISTEN_AUTH_TOKEN_FILE", value_name = "FILE")]
     pub auth_token_file: Option<PathBuf>,
 }
 
 impl ToTrainer {
-    /// What the trainer is to be convinced with, and known by.
+    /// Client credentials, and the trusted CA, for the trainer.
     #[must_use]
     pub fn credentials(&self) -> CredentialFiles {
         CredentialFiles {
@@ -212,6 +217,7 @@ pub struct HealthcheckArgs {
 
 /// What `doctor` takes.
 #[derive(Args, Debug)]
+#[command(mut_args(environment_twin))]
 pub struct DoctorArgs {
     /// Loaders that should be reachable.
     #[command(flatten)]
@@ -222,28 +228,28 @@ pub struct DoctorArgs {
 #[derive(Args, Debug)]
 pub struct FromArgs {
     /// Loaders to read from: host:port, dns:///host:port or unix:///path, separated by commas
-    #[arg(long, env = "MIXFEED_TRAINER_LOADERS", value_name = "ADDR,…", value_delimiter = ',')]
+    #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
     pub loaders: Option<Vec<String>>,
     /// Instead of --loaders: start a loader inside this process for a folder, synthetic or synthetic:N
-    #[arg(long, env = "MIXFEED_TRAINER_DATA", value_name = "WHERE")]
+    #[arg(long, value_name = "WHERE")]
     pub data: Option<String>,
     /// How that loader reads the data.
     #[command(flatten)]
-    pub reading: Reading,
-    /// How long to wait when no loader is to be had
-    #[arg(long, env = "MIXFEED_TRAINER_LOADER_TIMEOUT", value_name = "TIME")]
+    pub source: SourceArgs,
+    /// How long to wait when no loader is available
+    #[arg(long, value_name = "TIME")]
     pub loader_timeout: Option<Duration>,
-    /// Speak TLS to loaders; their certificates must be signed by one in this file (PEM)
-    #[arg(long, env = "MIXFEED_TRAINER_TLS_CA", value_name = "FILE")]
+    /// Use TLS; trust loaders whose certificates are signed by a CA in this file (PEM)
+    #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
-    /// The certificate to show to loaders that ask for one (PEM)
-    #[arg(long, env = "MIXFEED_TRAINER_TLS_CERT", value_name = "FILE")]
+    /// Client certificate, for loaders that ask for one (PEM)
+    #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// Its key (PEM)
-    #[arg(long, env = "MIXFEED_TRAINER_TLS_KEY", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// The token that loaders ask for, in this file
-    #[arg(long, env = "MIXFEED_TRAINER_AUTH_TOKEN_FILE", value_name = "FILE")]
+    /// File with the bearer token that loaders ask for
+    #[arg(long, value_name = "FILE")]
     pub auth_token_file: Option<PathBuf>,
 }
 
@@ -251,9 +257,9 @@ impl FromArgs {
     /// The same as settings of a run.
     #[must_use]
     pub fn settings(self) -> Settings {
-        let FromArgs { loaders, data, reading, loader_timeout, tls_ca, tls_cert, tls_key, auth_token_file } =
+        let FromArgs { loaders, data, source, loader_timeout, tls_ca, tls_cert, tls_key, auth_token_file } =
             self;
-        let settings = Settings { loaders, data, reading, loader_timeout, ..Settings::default() };
+        let settings = Settings { loaders, data, source, loader_timeout, ..Settings::default() };
         Settings { tls_ca, tls_cert, tls_key, auth_token_file, ..settings }
     }
 }

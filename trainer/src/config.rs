@@ -9,14 +9,12 @@ mod checked;
 mod every;
 mod mixing;
 mod preset;
-mod reading;
 mod recipe;
 
 pub use again::Resume;
 pub use checked::{RunConfig, Source, Training, UsageError};
 pub use every::{CheckpointEvery, CheckpointEveryError};
 pub use preset::Preset;
-pub use reading::Reading;
 pub use recipe::Recipe;
 
 use crate::device::DeviceChoice;
@@ -26,331 +24,267 @@ use crate::optimizer::OptimizerKind;
 use crate::precision::Precision;
 use crate::schedule::ScheduleKind;
 use clap::Args;
+use merge::Merge;
 use mixfeed_client::{CustomTransform, LambdaScope, PartnerSource};
+use mixfeed_loader::config::SourceArgs;
 use mixfeed_ops::address;
-use mixfeed_ops::config::{ConfigError, Duration, layered};
+use mixfeed_ops::config::{self, ConfigError, Duration, twin};
 use mixfeed_ops::logging::LogFormat;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// The settings of `train` and `compare`; as a file, the same names in TOML.
-#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The settings of `train` and `compare`; as a file, the same names in TOML, and in the environment, `MIXFEED_TRAINER_`
+/// and the name in capitals.
+#[derive(Args, Clone, Debug, Default, Merge, PartialEq, Serialize, Deserialize)]
+#[merge(strategy = merge::option::overwrite_none)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     /// Loaders to read from: host:port, dns:///host:port or unix:///path, separated by commas
-    #[arg(long, env = "MIXFEED_TRAINER_LOADERS", value_name = "ADDR,…", value_delimiter = ',')]
+    #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
     #[arg(help_heading = "Data")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub loaders: Option<Vec<String>>,
     /// Instead of --loaders: start a loader inside this process for a folder, synthetic or synthetic:N
-    #[arg(long, env = "MIXFEED_TRAINER_DATA", value_name = "WHERE", help_heading = "Data")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "WHERE", help_heading = "Data")]
     pub data: Option<String>,
     /// Worker threads of the loader inside this process [default: one per core]
-    #[arg(long, env = "MIXFEED_TRAINER_WORKERS", value_name = "N", help_heading = "Data")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "N", help_heading = "Data")]
     pub workers: Option<usize>,
     /// How that loader reads the data.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Data")]
     #[serde(flatten)]
-    pub reading: Reading,
-    /// How long to wait when no loader is to be had [default: 10m]
-    #[arg(long, env = "MIXFEED_TRAINER_LOADER_TIMEOUT", value_name = "TIME", help_heading = "Data")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[merge(strategy = Merge::merge)]
+    pub source: SourceArgs,
+    /// How long to wait when no loader is available [default: 10m]
+    #[arg(long, value_name = "TIME", help_heading = "Data")]
     pub loader_timeout: Option<Duration>,
-    /// Speak TLS to loaders; their certificates must be signed by one in this file (PEM)
-    #[arg(long, env = "MIXFEED_TRAINER_TLS_CA", value_name = "FILE", help_heading = "Data")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Use TLS; trust loaders whose certificates are signed by a CA in this file (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub tls_ca: Option<PathBuf>,
-    /// The certificate to show to loaders that ask for one (PEM)
-    #[arg(long, env = "MIXFEED_TRAINER_TLS_CERT", value_name = "FILE", help_heading = "Data")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Client certificate, for loaders that ask for one (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub tls_cert: Option<PathBuf>,
-    /// Its key (PEM)
-    #[arg(long, env = "MIXFEED_TRAINER_TLS_KEY", value_name = "FILE", help_heading = "Data")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Private key of the client certificate (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub tls_key: Option<PathBuf>,
-    /// The token that loaders ask for, in this file
-    #[arg(long, env = "MIXFEED_TRAINER_AUTH_TOKEN_FILE", value_name = "FILE", help_heading = "Data")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// File with the bearer token that loaders ask for
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub auth_token_file: Option<PathBuf>,
-    /// Fetch every Nth batch from two loaders and compare them [default: 0, never]
-    #[arg(long, env = "MIXFEED_TRAINER_AUDIT", value_name = "N", help_heading = "Data")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Audit: fetch every Nth batch from two loaders and compare them [default: 0, never]
+    #[arg(long, value_name = "N", help_heading = "Data")]
     pub audit: Option<u64>,
-    /// Read all batches before the first step, to measure what streaming costs [default: false]
-    #[arg(long, env = "MIXFEED_TRAINER_PRELOAD", value_name = "BOOL", help_heading = "Data")]
+    /// Preload: read all batches before the first step, to measure what streaming costs [default: false]
+    #[arg(long, value_name = "BOOL", help_heading = "Data")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub preload: Option<bool>,
     /// Use only the first N training samples
-    #[arg(long, env = "MIXFEED_TRAINER_LIMIT", value_name = "N", help_heading = "Data")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "N", help_heading = "Data")]
     pub limit: Option<u64>,
     /// Evaluate on the first N test images only
-    #[arg(long, env = "MIXFEED_TRAINER_TEST_LIMIT", value_name = "N", help_heading = "Data")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "N", help_heading = "Data")]
     pub test_limit: Option<u64>,
 
-    /// Recipe that everything below starts from [default: article]
-    #[arg(long, env = "MIXFEED_TRAINER_PRESET", help_heading = "Training")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Recipe whose settings are the defaults of what follows [default: article]
+    #[arg(long, help_heading = "Training")]
     pub preset: Option<Preset>,
     /// Network: article-cnn (images of 16x16 to 512x512), preact-resnet18, fast-resnet (both: 8x8 or larger), linear (any
     /// size), or a TorchScript file [article: article-cnn]
-    #[arg(long, env = "MIXFEED_TRAINER_MODEL", value_name = "NAME|FILE.pt", help_heading = "Training")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "NAME|FILE.pt", help_heading = "Training")]
     pub model: Option<ModelKind>,
-    /// Begin with the weights of this checkpoint, or of the newest in this run folder
-    #[arg(long, env = "MIXFEED_TRAINER_INIT_FROM", value_name = "PATH", help_heading = "Training")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Initialise weights from this checkpoint, or from the newest in this run folder
+    #[arg(long, value_name = "PATH", help_heading = "Training")]
     pub init_from: Option<PathBuf>,
-    /// Passes through the training samples [article: 30]
-    #[arg(long, env = "MIXFEED_TRAINER_EPOCHS", value_name = "N", help_heading = "Training")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Epochs: passes through the training samples [article: 30]
+    #[arg(long, value_name = "N", help_heading = "Training")]
     pub epochs: Option<u64>,
-    /// Stop after N steps, if that is earlier
-    #[arg(long, env = "MIXFEED_TRAINER_STEPS", value_name = "N", help_heading = "Training")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Stop after N optimiser steps, if that is earlier
+    #[arg(long, value_name = "N", help_heading = "Training")]
     pub steps: Option<u64>,
-    /// Samples of a step [article: 128]
-    #[arg(long, env = "MIXFEED_TRAINER_BATCH_SIZE", value_name = "N", help_heading = "Training")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Batch size: samples of a step [article: 128]
+    #[arg(long, value_name = "N", help_heading = "Training")]
     pub batch_size: Option<u32>,
-    /// Seed of everything random: weights, order, mixing [default: 0]
-    #[arg(long, env = "MIXFEED_TRAINER_SEED", value_name = "N", help_heading = "Training")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Random seed, of initial weights, order, augmentation and mixing [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Training")]
     pub seed: Option<u64>,
-    /// mixup's lambda is drawn from Beta(ALPHA, ALPHA); 0 for CutMix alone, or nothing [article: 0.2]
-    #[arg(long, env = "MIXFEED_TRAINER_MIXUP_ALPHA", value_name = "ALPHA", help_heading = "Training")]
+    /// mixup: draw lambda from Beta(ALPHA, ALPHA); 0 disables mixup [article: 0.2]
+    #[arg(long, value_name = "ALPHA", help_heading = "Training")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mixup_alpha: Option<f64>,
-    /// Share of samples that are mixed, 0 to 1 [article: 0.2]
-    #[arg(long, env = "MIXFEED_TRAINER_MIXUP_PROB", value_name = "SHARE", help_heading = "Training")]
+    /// Probability that a sample is mixed (mixup or CutMix), 0 to 1 [article: 0.2]
+    #[arg(long, value_name = "SHARE", help_heading = "Training")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mixup_prob: Option<f64>,
-    /// CutMix's lambda is drawn from Beta(ALPHA, ALPHA); 0 for mixup alone [article: 0]
-    #[arg(long, env = "MIXFEED_TRAINER_CUTMIX_ALPHA", value_name = "ALPHA", help_heading = "Training")]
+    /// CutMix: draw lambda from Beta(ALPHA, ALPHA); 0 disables CutMix [article: 0]
+    #[arg(long, value_name = "ALPHA", help_heading = "Training")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cutmix_alpha: Option<f64>,
-    /// With both: of what is mixed, the share that CutMix gets [default: 0.5]
-    #[arg(long, env = "MIXFEED_TRAINER_SWITCH_PROB", value_name = "SHARE", help_heading = "Training")]
+    /// With both: probability of CutMix instead of mixup [default: 0.5]
+    #[arg(long, value_name = "SHARE", help_heading = "Training")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub switch_prob: Option<f64>,
-    /// What has a lambda of its own: sample or batch [article: sample]
-    #[arg(long, env = "MIXFEED_TRAINER_LAMBDA_PER", value_name = "WHAT", help_heading = "Training")]
+    /// Draw one lambda per sample or per batch [article: sample]
+    #[arg(long, value_name = "WHAT", help_heading = "Training")]
     #[arg(value_parser = mixing::lambda_scope)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub lambda_per: Option<LambdaScope>,
-    /// Where partners come from: dataset, or a permutation of the batch [article: dataset]
-    #[arg(long, env = "MIXFEED_TRAINER_PARTNER", value_name = "WHERE", help_heading = "Training")]
+    /// Draw partners from the whole dataset, or from a permutation of the batch [article: dataset]
+    #[arg(long, value_name = "WHERE", help_heading = "Training")]
     #[arg(value_parser = mixing::partner_source)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub partner: Option<PartnerSource>,
-    /// Black pixels added on each side before a random crop; 0 crops nothing [article: 0]
-    #[arg(long, env = "MIXFEED_TRAINER_CROP_PADDING", value_name = "PIXELS", help_heading = "Training")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Random crop: zero padding on each side before it; 0 disables it [article: 0]
+    #[arg(long, value_name = "PIXELS", help_heading = "Training")]
     pub crop_padding: Option<u32>,
-    /// Share of images that is mirrored left to right [article: 0]
-    #[arg(long, env = "MIXFEED_TRAINER_FLIP_PROB", value_name = "SHARE", help_heading = "Training")]
+    /// Horizontal flip: its probability [article: 0]
+    #[arg(long, value_name = "SHARE", help_heading = "Training")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub flip_prob: Option<f64>,
-    /// Least area, as a share, of a random part that is brought to the image's size; 0 for none [article: 0]
-    #[arg(long, env = "MIXFEED_TRAINER_RESIZED_CROP", value_name = "AREA", help_heading = "Training")]
+    /// Random resized crop: least area of the crop, as a share of the image; 0 disables it [article: 0]
+    #[arg(long, value_name = "AREA", help_heading = "Training")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub resized_crop: Option<f64>,
-    /// Make one of TrivialAugment's changes to each image [article: false]
-    #[arg(long, env = "MIXFEED_TRAINER_TRIVIAL_AUGMENT", value_name = "BOOL", help_heading = "Training")]
+    /// TrivialAugment (wide) [article: false]
+    #[arg(long, value_name = "BOOL", help_heading = "Training")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub trivial_augment: Option<bool>,
-    /// Changes of colour: one strength for brightness, contrast and saturation, or theirs and the hue's
-    #[arg(long, env = "MIXFEED_TRAINER_COLOR_JITTER", value_name = "S|B,C,S[,H]", help_heading = "Training")]
+    /// Color jitter: one strength for brightness, contrast and saturation, or one each and the hue's
+    #[arg(long, value_name = "S|B,C,S[,H]", help_heading = "Training")]
     #[arg(value_delimiter = ',', allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub color_jitter: Option<Vec<f64>>,
-    /// Share of images in which a random rectangle is erased [article: 0]
-    #[arg(long, env = "MIXFEED_TRAINER_ERASE_PROB", value_name = "SHARE", help_heading = "Training")]
+    /// Random erasing: its probability [article: 0]
+    #[arg(long, value_name = "SHARE", help_heading = "Training")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub erase_prob: Option<f64>,
-    /// Side of the square that Cutout erases; 0 erases none [article: 0]
-    #[arg(long, env = "MIXFEED_TRAINER_CUTOUT", value_name = "PIXELS", help_heading = "Training")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Cutout: side of the erased square; 0 disables it [article: 0]
+    #[arg(long, value_name = "PIXELS", help_heading = "Training")]
     pub cutout: Option<u32>,
-    /// What the values of an erased pixel become, 0 to 255 [default: 0]
-    #[arg(long, env = "MIXFEED_TRAINER_ERASED_VALUE", value_name = "VALUE", help_heading = "Training")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Value of erased pixels, 0 to 255 [default: 0]
+    #[arg(long, value_name = "VALUE", help_heading = "Training")]
     pub erased_value: Option<u8>,
-    /// A transform that the loaders have of their own, applied last
-    #[arg(
-        long,
-        env = "MIXFEED_TRAINER_CUSTOM_AUGMENTATION",
-        value_name = "NAME:VERSION",
-        help_heading = "Training"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Custom transform of the loaders, applied last
+    #[arg(long, value_name = "NAME:VERSION", help_heading = "Training")]
     pub custom_augmentation: Option<CustomTransform>,
-    /// What training makes small [article: soft-ce]
-    #[arg(long, env = "MIXFEED_TRAINER_LOSS", help_heading = "Training")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Loss function [article: soft-ce]
+    #[arg(long, help_heading = "Training")]
     pub loss: Option<Loss>,
-    /// Share of each target that is spread evenly over all classes, 0 to below 1 [article: 0]
-    #[arg(long, env = "MIXFEED_TRAINER_LABEL_SMOOTHING", value_name = "SHARE", help_heading = "Training")]
+    /// Label smoothing: share of each target spread evenly over all classes, 0 to below 1 [article: 0]
+    #[arg(long, value_name = "SHARE", help_heading = "Training")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub label_smoothing: Option<f64>,
 
-    /// How gradients change parameters [article: adam]
-    #[arg(long, env = "MIXFEED_TRAINER_OPTIMIZER", help_heading = "Optimisation")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Optimiser [article: adam]
+    #[arg(long, help_heading = "Optimisation")]
     pub optimizer: Option<OptimizerKind>,
-    /// Learning rate, the highest of the schedule [article: 0.001]
-    #[arg(long, env = "MIXFEED_TRAINER_LR", value_name = "RATE", help_heading = "Optimisation")]
+    /// Learning rate, the peak of the schedule [article: 0.001]
+    #[arg(long, value_name = "RATE", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
-    /// Share of SGD's velocity that is kept from step to step [default: 0.9]
-    #[arg(long, env = "MIXFEED_TRAINER_MOMENTUM", value_name = "SHARE", help_heading = "Optimisation")]
+    /// Momentum of SGD [default: 0.9]
+    #[arg(long, value_name = "SHARE", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub momentum: Option<f64>,
-    /// Whether SGD's momentum is Nesterov's [default: false]
-    #[arg(long, env = "MIXFEED_TRAINER_NESTEROV", value_name = "BOOL", help_heading = "Optimisation")]
+    /// Use Nesterov momentum with SGD [default: false]
+    #[arg(long, value_name = "BOOL", help_heading = "Optimisation")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub nesterov: Option<bool>,
-    /// What pulls parameters towards zero [article: 0]
-    #[arg(long, env = "MIXFEED_TRAINER_WEIGHT_DECAY", value_name = "RATE", help_heading = "Optimisation")]
+    /// Weight decay [article: 0]
+    #[arg(long, value_name = "RATE", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
-    /// Whether it pulls at biases and normalisations, too [article: true]
-    #[arg(long, env = "MIXFEED_TRAINER_DECAY_NORM_BIAS", value_name = "BOOL", help_heading = "Optimisation")]
+    /// Apply weight decay to biases and normalisation layers too [article: true]
+    #[arg(long, value_name = "BOOL", help_heading = "Optimisation")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub decay_norm_bias: Option<bool>,
-    /// How the learning rate goes from step to step [article: constant]
-    #[arg(long, env = "MIXFEED_TRAINER_SCHEDULE", help_heading = "Optimisation")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Learning-rate schedule [article: constant]
+    #[arg(long, help_heading = "Optimisation")]
     pub schedule: Option<ScheduleKind>,
-    /// Epochs over which the learning rate rises [article: 0; one-cycle: 30 % of all]
-    #[arg(long, env = "MIXFEED_TRAINER_WARMUP", value_name = "EPOCHS", help_heading = "Optimisation")]
+    /// Warm-up: epochs over which the learning rate rises [article: 0; one-cycle: 30 % of all]
+    #[arg(long, value_name = "EPOCHS", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<f64>,
-    /// Epochs that begin with a lower learning rate, for --schedule step
-    #[arg(long, env = "MIXFEED_TRAINER_MILESTONES", value_name = "N,…", help_heading = "Optimisation")]
+    /// Milestones of --schedule step: epochs after which the learning rate drops
+    #[arg(long, value_name = "N,…", help_heading = "Optimisation")]
     #[arg(value_delimiter = ',')]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub milestones: Option<Vec<u64>>,
-    /// What the learning rate is multiplied by at each [default: 0.1]
-    #[arg(long, env = "MIXFEED_TRAINER_LR_FACTOR", value_name = "FACTOR", help_heading = "Optimisation")]
+    /// Factor of the learning rate at each milestone [default: 0.1]
+    #[arg(long, value_name = "FACTOR", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub lr_factor: Option<f64>,
-    /// Gradients that are longer than this in all are made shorter; 0 leaves them [article: 0]
-    #[arg(long, env = "MIXFEED_TRAINER_CLIP_NORM", value_name = "LENGTH", help_heading = "Optimisation")]
+    /// Gradient clipping: clip the global gradient norm to this value; 0 disables it [article: 0]
+    #[arg(long, value_name = "LENGTH", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// Judge and keep a moving average of the weights, which keeps this share of itself at each step; 0 for none [article: 0]
-    #[arg(long, env = "MIXFEED_TRAINER_EMA", value_name = "SHARE", help_heading = "Optimisation")]
+    /// Evaluate and save an exponential moving average of the weights with this decay; 0 disables it [article: 0]
+    #[arg(long, value_name = "SHARE", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
 
-    /// auto, cpu, cuda or cuda:N [default: auto]
-    #[arg(long, env = "MIXFEED_TRAINER_DEVICE", value_name = "DEVICE", help_heading = "Machine")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Device: auto, cpu, cuda or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     pub device: Option<DeviceChoice>,
-    /// CPU threads that compute; results depend on it [default: one per core]
-    #[arg(long, env = "MIXFEED_TRAINER_THREADS", value_name = "N", help_heading = "Machine")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// CPU threads of libtorch; results depend on their number [default: one per core]
+    #[arg(long, value_name = "N", help_heading = "Machine")]
     pub threads: Option<usize>,
-    /// Numbers in which the forward pass computes [article: fp32, fast: auto]
-    #[arg(long, env = "MIXFEED_TRAINER_PRECISION", help_heading = "Machine")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Precision of the forward pass (mixed precision) [article: fp32, fast: auto]
+    #[arg(long, help_heading = "Machine")]
     pub precision: Option<Precision>,
-    /// Whether a GPU uses algorithms only that give the same each time [default: false]
-    #[arg(long, env = "MIXFEED_TRAINER_DETERMINISTIC", value_name = "BOOL", help_heading = "Machine")]
+    /// Use deterministic GPU algorithms only [default: false]
+    #[arg(long, value_name = "BOOL", help_heading = "Machine")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub deterministic: Option<bool>,
-    /// Whether a GPU may shorten numbers of 32 bits in products (TF32) [default: true]
-    #[arg(long, env = "MIXFEED_TRAINER_TF32", value_name = "BOOL", help_heading = "Machine")]
+    /// Allow TF32 matrix multiplication on GPUs [default: true]
+    #[arg(long, value_name = "BOOL", help_heading = "Machine")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tf32: Option<bool>,
 
     /// Run folder [default: the next free runs/PRESET-N]
-    #[arg(long, short, env = "MIXFEED_TRAINER_OUTPUT", value_name = "DIR", help_heading = "Results")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, short, value_name = "DIR", help_heading = "Results")]
     pub output: Option<PathBuf>,
-    /// Write a checkpoint every so many steps, or so often (5m); always at the end of each epoch
-    #[arg(long, env = "MIXFEED_TRAINER_CHECKPOINT_EVERY", value_name = "N|TIME", help_heading = "Results")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Write a checkpoint every N steps, or every TIME (5m); one is always written after each epoch
+    #[arg(long, value_name = "N|TIME", help_heading = "Results")]
     pub checkpoint_every: Option<CheckpointEvery>,
     /// Evaluate on the test images every N epochs, and after the last [default: 1]
-    #[arg(long, env = "MIXFEED_TRAINER_EVAL_EVERY", value_name = "N", help_heading = "Results")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "N", help_heading = "Results")]
     pub eval_every: Option<u64>,
     /// Log loss, learning rate and speed for TensorBoard every N steps [default: 50]
-    #[arg(long, env = "MIXFEED_TRAINER_LOG_EVERY", value_name = "N", help_heading = "Results")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "N", help_heading = "Results")]
     pub log_every: Option<u64>,
-    /// Let `watch` and `stop` reach this training here [ADDR, when not given: 127.0.0.1:50061]
-    #[arg(long, env = "MIXFEED_TRAINER_LISTEN", value_name = "ADDR", help_heading = "Results")]
+    /// Serve progress on this address, for `watch` and `stop` [ADDR, when not given: 127.0.0.1:50061]
+    #[arg(long, value_name = "ADDR", help_heading = "Results")]
     #[arg(num_args = 0..=1, default_missing_value = crate::remote::DEFAULT_ADDRESS)]
     #[arg(value_parser = address::listen)]
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "address::deserialize")]
+    #[serde(deserialize_with = "address::deserialize")]
     pub listen: Option<SocketAddr>,
-    /// Speak TLS to them, with this certificate and those above it (PEM)
-    #[arg(long, env = "MIXFEED_TRAINER_LISTEN_TLS_CERT", value_name = "FILE", help_heading = "Results")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// TLS certificate chain of --listen (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub listen_tls_cert: Option<PathBuf>,
-    /// Its key (PEM)
-    #[arg(long, env = "MIXFEED_TRAINER_LISTEN_TLS_KEY", value_name = "FILE", help_heading = "Results")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// TLS private key of --listen (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub listen_tls_key: Option<PathBuf>,
-    /// Answer only those whose certificate is signed by one in this file (PEM)
-    #[arg(long, env = "MIXFEED_TRAINER_LISTEN_TLS_CLIENT_CA", value_name = "FILE", help_heading = "Results")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Require client certificates signed by a CA in this file (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub listen_tls_client_ca: Option<PathBuf>,
-    /// Answer only calls that carry the token in this file
-    #[arg(
-        long,
-        env = "MIXFEED_TRAINER_LISTEN_AUTH_TOKEN_FILE",
-        value_name = "FILE",
-        help_heading = "Results"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Require the bearer token in this file
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub listen_auth_token_file: Option<PathBuf>,
-    /// Do not start unless callers have to prove who they are, by TLS where others can reach it [default: false]
-    #[arg(long, env = "MIXFEED_TRAINER_LISTEN_REQUIRE_AUTH", value_name = "BOOL", help_heading = "Results")]
+    /// Refuse to start without authentication, and without TLS where others can reach it [default: false]
+    #[arg(long, value_name = "BOOL", help_heading = "Results")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub listen_require_auth: Option<bool>,
-    /// Serve Prometheus metrics here, as in 127.0.0.1:9464
-    #[arg(long, env = "MIXFEED_TRAINER_METRICS", value_name = "ADDR", help_heading = "Results")]
+    /// Serve Prometheus metrics on this address, as in 127.0.0.1:9464
+    #[arg(long, value_name = "ADDR", help_heading = "Results")]
     #[arg(value_parser = address::listen)]
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "address::deserialize")]
+    #[serde(deserialize_with = "address::deserialize")]
     pub metrics: Option<SocketAddr>,
-    /// How log lines look [default: text]
-    #[arg(long, env = "MIXFEED_TRAINER_LOG_FORMAT", help_heading = "Results")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Log format [default: text]
+    #[arg(long, help_heading = "Results")]
     pub log_format: Option<LogFormat>,
-    /// What is logged, as in warn,mixfeed_client=debug [default: info,mixfeed_loader=warn]
-    #[arg(long, env = "MIXFEED_LOG", value_name = "FILTER", help_heading = "Results")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Log filter, as in warn,mixfeed_client=debug [default: info,mixfeed_loader=warn]
+    #[arg(long, value_name = "FILTER", help_heading = "Results")]
     pub log: Option<String>,
+}
+
+/// The environment twin of a flag.
+pub(crate) fn environment_twin(arg: clap::Arg) -> clap::Arg {
+    twin(arg, "MIXFEED_TRAINER_")
 }
 
 impl Settings {
@@ -364,18 +298,19 @@ impl Settings {
     ///
     /// # Errors
     /// When the file cannot be read, or holds something that is no setting.
-    pub fn over(self, file: Option<&Path>) -> Result<Settings, ConfigError> {
-        let (loaders_given, data_given) = (self.loaders.is_some(), self.data.is_some());
-        let mut settings = layered(self, file).map_err(|error| error.with_keys(&Settings::keys()))?;
+    pub fn over(mut self, file: Option<&Path>) -> Result<Settings, ConfigError> {
+        let Some(path) = file else { return Ok(self) };
+        let mut below: Settings = config::read(path).map_err(|error| error.with_keys(&Settings::keys()))?;
         // These two exclude each other, so one of them on top puts the other one below out of force.
-        match (loaders_given, data_given) {
+        match (self.loaders.is_some(), self.data.is_some()) {
             (true, false) => {
-                (settings.data, settings.workers, settings.reading) = (None, None, Reading::default());
+                (below.data, below.workers, below.source) = (None, None, SourceArgs::default());
             }
-            (false, true) => settings.loaders = None,
+            (false, true) => below.loaders = None,
             _ => {}
         }
-        Ok(settings)
+        self.merge(below);
+        Ok(self)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Layered settings: flags over environment over a file over defaults.
 //!
 //! A command's settings are one struct whose fields are all options, filled by clap from flags and
-//! environment. [`layered`] lays it over the same struct read from a TOML file. Defaults come last,
-//! where the command turns options into a checked value. What a setting means is not known here.
+//! environment ([`twin`] gives each flag its variable), and merged with the same struct read from a TOML file ([`read`]).
+//! Presets and defaults are merged last, as structs again. What a setting means is not known here.
 
+use clap::Arg;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -54,52 +55,40 @@ impl ConfigError {
     }
 }
 
-/// Lays `flags` over the settings in `file`, if there is one.
+/// Reads settings from a TOML file, to be merged with those that were given otherwise.
 ///
-/// The struct's field names are the keys; it should deny unknown fields, so that a misspelt key is
+/// The struct's field names are the keys; it should deny unknown fields, so that a misspelled key is
 /// an error that names the key and the file.
 ///
 /// # Errors
 /// When the file cannot be read, or is not a valid form of the settings.
-pub fn layered<T>(flags: T, file: Option<&Path>) -> Result<T, ConfigError>
-where
-    T: Serialize + DeserializeOwned,
-{
-    let Some(path) = file else { return Ok(flags) };
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     // Reading the file a user names is what this function is for.
     #[allow(clippy::disallowed_methods)]
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    // Parsed as the settings first: errors then carry the place in the file.
-    let lower: T = toml::from_str(&text).map_err(|error| in_file::<T>(path, &text, &error))?;
-    let mut settings = table(&lower)?;
-    overlay(&mut settings, table(&flags)?);
-    Value::Table(settings)
-        .try_into()
-        .map_err(|error: toml::de::Error| ConfigError::Value(one_line(error.message())))
+    toml::from_str(&text).map_err(|error| in_file::<T>(path, &text, &error))
 }
 
-/// The settings as a file that [`layered`] reads back, for `--print-config` and run folders.
+/// Gives a flag its twin in the environment: `prefix`, and the flag's name in capitals. One that has another keeps it.
+#[must_use]
+pub fn twin(arg: Arg, prefix: &str) -> Arg {
+    match (arg.get_env(), arg.get_long()) {
+        (None, Some(long)) if arg.get_action().takes_values() => {
+            let name = format!("{prefix}{}", long.to_uppercase().replace('-', "_"));
+            // Once for each flag in the life of a process: clap keeps names that live as long.
+            arg.env(&*name.leak())
+        }
+        _ => arg,
+    }
+}
+
+/// The settings as a file that [`read`] reads back, for `--print-config` and run folders.
 ///
 /// # Errors
 /// When a value has no TOML form.
 pub fn to_toml<T: Serialize>(settings: &T) -> Result<String, ConfigError> {
     toml::to_string(settings).map_err(|error| ConfigError::Value(one_line(&error.to_string())))
-}
-
-fn table<T: Serialize>(settings: &T) -> Result<Table, ConfigError> {
-    Table::try_from(settings).map_err(|error| ConfigError::Value(one_line(&error.to_string())))
-}
-
-fn overlay(lower: &mut Table, upper: Table) {
-    for (key, value) in upper {
-        match (lower.get_mut(&key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) => overlay(below, above),
-            (_, value) => {
-                lower.insert(key, value);
-            }
-        }
-    }
 }
 
 fn in_file<T: DeserializeOwned>(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {

@@ -1,9 +1,10 @@
 //! `replay`: builds one batch of a run again, from its spec and its index alone.
 
-use super::page::{Page, check_name};
+use super::page::{Page, check_output};
 use super::{Failure, open_data, view};
 use crate::config::{ReplayArgs, SourceArgs};
 use crate::extensions::Extensions;
+use merge::Merge as _;
 use mixfeed_ops::{eprintln, exit, println};
 use mixfeed_pipeline::augment::View;
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, Dataset, Samples, Scratch, StreamSpec, collate};
@@ -70,10 +71,12 @@ impl Wanted {
             let run: RunFile = read_toml(&run.join("run.toml"))?;
             let batches = run.batches();
             let data = args.data.clone().or(run.settings.data).ok_or_else(needs_data)?;
+            let mut source = args.source.clone();
+            source.merge(run.settings.source);
             return Ok(Self {
                 spec: run.stream,
                 data,
-                source: args.source.clone().or(run.settings.source),
+                source,
                 recorded: Some((run.dataset, run.algorithm)),
                 batches,
             });
@@ -103,8 +106,10 @@ impl Wanted {
 }
 
 pub(super) fn run(args: &ReplayArgs, extensions: &Extensions) -> Result<(), Failure> {
-    args.output.as_deref().map(check_name).transpose()?;
+    let output = args.output.as_deref();
+    output.map(|path| check_output(path, args.data.as_deref())).transpose()?;
     let wanted = Wanted::new(args)?;
+    output.map(|path| check_output(path, Some(&wanted.data))).transpose()?;
     let dataset = open_data(&wanted.data, &wanted.source, extensions)?;
     wanted.compare(&dataset, extensions)?;
     let checked = extensions.check(wanted.spec, &dataset)?;

@@ -60,10 +60,11 @@ impl Settings {
         let (loaders_given, data_given) = (self.loaders.is_some(), self.data.is_some());
         let audit_given = self.audit.is_some();
         self.keeps_the_rates_of(run)?;
+        let of_source = SourceArgs::keys();
         let mut settings = table(run)?;
         for (key, value) in table(&self)? {
             let earlier = settings.get(&key);
-            if AGAIN.iter().chain(&SourceArgs::KEYS).any(|again| *again == key) {
+            if AGAIN.contains(&&*key) || of_source.contains(&key) {
                 settings.insert(key, value);
             } else if resume == Resume::Yes {
                 return Err(UsageError(format!(
@@ -76,8 +77,9 @@ impl Settings {
         }
         match (loaders_given, data_given) {
             (true, false) => {
-                let of_embedded = ["data", "workers"].iter().chain(&SourceArgs::KEYS);
-                of_embedded.for_each(|key| drop(settings.remove(*key)));
+                for key in ["data", "workers"].into_iter().chain(of_source.iter().map(String::as_str)) {
+                    drop(settings.remove(key));
+                }
             }
             (false, true) => {
                 drop(settings.remove("loaders"));
@@ -93,8 +95,9 @@ impl Settings {
     /// What tells one training from another: the settings that shape the weights, as names and values.
     pub(crate) fn hyperparameters(&self) -> Vec<(String, toml::Value)> {
         let shapes = |key: &str| TOLD.contains(&key) || !AGAIN.contains(&key);
-        let of_data = |key: &str| SourceArgs::KEYS.contains(&key);
-        table(self).unwrap_or_default().into_iter().filter(|(key, _)| shapes(key) && !of_data(key)).collect()
+        let of_source = SourceArgs::keys();
+        let table = table(self).unwrap_or_default().into_iter();
+        table.filter(|(key, _)| shapes(key) && !of_source.contains(key)).collect()
     }
 
     /// Where learning rates depend on the number of epochs, another one would have made other weights
@@ -121,7 +124,7 @@ fn table(settings: &Settings) -> Result<Table, UsageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Reading, Source};
+    use crate::config::Source;
     use crate::schedule::ScheduleKind;
     use mixfeed_loader::source::Order;
 
@@ -167,19 +170,18 @@ mod tests {
 
     #[test]
     fn how_the_data_is_read_comes_from_the_run_unless_it_is_given_again() {
-        let reading =
-            |fraction, order| Reading(SourceArgs { test_fraction: fraction, order, ..SourceArgs::default() });
-        let run = Settings { reading: reading(Some(0.2), Some(Order::Name)), ..run() };
+        let source = |test_fraction, order| SourceArgs { test_fraction, order, ..SourceArgs::default() };
+        let run = Settings { source: source(Some(0.2), Some(Order::Name)), ..run() };
         let resumed = Settings::default().over_run(&run, Resume::Yes).unwrap();
         assert_eq!(resumed, run);
         let Source::Embedded { options, .. } = resumed.check().unwrap().source else { panic!("it has data") };
         assert_eq!((options.test_fraction, options.order), (0.2, Order::Name));
-        let given = Settings { reading: reading(Some(0.3), None), ..Settings::default() };
+        let given = Settings { source: source(Some(0.3), None), ..Settings::default() };
         let resumed = given.over_run(&run, Resume::Yes).unwrap();
-        assert_eq!(resumed.reading, reading(Some(0.3), Some(Order::Name)));
+        assert_eq!(resumed.source, source(Some(0.3), Some(Order::Name)));
         let given = Settings { loaders: Some(vec!["127.0.0.1:1".to_owned()]), ..Settings::default() };
         let resumed = given.over_run(&run, Resume::Yes).unwrap();
-        assert_eq!(resumed.reading, Reading::default(), "other loaders read as they were told to");
+        assert_eq!(resumed.source, SourceArgs::default(), "other loaders read as they were told to");
         assert!(resumed.check().is_ok());
     }
 

@@ -5,7 +5,8 @@ use super::{CheckpointEvery, Preset, Settings, access, mixing};
 use crate::device::{self, DeviceChoice, Switches};
 use crate::model::ModelKind;
 use crate::staging::Normalisation;
-use mixfeed_client::{Endpoint, Split, StreamSpec};
+use merge::Merge as _;
+use mixfeed_client::{Endpoint, LambdaScope, PartnerSource, Split, StreamSpec};
 use mixfeed_loader::source::Options;
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::grpc::{Access, CredentialFiles};
@@ -13,6 +14,9 @@ use mixfeed_ops::logging::LogFormat;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+
+/// Share of what is mixed that CutMix gets when both are asked for and nothing is said of it; timm's.
+pub(super) const SWITCH_PROBABILITY: f64 = 0.5;
 
 /// Long enough to restart a whole fleet of loaders by hand.
 const LOADER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
@@ -44,7 +48,7 @@ pub struct RunConfig {
     pub source: Source,
     /// How long to wait while there is no loader at all.
     pub loader_timeout: std::time::Duration,
-    /// What loaders are to be convinced with, and known by.
+    /// Client credentials, and the trusted CA, for the loaders.
     pub credentials: CredentialFiles,
     /// Every so many batches, one is fetched from two loaders and compared; 0 for none.
     pub audit_every: u64,
@@ -121,27 +125,34 @@ pub enum Source {
 impl Settings {
     /// These settings with what they leave open filled in: first by the preset, then by defaults.
     #[must_use]
-    pub fn complete(self) -> Settings {
+    pub fn complete(mut self) -> Settings {
         let preset = self.preset.unwrap_or_default();
         let published = preset.settings();
-        let settings = recipe::complete(mixing::complete(self, &published), &published);
-        Settings {
+        let optimizer = self.optimizer.or(published.optimizer).unwrap_or_default();
+        let schedule = self.schedule.or(published.schedule).unwrap_or_default();
+        self.merge(recipe::applicable(published, optimizer, schedule));
+        self.merge(recipe::defaults(optimizer, schedule));
+        self.merge(Settings {
             preset: Some(preset),
-            model: settings.model.or(published.model),
-            epochs: settings.epochs.or(published.epochs),
-            batch_size: settings.batch_size.or(published.batch_size),
-            seed: settings.seed.or(Some(0)),
-            loader_timeout: settings.loader_timeout.or(Some(Duration(LOADER_TIMEOUT))),
-            device: settings.device.or(Some(DeviceChoice::default())),
-            threads: settings.threads.or_else(|| Some(device::default_threads())),
-            deterministic: settings.deterministic.or(Some(false)),
-            eval_every: settings.eval_every.or(Some(1)),
-            log_every: settings.log_every.or(Some(LOG_EVERY)),
-            tf32: settings.tf32.or(Some(true)),
-            log_format: settings.log_format.or(Some(LogFormat::default())),
-            log: settings.log.or_else(|| Some(LOG_FILTER.to_owned())),
-            ..settings
-        }
+            seed: Some(0),
+            loader_timeout: Some(Duration(LOADER_TIMEOUT)),
+            cutmix_alpha: Some(0.0),
+            switch_prob: Some(SWITCH_PROBABILITY),
+            crop_padding: Some(0),
+            flip_prob: Some(0.0),
+            lambda_per: Some(LambdaScope::default()),
+            partner: Some(PartnerSource::default()),
+            device: Some(DeviceChoice::default()),
+            threads: Some(device::default_threads()),
+            deterministic: Some(false),
+            eval_every: Some(1),
+            log_every: Some(LOG_EVERY),
+            tf32: Some(true),
+            log_format: Some(LogFormat::default()),
+            log: Some(LOG_FILTER.to_owned()),
+            ..Settings::default()
+        });
+        self
     }
 
     /// Completes and checks these settings.
@@ -222,7 +233,7 @@ fn source(settings: &Settings) -> Result<Source, UsageError> {
                 let text = "--workers is for a loader inside this process (--data), not for --loaders";
                 return Err(UsageError(text.to_owned()));
             }
-            if let Some(flag) = settings.reading.given() {
+            if let Some(flag) = settings.source.first_flag() {
                 return Err(UsageError(format!(
                     "{flag} is for a loader inside this process (--data): those of --loaders have their own"
                 )));
@@ -244,7 +255,7 @@ fn source(settings: &Settings) -> Result<Source, UsageError> {
             if settings.audit.is_some_and(|every| every > 0) {
                 return Err(UsageError("--audit compares loaders: it needs --loaders".to_owned()));
             }
-            let options = settings.reading.0.options().map_err(UsageError)?;
+            let options = settings.source.options().map_err(UsageError)?;
             Ok(Source::Embedded { data: data.clone(), options, workers: settings.workers })
         }
     }
@@ -279,8 +290,6 @@ pub(super) fn number(name: &str, value: Option<f64>, range: RangeInclusive<f64>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Reading;
-    use mixfeed_client::{LambdaScope, PartnerSource};
     use mixfeed_loader::config::SourceArgs;
     use mixfeed_loader::source::Order;
 
@@ -352,7 +361,7 @@ mod tests {
             (Settings { workers: Some(0), ..settings() }, "--workers is 0"),
             (
                 Settings {
-                    reading: Reading(SourceArgs { test_fraction: Some(1.0), ..SourceArgs::default() }),
+                    source: SourceArgs { test_fraction: Some(1.0), ..SourceArgs::default() },
                     ..settings()
                 },
                 "--test-fraction 1 is not allowed",
@@ -375,10 +384,10 @@ mod tests {
         );
         let with_workers = Settings { loaders: loaders.clone(), workers: Some(2), ..Settings::default() };
         assert!(error(with_workers).contains("--workers"));
-        let ordered = || Reading(SourceArgs { order: Some(Order::Name), ..SourceArgs::default() });
-        let with_order = Settings { loaders: loaders.clone(), reading: ordered(), ..Settings::default() };
+        let ordered = || SourceArgs { order: Some(Order::Name), ..SourceArgs::default() };
+        let with_order = Settings { loaders: loaders.clone(), source: ordered(), ..Settings::default() };
         assert!(error(with_order).starts_with("--order is for a loader inside this process"));
-        assert!(Settings { reading: ordered(), ..settings() }.check().is_ok());
+        assert!(Settings { source: ordered(), ..settings() }.check().is_ok());
         assert!(error(Settings { audit: Some(5), ..settings() }).contains("--audit"));
         assert!(Settings { loaders, ..Settings::default() }.check().is_ok());
     }
@@ -400,7 +409,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("settings.toml");
         std::fs::write(&path, text).unwrap();
-        let read = mixfeed_ops::config::layered(Settings::default(), Some(&path)).unwrap();
+        let read: Settings = mixfeed_ops::config::read(&path).unwrap();
         assert_eq!(read.complete(), complete);
     }
 }

@@ -8,9 +8,6 @@ use mixfeed_client::{
     Augmentation, ColorJitter, LambdaScope, Mixing, MixingKind, PartnerSource, RandomErasing, ResizedCrop,
 };
 
-/// Share of what is mixed that CutMix gets when both are asked for and nothing is said of it; timm's.
-const SWITCH_PROBABILITY: f64 = 0.5;
-
 /// The most padding in pixels that is asked of a loader, which knows the images and may take less.
 const CROP_PADDING: u32 = 4096;
 
@@ -29,21 +26,6 @@ pub(super) fn partner_source(text: &str) -> Result<PartnerSource, String> {
         "dataset" => Ok(PartnerSource::Dataset),
         "batch" => Ok(PartnerSource::Batch),
         _ => Err("give dataset or batch".to_owned()),
-    }
-}
-
-/// The settings of this file with what they leave open filled in, first from `preset`.
-pub(super) fn complete(settings: Settings, preset: &Settings) -> Settings {
-    Settings {
-        mixup_alpha: settings.mixup_alpha.or(preset.mixup_alpha),
-        mixup_prob: settings.mixup_prob.or(preset.mixup_prob),
-        cutmix_alpha: settings.cutmix_alpha.or(preset.cutmix_alpha).or(Some(0.0)),
-        switch_prob: settings.switch_prob.or(preset.switch_prob).or(Some(SWITCH_PROBABILITY)),
-        crop_padding: settings.crop_padding.or(preset.crop_padding).or(Some(0)),
-        flip_prob: settings.flip_prob.or(preset.flip_prob).or(Some(0.0)),
-        lambda_per: settings.lambda_per.or(preset.lambda_per).or(Some(LambdaScope::default())),
-        partner: settings.partner.or(preset.partner).or(Some(PartnerSource::default())),
-        ..settings
     }
 }
 

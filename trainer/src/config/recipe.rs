@@ -31,33 +31,39 @@ pub struct Recipe {
     pub precision: Precision,
 }
 
-/// The settings of this file with what they leave open filled in, first from `preset`. What belongs to
-/// another optimiser or schedule than the chosen one stays open.
-pub(super) fn complete(settings: Settings, preset: &Settings) -> Settings {
-    let optimizer = settings.optimizer.or(preset.optimizer).unwrap_or_default();
-    let schedule = settings.schedule.or(preset.schedule).unwrap_or_default();
+/// A preset without what belongs to another optimizer or schedule than the chosen one. A warm-up belongs to its
+/// schedule; a one-cycle has one of its own.
+pub(super) fn applicable(preset: Settings, optimizer: OptimizerKind, schedule: ScheduleKind) -> Settings {
     let (is_sgd, is_step) = (optimizer == OptimizerKind::Sgd, schedule == ScheduleKind::Step);
-    let for_sgd = |preset: Option<f64>, default| is_sgd.then(|| preset.unwrap_or(default));
-    // A warm-up of a preset belongs to its schedule; a one-cycle has one of its own.
     let same_schedule = preset.schedule.unwrap_or_default() == schedule;
-    let warmup = preset.warmup.filter(|_| same_schedule);
     Settings {
-        loss: settings.loss.or(preset.loss).or(Some(Loss::default())),
-        label_smoothing: settings.label_smoothing.or(preset.label_smoothing).or(Some(0.0)),
+        momentum: preset.momentum.filter(|_| is_sgd),
+        nesterov: preset.nesterov.filter(|_| is_sgd),
+        warmup: preset.warmup.filter(|_| same_schedule),
+        milestones: preset.milestones.filter(|_| is_step),
+        lr_factor: preset.lr_factor.filter(|_| is_step),
+        ..preset
+    }
+}
+
+/// What holds where neither the settings nor a preset say anything.
+pub(super) fn defaults(optimizer: OptimizerKind, schedule: ScheduleKind) -> Settings {
+    let is_sgd = optimizer == OptimizerKind::Sgd;
+    Settings {
+        loss: Some(Loss::default()),
+        label_smoothing: Some(0.0),
         optimizer: Some(optimizer),
-        lr: settings.lr.or(preset.lr),
-        momentum: settings.momentum.or_else(|| for_sgd(preset.momentum, MOMENTUM)),
-        nesterov: settings.nesterov.or_else(|| is_sgd.then(|| preset.nesterov.unwrap_or(false))),
-        weight_decay: settings.weight_decay.or(preset.weight_decay).or(Some(0.0)),
-        decay_norm_bias: settings.decay_norm_bias.or(preset.decay_norm_bias).or(Some(true)),
+        momentum: is_sgd.then_some(MOMENTUM),
+        nesterov: is_sgd.then_some(false),
+        weight_decay: Some(0.0),
+        decay_norm_bias: Some(true),
         schedule: Some(schedule),
-        warmup: settings.warmup.or(warmup).or((schedule != ScheduleKind::OneCycle).then_some(0.0)),
-        milestones: settings.milestones.or_else(|| preset.milestones.clone().filter(|_| is_step)),
-        lr_factor: settings.lr_factor.or_else(|| is_step.then(|| preset.lr_factor.unwrap_or(LR_FACTOR))),
-        clip_norm: settings.clip_norm.or(preset.clip_norm).or(Some(0.0)),
-        ema: settings.ema.or(preset.ema).or(Some(0.0)),
-        precision: settings.precision.or(preset.precision).or(Some(Precision::default())),
-        ..settings
+        warmup: (schedule != ScheduleKind::OneCycle).then_some(0.0),
+        lr_factor: (schedule == ScheduleKind::Step).then_some(LR_FACTOR),
+        clip_norm: Some(0.0),
+        ema: Some(0.0),
+        precision: Some(Precision::default()),
+        ..Settings::default()
     }
 }
 

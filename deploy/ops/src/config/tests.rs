@@ -1,19 +1,23 @@
 use super::*;
+use merge::Merge;
 use std::io::Write as _;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Merge, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[merge(strategy = merge::option::overwrite_none)]
 struct Settings {
     batch_size: Option<u32>,
     alpha: Option<f64>,
     seed: Option<u64>,
     wait: Option<Duration>,
     loaders: Option<Vec<String>>,
-    nested: Option<Nested>,
+    #[merge(strategy = Merge::merge)]
+    nested: Nested,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Merge, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[merge(strategy = merge::option::overwrite_none)]
 struct Nested {
     one: Option<u32>,
     two: Option<u32>,
@@ -27,7 +31,7 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 
 fn error(text: &str) -> String {
     let file = file(text);
-    let message = layered(Settings::default(), Some(file.path())).unwrap_err().to_string();
+    let message = read::<Settings>(file.path()).unwrap_err().to_string();
     assert!(message.contains(&file.path().display().to_string()), "{message}");
     assert!(!message.contains('\n'), "{message}");
     message
@@ -36,36 +40,22 @@ fn error(text: &str) -> String {
 #[test]
 fn flags_win_over_the_file_and_the_file_fills_the_rest() {
     let file = file("batch-size = 64\nalpha = 0.2\nwait = \"3s\"\n[nested]\none = 1\ntwo = 2\n");
-    let flags = Settings {
+    let mut flags = Settings {
         batch_size: Some(128),
-        nested: Some(Nested { one: Some(10), two: None }),
+        nested: Nested { one: Some(10), two: None },
         loaders: Some(vec!["a:1".to_owned()]),
         ..Settings::default()
     };
-    let merged = layered(flags, Some(file.path())).unwrap();
+    flags.merge(read(file.path()).unwrap());
     let expected = Settings {
         batch_size: Some(128),
         alpha: Some(0.2),
         seed: None,
         wait: Some(Duration(std::time::Duration::from_secs(3))),
         loaders: Some(vec!["a:1".to_owned()]),
-        nested: Some(Nested { one: Some(10), two: Some(2) }),
+        nested: Nested { one: Some(10), two: Some(2) },
     };
-    assert_eq!(merged, expected);
-}
-
-#[test]
-fn without_a_file_the_flags_are_the_settings() {
-    let flags = Settings { seed: Some(u64::MAX), ..Settings::default() };
-    assert_eq!(layered(flags.clone(), None).unwrap(), flags);
-}
-
-#[test]
-fn a_value_that_is_not_a_number_survives_the_merge() {
-    let file = file("alpha = 0.2\n");
-    let merged =
-        layered(Settings { alpha: Some(f64::NAN), ..Settings::default() }, Some(file.path())).unwrap();
-    assert!(merged.alpha.unwrap().is_nan());
+    assert_eq!(flags, expected);
 }
 
 #[test]
@@ -86,7 +76,7 @@ fn a_wrong_value_is_named_with_its_place() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let message = layered(Settings::default(), Some(Path::new("/nowhere/a.toml"))).unwrap_err().to_string();
+    let message = read::<Settings>(Path::new("/nowhere/a.toml")).unwrap_err().to_string();
     assert!(message.contains("/nowhere/a.toml"), "{message}");
 }
 
@@ -95,11 +85,11 @@ fn printed_settings_can_be_read_back() {
     let settings = Settings {
         alpha: Some(1.0),
         wait: Some(Duration(std::time::Duration::from_millis(1500))),
-        nested: Some(Nested { one: Some(1), two: None }),
+        nested: Nested { one: Some(1), two: None },
         ..Settings::default()
     };
     let file = file(&to_toml(&settings).unwrap());
-    assert_eq!(layered(Settings::default(), Some(file.path())).unwrap(), settings);
+    assert_eq!(read::<Settings>(file.path()).unwrap(), settings);
 }
 
 #[test]
@@ -117,16 +107,19 @@ fn durations_need_a_unit() {
 
 #[test]
 fn errors_of_settings_from_several_structs_name_key_and_line() {
-    #[derive(Debug, Default, Serialize, Deserialize)]
+    #[derive(Debug, Default, Deserialize, Merge)]
     #[serde(rename_all = "kebab-case", default)]
+    #[merge(strategy = merge::option::overwrite_none)]
     struct Part {
         test_fraction: Option<f64>,
     }
-    #[derive(Debug, Default, Serialize, Deserialize)]
+    #[derive(Debug, Default, Deserialize, Merge)]
     #[serde(deny_unknown_fields, default)]
+    #[merge(strategy = merge::option::overwrite_none)]
     struct Whole {
         seed: Option<u64>,
         #[serde(flatten)]
+        #[merge(strategy = Merge::merge)]
         part: Part,
     }
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -137,7 +130,21 @@ fn errors_of_settings_from_several_structs_name_key_and_line() {
         ("seed = 1\n\ntest-fraction = \"x\"\n", " line 3: test-fraction: invalid type"),
     ] {
         std::fs::write(file.path(), text).unwrap();
-        let error = layered(Whole::default(), Some(file.path())).unwrap_err().to_string();
+        let error = read::<Whole>(file.path()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn a_flag_that_takes_a_value_has_a_twin_in_the_environment() {
+    let command = clap::Command::new("a").args([
+        Arg::new("batch_size").long("batch-size"),
+        Arg::new("log").long("log").env("LOG"),
+        Arg::new("json").long("json").action(clap::ArgAction::SetTrue),
+        Arg::new("image"),
+    ]);
+    let command = command.mut_args(|arg| twin(arg, "PREFIX_"));
+    let twins: Vec<_> =
+        command.get_arguments().map(|arg| arg.get_env().and_then(|name| name.to_str())).collect();
+    assert_eq!(twins, [Some("PREFIX_BATCH_SIZE"), Some("LOG"), None, None]);
 }
