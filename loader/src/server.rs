@@ -34,7 +34,7 @@ const MAX_PROBES_PER_CONNECTION: u32 = 8;
 /// Why a server did not start or ended before its time.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The address cannot be had.
+    /// The address is not available.
     #[error("cannot listen on {listen}: {source}")]
     Bind {
         /// The address.

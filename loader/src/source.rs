@@ -30,7 +30,6 @@ mod tar;
 #[cfg(test)]
 mod tests;
 mod webdataset;
-mod writing;
 
 pub use bad_records::BadRecords;
 pub use options::{Cache, ImageSize, Options, Order};

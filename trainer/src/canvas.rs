@@ -4,9 +4,9 @@
 //! searched and edited; it is set in whatever sans-serif font the viewer has.
 
 use crate::error::TrainError;
-use crate::files::write_atomically;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder as _};
+use mixfeed_ops::files::write_atomically;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};

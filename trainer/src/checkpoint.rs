@@ -19,13 +19,13 @@ pub use kept::Kept;
 pub(crate) use kept::{LAST, NAMES};
 
 use crate::ema::Ema;
-use crate::files::{Pending, link_atomically};
 use crate::model::{self, Model, ModelError, ModelKind, ParametersError, Problem};
 use crate::observer::Epoch;
 use crate::optimizer::{Optimizer, StateError};
 use crate::staging::Normalisation;
 use crate::weights;
 use format::Unreadable;
+use mixfeed_ops::files::{Pending, link_atomically};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -69,9 +69,9 @@ impl From<DeviceChoice> for String {
     }
 }
 
-/// The device that was asked for cannot be had.
+/// The device that was asked for is not available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("device {choice} cannot be had: {reason}")]
+#[error("device {choice} is not available: {reason}")]
 pub struct DeviceError {
     choice: DeviceChoice,
     reason: String,
@@ -80,7 +80,7 @@ pub struct DeviceError {
 /// Finds the device. Has to come before anything else touches libtorch.
 ///
 /// # Errors
-/// When a GPU was asked for by name and cannot be had; never silently the CPU instead.
+/// When a GPU was asked for by name and is not available; never silently the CPU instead.
 pub fn select(choice: DeviceChoice) -> Result<Device, DeviceError> {
     let error = |reason| DeviceError { choice, reason };
     match choice {

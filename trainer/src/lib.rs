@@ -51,7 +51,6 @@ mod canvas;
 mod clock;
 mod cuda;
 mod eta;
-mod files;
 mod heat_map;
 mod left_out;
 mod pace;

@@ -1,4 +1,4 @@
-//! What training makes small: how far the scores are from soft targets.
+//! The loss function: how far the scores are from soft targets.
 //!
 //! Targets are shares per class that sum to one, as mixup makes them; a clean image has all of it in
 //! one class, and both losses are then the ordinary ones.

@@ -87,7 +87,7 @@ impl Problem {
     }
 }
 
-/// A network cannot be had.
+/// A network is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// It does not take the images that there are.

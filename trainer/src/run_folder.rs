@@ -20,10 +20,10 @@ pub use run_file::{AlgorithmRecord, DatasetRecord, FORMAT, LeftOutRecord, Machin
 #[cfg(doc)]
 use crate::checkpoint::Kept;
 use crate::checkpoint::LAST;
-use crate::files::write_atomically;
 use crate::observer::Epoch;
 use crate::tensorboard;
 use lock::Lock;
+use mixfeed_ops::files::write_atomically;
 use own::Found;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -147,7 +147,7 @@ fn what_is_missing_has_an_exit_code_of_its_own() {
     for (arguments, code, expected) in [
         (&["--data", "nowhere"][..], 3, "nowhere"),
         (&["--loaders", "127.0.0.1:9", "--loader-timeout", "300ms"], 4, "127.0.0.1:9"),
-        (&["--data", "synthetic:100", "--device", "cuda:63"], 6, "cuda:63 cannot be had: "),
+        (&["--data", "synthetic:100", "--device", "cuda:63"], 6, "cuda:63 is not available: "),
         // The second step multiplies six layers of weights of a million each.
         (&["--data", "synthetic:64", "--lr", "1e6", "--batch-size", "8", "--steps", "8"], 5, "batch digest"),
     ] {

@@ -2,12 +2,15 @@
 //!
 //! clap says of a wrong value which flag it is for, also where nobody gave that flag: the value came from its
 //! environment twin then, and that is what has to be named. And a word that stands by itself may have lost its flag.
+//! Variables that are named like twins, and are none, are kept for the log ([`warn_of_unknown_variables`]).
 
 use crate::stderr::Stderr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Parser};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 /// The flag that a word which stands by itself most often belongs to.
 const DATA: &str = "data";
@@ -19,23 +22,67 @@ pub fn parse<C: Parser>() -> C {
     // The one place where a process reads its command line.
     #[allow(clippy::disallowed_methods)]
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    let mut command = C::command();
+    command.build();
+    #[allow(clippy::disallowed_methods)]
+    let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    // Parsed once.
+    let _ = UNKNOWN.set(unknown(&command, variables));
     C::try_parse_from(&arguments).unwrap_or_else(|error| {
-        let mut command = C::command();
-        command.build();
         let note = note(&error, &command, &arguments);
-        // Where nobody reads, nothing is said; the exit code says it.
-        if error.use_stderr() {
-            let text = error.render();
-            let text = if io::stderr().is_terminal() { text.ansi().to_string() } else { text.to_string() };
+        let is_error = error.use_stderr();
+        let is_terminal = if is_error { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+        let text = error.render();
+        let text = if is_terminal { text.ansi().to_string() } else { text.to_string() };
+        if is_error {
+            // Where nobody reads, nothing is said; the exit code says it.
             let _ = Stderr.write_all(text.as_bytes());
         } else {
-            let _ = error.print();
+            crate::print!("{text}");
         }
         if let Some(note) = note {
             crate::eprintln!("\n{note}");
         }
         std::process::exit(error.exit_code())
     })
+}
+
+/// Logs the variables that look like an environment twin of this program's flags, and are none: a misspelled one would
+/// have no effect, and nobody would know.
+pub(crate) fn warn_of_unknown_variables() {
+    for (variable, meant) in UNKNOWN.get().into_iter().flatten() {
+        tracing::warn!(variable, did_you_mean = meant, "unknown environment variable");
+    }
+}
+
+static UNKNOWN: OnceLock<Vec<(String, Option<String>)>> = OnceLock::new();
+
+/// Those among `variables` that are named like twins of a flag of `command`, and what may have been meant.
+fn unknown(command: &Command, variables: impl Iterator<Item = String>) -> Vec<(String, Option<String>)> {
+    let prefix = format!("{}_", command.get_name().to_uppercase().replace('-', "_"));
+    let twins: BTreeSet<String> = std::iter::once(command)
+        .chain(command.get_subcommands())
+        .flat_map(Command::get_arguments)
+        .filter_map(|arg| Some(arg.get_env()?.to_string_lossy().into_owned()))
+        .collect();
+    // The program's name is two words; with the first alone, it is a twin that lacks the second.
+    let family = prefix.split_once('_').map_or("", |(first, _)| first);
+    let lacks_program = |name: &str| {
+        let rest = name.strip_prefix(family)?.strip_prefix('_')?;
+        Some(format!("{prefix}{rest}")).filter(|twin| twins.contains(twin))
+    };
+    let mut unknown = Vec::new();
+    for name in variables.filter(|name| !twins.contains(name)) {
+        if let Some(meant) = lacks_program(&name) {
+            unknown.push((name, Some(meant)));
+        } else if name.starts_with(&prefix) {
+            let plain = |name: &str| name.replace('_', "").trim_end_matches('S').to_owned();
+            let meant = twins.iter().find(|twin| plain(twin) == plain(&name)).cloned();
+            unknown.push((name, meant));
+        }
+    }
+    unknown.sort();
+    unknown
 }
 
 /// What is to be said beside clap's own words; `command` is built.
@@ -79,6 +126,32 @@ fn is_given(arg: &Arg, arguments: &[OsString]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_that_no_flag_has_are_found_with_what_may_be_meant() {
+        let twins = ["MIXFEED_TRAINER_EPOCHS", "MIXFEED_TRAINER_MIXUP_ALPHA", "MIXFEED_TRAINER_LOG"];
+        let args = twins.map(|name| Arg::new(name).long(name).env(name));
+        let command = Command::new("mixfeed-trainer").subcommand(Command::new("train").args(args));
+        let variables = [
+            "PATH",
+            "MIXFEED_LOADER_DATA",
+            "MIXFEED_TEST_DATA",
+            "MIXFEED_TRAINER_EPOCHS",
+            "MIXFEED_TRAINER_EPOCH",
+            "MIXFEED_TRAINER_MIXUPALPHA",
+            "MIXFEED_TRAINER_LAMBDA",
+            "MIXFEED_LOG",
+        ];
+        let found = unknown(&command, variables.into_iter().map(str::to_owned));
+        let found: Vec<_> = found.iter().map(|(name, meant)| (name.as_str(), meant.as_deref())).collect();
+        let expected = [
+            ("MIXFEED_LOG", Some("MIXFEED_TRAINER_LOG")),
+            ("MIXFEED_TRAINER_EPOCH", Some("MIXFEED_TRAINER_EPOCHS")),
+            ("MIXFEED_TRAINER_LAMBDA", None),
+            ("MIXFEED_TRAINER_MIXUPALPHA", Some("MIXFEED_TRAINER_MIXUP_ALPHA")),
+        ];
+        assert_eq!(found, expected);
+    }
     use clap::CommandFactory as _;
 
     #[derive(Debug, Parser)]

@@ -12,7 +12,7 @@ pub const DATA: u8 = 3;
 pub const NO_LOADER: u8 = 4;
 /// Training diverged: the loss is no longer a finite number.
 pub const DIVERGED: u8 = 5;
-/// The device that was asked for cannot be had.
+/// The device that was asked for is not available.
 pub const DEVICE: u8 = 6;
 /// Stopped by SIGHUP (128 + 1).
 pub const HUNG_UP: u8 = 129;

@@ -10,6 +10,7 @@ pub mod build;
 pub mod command_line;
 pub mod config;
 pub mod exit;
+pub mod files;
 pub mod grpc;
 pub mod logging;
 pub mod memory;

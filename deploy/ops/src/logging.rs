@@ -9,6 +9,7 @@ mod text;
 pub use bare::log_panics;
 pub(crate) use bare::lost;
 
+use crate::command_line;
 use crate::stderr::Stderr;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// What is logged unless something else is asked for.
+/// What is logged unless something else is asked for; also of targets that a filter does not name.
 pub const DEFAULT_FILTER: &str = "info";
 
 /// The transport's own chatter, below what anyone who says `debug` of us wants to see. A filter
@@ -86,14 +87,15 @@ where
     }
     // Set once, as logs are.
     let _ = FORMAT.set(format);
+    command_line::warn_of_unknown_variables();
     Ok(())
 }
 
-/// Which events are logged: a list of levels and of `TARGET=LEVEL`, of which the longest target that fits counts. A
-/// word alone that is no level is refused: it would be a target that nothing has, and there would be no logs.
+/// Which events are logged: a list of levels and of `TARGET=LEVEL`, of which the longest target that fits counts; what
+/// no directive names, from [`DEFAULT_FILTER`] on. A word alone that is no level is refused: it would be a target that nothing has, and there would be no logs.
 fn targets(filter: &str) -> Result<Targets, LoggingError> {
     let quiet = QUIET.into_iter().map(|target| (target, LevelFilter::WARN));
-    let mut targets = Targets::new().with_targets(quiet);
+    let mut targets = Targets::new().with_targets(quiet).with_default(LevelFilter::INFO);
     for directive in filter.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
         let wrong = || LoggingError::Filter(directive.to_owned());
         let (target, level) = directive.split_once('=').unwrap_or(("", directive));
@@ -128,7 +130,9 @@ mod tests {
             ("debug", "h2::codec", Level::INFO, false),
             ("debug,h2=trace", "h2::codec", Level::TRACE, true),
             ("off", "mixfeed_loader", Level::ERROR, false),
-            ("", "mixfeed_loader", Level::ERROR, false),
+            ("", "mixfeed_loader", Level::INFO, true),
+            ("mixfed_loader=debug", "mixfeed_loader", Level::INFO, true),
+            ("mixfed_loader=debug", "mixfeed_loader", Level::DEBUG, false),
         ] {
             let targets = targets(filter).unwrap();
             assert_eq!(targets.would_enable(target, &level), enabled, "{filter}: {target} {level}");

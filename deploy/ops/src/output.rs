@@ -5,7 +5,9 @@
 
 use crate::exit;
 use std::fmt::Arguments;
+use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
+use std::os::fd::AsFd as _;
 
 /// Exit code of what ends since nobody reads its output, as shells show it (128 + SIGPIPE).
 pub const UNREAD: u8 = 141;
@@ -15,10 +17,16 @@ pub const UNREAD: u8 = 141;
 /// Where that cannot take it, the process ends: without a word and with [`UNREAD`] when the reader is
 /// gone (`… | head`), with an error line and [`exit::FAILURE`] otherwise.
 pub fn text(text: Arguments<'_>) {
-    let mut stdout = io::stdout().lock();
-    if let Err(error) = stdout.write_fmt(text).and_then(|()| stdout.flush()) {
+    if let Err(error) = write(text) {
         std::process::exit(ends(&error).into());
     }
+}
+
+/// Not through the standard library's own standard output, which takes one that cannot be written to (`1</dev/null`) for
+/// one that nobody wants to read.
+fn write(text: Arguments<'_>) -> io::Result<()> {
+    let stdout = io::stdout().lock();
+    File::from(stdout.as_fd().try_clone_to_owned()?).write_all(text.to_string().as_bytes())
 }
 
 fn ends(error: &io::Error) -> u8 {

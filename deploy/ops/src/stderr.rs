@@ -2,9 +2,9 @@
 //!
 //! A full disk, a log collector that has ended, a terminal that is gone: none of them is a reason to stop serving or
 //! training, and the standard library's `eprintln!` panics at each. A reader that lives and does not read is no
-//! better: a pipe holds 64 KiB, and whoever writes more waits until it is read. That is waited for once
-//! ([`PATIENCE`]); then lines are dropped until there is room again. The first line that can be written afterwards says
-//! how many are missing.
+//! better, nor is one that reads too slowly: a pipe holds 64 KiB, and whoever writes more waits until it is read. All
+//! waiting together takes [`PATIENCE`], and a hundredth of the time that passes; beyond that, lines are dropped until there
+//! is room again. The first line that can be written afterwards says how many are missing.
 //!
 //! [`eprintln!`](crate::eprintln) takes the place of the standard library's.
 
@@ -16,14 +16,17 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a write waits for a reader that does not read: longer than any that is merely slow, such as a
+/// How long writes wait for a reader that does not read: longer than the pauses of one that is merely slow, such as a
 /// terminal over a network.
 pub const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The part of the time that passes which comes back as patience.
+const REGAINED: u32 = 100;
 
 /// Bytes that a pipe which has room takes at once, without waiting (`PIPE_BUF`).
 const PIECE_BYTES: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
 
-static STATE: Mutex<State> = Mutex::new(State { is_stuck: false, is_torn: false, lost_lines: 0 });
+static STATE: Mutex<State> = Mutex::new(State::new());
 
 /// Standard error as a writer that never fails and never waits for long.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,10 +64,11 @@ macro_rules! eprintln {
 }
 
 /// How writing went so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    /// Nobody read for [`PATIENCE`], or since.
-    is_stuck: bool,
+    /// How long the next write may wait, and when that was so.
+    patience: Duration,
+    since: Option<Instant>,
     /// The last line was written in part.
     is_torn: bool,
     /// Lines that were dropped and of which nothing was said yet.
@@ -72,6 +76,10 @@ struct State {
 }
 
 impl State {
+    const fn new() -> Self {
+        Self { patience: PATIENCE, since: None, is_torn: false, lost_lines: 0 }
+    }
+
     fn put(&mut self, to: &mut (impl Write + AsFd), bytes: &[u8]) {
         let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
         if self.lost_lines > 0 {
@@ -91,27 +99,29 @@ impl State {
     /// Whether all of it was written.
     fn write(&mut self, to: &mut (impl Write + AsFd), bytes: &[u8]) -> bool {
         let mut left = bytes;
-        let mut patience = if self.is_stuck { Duration::ZERO } else { PATIENCE };
+        let now = Instant::now();
+        let passed = self.since.replace(now).map_or(Duration::ZERO, |since| now - since);
+        self.patience = (self.patience + passed / REGAINED).min(PATIENCE);
         while !left.is_empty() {
             let waiting = Instant::now();
-            if !has_room(to, patience) {
-                self.is_stuck = true;
+            let is_ready = has_room(to, self.patience);
+            self.patience = self.patience.saturating_sub(waiting.elapsed());
+            if !is_ready {
                 self.is_torn |= left.len() < bytes.len();
                 return false;
             }
-            patience = patience.saturating_sub(waiting.elapsed());
             match to.write(&left[..left.len().min(PIECE_BYTES)]) {
                 Ok(count) if count > 0 => left = &left[count..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Whoever shares it has set it so; there was room a moment ago.
-                Err(error) if error.kind() == ErrorKind::WouldBlock && !patience.is_zero() => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock && !self.patience.is_zero() => {}
                 Ok(_) | Err(_) => {
                     self.is_torn |= left.len() < bytes.len();
                     return false;
                 }
             }
         }
-        (self.is_stuck, self.is_torn) = (false, false);
+        self.is_torn = false;
         true
     }
 }
@@ -146,7 +156,7 @@ mod tests {
     #[test]
     fn lines_come_out_as_they_went_in() {
         let (reader, mut writer) = io::pipe().unwrap();
-        let mut state = State::default();
+        let mut state = State::new();
         let long = format!("{}\n", "x".repeat(3 * PIECE_BYTES));
         for text in ["one\n", &long, "two\n"] {
             state.put(&mut writer, text.as_bytes());
@@ -165,7 +175,7 @@ mod tests {
         };
         let unwritable = || File::open("/dev/null").unwrap();
         for mut broken in [full(), closed(), unwritable()] {
-            let mut state = State::default();
+            let mut state = State::new();
             (0..3).for_each(|_| state.put(&mut broken, b"lost\n"));
             assert_eq!(state.lost_lines, 3);
             let (reader, mut writer) = io::pipe().unwrap();
@@ -180,7 +190,7 @@ mod tests {
     #[test]
     fn a_reader_that_does_not_read_is_waited_for_once() {
         let (mut reader, mut writer) = io::pipe().unwrap();
-        let mut state = State::default();
+        let mut state = State::new();
         let started = Instant::now();
         let line = [&[b'x'; 999][..], b"\n"].concat();
         // A hundred times what a pipe holds.
@@ -200,9 +210,33 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods)] // A thread of a test.
+    fn a_reader_that_is_too_slow_is_waited_for_no_longer_than_one_that_is_stuck() {
+        let (mut reader, mut writer) = io::pipe().unwrap();
+        let mut state = State::new();
+        let line = [&[b'x'; 999][..], b"\n"].concat();
+        let started = Instant::now();
+        // It takes a page whenever the pipe is full, and then lets the writer wait anew.
+        let slow = std::thread::spawn(move || {
+            let (mut page, mut bytes) = ([0; 4096], 0);
+            while let Ok(count @ 1..) = reader.read(&mut page) {
+                bytes += count;
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            bytes
+        });
+        (0..6_400).for_each(|_| state.put(&mut writer, &line));
+        let taken = started.elapsed();
+        drop(writer);
+        let read = slow.join().unwrap();
+        // If each pause were waited for, all 6.4 MB would be read, in 160 s.
+        assert!(taken < 20 * PATIENCE && read < 1_000_000, "{taken:?}, {read} bytes");
+    }
+
+    #[test]
     fn a_line_of_which_a_part_was_written_is_ended_before_the_next() {
         let (mut reader, mut writer) = io::pipe().unwrap();
-        let mut state = State::default();
+        let mut state = State::new();
         let long = vec![b'y'; 1 << 20];
         state.put(&mut writer, &[&long, &b"\n"[..]].concat());
         assert!(state.is_torn);

@@ -8,7 +8,7 @@
 //! 3. one change of TrivialAugment ([`trivial`]; [`affine`], [`color`] and [`tone`] do the work);
 //! 4. changes of colour ([`color_jitter`]);
 //! 5. holes: random erasing, then Cutout ([`erasing`]);
-//! 6. a transform of one's own ([`custom`]).
+//! 6. a custom transform ([`custom`]).
 //!
 //! Each transform has a purpose of its own, so that switching one on leaves the draws of the others
 //! where they were, and a key of its own for each *occurrence* of a sample: (epoch, place in the
@@ -61,7 +61,7 @@ pub struct View {
     pub erased: Option<Hole>,
     /// The hole of Cutout.
     pub cutout: Option<Hole>,
-    /// What a transform of one's own does.
+    /// What a custom transform does.
     pub custom: Option<CustomView>,
 }
 

@@ -65,7 +65,7 @@ pub fn algorithm_fingerprint() -> Result<[u8; 32], FingerprintError> {
     Ok(hasher.finalize().into())
 }
 
-/// Returns the fingerprint of the algorithm with transforms of one's own, in whatever order: each enters it by
+/// Returns the fingerprint of the algorithm with custom transforms, in whatever order: each enters it by
 /// name, version, and what it makes of the probe images. Without any it is [`algorithm_fingerprint`].
 ///
 /// # Errors

@@ -38,7 +38,7 @@ pub enum Purpose {
     Erasing = 10,
     /// The hole of Cutout.
     Cutout = 11,
-    /// A transform of one's own.
+    /// A custom transform.
     Custom = 12,
 }
 

@@ -7,7 +7,7 @@ use crate::config::InspectArgs;
 use crate::extensions::Extensions;
 use crate::source::{Report, SkipList, Skipped};
 use count::Counted;
-use mixfeed_ops::println;
+use mixfeed_ops::{files, println};
 use mixfeed_pipeline::content::content_digest;
 use mixfeed_pipeline::{Dataset, Fault, Split};
 use serde_json::{Value, json};
@@ -29,6 +29,10 @@ struct Findings {
 }
 
 pub(super) fn run(args: &InspectArgs, extensions: &Extensions) -> Result<(), Failure> {
+    if let Some(path) = &args.write_skip_list {
+        files::check_output(path, None, SkipList::is_one)
+            .map_err(|reason| Failure::usage(format!("--write-skip-list: {reason}")))?;
+    }
     let (dataset, report) = open_with_report(&args.data, &args.source, extensions)?;
     let mut train = Counted::new(&dataset, Split::Train);
     let mut test = Counted::new(&dataset, Split::Test);

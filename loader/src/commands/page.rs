@@ -9,6 +9,8 @@ mod legend;
 use super::{Failure, view};
 use canvas::{Canvas, FAINT, INK};
 use image::RgbImage;
+use image::codecs::png::PngEncoder;
+use mixfeed_ops::files;
 use mixfeed_pipeline::augment::View;
 use mixfeed_pipeline::spec::Mixing;
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, ImageShape, Scratch, collate};
@@ -74,14 +76,15 @@ fn show_weight(weight: f64) -> String {
     }
 }
 
-/// Refuses a name that asks for another kind of picture than is written.
-pub(super) fn check_name(path: &Path) -> Result<(), Failure> {
+/// Refuses a name that asks for another kind of picture than is written, and a place where none may be written.
+pub(super) fn check_output(path: &Path, data: Option<&str>) -> Result<(), Failure> {
     match path.extension() {
         Some(ending) if !ending.eq_ignore_ascii_case("png") => Err(Failure::usage(format!(
             "--output is {}: pictures are written as PNG, give a name that ends in .png",
             path.display()
         ))),
-        _ => Ok(()),
+        _ => files::check_output(path, data.map(Path::new), files::is_picture)
+            .map_err(|reason| Failure::usage(format!("--output: {reason}"))),
     }
 }
 
@@ -121,10 +124,10 @@ impl Page {
 
     /// Draws the page into a PNG file.
     pub(super) fn save(&self, path: &Path) -> Result<(), Failure> {
-        let format = image::ImageFormat::Png;
-        self.draw()
-            .save_with_format(path, format)
-            .map_err(|e| Failure::other(format!("{}: {e}", path.display())))
+        let failed = |e: &dyn std::fmt::Display| Failure::other(format!("{}: {e}", path.display()));
+        let mut png = Vec::new();
+        self.draw().write_with_encoder(PngEncoder::new(&mut png)).map_err(|e| failed(&e))?;
+        files::write_among_others(path, &png).map_err(|e| failed(&e))
     }
 
     fn draw(&self) -> RgbImage {

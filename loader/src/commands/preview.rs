@@ -9,7 +9,7 @@ use mixfeed_pipeline::StreamSpec;
 use mixfeed_pipeline::spec::{Augmentation, ColorJitter, Mixing, MixingKind, RandomErasing, ResizedCrop};
 
 pub(super) fn run(args: &PreviewArgs, extensions: &Extensions) -> Result<(), Failure> {
-    super::page::check_name(&args.output)?;
+    super::page::check_output(&args.output, Some(&args.data))?;
     let dataset = open_data(&args.data, &args.source, extensions)?;
     let plain = StreamSpec::train(args.seed, args.rows * args.columns);
     let spec = spec(&args.recipe, args.mixup_prob, plain)?;

@@ -1,4 +1,4 @@
-//! The digest cache: what reading a set once has told, kept in a small file so that the next start need not
+//! The digest cache: digests from an earlier read, kept in a small file so that the next start need not
 //! read the set again.
 //!
 //! The file lies beside the data, or in the user's folder for caches where the data cannot be written to.
@@ -10,9 +10,9 @@
 //! It finds accidents, not forgeries: whoever can write beside the data can write the data too.
 
 use super::options::Options;
-use super::writing::write_atomically;
 use super::{in_chunks, read};
 use mixfeed_ops::build;
+use mixfeed_ops::files::write_among_others;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
@@ -233,7 +233,7 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         #[allow(clippy::disallowed_methods)]
         std::fs::create_dir_all(folder)?;
     }
-    write_atomically(path, bytes)
+    write_among_others(path, bytes)
 }
 
 /// A cache of other files, as if it were of those at a place.

@@ -5,7 +5,8 @@
 //! anything else. What is left is another set with a digest of its own: replicas that do not have the same
 //! list refuse to work together. Its epochs have the order of the whole set ([`LeftOut`]).
 
-use super::{SourceError, read, writing};
+use super::{SourceError, read};
+use mixfeed_ops::files;
 use mixfeed_pipeline::left_out::digest_without;
 use mixfeed_pipeline::{LeftOut, Split};
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,9 @@ struct File {
     skip: Vec<Skipped>,
 }
 
+/// The first line of a list.
+const HEAD: &str = "# Records that are left out of a data set; mixfeed-loader reads it with --skip-list.\n";
+
 impl SkipList {
     /// Reads a list.
     ///
@@ -72,6 +76,12 @@ impl SkipList {
         Ok(Self { dataset, records: skip })
     }
 
+    /// Tells whether a file that begins so is a skip list as [`write`](Self::write) writes it.
+    #[must_use]
+    pub fn is_one(head: &[u8]) -> bool {
+        head.starts_with(HEAD.as_bytes())
+    }
+
     /// Writes the list, whole or not at all.
     ///
     /// # Errors
@@ -80,8 +90,7 @@ impl SkipList {
         let failed = |source| SourceError::Read { path: path.into(), source };
         let file = File { format: FORMAT, dataset: hex::encode(self.dataset), skip: self.records.clone() };
         let text = toml::to_string(&file).map_err(|e| failed(std::io::Error::other(e)))?;
-        let head = "# Records that are left out of a data set; mixfeed-loader reads it with --skip-list.\n";
-        writing::write_atomically(path, [head, &text].concat().as_bytes()).map_err(failed)
+        files::write_among_others(path, [HEAD, &text].concat().as_bytes()).map_err(failed)
     }
 
     /// Checks the list against a set of this digest, of which `record` tells where a sample lies.

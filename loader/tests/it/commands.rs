@@ -257,7 +257,8 @@ fn inspect_and_preview_show_what_is_there() {
     let table = String::from_utf8(run(&["inspect", "--data", path]).stdout).unwrap();
     assert!(table.contains("10 train, 2 test, 32×32×3") && table.contains("airplane"), "{table}");
 
-    let picture = folder.path().join("page.png");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let picture = elsewhere.path().join("page.png");
     let mut flags = vec!["preview", "--data", path, "--output", picture.to_str().unwrap(), "--rows", "2"];
     flags.extend(["--resized-crop", "0.3", "--trivial-augment", "--color-jitter", "0.2,0.2,0.2,0.1"]);
     flags.extend(["--erase-prob", "0.5", "--cutout", "8", "--erased-value", "128"]);
@@ -266,6 +267,37 @@ fn inspect_and_preview_show_what_is_there() {
     let page = image::open(&picture).unwrap().into_rgb8();
     let colours: std::collections::HashSet<_> = page.pixels().collect();
     assert!(page.width() > 900 && colours.len() > 100, "{} by {}", page.width(), page.height());
+}
+
+#[test]
+fn results_never_take_the_place_of_something_else() {
+    let folder = tempfile::tempdir().unwrap();
+    cifar(folder.path());
+    let data = folder.path().to_str().unwrap();
+    let line = refused(2, &["preview", "--data", data, "--output", &format!("{data}/page.png")]);
+    assert!(line.contains("page.png lies in the data"), "{line}");
+
+    let other = tempfile::tempdir().unwrap();
+    let notes = other.path().join("notes.png");
+    std::fs::write(&notes, "notes").unwrap();
+    let notes = notes.to_str().unwrap();
+    for flags in [
+        &["preview", "--data", data, "--output", notes][..],
+        &["replay", "--data", data, "--spec", "s.toml", "--index", "0", "--output", notes],
+        &["inspect", "--data", data, "--write-skip-list", notes],
+    ] {
+        let line = refused(2, flags);
+        assert!(line.contains("notes.png is there, and is something else"), "{line}");
+    }
+    assert_eq!(std::fs::read(notes).unwrap(), b"notes");
+    // Its own kind it does replace.
+    let (page, list) = (other.path().join("page.png"), other.path().join("skip.toml"));
+    for _ in 0..2 {
+        assert!(run(&["preview", "--data", data, "--output", page.to_str().unwrap()]).status.success());
+        assert!(
+            run(&["inspect", "--data", data, "--write-skip-list", list.to_str().unwrap()]).status.success()
+        );
+    }
 }
 
 #[test]

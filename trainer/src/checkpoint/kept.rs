@@ -10,8 +10,8 @@
 //! and one file may have several of these names.
 
 use super::{Checkpoint, CheckpointError, Contents, Header, read, write};
-use crate::files::link_atomically;
 use crate::observer::Epoch;
+use mixfeed_ops::files::link_atomically;
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@ use super::setup;
 use crate::canvas::Format;
 use crate::checkpoint::{self, Header};
 use crate::cli::EvaluateArgs;
-use crate::config::{Settings, UsageError};
+use crate::config::{Settings, Source, UsageError};
 use crate::device;
 use crate::error::TrainError;
 use crate::evaluate::{Assessment, Attacked, Confusion, TestImages, assess, test_spec};
@@ -15,8 +15,9 @@ use crate::run_folder;
 use crate::staging::Stager;
 use crate::table::Table;
 use mixfeed_client::{StreamEnd, StreamInfo};
-use mixfeed_ops::{print, println};
+use mixfeed_ops::{files, print, println};
 use serde::Serialize;
+use std::path::Path;
 
 /// Moving a pixel further than from black to white changes nothing more.
 const MAX_EPSILON: f64 = 255.0;
@@ -28,9 +29,18 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
     if let Some(wrong) = fgsm.iter().find(|epsilon| !(0.0..=MAX_EPSILON).contains(*epsilon)) {
         return Err(UsageError::new(&format!("--fgsm is {wrong}, it must be 0 to {MAX_EPSILON}")).into());
     }
-    if let Some(picture) = picture.as_deref().filter(|path| Format::of(path).is_none()) {
-        let text = format!("--confusion is {}, its name must end in .png or .svg", picture.display());
-        return Err(UsageError::new(&text).into());
+    if let Some(picture) = &picture {
+        let refused = |reason: String| UsageError::new(&format!("--confusion{reason}"));
+        if Format::of(picture).is_none() {
+            let reason = format!(" is {}, its name must end in .png or .svg", picture.display());
+            return Err(refused(reason).into());
+        }
+        let data = match &config.source {
+            Source::Embedded { data, .. } => Some(Path::new(data)),
+            Source::Loaders(_) => None,
+        };
+        files::check_output(picture, data, files::is_picture)
+            .map_err(|reason| refused(format!(": {reason}")))?;
     }
     let mut progress = EvaluationProgress::new(setup::start_logs(config.log_format, &config.log)?);
     let stop = setup::stop_on_signals()?;

@@ -19,13 +19,13 @@ pub(super) enum Refusal {
     /// A port that is probed, most often.
     #[error("it closed before it said anything")]
     Silent,
-    #[error("it did not greet in time")]
+    #[error("no HTTP/2 preface before the deadline")]
     Late,
     #[error("it speaks TLS, which this side does not")]
     Tls,
     #[error("it does not speak HTTP/2")]
     Foreign,
-    #[error("no TLS came about: {0}")]
+    #[error("TLS handshake failed: {0}")]
     Handshake(io::Error),
     #[error("it went away: {0}")]
     Lost(#[from] io::Error),

@@ -8,13 +8,13 @@ use metrics::{Counter, counter, describe_counter};
 pub(super) enum Reason {
     /// All places are taken.
     Full,
-    /// It did not greet in time.
+    /// No HTTP/2 preface came before the deadline.
     Late,
     /// It closed before it said anything, as probes of ports do.
     Silent,
     /// It speaks something else.
     Protocol,
-    /// No TLS came about.
+    /// The TLS handshake failed.
     Tls,
     /// It broke while it greeted.
     Lost,

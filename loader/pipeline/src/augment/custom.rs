@@ -1,4 +1,4 @@
-//! A transform of one's own, in a loader binary of one's own.
+//! A custom transform, in a loader binary of one's own.
 //!
 //! It keeps the division of the others: [`plan`](CustomAugmentation::plan) draws, from a key that belongs to
 //! this occurrence of this sample alone, and [`apply`](CustomAugmentation::apply) computes, with no generator
@@ -108,7 +108,7 @@ impl fmt::Display for Custom {
     }
 }
 
-/// What a transform of one's own does to one occurrence of an image.
+/// What a custom transform does to one occurrence of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CustomView {
     /// Which it is.

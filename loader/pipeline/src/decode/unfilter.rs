@@ -1,5 +1,5 @@
 //! Undoing the filters of PNG rows of three channels of 8 bits: each value is what an encoder left of it, plus
-//! what its neighbours foretell (PNG, second edition, chapter 9).
+//! what its neighbours predict (PNG, second edition, chapter 9).
 //!
 //! Every pixel waits for the one left of it, so a row cannot be done faster than its pixels can wait for each
 //! other. But a row may begin as soon as one pixel of the row above is done. Where the CPU has AVX2, four rows
