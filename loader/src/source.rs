@@ -12,8 +12,10 @@ mod cifar;
 mod digest_cache;
 mod encoded;
 pub mod fetch;
+mod file_error;
 mod folder;
 mod kept;
+mod listing;
 mod memory;
 mod options;
 mod parallel;
@@ -228,7 +230,7 @@ fn find(place: &Place, report: &mut Report) -> Result<Dataset, SourceError> {
     let whole = match &place.location {
         Location::Synthetic(samples) => Some(synthetic::dataset(*samples)),
         Location::Path(path) => {
-            let found = must_exist(path)?;
+            let found = reading::patiently(|| must_exist(path))?;
             match found.is_dir() {
                 false => None,
                 true => match cifar::look(path)? {
@@ -278,19 +280,19 @@ fn must_exist(path: &Path) -> Result<std::fs::Metadata, SourceError> {
     })
 }
 
-/// Returns the contents of a file, or nothing where there is none.
+/// Returns the contents of a file, or nothing where there is none. A link whose target is away is an error.
 #[allow(clippy::disallowed_methods)]
 fn read(path: &Path) -> Result<Option<Vec<u8>>, SourceError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && !listing::is_listed(path) => Ok(None),
         Err(source) => Err(SourceError::Read { path: path.into(), source }),
     }
 }
 
 /// Returns the lines of a text file that are not empty, or none where there is no file.
 fn text_lines(path: &Path) -> Result<Vec<String>, SourceError> {
-    let text = read(path)?.unwrap_or_default();
+    let text = reading::patiently(|| read(path))?.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect())
 }

@@ -8,16 +8,16 @@ mod layout;
 mod tree;
 
 use super::digest_cache::DigestCache;
+use super::listing::{Kind, is_folder, list};
 use super::options::Options;
-use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record, is_image};
+use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
 use super::report::Report;
-use super::splits::is_hidden;
 use super::{SourceError, encoded};
 use mixfeed_pipeline::Dataset;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
-use tree::{MAX_DEPTH, Tree, is_folder};
+use tree::{MAX_DEPTH, Tree};
 
 /// Reads the folder, if it is one with images in class folders.
 pub(super) fn look(
@@ -25,7 +25,7 @@ pub(super) fn look(
     options: &Options,
     report: &mut Report,
 ) -> Result<Option<Dataset>, SourceError> {
-    if !place.is_dir() {
+    if !is_folder(place)? {
         return Ok(None);
     }
     let tree = Tree::new(place);
@@ -40,7 +40,7 @@ pub(super) fn look(
     looked_at.extend(test.as_deref());
     looked_at.dedup();
     for folder in looked_at {
-        let loose = tree.count_loose_images(folder);
+        let loose = tree.count_loose_images(folder)?;
         if loose > 0 {
             let what = if folder.is_empty() {
                 "image files at the top".into()
@@ -84,7 +84,7 @@ impl Files {
             let first = self.paths.len();
             let folder = within.join(class);
             // A class may have no test images.
-            if !self.root.join(&folder).is_dir() {
+            if !is_folder(&self.root.join(&folder))? {
                 continue;
             }
             self.walk(&folder, 0)?;
@@ -98,25 +98,17 @@ impl Files {
         Ok(records)
     }
 
-    #[allow(clippy::disallowed_methods)]
     fn walk(&mut self, folder: &Path, depth: usize) -> Result<(), SourceError> {
         let full = self.root.join(folder);
         if depth > MAX_DEPTH {
             let reason = format!("folders lie more than {MAX_DEPTH} deep");
             return Err(SourceError::Set { path: full, reason });
         }
-        let failed = |source| SourceError::Read { path: full.clone(), source };
-        for entry in std::fs::read_dir(&full).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name();
-            let text = name.to_string_lossy();
-            if is_hidden(&text) {
-                continue;
-            }
-            let path = folder.join(&name);
-            if is_image(&text) {
+        for entry in list(&full)? {
+            let path = folder.join(&entry.name);
+            if entry.is_image() {
                 self.paths.push(path);
-            } else if is_folder(&entry) {
+            } else if entry.kind == Kind::Folder {
                 self.walk(&path, depth + 1)?;
             } else {
                 let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());

@@ -12,7 +12,9 @@ mod thrift;
 use super::bad_records::Incomplete;
 use super::digest_cache::DigestCache;
 use super::encoded::MAX_CLASSES;
+use super::file_error::FileError;
 use super::options::{Cache, Options};
+use super::reading::patiently;
 use super::records::{Archive, Found, ReadError, Record};
 use super::report::Report;
 use super::{SourceError, encoded, memory, shards};
@@ -44,7 +46,9 @@ pub(super) fn look(
     report: &mut Report,
 ) -> Result<Option<Dataset>, SourceError> {
     let budget = options.cache_bytes.unwrap_or_else(memory::default_bytes);
-    let files = shards::find(place, "parquet", options, report, |path| Ok(without_labels(path, budget)))?;
+    let files = shards::find(place, "parquet", options, report, |path| {
+        patiently(|| without_labels(path, budget).map_err(|e| e.at(path)))
+    })?;
     if files.is_empty() {
         return Ok(None);
     }
@@ -57,7 +61,8 @@ pub(super) fn look(
     let mut tables = Vec::new();
     let mut needed = 0_u64;
     for (split, path) in files {
-        let table = Table::open(&path, budget.saturating_sub(needed)).map_err(|e| refused(&path, e))?;
+        let room = budget.saturating_sub(needed);
+        let table = patiently(|| Table::open(&path, room).map_err(|e| e.at(&path)))?;
         needed = needed.saturating_add(table.bytes);
         tables.push((split, path, table));
     }
@@ -73,11 +78,12 @@ pub(super) fn look(
     let mut incomplete = Vec::new();
     for (split, path, table) in tables {
         let records = if split == Split::Train { &mut train } else { &mut test };
-        // The reader of the format panics on some damaged files.
-        let read = catch_unwind(AssertUnwindSafe(|| table.read()));
-        let (images, labels) = read
-            .unwrap_or_else(|_payload| Err("the file is damaged".into()))
-            .map_err(|e| refused(&path, e))?;
+        let (images, labels) = patiently(|| {
+            // The reader of the format panics on some damaged files.
+            let read = catch_unwind(AssertUnwindSafe(|| table.read()));
+            read.unwrap_or_else(|_payload| Err("the file is damaged".to_string().into()))
+                .map_err(|e| e.at(&path))
+        })?;
         let first = rows.count();
         for (number, label) in (first..).zip(labels) {
             match label {
@@ -115,8 +121,8 @@ impl Table {
     /// Opens a file whose columns may take `room` bytes. (One that takes more is opened, too: all of them make up the
     /// message.)
     #[allow(clippy::disallowed_methods)]
-    fn open(path: &Path, room: u64) -> Result<Self, String> {
-        let mut file = BufReader::new(File::open(path).map_err(|e| e.to_string())?);
+    fn open(path: &Path, room: u64) -> Result<Self, FileError> {
+        let mut file = BufReader::new(File::open(path)?);
         let reader = reader(path)?;
         let images = column(reader.metadata(), &IMAGES, &[Type::BYTE_ARRAY])?;
         let labels = column(reader.metadata(), &LABELS, &[Type::INT64, Type::INT32])?;
@@ -132,19 +138,19 @@ impl Table {
     }
 
     /// The images, and the label of each or why it has none.
-    fn read(&self) -> Result<(Vec<ByteArray>, Vec<Label>), String> {
+    fn read(&self) -> Result<(Vec<ByteArray>, Vec<Label>), FileError> {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         for group in 0..self.reader.num_row_groups() {
-            let group = self.reader.get_row_group(group).map_err(|e| e.to_string())?;
+            let group = self.reader.get_row_group(group)?;
             let rows = rows(group.metadata());
-            let open = |column| group.get_column_reader(column).map_err(|e| e.to_string());
+            let open = |column| group.get_column_reader(column);
             match open(self.images)? {
                 ColumnReader::ByteArrayColumnReader(reader) => {
                     // A missing image is an empty one, which no format is.
                     let read = values(reader, rows)?.into_iter();
                     images.extend(read.map(|image| image.unwrap_or_else(|| Vec::new().into())));
                 }
-                _ => return Err("the column of images holds no bytes".into()),
+                _ => return Err("the column of images holds no bytes".to_string().into()),
             }
             for label in whole_numbers(open(self.labels)?, rows)? {
                 let found = label.and_then(|label| u32::try_from(label).ok());
@@ -156,7 +162,7 @@ impl Table {
             }
         }
         if images.len() != labels.len() {
-            return Err(format!("{} images, but {} labels", images.len(), labels.len()));
+            return Err(format!("{} images, but {} labels", images.len(), labels.len()).into());
         }
         Ok((images, labels))
     }
@@ -175,22 +181,25 @@ impl Table {
 }
 
 #[allow(clippy::disallowed_methods)]
-fn reader(path: &Path) -> Result<SerializedFileReader<File>, String> {
-    let file = File::open(path).map_err(|e| e.to_string())?;
+fn reader(path: &Path) -> Result<SerializedFileReader<File>, FileError> {
+    let file = File::open(path)?;
     // What old writers called LZ4 may be one of three things, and the reader tries one that has no bound.
     let lz4 = ReaderProperties::builder().set_backward_compatible_lz4(false).build();
     let options = ReadOptionsBuilder::new().with_reader_properties(lz4).build();
-    SerializedFileReader::new_with_options(file, options).map_err(|e| e.to_string())
+    Ok(SerializedFileReader::new_with_options(file, options)?)
 }
 
 /// How many rows a file has, if all labels are missing or -1, which test splits without labels have. What is wrong with
 /// it otherwise, or takes more memory than `room`, is for [`Table`] to name.
-fn without_labels(path: &Path, room: u64) -> Option<u64> {
-    catch_unwind(|| rows_without_labels(path, room)).ok().and_then(Result::ok).flatten()
+fn without_labels(path: &Path, room: u64) -> Result<Option<u64>, FileError> {
+    match catch_unwind(|| rows_without_labels(path, room)) {
+        Err(_) | Ok(Err(FileError::Wrong(_))) => Ok(None),
+        Ok(found) => found,
+    }
 }
 
 #[allow(clippy::disallowed_methods)]
-fn rows_without_labels(path: &Path, room: u64) -> Result<Option<u64>, String> {
+fn rows_without_labels(path: &Path, room: u64) -> Result<Option<u64>, FileError> {
     let reader = reader(path)?;
     column(reader.metadata(), &IMAGES, &[Type::BYTE_ARRAY])?;
     let count = reader.metadata().row_groups().iter().map(rows).fold(0, u64::saturating_add);
@@ -199,13 +208,13 @@ fn rows_without_labels(path: &Path, room: u64) -> Result<Option<u64>, String> {
         return Ok(Some(count));
     }
     let labels = column(reader.metadata(), &LABELS, &[Type::INT64, Type::INT32])?;
-    let mut file = BufReader::new(File::open(path).map_err(|e| e.to_string())?);
+    let mut file = BufReader::new(File::open(path)?);
     for (number, group) in reader.metadata().row_groups().iter().enumerate() {
         if pages::unpacked_bytes(&mut file, group.column(labels), room)? > room {
             return Ok(None);
         }
-        let group = reader.get_row_group(number).map_err(|e| e.to_string())?;
-        let column = group.get_column_reader(labels).map_err(|e| e.to_string())?;
+        let group = reader.get_row_group(number)?;
+        let column = group.get_column_reader(labels)?;
         if whole_numbers(column, rows(group.metadata()))?.into_iter().flatten().any(|label| label != -1) {
             return Ok(None);
         }
@@ -214,13 +223,13 @@ fn rows_without_labels(path: &Path, room: u64) -> Result<Option<u64>, String> {
 }
 
 /// Reads a column of labels of a group of `most` rows.
-fn whole_numbers(column: ColumnReader, most: u64) -> Result<Vec<Option<i64>>, String> {
+fn whole_numbers(column: ColumnReader, most: u64) -> Result<Vec<Option<i64>>, FileError> {
     match column {
         ColumnReader::Int64ColumnReader(reader) => values(reader, most),
         ColumnReader::Int32ColumnReader(reader) => {
             Ok(values(reader, most)?.into_iter().map(|label| label.map(i64::from)).collect())
         }
-        _ => Err("the column of labels holds no whole numbers".into()),
+        _ => Err("the column of labels holds no whole numbers".to_string().into()),
     }
 }
 
@@ -247,15 +256,14 @@ fn rows(group: &RowGroupMetaData) -> u64 {
 
 /// Reads a column of a group of `most` rows; what is missing is `None`. Pages may claim any number of
 /// missing values in a few bytes: the group's rows, for which there is room, bound them.
-fn values<T: DataType>(mut reader: ColumnReaderImpl<T>, most: u64) -> Result<Vec<Option<T::T>>, String> {
+fn values<T: DataType>(mut reader: ColumnReaderImpl<T>, most: u64) -> Result<Vec<Option<T::T>>, FileError> {
     let mut all = Vec::new();
     loop {
         if all.len() as u64 > most {
-            return Err(format!("a group of {most} rows has more of them"));
+            return Err(format!("a group of {most} rows has more of them").into());
         }
         let (mut levels, mut values) = (Vec::new(), Vec::new());
-        let (rows, _, _) =
-            reader.read_records(ROWS, Some(&mut levels), None, &mut values).map_err(|e| e.to_string())?;
+        let (rows, _, _) = reader.read_records(ROWS, Some(&mut levels), None, &mut values)?;
         if rows == 0 {
             return Ok(all);
         }

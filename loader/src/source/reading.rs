@@ -4,6 +4,7 @@
 //! again after a pause, and if it still cannot be read, the set is not served, because its digest would be that of
 //! another set.
 
+use super::SourceError;
 use super::digest_cache::KnownSplit;
 use super::kept::Kept;
 use super::options::Cache;
@@ -27,6 +28,21 @@ pub(super) const PAUSES: [Duration; 5] = if cfg!(test) {
         Duration::from_millis(1600),
     ]
 };
+
+/// Tries again after each of [`PAUSES`] what fails by a read error: finding the files of a set, and where the records lie
+/// in them.
+pub(super) fn patiently<T>(mut attempt: impl FnMut() -> Result<T, SourceError>) -> Result<T, SourceError> {
+    for pause in PAUSES {
+        match attempt() {
+            Err(error @ SourceError::Read { .. }) => {
+                tracing::warn!(%error, "cannot be read, trying again");
+                std::thread::sleep(pause);
+            }
+            done => return done,
+        }
+    }
+    attempt()
+}
 
 /// Why a set cannot be read.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! A set of images of one size whose records lie in a few files, read into memory: what the binary and
 //! the Python version of CIFAR have in common. How a file is cut into records is the caller's knowledge.
 
+use super::reading::patiently;
 use super::{SourceError, read};
 use mixfeed_pipeline::cifar::SHAPE;
 use mixfeed_pipeline::dataset::{InMemory, SplitDigest, digest_of};
@@ -64,7 +65,7 @@ impl SetFiles {
         let mut records = blake3::Hasher::new();
         for file in files {
             let path = folder.join(file);
-            let bytes = read(&path)?.ok_or_else(|| SourceError::Incomplete {
+            let bytes = patiently(|| read(&path))?.ok_or_else(|| SourceError::Incomplete {
                 path: path.clone(),
                 set: self.name,
                 files: format!("{} and {}", self.train.join(", "), self.test),

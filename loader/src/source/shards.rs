@@ -1,9 +1,10 @@
 //! Files that hold many records each: which of them are at a place, and which split each is of.
 
 use super::SourceError;
+use super::listing::{Entry, Kind, is_folder, list};
 use super::options::Options;
 use super::report::{Report, files};
-use super::splits::{self, is_hidden};
+use super::splits;
 use mixfeed_pipeline::Split;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,7 @@ pub(super) fn find(
     }
     let refused = |reason: String| SourceError::Set { path: place.into(), reason };
     // What lies above the place has not been named by whoever made the set.
-    let above = if place.is_dir() { place } else { place.parent().unwrap_or(place) };
+    let above = if is_folder(place)? { place } else { place.parent().unwrap_or(place) };
     let names: Vec<String> = shards
         .iter()
         .map(|path| path.strip_prefix(above).unwrap_or(path).to_string_lossy().into_owned())
@@ -71,38 +72,30 @@ pub(super) fn find(
 
 /// The files at a place, in order of their paths.
 fn all(place: &Path, extension: &str) -> Result<Vec<PathBuf>, SourceError> {
+    if !is_folder(place)? {
+        return Ok(if place.is_file() && has(place, extension) { vec![place.into()] } else { Vec::new() });
+    }
     let mut shards = Vec::new();
-    if place.is_dir() {
-        for path in entries(place)? {
-            if path.is_dir() && !hidden(&path) {
-                let within = entries(&path)?.into_iter().filter(|path| has(path, extension));
-                shards.extend(within);
-            } else if has(&path, extension) {
-                shards.push(path);
-            }
+    let mut add = |folder: &Path, entry: &Entry| {
+        let path = folder.join(&entry.name);
+        if entry.kind == Kind::File && has(&path, extension) {
+            shards.push(path);
         }
-    } else if has(place, extension) {
-        shards.push(place.into());
+    };
+    for entry in list(place)? {
+        if entry.kind == Kind::Folder {
+            let folder = place.join(&entry.name);
+            list(&folder)?.iter().for_each(|entry| add(&folder, entry));
+        } else {
+            add(place, &entry);
+        }
     }
     shards.sort_unstable();
     Ok(shards)
 }
 
 fn has(path: &Path, extension: &str) -> bool {
-    !hidden(path)
-        && path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
-        && path.is_file()
-}
-
-fn hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| is_hidden(&name.to_string_lossy()))
-}
-
-#[allow(clippy::disallowed_methods)]
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
-    let failed = |source| SourceError::Read { path: folder.into(), source };
-    let entries = std::fs::read_dir(folder).map_err(failed)?;
-    entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
+    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
 }
 
 #[cfg(test)]

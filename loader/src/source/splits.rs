@@ -80,9 +80,12 @@ pub(super) fn is_bare(name: &str) -> bool {
     TRAIN.iter().chain(&EVALUATION).any(|word| name.eq_ignore_ascii_case(word))
 }
 
-/// Whether a name is not looked at in any format: hidden, or what macOS puts into archives.
+/// Names that file systems, network disks and archives add for their own use.
+const SYSTEM: [&str; 5] = ["__MACOSX", "lost+found", "@eaDir", "$RECYCLE.BIN", "System Volume Information"];
+
+/// Whether a name is not looked at in any format: hidden, or one of [`SYSTEM`].
 pub(super) fn is_hidden(name: &str) -> bool {
-    name.starts_with('.') || name == "__MACOSX"
+    name.starts_with('.') || SYSTEM.contains(&name)
 }
 
 /// The same of a path in an archive, of which any part may be hidden. (`.` and `..` are no names.)

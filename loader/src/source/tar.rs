@@ -3,6 +3,7 @@
 //! Headers are 512 bytes: POSIX ustar, with the long names of GNU and of pax. Sizes are checked against the
 //! archive before anything is read, and what a header may make us read is bounded.
 
+use super::file_error::FileError;
 use std::io::{self, Read, Seek, SeekFrom};
 
 const BLOCK: u64 = 512;
@@ -37,7 +38,7 @@ impl<R: Read + Seek> Entries<R> {
     }
 
     /// Returns the next plain file; an error says what is wrong, and where.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>, String> {
+    pub(super) fn next(&mut self) -> Result<Option<Entry>, FileError> {
         let (mut long_name, mut long_size) = (None, None);
         loop {
             let header_at = self.at;
@@ -45,7 +46,7 @@ impl<R: Read + Seek> Entries<R> {
             let Some(header) = self.header()? else {
                 return match long_name {
                     None => Ok(None),
-                    Some(_) => Err(wrong("a long name without a file")),
+                    Some(_) => Err(wrong("a long name without a file").into()),
                 };
             };
             let mut size = number(&header[124..136]).ok_or_else(|| wrong("no size"))?;
@@ -65,7 +66,7 @@ impl<R: Read + Seek> Entries<R> {
                     return Ok(Some(Entry { name, offset, size }));
                 }
                 b'L' | b'x' => {
-                    let bytes = self.extension(offset, size).map_err(|e| wrong(&e))?;
+                    let bytes = self.extension(offset, size).map_err(|e| e.said(wrong))?;
                     if kind == b'L' {
                         long_name = Some(text(&bytes));
                     } else {
@@ -80,38 +81,38 @@ impl<R: Read + Seek> Entries<R> {
     }
 
     /// The next header, or nothing at the end, which an empty block marks.
-    fn header(&mut self) -> Result<Option<[u8; BLOCK as usize]>, String> {
+    fn header(&mut self) -> Result<Option<[u8; BLOCK as usize]>, FileError> {
         let mut header = [0; BLOCK as usize];
         let wrong = |reason: &str, at: u64| format!("{reason} at offset {at}");
         match self.length.saturating_sub(self.at) {
             0 => {
-                return Err(format!(
-                    "the archive is cut short at offset {}, its end mark is missing",
-                    self.at
-                ));
+                let at = self.at;
+                return Err(
+                    format!("the archive is cut short at offset {at}, its end mark is missing").into()
+                );
             }
-            1..BLOCK => return Err(wrong("the archive ends within a header", self.at)),
+            1..BLOCK => return Err(wrong("the archive ends within a header", self.at).into()),
             _ => {}
         }
-        self.read_at(self.at, &mut header).map_err(|e| wrong(&e.to_string(), self.at))?;
+        self.read_at(self.at, &mut header).map_err(|e| FileError::from(e).said(|e| wrong(e, self.at)))?;
         if header.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
         // The sum counts its own field as spaces.
         let outside = header[..148].iter().chain(&header[156..]).map(|byte| u64::from(*byte)).sum::<u64>();
         if number(&header[148..156]) != Some(outside + 8 * u64::from(b' ')) {
-            return Err(wrong("no tar header", self.at));
+            return Err(wrong("no tar header", self.at).into());
         }
         self.at += BLOCK;
         Ok(Some(header))
     }
 
-    fn extension(&mut self, offset: u64, size: u64) -> Result<Vec<u8>, String> {
+    fn extension(&mut self, offset: u64, size: u64) -> Result<Vec<u8>, FileError> {
         if size > MAX_EXTENSION_BYTES {
-            return Err(format!("a name of {size} bytes, more than {MAX_EXTENSION_BYTES}"));
+            return Err(format!("a name of {size} bytes, more than {MAX_EXTENSION_BYTES}").into());
         }
         let mut bytes = vec![0; size as usize];
-        self.read_at(offset, &mut bytes).map_err(|e| e.to_string())?;
+        self.read_at(offset, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -192,7 +193,7 @@ mod tests {
     fn entries(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
         let mut entries = Entries::new(Cursor::new(bytes)).unwrap();
         let mut all = Vec::new();
-        while let Some(Entry { name, offset, size }) = entries.next()? {
+        while let Some(Entry { name, offset, size }) = entries.next().map_err(|e| e.to_string())? {
             all.push((name, bytes[offset as usize..][..size as usize].to_vec()));
         }
         Ok(all)

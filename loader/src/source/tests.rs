@@ -1,5 +1,6 @@
 //! Sources from outside: what is at a place, and the same images in every format.
 
+mod away;
 mod bad;
 mod bombs;
 mod digest_cache;

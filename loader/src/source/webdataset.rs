@@ -7,7 +7,10 @@
 use super::bad_records::Incomplete;
 use super::digest_cache::{DigestCache, Listing};
 use super::encoded::MAX_CLASSES;
+use super::file_error::FileError;
+use super::listing::is_folder;
 use super::options::Options;
+use super::reading::patiently;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record, is_image};
 use super::report::Report;
 use super::splits::is_hidden_path;
@@ -30,7 +33,7 @@ pub(super) fn look(
     options: &Options,
     report: &mut Report,
 ) -> Result<Option<Dataset>, SourceError> {
-    let found = shards::find(place, "tar", options, report, without_labels)?;
+    let found = shards::find(place, "tar", options, report, |path| patiently(|| without_labels(path)))?;
     if found.is_empty() {
         return Ok(None);
     }
@@ -47,7 +50,7 @@ pub(super) fn look(
         let records = if splits[image.file as usize] == Split::Train { &mut train } else { &mut test };
         records.push(Record { number, label });
     }
-    let folder = if place.is_dir() { place } else { place.parent().unwrap_or(place) };
+    let folder = if is_folder(place)? { place } else { place.parent().unwrap_or(place) };
     let mut classes = text_lines(&folder.join(NAMES_FILE))?;
     let most = train.iter().chain(&test).map(|record: &Record| record.label as usize + 1).max().unwrap_or(0);
     if !classes.is_empty() && classes.len() < most {
@@ -97,7 +100,15 @@ impl Shards {
     fn list(paths: &[PathBuf]) -> Result<(Self, Vec<u32>), SourceError> {
         let (mut shards, mut labels) = (Self::default(), Vec::new());
         for path in paths {
-            shards.append(path, &mut labels)?;
+            let before = (shards.files.len(), shards.images.len(), labels.len(), shards.incomplete.len());
+            patiently(|| {
+                // What an attempt before this one has listed goes.
+                shards.files.truncate(before.0);
+                shards.images.truncate(before.1);
+                labels.truncate(before.2);
+                shards.incomplete.truncate(before.3);
+                shards.append(path, &mut labels)
+            })?;
         }
         Ok((shards, labels))
     }
@@ -117,8 +128,8 @@ impl Shards {
             return Ok(None);
         }
         let open = |path: &PathBuf| {
-            let file = File::open(path).map_err(|source| SourceError::Read { path: path.clone(), source })?;
-            Ok((path.clone(), file))
+            let open = || File::open(path).map_err(|source| SourceError::Read { path: path.clone(), source });
+            Ok((path.clone(), patiently(open)?))
         };
         let images = files.iter().zip(offsets).zip(sizes).zip(names).map(|(((file, offset), size), name)| {
             Image { file: *file, offset: *offset, size: *size, name: name.as_str().into() }
@@ -132,12 +143,13 @@ impl Shards {
     #[allow(clippy::disallowed_methods)]
     fn append(&mut self, path: &Path, labels: &mut Vec<u32>) -> Result<(), SourceError> {
         let failed = |source| SourceError::Read { path: path.into(), source };
-        let wrong = |reason| SourceError::Set { path: path.into(), reason };
+        let unlisted = |e: FileError| e.at(path);
+        let wrong = |reason: String| FileError::from(reason).at(path);
         // Two handles: one is read in order here, the other at random by the workers.
         let mut entries = Entries::new(BufReader::new(File::open(path).map_err(failed)?)).map_err(failed)?;
         self.files.push((path.into(), File::open(path).map_err(failed)?));
         let mut group = Group::default();
-        while let Some(entry) = entries.next().map_err(wrong)? {
+        while let Some(entry) = entries.next().map_err(unlisted)? {
             if is_hidden_path(&entry.name) {
                 continue;
             }
@@ -152,7 +164,7 @@ impl Shards {
                 }
                 group.image = Some(entry);
             } else if matches!(extension, "cls" | "json") && group.label.is_none() {
-                let text = label_text(&mut entries, &entry).map_err(wrong)?;
+                let text = label_text(&mut entries, &entry).map_err(unlisted)?;
                 match label(&entry, &text, extension == "json") {
                     Ok(label) => group.label = label,
                     Err(reason) => group.wrong_label = Some(reason),
@@ -250,7 +262,11 @@ fn without_labels(path: &Path) -> Result<Option<u64>, SourceError> {
     let mut entries = Entries::new(BufReader::new(File::open(path).map_err(failed)?)).map_err(failed)?;
     let mut images = 0;
     loop {
-        let Ok(entry) = entries.next() else { return Ok(None) };
+        let entry = match entries.next() {
+            Err(FileError::Read(source)) => return Err(failed(source)),
+            Err(FileError::Wrong(_)) => return Ok(None),
+            Ok(entry) => entry,
+        };
         let Some(entry) = entry else { return Ok(Some(images)) };
         let (_, extension) = key_of(&entry.name);
         if is_hidden_path(&entry.name) {
@@ -263,7 +279,11 @@ fn without_labels(path: &Path) -> Result<Option<u64>, SourceError> {
         if entry.size > MAX_LABEL_BYTES {
             return Ok(None);
         }
-        let Ok(bytes) = entries.content(&entry) else { return Ok(None) };
+        let bytes = match entries.content(&entry).map_err(FileError::from) {
+            Err(FileError::Read(source)) => return Err(failed(source)),
+            Err(FileError::Wrong(_)) => return Ok(None),
+            Ok(bytes) => bytes,
+        };
         let none = match extension {
             "cls" => bytes.trim_ascii() == b"-1",
             _ => match serde_json::from_slice::<serde_json::Value>(&bytes) {
@@ -280,11 +300,12 @@ fn without_labels(path: &Path) -> Result<Option<u64>, SourceError> {
 }
 
 /// The file of a label, as far as it can be one.
-fn label_text(shard: &mut Entries<BufReader<File>>, entry: &Entry) -> Result<Vec<u8>, String> {
+fn label_text(shard: &mut Entries<BufReader<File>>, entry: &Entry) -> Result<Vec<u8>, FileError> {
     if entry.size > MAX_LABEL_BYTES {
         return Ok(Vec::new());
     }
-    shard.content(entry).map_err(|e| format!("{}: {e}", entry.name.escape_default()))
+    let named = |reason: &str| format!("{}: {reason}", entry.name.escape_default());
+    shard.content(entry).map_err(|e| FileError::from(e).said(named))
 }
 
 /// The label in a file; none where a JSON object holds none.

@@ -32,7 +32,7 @@ pub(super) fn unpack(
     let tar = inflate(archive, folder)?;
     let mut entries = Entries::new(BufReader::new(tar)).map_err(|e| wrong(e.to_string()))?;
     let mut files = BTreeMap::new();
-    while let Some(entry) = entries.next().map_err(wrong)? {
+    while let Some(entry) = entries.next().map_err(|e| wrong(e.to_string()))? {
         let Some(name) = member(set, &entry.name).map_err(wrong)? else { continue };
         if files.contains_key(name) {
             return Err(wrong(format!("the archive holds {name} twice")));

@@ -105,14 +105,14 @@ impl Finder<'_> {
                 self.best_test(worded.iter().collect(), &classes)?
             }
         };
-        self.rest_is_left_out(&top, &train, test.as_deref());
+        self.rest_is_left_out(&top, &train, test.as_deref())?;
         Ok(Layout { train, test, classes })
     }
 
     /// The one folder that a flag names, by its path or as [`splits::matching`] has it.
     fn chosen(&self, flag: &str, pattern: &str, top: &[String]) -> Result<String, SourceError> {
         let path = pattern.trim_end_matches('/').trim_start_matches("./");
-        if !path.is_empty() && self.tree.has_folder(path) {
+        if !path.is_empty() && self.tree.has_folder(path)? {
             return Ok(path.into());
         }
         let names: Vec<&String> = splits::matching(pattern, top).into_iter().map(|at| &top[at]).collect();
@@ -137,7 +137,12 @@ impl Finder<'_> {
         let trains: Vec<&Worded> = worded.iter().filter(nested).filter(|it| it.is_train()).copied().collect();
         let tests: Vec<&Worded> =
             worded.iter().filter(nested).filter(|it| it.rank().is_some()).copied().collect();
-        let beside: Vec<&String> = others.iter().filter(|name| self.tree.has_image(name)).collect();
+        let mut beside: Vec<&String> = Vec::new();
+        for name in &others {
+            if self.tree.has_image(name)? {
+                beside.push(name);
+            }
+        }
         if beside.is_empty() {
             return match trains.is_empty() {
                 false => self.splits(top, &worded, &trains, test),
@@ -153,14 +158,14 @@ impl Finder<'_> {
             return self.splits(top, &worded, &trains, test);
         }
         // A split's classes among the others, or one other folder beside it: either may be meant.
-        let alike = |folder: &&&Worded| {
-            let has = |other: &String, class| self.tree.has_folder(&format!("{other}/{class}"));
-            beside.iter().any(|other| {
-                folder.classes.contains(other) || folder.classes.iter().any(|class| has(other, class))
-            })
-        };
+        let mut alike = None;
+        for folder in trains.iter().chain(&tests) {
+            if alike.is_none() && self.is_alike(folder, &beside)? {
+                alike = Some(folder);
+            }
+        }
         let lone = if beside.len() == 1 { trains.first() } else { None };
-        if let Some(folder) = trains.iter().chain(&tests).find(alike).or(lone) {
+        if let Some(folder) = alike.or(lone) {
             let name = &folder.name;
             let (split, flags) = match folder.is_train() {
                 true => ("training", format!("--train {name}")),
@@ -178,6 +183,32 @@ impl Finder<'_> {
         self.classes(top, &others, &odd, test)
     }
 
+    /// Whether one of the classes in a folder is one beside it, or lies in one.
+    fn is_alike(&self, folder: &Worded, beside: &[&String]) -> Result<bool, SourceError> {
+        for other in beside {
+            if folder.classes.contains(other) {
+                return Ok(true);
+            }
+            for class in &folder.classes {
+                if self.tree.has_folder(&format!("{other}/{class}"))? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether each folder has a training split inside.
+    fn are_all_divided(&self, folders: &[String]) -> Result<bool, SourceError> {
+        for name in folders {
+            let has = |split| self.tree.has_folder(&format!("{name}/{split}"));
+            if !has("train")? && !has("training")? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The folders of the place are classes; `odd` ones may look like splits.
     fn classes(
         &mut self,
@@ -187,10 +218,7 @@ impl Finder<'_> {
         test: Option<Option<String>>,
     ) -> Result<Layout, SourceError> {
         // A set in a folder of its own, or splits within each class.
-        let divided = |name: &String| {
-            ["train", "training"].iter().any(|split| self.tree.has_folder(&format!("{name}/{split}")))
-        };
-        if odd.is_empty() && !others.is_empty() && others.iter().all(divided) {
+        if odd.is_empty() && !others.is_empty() && self.are_all_divided(others)? {
             let what = if others.len() == 1 { "it" } else { "one of them" };
             return Err(self.refused(format!(
                 "{} with a training split inside: give {what} as the place, or --train . to take all for classes",
@@ -247,7 +275,7 @@ impl Finder<'_> {
                 self.best_test(worded.to_vec(), &classes)?
             }
         };
-        self.rest_is_left_out(top, &train.name, test.as_deref());
+        self.rest_is_left_out(top, &train.name, test.as_deref())?;
         Ok(Layout { train: train.name.clone(), test, classes })
     }
 
@@ -268,7 +296,7 @@ impl Finder<'_> {
         let mut found: Option<(usize, bool, &String)> = None;
         for (rank, long, name, folder) in candidates {
             if !labelled(folder) {
-                let images = self.tree.count_images(name);
+                let images = self.tree.count_images(name)?;
                 let why = if images == 0 { "no images" } else { "an evaluation split without labels" };
                 self.report.leave_out(format!("{name}/"), Some(images), why);
             } else if let Some((of, of_long, first)) = found {
@@ -307,16 +335,21 @@ impl Finder<'_> {
     }
 
     /// Says of the folders at the top that they are not read. (Evaluation splits without labels were named.)
-    fn rest_is_left_out(&mut self, top: &[String], train: &str, test: Option<&str>) {
+    fn rest_is_left_out(
+        &mut self,
+        top: &[String],
+        train: &str,
+        test: Option<&str>,
+    ) -> Result<(), SourceError> {
         if train.is_empty() {
-            return;
+            return Ok(());
         }
         let under = |path: &str, name: &str| path.split('/').next() == Some(name);
         for name in top {
             let what = format!("{name}/");
             let taken = under(train, name) || test.is_some_and(|test| under(test, name));
             let said = self.report.left_out.iter().any(|left| left.what == what);
-            if taken || said || !self.tree.has_image(name) {
+            if taken || said || !self.tree.has_image(name)? {
                 continue;
             }
             let why = match test {
@@ -327,6 +360,7 @@ impl Finder<'_> {
             };
             self.report.leave_out(what, None, why);
         }
+        Ok(())
     }
 
     fn no_training(&self, worded: &[&Worded], tests: &[&Worded]) -> String {
@@ -363,11 +397,11 @@ impl Finder<'_> {
             }
             let mut classes = Vec::new();
             for class in self.tree.folders(name)? {
-                if self.tree.has_image(&format!("{name}/{class}")) {
+                if self.tree.has_image(&format!("{name}/{class}"))? {
                     classes.push(class);
                 }
             }
-            let has_images = !classes.is_empty() || self.tree.has_image(name);
+            let has_images = !classes.is_empty() || self.tree.has_image(name)?;
             worded.push(Worded { name: name.clone(), told, classes, has_images });
         }
         Ok((worded, others))

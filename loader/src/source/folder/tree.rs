@@ -1,10 +1,7 @@
 //! The folders below a place, looked at as far as somebody asks. Paths are within the place, parts joined by `/`.
 
 use crate::source::SourceError;
-use crate::source::records::is_image;
-use crate::source::splits::is_hidden;
-use std::fs::DirEntry;
-use std::ops::ControlFlow;
+use crate::source::listing::{Entry, Kind, is_folder, list};
 use std::path::{Path, PathBuf};
 
 /// Folders within folders, at most. A link that leads up would otherwise never end.
@@ -25,81 +22,47 @@ impl Tree {
     }
 
     /// The folders in a folder that are not hidden, in order of their names' bytes.
-    #[allow(clippy::disallowed_methods)]
     pub(super) fn folders(&self, within: &str) -> Result<Vec<String>, SourceError> {
         let folder = self.root.join(within);
-        let failed = |source| SourceError::Read { path: folder.clone(), source };
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            if is_folder(&entry) {
-                let name = entry.file_name().into_string().map_err(|name| SourceError::Set {
-                    path: folder.join(name),
-                    reason: "the name of this folder is not UTF-8".into(),
-                })?;
-                if !is_hidden(&name) {
-                    names.push(name);
-                }
-            }
-        }
-        names.sort_unstable();
-        Ok(names)
+        let folders = list(&folder)?.into_iter().filter(|entry| entry.kind == Kind::Folder);
+        let name = |entry: Entry| {
+            entry.name.into_string().map_err(|name| SourceError::Set {
+                path: folder.join(name),
+                reason: "the name of this folder is not UTF-8".into(),
+            })
+        };
+        folders.map(name).collect()
     }
 
-    pub(super) fn has_folder(&self, path: &str) -> bool {
-        self.root.join(path).is_dir()
+    pub(super) fn has_folder(&self, path: &str) -> Result<bool, SourceError> {
+        is_folder(&self.root.join(path))
     }
 
     /// Whether there is an image in the folder, or in folders in it.
-    pub(super) fn has_image(&self, folder: &str) -> bool {
-        each_image(&self.root.join(folder), MAX_DEPTH, &mut || ControlFlow::Break(())).is_break()
+    pub(super) fn has_image(&self, folder: &str) -> Result<bool, SourceError> {
+        Ok(count(&self.root.join(folder), MAX_DEPTH, 1)? > 0)
     }
 
     /// How many there are.
-    pub(super) fn count_images(&self, folder: &str) -> u64 {
-        self.count(folder, MAX_DEPTH)
+    pub(super) fn count_images(&self, folder: &str) -> Result<u64, SourceError> {
+        count(&self.root.join(folder), MAX_DEPTH, u64::MAX)
     }
 
     /// How many lie in the folder itself.
-    pub(super) fn count_loose_images(&self, folder: &str) -> u64 {
-        self.count(folder, 0)
-    }
-
-    fn count(&self, folder: &str, depth: usize) -> u64 {
-        let mut count = 0;
-        let _done = each_image(&self.root.join(folder), depth, &mut || {
-            count += 1;
-            ControlFlow::Continue(())
-        });
-        count
+    pub(super) fn count_loose_images(&self, folder: &str) -> Result<u64, SourceError> {
+        count(&self.root.join(folder), 0, u64::MAX)
     }
 }
 
-/// Calls `see` for each image in a folder. What cannot be read has none: whoever reads the images says so.
-#[allow(clippy::disallowed_methods)]
-fn each_image(folder: &Path, depth: usize, see: &mut dyn FnMut() -> ControlFlow<()>) -> ControlFlow<()> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return ControlFlow::Continue(()) };
-    let mut folders = Vec::new();
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if is_hidden(&name) {
-            continue;
+/// How many images lie in a folder and in folders in it; beyond `enough` nothing more is looked at.
+fn count(folder: &Path, depth: usize, enough: u64) -> Result<u64, SourceError> {
+    let (images, others): (Vec<_>, Vec<_>) = list(folder)?.into_iter().partition(Entry::is_image);
+    let mut found = images.len() as u64;
+    for entry in others.iter().filter(|entry| depth > 0 && entry.kind == Kind::Folder) {
+        if found >= enough {
+            break;
         }
-        if is_image(&name) {
-            see()?;
-        } else if depth > 0 && is_folder(&entry) {
-            folders.push(entry.path());
-        }
+        found += count(&folder.join(&entry.name), depth - 1, enough - found)?;
     }
-    folders.iter().try_for_each(|folder| each_image(folder, depth - 1, see))
-}
-
-/// Follows links, as torchvision does.
-pub(super) fn is_folder(entry: &DirEntry) -> bool {
-    match entry.file_type() {
-        Ok(kind) if kind.is_symlink() => entry.path().is_dir(),
-        Ok(kind) => kind.is_dir(),
-        Err(_) => false,
-    }
+    Ok(found)
 }

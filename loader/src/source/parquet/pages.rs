@@ -6,6 +6,7 @@
 //! the size that was said, and fail beyond it.) Headers are in Thrift's compact protocol, as `parquet.thrift` of
 //! the Apache Parquet format (2.11) has them.
 
+use super::super::file_error::FileError;
 use super::thrift::{Thrift, Wrong};
 use ::parquet::basic::Compression;
 use ::parquet::file::metadata::ColumnChunkMetaData;
@@ -38,42 +39,67 @@ pub(super) fn unpacked_bytes<R: Read + Seek>(
     file: &mut R,
     column: &ColumnChunkMetaData,
     room: u64,
-) -> Result<u64, String> {
+) -> Result<u64, FileError> {
     let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
     let range = (u64::try_from(start), u64::try_from(column.compressed_size()));
-    let (Ok(start), Ok(length)) = range else { return Err("a column lies before the file".into()) };
+    let (Ok(start), Ok(length)) = range else {
+        return Err("a column lies before the file".to_string().into());
+    };
     let end = start.saturating_add(length);
     let (mut at, mut total) = (start, 0_u64);
     while at < end {
         let wrong =
             |what: &str| format!("column {}: the page at offset {at} {what}", column.column_path().string());
-        file.seek(SeekFrom::Start(at)).map_err(|e| e.to_string())?;
-        let mut thrift = Thrift::new(file.take(end - at));
-        let header = read_header(&mut thrift).map_err(|Wrong| wrong("has a damaged header"))?;
-        let content = at + thrift.bytes();
+        file.seek(SeekFrom::Start(at))?;
+        let mut input = Noting { input: file.take(end - at), failed: None };
+        let mut thrift = Thrift::new(&mut input);
+        let header = read_header(&mut thrift);
+        let header_bytes = thrift.bytes();
+        let header = header.map_err(|Wrong| match input.failed {
+            Some(error) => error.into(),
+            None => FileError::from(wrong("has a damaged header")),
+        })?;
+        let content = at + header_bytes;
         let (Some(unpacked), Some(packed)) = (header.unpacked, header.packed) else {
-            return Err(wrong("has no size"));
+            return Err(wrong("has no size").into());
         };
         if packed > end - content {
-            return Err(wrong("is cut short"));
+            return Err(wrong("is cut short").into());
         }
         if header.encoding == Some(DELTA_BYTE_ARRAY) {
-            return Err(wrong("is in DELTA_BYTE_ARRAY, whose values have no bound; write it in PLAIN"));
+            return Err(wrong("is in DELTA_BYTE_ARRAY, whose values have no bound; write it in PLAIN").into());
         }
         let as_it_is = header.plain || column.compression() == Compression::UNCOMPRESSED;
         total = total.saturating_add(if as_it_is { packed } else { unpacked });
         if !as_it_is && total <= room && matches!(column.compression(), Compression::GZIP(_)) {
             let limit = unpacked.saturating_sub(header.levels);
-            file.seek(SeekFrom::Start(content + header.levels.min(packed))).map_err(|e| e.to_string())?;
+            file.seek(SeekFrom::Start(content + header.levels.min(packed)))?;
             let inflated = MultiGzDecoder::new(file.take(packed.saturating_sub(header.levels)));
             // What is damaged otherwise is for the format's reader to name.
             if io::copy(&mut inflated.take(limit + 1), &mut io::sink()).is_ok_and(|bytes| bytes > limit) {
-                return Err(wrong(&format!("unpacks to more than the {unpacked} bytes that it says")));
+                let reason = format!("unpacks to more than the {unpacked} bytes that it says");
+                return Err(wrong(&reason).into());
             }
         }
         at = content + packed;
     }
     Ok(total)
+}
+
+/// A reader that keeps what the system said, which [`Thrift`] does not tell from damage.
+struct Noting<R> {
+    input: R,
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Read for Noting<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.input.read(into).map_err(|error| {
+            let kind = error.kind();
+            self.failed = Some(error);
+            kind.into()
+        })
+    }
 }
 
 /// Reads `PageHeader`.

@@ -1,0 +1,93 @@
+//! What is listed and cannot be reached is named, and no set is served without it.
+
+use super::*;
+use mixfeed_ops::testing::logged;
+use mixfeed_pipeline::Split;
+use std::os::unix::fs::symlink;
+
+/// A way of writing a set to a folder.
+type Writer = fn(&Path, &[write::Image], &[write::Image]);
+
+fn options() -> Options {
+    Options { no_digest_cache: true, ..Options::default() }
+}
+
+/// Puts links in place of the entries that `pick` takes, and what they stand for into `store`.
+fn linked(place: &Path, store: &Path, pick: fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut links = Vec::new();
+    let mut folders = vec![place.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if pick(&path) {
+                let target = store.join(links.len().to_string());
+                std::fs::rename(&path, &target).unwrap();
+                symlink(&target, &path).unwrap();
+                links.push(path);
+            } else if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    links.sort();
+    links
+}
+
+fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
+fn is_class(path: &Path) -> bool {
+    path.to_str().unwrap().contains("class-")
+}
+
+fn is_split(path: &Path) -> bool {
+    path.is_dir()
+}
+
+#[test]
+fn a_shard_a_table_a_class_or_a_split_whose_target_is_away_is_refused_by_name() {
+    let (train, test) = (write::drawings(Split::Train, 20), write::drawings(Split::Test, 10));
+    let ways: [(Writer, fn(&Path) -> bool); 5] = [
+        (write::shards, is_file),
+        (write::tables, is_file),
+        (write::tables, is_split),
+        (write::folder, is_class),
+        (write::folder, is_split),
+    ];
+    for (written, pick) in ways {
+        let (place, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        written(place.path(), &train, &test);
+        let whole = read_with(place.path(), options()).digest;
+        let links = linked(place.path(), store.path(), pick);
+        assert_eq!(read_with(place.path(), options()).digest, whole, "links are followed");
+        for link in links {
+            let target = std::fs::read_link(&link).unwrap();
+            std::fs::rename(&target, store.path().join("away")).unwrap();
+            let mut message = String::new();
+            let log = logged(|| message = refusal_with(place.path(), options()));
+            assert!(message.starts_with(&format!("{}: No such file", link.display())), "{message}");
+            assert_eq!(log.matches("trying again").count(), 5, "{log}");
+            std::fs::rename(store.path().join("away"), &target).unwrap();
+            assert_eq!(read_with(place.path(), options()).digest, whole, "it is back");
+        }
+    }
+}
+
+#[test]
+fn names_of_classes_that_are_away_are_not_replaced_by_numbers() {
+    let place = tempfile::tempdir().unwrap();
+    write::shards(place.path(), &write::drawings(Split::Train, 20), &write::drawings(Split::Test, 10));
+    symlink("nowhere.txt", place.path().join("classes.txt")).unwrap();
+    assert!(refusal_with(place.path(), options()).contains("classes.txt: No such file"));
+}
+
+#[test]
+fn a_link_to_an_image_is_followed_when_the_image_is_read() {
+    let place = tempfile::tempdir().unwrap();
+    write::folder(place.path(), &write::drawings(Split::Train, 20), &write::drawings(Split::Test, 10));
+    symlink("nowhere", place.path().join("train/class-000/zz.png")).unwrap();
+    let message = refusal_with(place.path(), options());
+    assert!(message.contains("train/class-000/zz.png: No such file"), "{message}");
+    assert!(message.ends_with("a set is served when all its files can be read"), "{message}");
+}
