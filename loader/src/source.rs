@@ -14,9 +14,11 @@ mod encoded;
 pub mod fetch;
 mod file_error;
 mod folder;
+mod formats;
 mod kept;
 mod listing;
 mod memory;
+mod numbered;
 mod options;
 mod parallel;
 mod parquet;
@@ -41,8 +43,10 @@ pub use report::{LeftOut, Report, Taken};
 pub use skip_list::{SkipList, Skipped};
 
 use crate::extensions::Extensions;
+use formats::Format;
 use mixfeed_pipeline::cifar::RecordError;
 use mixfeed_pipeline::{Dataset, synthetic};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -252,21 +256,27 @@ fn find(place: &Place, report: &mut Report) -> Result<Dataset, SourceError> {
 
 /// Reads records that are image files of their own.
 fn images(path: &Path, options: &Options, report: &mut Report) -> Result<Dataset, SourceError> {
-    for look in [parquet::look, webdataset::look, folder::look] {
-        if let Some(dataset) = look(path, options, report)? {
-            if options.test_fraction > 0.0 {
-                report.test.from = format!("{} of {}, by key", options.test_fraction, report.train.from);
-            }
-            return Ok(dataset);
-        }
+    let dataset = match formats::find(path, options, report)? {
+        Format::Tables(files) => parquet::open(path, files, options, report)?,
+        Format::Shards(files) => webdataset::open(path, files, options, report)?,
+        Format::Folders(others) => match folder::look(path, options, report)? {
+            Some(dataset) => dataset,
+            None => return Err(SourceError::Unknown { path: path.into(), hint: hint(path, others, report) }),
+        },
+    };
+    if options.test_fraction > 0.0 {
+        report.test.from = format!("{} of {}, by key", options.test_fraction, report.train.from);
     }
-    Err(SourceError::Unknown { path: path.into(), hint: hint(path, report) })
+    Ok(dataset)
 }
 
 /// What to do about a place that is no data set, if that can be told.
-fn hint(path: &Path, report: &Report) -> String {
+fn hint(path: &Path, others: BTreeMap<String, u64>, report: &mut Report) -> String {
     if !path.is_dir() {
         return " in this file; give the folder that holds the set".into();
+    }
+    if report.left_out.is_empty() {
+        others.iter().for_each(|(ending, count)| report.leave_out_ending(ending, *count, "images"));
     }
     let found: Vec<String> = report.left_out.iter().map(ToString::to_string).collect();
     if found.is_empty() { String::new() } else { format!("; found {}", found.join(", ")) }

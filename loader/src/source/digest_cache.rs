@@ -239,7 +239,12 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// A cache of other files, as if it were of those at a place.
 #[cfg(test)]
 pub(super) fn rekeyed(place: &Path, options: &Options, bytes: &[u8]) -> Vec<u8> {
-    let found = super::shards::find(place, "tar", options, &mut super::Report::default(), |_| Ok(None));
+    let tars = super::shards::all(place)
+        .unwrap()
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "tar"));
+    let tars = tars.collect();
+    let found = super::shards::divide(place, tars, options, &mut super::Report::default(), |_| Ok(None));
     let files = found.unwrap().into_iter().map(|(_, path)| path).collect();
     let (cache, _) = DigestCache::look(place, files, options);
     let old = bytes[MAGIC.len()..][..HASH].try_into().unwrap();

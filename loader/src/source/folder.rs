@@ -5,13 +5,13 @@
 //! hidden is not looked at; files that are no images are counted.
 
 mod layout;
-mod tree;
+pub(super) mod tree;
 
 use super::digest_cache::DigestCache;
 use super::listing::{Kind, is_folder, list};
 use super::options::Options;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
-use super::report::Report;
+use super::report::{Report, ending};
 use super::{SourceError, encoded};
 use mixfeed_pipeline::Dataset;
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub(super) fn look(
     let train_records = files.collect(Path::new(&train), &classes)?;
     let test_records = test.as_ref().map(|test| files.collect(Path::new(test), &classes)).transpose()?;
     for (ending, count) in std::mem::take(&mut files.others) {
-        report.leave_out_ending(&ending, count);
+        report.leave_out_ending(&ending, count, "images");
     }
     let mut looked_at = vec!["", train.as_str()];
     looked_at.extend(test.as_deref());
@@ -111,8 +111,7 @@ impl Files {
             } else if entry.kind == Kind::Folder {
                 self.walk(&path, depth + 1)?;
             } else {
-                let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-                *self.others.entry(ending.unwrap_or_default()).or_default() += 1;
+                *self.others.entry(ending(&path)).or_default() += 1;
             }
         }
         Ok(())

@@ -39,19 +39,17 @@ const LABELS: [&str; 3] = ["label", "labels", "fine_label"];
 /// Rows that are read at a time.
 const ROWS: usize = 1024;
 
-/// Reads the files at a place, if there are any.
-pub(super) fn look(
+/// Reads the files of a place.
+pub(super) fn open(
     place: &Path,
+    files: Vec<PathBuf>,
     options: &Options,
     report: &mut Report,
-) -> Result<Option<Dataset>, SourceError> {
+) -> Result<Dataset, SourceError> {
     let budget = options.cache_bytes.unwrap_or_else(memory::default_bytes);
-    let files = shards::find(place, "parquet", options, report, |path| {
+    let files = shards::divide(place, files, options, report, |path| {
         patiently(|| without_labels(path, budget).map_err(|e| e.at(path)))
     })?;
-    if files.is_empty() {
-        return Ok(None);
-    }
     let refused = |path: &Path, reason: String| SourceError::Set { path: path.into(), reason };
     if options.cache == Cache::None {
         let reason =
@@ -102,7 +100,7 @@ pub(super) fn look(
     let files = rows.files.iter().map(|(_, path)| path.clone()).collect();
     let (cache, known) = DigestCache::look(place, files, options);
     let found = Found { name, classes, archive: Box::new(rows), train, test, incomplete };
-    encoded::open(place, found, options, &cache, known).map(Some)
+    encoded::open(place, found, options, &cache, known)
 }
 
 /// The class of a row, or why it has none.

@@ -2,6 +2,8 @@
 
 use mixfeed_pipeline::{Dataset, Split};
 use serde::Serialize;
+use std::ffi::OsStr;
+use std::path::Path;
 
 /// Classes, endings and files that one line names.
 const NAMED: usize = 8;
@@ -54,12 +56,19 @@ impl Report {
         self.left_out.push(LeftOut { what: what.into(), count, why: why.into(), warn: true });
     }
 
-    /// Adds files with an ending that is not read.
-    pub(super) fn leave_out_ending(&mut self, ending: &str, count: u64) {
-        let is_image = IMAGES_NOT_READ.contains(&ending);
-        let why = if is_image { "not read: images of another format" } else { "not images" };
+    /// Adds files with an ending that is not read, beside `wanted`: images, shards or tables.
+    pub(super) fn leave_out_ending(&mut self, ending: &str, count: u64, wanted: &str) {
+        let (warn, why) = if IMAGES_NOT_READ.contains(&ending) {
+            (true, "not read: images of another format".into())
+        } else if COMPRESSED.contains(&ending) {
+            (true, "not read: compressed archives; unpack them".into())
+        } else if DATA_NOT_READ.contains(&ending) {
+            (true, "not read: data of another format".into())
+        } else {
+            (false, format!("not {wanted}"))
+        };
         let what = if ending.is_empty() { "without ending".into() } else { format!(".{ending}") };
-        self.left_out.push(LeftOut { what, count: Some(count), why: why.into(), warn: is_image });
+        self.left_out.push(LeftOut { what, count: Some(count), why, warn });
     }
 
     /// Counts images and classes of the splits, and names classes that cannot be learnt.
@@ -138,14 +147,24 @@ pub(super) fn named<T: AsRef<str>>(names: &[T]) -> String {
     }
 }
 
-/// A split of several files, in few words.
-pub(super) fn files(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => (*one).into(),
-        [first, .., last] => format!("{first} … {last}, {} files", names.len()),
-    }
+/// The ending of a file's name in lower case; of a compressed tar both, as in `tar.gz`.
+pub(super) fn ending(path: &Path) -> String {
+    let lower =
+        |part: Option<&OsStr>| part.map_or_else(String::new, |part| part.to_string_lossy().to_lowercase());
+    let last = lower(path.extension());
+    let stem = path.file_stem().map(Path::new);
+    if stem.is_some_and(|stem| lower(stem.extension()) == "tar") { format!("tar.{last}") } else { last }
 }
+
+/// Endings of compressed archives.
+const COMPRESSED: [&str; 16] = [
+    "tar.gz", "tgz", "tar.bz2", "tbz2", "tar.xz", "txz", "tar.zst", "tzst", "tar.lz4", "tar.z", "tar.lzma",
+    "zip", "7z", "rar", "gz", "zst",
+];
+
+/// Endings of data sets in other formats.
+const DATA_NOT_READ: [&str; 12] =
+    ["arrow", "feather", "tfrecord", "tfrecords", "beton", "h5", "hdf5", "lmdb", "mdb", "npz", "mat", "orc"];
 
 /// Endings of images that no decoder here reads, so that whoever has them is told.
 const IMAGES_NOT_READ: [&str; 31] = [

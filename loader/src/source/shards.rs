@@ -2,35 +2,29 @@
 
 use super::SourceError;
 use super::listing::{Entry, Kind, is_folder, list};
+use super::numbered::{self, files};
 use super::options::Options;
-use super::report::{Report, files};
+use super::report::Report;
 use super::splits;
 use mixfeed_pipeline::Split;
 use std::path::{Path, PathBuf};
 
-/// Finds the files with `extension` at a place, the file itself or those in the folder and in the folders in it, and
-/// divides them by their names ([`splits`]). Of the evaluation splits the first is taken of which not all files are
-/// `without_labels`, which then says of how many images. In order of their paths; none where there are no such files.
-pub(super) fn find(
+/// Divides the files at a place, of which there is one at least, by their names ([`splits`]). Of the evaluation splits the
+/// first is taken of which not all files are `without_labels`, which then says of how many images. In order of their
+/// paths.
+pub(super) fn divide(
     place: &Path,
-    extension: &str,
+    shards: Vec<PathBuf>,
     options: &Options,
     report: &mut Report,
     mut without_labels: impl FnMut(&Path) -> Result<Option<u64>, SourceError>,
 ) -> Result<Vec<(Split, PathBuf)>, SourceError> {
-    let shards = all(place, extension)?;
-    if shards.is_empty() {
-        return Ok(Vec::new());
-    }
     let refused = |reason: String| SourceError::Set { path: place.into(), reason };
-    // What lies above the place has not been named by whoever made the set.
-    let above = if is_folder(place)? { place } else { place.parent().unwrap_or(place) };
-    let names: Vec<String> = shards
-        .iter()
-        .map(|path| path.strip_prefix(above).unwrap_or(path).to_string_lossy().into_owned())
-        .collect();
+    let names = names(place, &shards)?;
     let division = splits::divide(&names, options).map_err(refused)?;
-    let of = |numbers: &[usize]| files(&numbers.iter().map(|file| names[*file].as_str()).collect::<Vec<_>>());
+    let named = |numbers: &[usize]| numbers.iter().map(|file| names[*file].as_str()).collect::<Vec<_>>();
+    let of = |numbers: &[usize]| files(&named(numbers));
+    must_be_whole(place, "--train", options.train.is_some(), &named(&division.train), report)?;
     report.train.from = of(&division.train);
     if division.untold {
         let train = of(&division.train);
@@ -52,12 +46,19 @@ pub(super) fn find(
             }
         }
         if unlabelled.is_none() {
+            must_be_whole(place, "--test", candidate.chosen, &named(&candidate.files), report)?;
             report.test.from = name;
             test = Some(candidate.files);
         } else if candidate.chosen {
             return Err(refused(format!("{name} has no labels to test by, and --test chooses it")));
         } else {
-            report.leave_out(name, unlabelled, "an evaluation split without labels");
+            let none = unlabelled == Some(0);
+            let why = if none {
+                "an evaluation split without an image"
+            } else {
+                "an evaluation split without labels"
+            };
+            report.leave_out(name, unlabelled, why);
         }
     }
     if !division.left_out.is_empty() {
@@ -70,16 +71,41 @@ pub(super) fn find(
     Ok(splits.into_iter().zip(shards).filter_map(|(split, path)| Some((split?, path))).collect())
 }
 
-/// The files at a place, in order of their paths.
-fn all(place: &Path, extension: &str) -> Result<Vec<PathBuf>, SourceError> {
-    if !is_folder(place)? {
-        return Ok(if place.is_file() && has(place, extension) { vec![place.into()] } else { Vec::new() });
+/// Refuses a split whose files say that there are more, unless `flag` or the place itself chooses those that are there.
+fn must_be_whole(
+    place: &Path,
+    flag: &str,
+    chosen: bool,
+    names: &[&str],
+    report: &mut Report,
+) -> Result<(), SourceError> {
+    for numbered::Incomplete { said, words, .. } in numbered::incomplete(names) {
+        if !chosen && is_folder(place)? {
+            let reason = format!("{said}; {flag} {words} takes those that are there");
+            return Err(SourceError::Set { path: place.into(), reason });
+        }
+        report.warnings.push(said);
     }
-    let mut shards = Vec::new();
+    Ok(())
+}
+
+/// The names of files within a place. What lies above it has not been named by whoever made the set.
+pub(super) fn names(place: &Path, files: &[PathBuf]) -> Result<Vec<String>, SourceError> {
+    let above = if is_folder(place)? { place } else { place.parent().unwrap_or(place) };
+    let name = |path: &PathBuf| path.strip_prefix(above).unwrap_or(path).to_string_lossy().into_owned();
+    Ok(files.iter().map(name).collect())
+}
+
+/// The files at a place that are no images: itself, or those in the folder and in the folders in it. In order of their
+/// paths.
+pub(super) fn all(place: &Path) -> Result<Vec<PathBuf>, SourceError> {
+    if !is_folder(place)? {
+        return Ok(if place.is_file() { vec![place.into()] } else { Vec::new() });
+    }
+    let mut files = Vec::new();
     let mut add = |folder: &Path, entry: &Entry| {
-        let path = folder.join(&entry.name);
-        if entry.kind == Kind::File && has(&path, extension) {
-            shards.push(path);
+        if entry.kind == Kind::File && !entry.is_image() {
+            files.push(folder.join(&entry.name));
         }
     };
     for entry in list(place)? {
@@ -90,12 +116,8 @@ fn all(place: &Path, extension: &str) -> Result<Vec<PathBuf>, SourceError> {
             add(place, &entry);
         }
     }
-    shards.sort_unstable();
-    Ok(shards)
-}
-
-fn has(path: &Path, extension: &str) -> bool {
-    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
+    files.sort_unstable();
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -112,10 +134,16 @@ mod tests {
         folder
     }
 
+    fn only(place: &Path) -> Vec<PathBuf> {
+        let mut files = all(place).unwrap();
+        files.retain(|path| path.extension().is_some_and(|ending| ending == "x"));
+        files
+    }
+
     fn found(place: &Path, unlabelled: &str) -> (Vec<(Split, String)>, Report) {
         let mut report = Report::default();
         let without_labels = |path: &Path| Ok(path.to_string_lossy().contains(unlabelled).then_some(3));
-        let found = find(place, "x", &Options::default(), &mut report, without_labels).unwrap();
+        let found = divide(place, only(place), &Options::default(), &mut report, without_labels).unwrap();
         let name = |path: &Path| path.strip_prefix(place).unwrap().to_str().unwrap().to_string();
         (found.into_iter().map(|(split, path)| (split, name(&path))).collect(), report)
     }
@@ -142,8 +170,6 @@ mod tests {
             ["left out: data/validation-0.x (test/0.x is the test split)"],
             "one evaluation split, and not both in one"
         );
-        let (none, _) = found(&folder.path().join("a.txt"), "nothing");
-        assert!(none.is_empty());
     }
 
     #[test]
@@ -162,7 +188,48 @@ mod tests {
         assert_eq!((taken.len(), report.test.from.as_str(), report.left_out.len()), (1, "", 1));
         // Chosen, it is not passed over in silence.
         let options = Options { test: Some("holdout".into()), ..Options::default() };
-        let error = find(folder.path(), "x", &options, &mut Report::default(), |_| Ok(Some(1))).unwrap_err();
+        let files = only(folder.path());
+        let error =
+            divide(folder.path(), files, &options, &mut Report::default(), |_| Ok(Some(1))).unwrap_err();
         assert!(error.to_string().ends_with("holdout.x has no labels to test by, and --test chooses it"));
+    }
+    #[test]
+    fn a_split_that_lacks_files_is_refused_unless_a_flag_chooses_what_is_there() {
+        let read = |paths: &[&str], train: Option<&str>, test: Option<&str>| {
+            let folder = place(paths);
+            let (mut report, owned) = (Report::default(), |text: Option<&str>| text.map(Into::into));
+            let options = Options { train: owned(train), test: owned(test), ..Options::default() };
+            let found = divide(folder.path(), only(folder.path()), &options, &mut report, |_| Ok(None));
+            found.map(|found| (found.len(), report)).map_err(|e| e.to_string())
+        };
+        let train = ["set-train-00000-of-00003.x", "set-train-00002-of-00003.x"];
+        let message = read(&train, None, None).unwrap_err();
+        let said = "2 of 3 files are there: set-train-00001-of-00003 is missing";
+        assert!(
+            message.ends_with(&format!("{said}; --train set-train takes those that are there")),
+            "{message}"
+        );
+        let (count, report) = read(&train, Some("set-train"), None).unwrap();
+        assert_eq!((count, report.warnings()), (2, vec![said.to_string()]));
+        assert_eq!(report.train.from, format!("{}, {}, 2 of 3 files", train[0], train[1]));
+        // Names without a word, folders, and the other split.
+        assert!(read(&["a-0-of-2.x"], None, None).unwrap_err().contains("a-1-of-2 is missing"));
+        let tested = ["data/train-0-of-1.x", "data/test-0-of-2.x", "data/val-0-of-1.x"];
+        let message = read(&tested, None, None).unwrap_err();
+        assert!(
+            message.ends_with("test-1-of-2 is missing; --test test takes those that are there"),
+            "{message}"
+        );
+        assert_eq!(read(&tested, None, Some("test")).unwrap().0, 2);
+        assert_eq!(
+            read(&tested, None, Some("val")).unwrap().1.warnings().len(),
+            1,
+            "what is left out may lack any"
+        );
+        // One file that is named as the place is chosen.
+        let folder = place(&train);
+        let (mut report, file) = (Report::default(), folder.path().join(train[0]));
+        divide(&file, only(&file), &Options::default(), &mut report, |_| Ok(None)).unwrap();
+        assert_eq!(report.warnings().len(), 1);
     }
 }

@@ -6,6 +6,7 @@ mod bombs;
 mod digest_cache;
 mod formats;
 mod layouts;
+mod mixed;
 mod moment;
 mod write;
 

@@ -25,18 +25,16 @@ use std::path::{Path, PathBuf};
 /// Bytes of a `.cls` or `.json` file that is read for a label.
 const MAX_LABEL_BYTES: u64 = 1 << 20;
 
-const NAMES_FILE: &str = "classes.txt";
+pub(super) const NAMES_FILE: &str = "classes.txt";
 
-/// Reads the shards at a place, if there are any.
-pub(super) fn look(
+/// Reads the shards of a place.
+pub(super) fn open(
     place: &Path,
+    files: Vec<PathBuf>,
     options: &Options,
     report: &mut Report,
-) -> Result<Option<Dataset>, SourceError> {
-    let found = shards::find(place, "tar", options, report, |path| patiently(|| without_labels(path)))?;
-    if found.is_empty() {
-        return Ok(None);
-    }
+) -> Result<Dataset, SourceError> {
+    let found = shards::divide(place, files, options, report, |path| patiently(|| without_labels(path)))?;
     let (splits, paths): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     let (cache, known) = DigestCache::look(place, paths.clone(), options);
     let listing = known.as_ref().and_then(|known| known.listing.as_ref());
@@ -65,7 +63,7 @@ pub(super) fn look(
     });
     let incomplete = incomplete.collect();
     let found = Found { name, classes, archive: Box::new(archive), train, test, incomplete };
-    encoded::open(place, found, options, &cache, known).map(Some)
+    encoded::open(place, found, options, &cache, known)
 }
 
 /// Open shards, and where the images lie in them.

@@ -5,24 +5,24 @@ use crate::source::listing::{Entry, Kind, is_folder, list};
 use std::path::{Path, PathBuf};
 
 /// Folders within folders, at most. A link that leads up would otherwise never end.
-pub(super) const MAX_DEPTH: usize = 16;
+pub(in crate::source) const MAX_DEPTH: usize = 16;
 
 /// A place.
-pub(super) struct Tree {
+pub(in crate::source) struct Tree {
     root: PathBuf,
 }
 
 impl Tree {
-    pub(super) fn new(root: &Path) -> Self {
+    pub(in crate::source) fn new(root: &Path) -> Self {
         Self { root: root.into() }
     }
 
-    pub(super) fn root(&self) -> &Path {
+    pub(in crate::source) fn root(&self) -> &Path {
         &self.root
     }
 
     /// The folders in a folder that are not hidden, in order of their names' bytes.
-    pub(super) fn folders(&self, within: &str) -> Result<Vec<String>, SourceError> {
+    pub(in crate::source) fn folders(&self, within: &str) -> Result<Vec<String>, SourceError> {
         let folder = self.root.join(within);
         let folders = list(&folder)?.into_iter().filter(|entry| entry.kind == Kind::Folder);
         let name = |entry: Entry| {
@@ -34,22 +34,22 @@ impl Tree {
         folders.map(name).collect()
     }
 
-    pub(super) fn has_folder(&self, path: &str) -> Result<bool, SourceError> {
+    pub(in crate::source) fn has_folder(&self, path: &str) -> Result<bool, SourceError> {
         is_folder(&self.root.join(path))
     }
 
     /// Whether there is an image in the folder, or in folders in it.
-    pub(super) fn has_image(&self, folder: &str) -> Result<bool, SourceError> {
+    pub(in crate::source) fn has_image(&self, folder: &str) -> Result<bool, SourceError> {
         Ok(count(&self.root.join(folder), MAX_DEPTH, 1)? > 0)
     }
 
     /// How many there are.
-    pub(super) fn count_images(&self, folder: &str) -> Result<u64, SourceError> {
+    pub(in crate::source) fn count_images(&self, folder: &str) -> Result<u64, SourceError> {
         count(&self.root.join(folder), MAX_DEPTH, u64::MAX)
     }
 
     /// How many lie in the folder itself.
-    pub(super) fn count_loose_images(&self, folder: &str) -> Result<u64, SourceError> {
+    pub(in crate::source) fn count_loose_images(&self, folder: &str) -> Result<u64, SourceError> {
         count(&self.root.join(folder), 0, u64::MAX)
     }
 }

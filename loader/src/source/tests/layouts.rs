@@ -5,7 +5,7 @@ use mixfeed_pipeline::Split;
 use write::tar_file;
 
 /// A folder with an image at each of these paths, or a text where the name is no image's.
-fn place(paths: &[&str]) -> tempfile::TempDir {
+pub(super) fn place(paths: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let image = write::drawings(Split::Train, 1)[0].png();
     for path in paths {
@@ -16,12 +16,12 @@ fn place(paths: &[&str]) -> tempfile::TempDir {
     folder
 }
 
-fn options(train: Option<&str>, test: Option<&str>) -> Options {
+pub(super) fn options(train: Option<&str>, test: Option<&str>) -> Options {
     let owned = |text: Option<&str>| text.map(Into::into);
     Options { train: owned(train), test: owned(test), no_digest_cache: true, ..Options::default() }
 }
 
-fn open_at(place: &Path, options: Options) -> Result<(Dataset, Report), SourceError> {
+pub(super) fn open_at(place: &Path, options: Options) -> Result<(Dataset, Report), SourceError> {
     let place = Place { location: Location::Path(place.into()), options };
     open_with_report(&place, &Extensions::default())
 }
@@ -199,7 +199,7 @@ fn classes_without_a_training_image_are_named_in_every_format() {
 }
 
 /// A shard of images with these labels; no label file for an empty one.
-fn shard(path: &Path, labels: &[&str]) {
+pub(super) fn shard(path: &Path, labels: &[&str]) {
     let image = write::drawings(Split::Train, 1)[0].png();
     let mut tar = Vec::new();
     for (number, label) in labels.iter().enumerate() {
@@ -214,7 +214,7 @@ fn shard(path: &Path, labels: &[&str]) {
     std::fs::write(path, tar).unwrap();
 }
 
-fn table(path: &Path, labels: &[Option<i64>]) {
+pub(super) fn table(path: &Path, labels: &[Option<i64>]) {
     let image = write::drawings(Split::Train, 1)[0].png();
     let rows: Vec<write::Row> = labels.iter().map(|label| (Some(image.clone()), *label)).collect();
     write::table(path, &[rows]);

@@ -1,0 +1,194 @@
+//! In which format the images at a place come: tables, shards, or files in class folders.
+//!
+//! Where more than one is there, either may be meant, and the set is refused with all of them unless `--train` or `--test`
+//! names one. What is not read then is counted.
+
+use super::folder::tree::Tree;
+use super::listing::is_folder;
+use super::options::Options;
+use super::report::{Report, ending};
+use super::splits::{self, NONE, PLACE, Told, told_by};
+use super::{SourceError, numbered, shards};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A format, with its files.
+#[derive(Debug)]
+pub(super) enum Format {
+    Tables(Vec<PathBuf>),
+    Shards(Vec<PathBuf>),
+    /// Class folders, if there are any. Beside them or in place of them there are files with these endings.
+    Folders(BTreeMap<String, u64>),
+}
+
+/// One way to read a place.
+struct Reading {
+    format: Format,
+    /// In words, with where it is.
+    said: String,
+    /// What `--train` may say to choose it.
+    flag: String,
+    /// Its files' names; none of class folders.
+    names: Vec<String>,
+}
+
+/// Finds out which format is meant.
+pub(super) fn find(place: &Path, options: &Options, report: &mut Report) -> Result<Format, SourceError> {
+    let (mut tables, mut tars, mut others) = (Vec::new(), Vec::new(), BTreeMap::<String, u64>::new());
+    for path in shards::all(place)? {
+        match ending(&path).as_str() {
+            "parquet" => tables.push(path),
+            "tar" => tars.push(path),
+            _ if path.file_name().is_some_and(|name| name == super::webdataset::NAMES_FILE) => {}
+            other => *others.entry(other.into()).or_default() += 1,
+        }
+    }
+    let mut readings = Vec::new();
+    for (files, what, format) in
+        [(tables, "tables", Format::Tables as fn(Vec<PathBuf>) -> Format), (tars, "shards", Format::Shards)]
+    {
+        if !files.is_empty() {
+            let names = shards::names(place, &files)?;
+            readings.push(Reading {
+                format: format(files),
+                said: said(what, &names),
+                flag: flag(&names),
+                names,
+            });
+        }
+    }
+    if readings.is_empty() || !is_folder(place)? {
+        return Ok(readings.pop().map_or(Format::Folders(others), |reading| reading.format));
+    }
+    let tree = Tree::new(place);
+    let folders = Images::find(&tree)?;
+    if folders.may_be_meant(&readings, &tree)? {
+        readings.push(Reading {
+            format: Format::Folders(BTreeMap::new()),
+            said: format!("images in folders ({})", super::report::named(&folders.names())),
+            flag: folders.flag(),
+            names: Vec::new(),
+        });
+    }
+    let meant = match readings.len() {
+        1 => 0,
+        _ => chosen(&readings, options, &tree)?.ok_or_else(|| {
+            let ways: Vec<String> = readings
+                .iter()
+                .map(|reading| format!("--train {} for {}", reading.flag, reading.said))
+                .collect();
+            let reason =
+                format!("it may be read in {} ways: choose with {}", ways.len(), ways.join(", or with "));
+            SourceError::Set { path: place.into(), reason }
+        })?,
+    };
+    let meant = readings.remove(meant);
+    let wanted = match &meant.format {
+        Format::Folders(_) => None,
+        Format::Tables(_) => Some("tables"),
+        Format::Shards(_) => Some("shards"),
+    };
+    for Reading { said, .. } in readings.iter().filter(|reading| !reading.names.is_empty()) {
+        report.leave_out(said, None, "not chosen by --train or --test");
+    }
+    if let Some(wanted) = wanted {
+        let images = tree.count_images("")?;
+        if images > 0 {
+            report.leave_out("image files", Some(images), format!("beside {wanted}"));
+        }
+        for (ending, count) in &others {
+            report.leave_out_ending(ending, *count, wanted);
+        }
+    }
+    Ok(meant.format)
+}
+
+fn said(what: &str, names: &[String]) -> String {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    format!("{what} ({})", numbered::files(&names))
+}
+
+/// A pattern that takes the files to train on.
+fn flag(names: &[String]) -> String {
+    let kind = names[0].rsplit('.').next().unwrap_or_default();
+    let told = |name: &&String| name.rsplit('/').next().is_some_and(|own| own.contains("train"));
+    match (names, names.iter().any(|name| told(&name))) {
+        ([one], _) => one.clone(),
+        (_, true) => format!("'*train*.{kind}'"),
+        (_, false) => format!("'*.{kind}'"),
+    }
+}
+
+/// The folders at the top that have images.
+struct Images(Vec<(String, Vec<String>)>);
+
+impl Images {
+    /// Each with the folders in it that have images.
+    fn find(tree: &Tree) -> Result<Self, SourceError> {
+        let with_images = |within: &str| -> Result<Vec<String>, SourceError> {
+            let mut found = Vec::new();
+            for name in tree.folders(within)? {
+                let path = if within.is_empty() { name.clone() } else { format!("{within}/{name}") };
+                if tree.has_image(&path)? {
+                    found.push(name);
+                }
+            }
+            Ok(found)
+        };
+        let top = with_images("")?.into_iter();
+        top.map(|name| Ok((name.clone(), with_images(&name)?))).collect::<Result<_, SourceError>>().map(Self)
+    }
+
+    /// Whether these are classes or splits as well as anything: one folder of pictures beside shards is none.
+    fn may_be_meant(&self, others: &[Reading], tree: &Tree) -> Result<bool, SourceError> {
+        let split = |name: &str| told_by(name) != Ok(Told::Nothing);
+        if self.0.len() > 1 || self.0.iter().any(|(name, within)| split(name) && !within.is_empty()) {
+            return Ok(true);
+        }
+        for name in others.iter().flat_map(|other| &other.names) {
+            if let Some((folder, _)) = name.rsplit_once('/')
+                && tree.has_image(folder)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|(name, _)| format!("{name}/")).collect()
+    }
+
+    fn flag(&self) -> String {
+        let train =
+            self.0.iter().find(|(name, within)| told_by(name) == Ok(Told::Train) && !within.is_empty());
+        train.map_or(PLACE.into(), |(name, _)| name.clone())
+    }
+}
+
+/// Which reading the flags name, if it is one.
+fn chosen(readings: &[Reading], options: &Options, tree: &Tree) -> Result<Option<usize>, SourceError> {
+    let test = options.test.as_deref().filter(|test| *test != NONE);
+    let Some(pattern) = options.train.as_deref().or(test) else { return Ok(None) };
+    let parts: Vec<&str> = pattern.split(',').map(|part| part.trim().trim_end_matches('/')).collect();
+    let find = |fits: &dyn Fn(&Reading) -> bool| -> Vec<usize> {
+        (0..readings.len()).filter(|at| fits(&readings[*at])).collect()
+    };
+    let mut found = find(&|reading| parts.iter().any(|part| reading.names.iter().any(|name| name == part)));
+    if found.is_empty() {
+        let mut folder = false;
+        for part in &parts {
+            folder |= *part == PLACE || (tree.has_folder(part)? && tree.has_image(part)?);
+        }
+        found = find(&|reading| folder && reading.names.is_empty());
+    }
+    if found.is_empty() {
+        found = find(&|reading| !splits::matching(pattern, &reading.names).is_empty());
+    }
+    if found.is_empty() {
+        let top = tree.folders("")?;
+        let folder = !splits::matching(pattern, &top).is_empty();
+        found = find(&|reading| folder && reading.names.is_empty());
+    }
+    Ok(if let [one] = found.as_slice() { Some(*one) } else { None })
+}
