@@ -39,7 +39,7 @@ pub use bad_records::BadRecords;
 pub use options::{Cache, ImageSize, Options, Order};
 pub(crate) use parallel::in_chunks;
 pub use published::Published;
-pub use report::{LeftOut, Report, Taken};
+pub use report::{Columns, LeftOut, Report, Taken};
 pub use skip_list::{SkipList, Skipped};
 
 use crate::extensions::Extensions;

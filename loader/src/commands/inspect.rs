@@ -78,6 +78,7 @@ impl Findings {
             "digest": hex::encode(dataset.digest),
             "splits": { "train": dataset.train.count(), "test": dataset.test.count() },
             "taken": { "train": report.train, "test": report.test },
+            "columns": report.columns,
             "left_out": report.left_out,
             "warnings": report.warnings,
             "classes": classes,
@@ -106,6 +107,9 @@ impl Findings {
         );
         println!("  train         {}", report.train);
         println!("  test          {}", report.test);
+        if let Some(columns) = &report.columns {
+            println!("  columns       {columns}");
+        }
         for (number, left_out) in report.left_out.iter().enumerate() {
             println!("  {:12}  {left_out}", if number == 0 { "left out" } else { "" });
         }

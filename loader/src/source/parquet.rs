@@ -1,7 +1,8 @@
 //! Parquet files as Hugging Face's data sets have them: a column of encoded images and one of labels.
 //!
 //! The images are the `bytes` of a column `img` or `image`, or such a column itself; the labels are whole
-//! numbers in `label`, `labels` or `fine_label`. Names of classes come from the metadata that the
+//! numbers in `label`, `labels` or `fine_label`. Where two of these are there, either may be meant, and the file is refused
+//! with both. Names of classes come from the metadata that the
 //! `datasets` library writes. Pages are compressed as a whole, so a single image cannot be read where it
 //! lies: the columns are read once and held in memory, as far as the budget allows. What they take there is
 //! found out before (`pages.rs`).
@@ -16,7 +17,7 @@ use super::file_error::FileError;
 use super::options::{Cache, Options};
 use super::reading::patiently;
 use super::records::{Archive, Found, ReadError, Record};
-use super::report::Report;
+use super::report::{Columns, Report};
 use super::{SourceError, encoded, memory, shards};
 use ::parquet::basic::Type;
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -64,6 +65,14 @@ pub(super) fn open(
         needed = needed.saturating_add(table.bytes);
         tables.push((split, path, table));
     }
+    if let Some((_, first_path, first)) = tables.first() {
+        for (_, path, table) in &tables {
+            table.must_agree(first, first_path).map_err(|reason| refused(path, reason))?;
+        }
+        report.columns =
+            Some(Columns { images: first.column(first.images), labels: first.column(first.labels) });
+    }
+    must_name_alike(&tables)?;
     if needed > budget {
         let reason = format!(
             "its images take {} of memory, more than the {} there are; raise the cache memory, or write them as tar shards",
@@ -103,6 +112,29 @@ pub(super) fn open(
     encoded::open(place, found, options, &cache, known)
 }
 
+/// Refuses tables of which one names its classes otherwise than another: the same number would mean two things.
+fn must_name_alike(tables: &[(Split, PathBuf, Table)]) -> Result<(), SourceError> {
+    let named: Vec<_> = tables.iter().map(|(_, path, table)| (path, table.class_names())).collect();
+    let mut named = named.iter().filter(|(_, names)| !names.is_empty());
+    let Some((first_path, first)) = named.next() else { return Ok(()) };
+    for (path, names) in named {
+        if names == first {
+            continue;
+        }
+        let at = names.iter().zip(first).take_while(|(one, other)| one == other).count();
+        let of =
+            |names: &[String]| names.get(at).map_or_else(|| "not named".into(), |name| format!("{name:?}"));
+        let reason = format!(
+            "its names of classes differ from those of {}: class {at} is {} here and {} there",
+            first_path.display(),
+            of(names),
+            of(first)
+        );
+        return Err(SourceError::Set { path: (*path).clone(), reason });
+    }
+    Ok(())
+}
+
 /// The class of a row, or why it has none.
 type Label = Result<u32, String>;
 
@@ -122,8 +154,8 @@ impl Table {
     fn open(path: &Path, room: u64) -> Result<Self, FileError> {
         let mut file = BufReader::new(File::open(path)?);
         let reader = reader(path)?;
-        let images = column(reader.metadata(), &IMAGES, &[Type::BYTE_ARRAY])?;
-        let labels = column(reader.metadata(), &LABELS, &[Type::INT64, Type::INT32])?;
+        let images = column(reader.metadata(), &IMAGES, &[Type::BYTE_ARRAY], "images")?;
+        let labels = column(reader.metadata(), &LABELS, &[Type::INT64, Type::INT32], "labels")?;
         let mut bytes = 0_u64;
         for group in reader.metadata().row_groups() {
             for column in [images, labels] {
@@ -165,6 +197,23 @@ impl Table {
         Ok((images, labels))
     }
 
+    /// The name of a column.
+    fn column(&self, column: usize) -> String {
+        self.reader.metadata().file_metadata().schema_descr().column(column).path().string()
+    }
+
+    /// Labels of two columns may be of two kinds.
+    fn must_agree(&self, other: &Self, path: &Path) -> Result<(), String> {
+        let (own, of_other) = (self.column(self.labels), other.column(other.labels));
+        match own == of_other {
+            true => Ok(()),
+            false => Err(format!(
+                "its labels are in column {own}, and those of {} in {of_other}: they may mean other classes",
+                path.display()
+            )),
+        }
+    }
+
     /// The names that the `datasets` library keeps; none where the file does not tell.
     fn class_names(&self) -> Vec<String> {
         let metadata = self.reader.metadata().file_metadata();
@@ -199,13 +248,13 @@ fn without_labels(path: &Path, room: u64) -> Result<Option<u64>, FileError> {
 #[allow(clippy::disallowed_methods)]
 fn rows_without_labels(path: &Path, room: u64) -> Result<Option<u64>, FileError> {
     let reader = reader(path)?;
-    column(reader.metadata(), &IMAGES, &[Type::BYTE_ARRAY])?;
+    column(reader.metadata(), &IMAGES, &[Type::BYTE_ARRAY], "images")?;
     let count = reader.metadata().row_groups().iter().map(rows).fold(0, u64::saturating_add);
     let columns = reader.metadata().file_metadata().schema_descr().columns();
     if !columns.iter().any(|column| LABELS.contains(&column.path().string().as_str())) {
         return Ok(Some(count));
     }
-    let labels = column(reader.metadata(), &LABELS, &[Type::INT64, Type::INT32])?;
+    let labels = column(reader.metadata(), &LABELS, &[Type::INT64, Type::INT32], "labels")?;
     let mut file = BufReader::new(File::open(path)?);
     for (number, group) in reader.metadata().row_groups().iter().enumerate() {
         if pages::unpacked_bytes(&mut file, group.column(labels), room)? > room {
@@ -231,8 +280,8 @@ fn whole_numbers(column: ColumnReader, most: u64) -> Result<Vec<Option<i64>>, Fi
     }
 }
 
-/// Finds the first column of one of these names that is of one of these types and not a list.
-fn column(metadata: &ParquetMetaData, names: &[&str], types: &[Type]) -> Result<usize, String> {
+/// Finds the column of one of these names that is of one of these types and not a list.
+fn column(metadata: &ParquetMetaData, names: &[&str], types: &[Type], what: &str) -> Result<usize, String> {
     let columns = metadata.file_metadata().schema_descr().columns();
     let fits = |name: &&str| {
         columns.iter().position(|column| {
@@ -241,10 +290,20 @@ fn column(metadata: &ParquetMetaData, names: &[&str], types: &[Type]) -> Result<
                 && column.max_rep_level() == 0
         })
     };
-    names.iter().find_map(fits).ok_or_else(|| {
-        let found: Vec<_> = columns.iter().map(|column| column.path().string()).collect();
-        format!("no column {} of a fitting type, found {}", names.join(", "), found.join(", "))
-    })
+    let fitting: Vec<usize> = names.iter().filter_map(fits).collect();
+    let name = |column: &usize| columns[*column].path().string();
+    match fitting.as_slice() {
+        [one] => Ok(*one),
+        [] => {
+            let found: Vec<_> = columns.iter().map(|column| column.path().string()).collect();
+            Err(format!("no column {} of a fitting type, found {}", names.join(", "), found.join(", ")))
+        }
+        [one, other, ..] => Err(format!(
+            "columns {} and {} may both be the {what}: leave one in the file",
+            name(one),
+            name(other)
+        )),
+    }
 }
 
 /// Rows that a group says it has.

@@ -18,6 +18,9 @@ pub struct Report {
     pub train: Taken,
     /// What became the test split.
     pub test: Taken,
+    /// Which columns of tables were taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Columns>,
     /// What became neither.
     pub left_out: Vec<LeftOut>,
     /// What a user should look at, a line each.
@@ -33,6 +36,21 @@ pub struct Taken {
     pub images: u64,
     /// Classes that have one.
     pub classes: u64,
+}
+
+/// Columns of tables.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Columns {
+    /// That of the images.
+    pub images: String,
+    /// That of the labels.
+    pub labels: String,
+}
+
+impl std::fmt::Display for Columns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "images {}, labels {}", self.images, self.labels)
+    }
 }
 
 /// What was left out.
@@ -104,6 +122,9 @@ impl Report {
     /// Writes all of it to the log.
     pub(super) fn log(&self) {
         tracing::info!(target: TARGET, train = %self.train, test = %self.test, "splits");
+        if let Some(columns) = &self.columns {
+            tracing::info!(target: TARGET, %columns, "columns");
+        }
         let quiet: Vec<_> = self.left_out.iter().filter(|left| !left.warn).map(ToString::to_string).collect();
         if !quiet.is_empty() {
             tracing::info!(target: TARGET, "left out: {}", quiet.join(", "));

@@ -3,6 +3,7 @@
 mod away;
 mod bad;
 mod bombs;
+mod columns;
 mod digest_cache;
 mod formats;
 mod layouts;

@@ -1,7 +1,7 @@
 //! WebDataset: tar shards in which files of one name and several extensions make a record.
 //!
 //! `000017.png` and `000017.cls` are an image and its class, a number in ASCII; `000017.json` may hold it
-//! as `label` or `cls` instead. The files of a record follow one another; hidden ones, as macOS puts them into archives,
+//! as `label` or `cls` instead; both must say the same. The files of a record follow one another; hidden ones, as macOS puts them into archives,
 //! are passed over. Names of classes are the lines of `classes.txt` beside the shards, where there is one.
 
 use super::bad_records::Incomplete;
@@ -91,6 +91,8 @@ struct Group {
     label: Option<u32>,
     /// Why a label that is there is none.
     wrong_label: Option<String>,
+    /// How two labels that are there differ.
+    two_labels: Option<String>,
 }
 
 impl Shards {
@@ -161,10 +163,19 @@ impl Shards {
                     return Err(wrong(format!("{}: the record has another image", entry.name)));
                 }
                 group.image = Some(entry);
-            } else if matches!(extension, "cls" | "json") && group.label.is_none() {
+            } else if matches!(extension, "cls" | "json") {
                 let text = label_text(&mut entries, &entry).map_err(unlisted)?;
                 match label(&entry, &text, extension == "json") {
-                    Ok(label) => group.label = label,
+                    Ok(Some(label)) => match group.label {
+                        Some(other) if other != label => {
+                            let name = entry.name.escape_default();
+                            group.two_labels = Some(format!(
+                                "{name}: its label is {label}, and another file of the record says {other}"
+                            ));
+                        }
+                        _ => group.label = Some(label),
+                    },
+                    Ok(None) => {}
                     Err(reason) => group.wrong_label = Some(reason),
                 }
             }
@@ -174,22 +185,22 @@ impl Shards {
     }
 
     fn finish(&mut self, group: Group, labels: &mut Vec<u32>) {
-        let Group { key, image, label, wrong_label } = group;
+        let Group { key, image, label, wrong_label, two_labels } = group;
         let file = self.files.len() as u32 - 1;
-        let lacks = match (image, label, wrong_label) {
-            (Some(Entry { name, offset, size }), Some(label), _) => {
+        let lacks = match (image, label, two_labels.or(wrong_label.filter(|_| label.is_none()))) {
+            (Some(Entry { name, offset, size }), Some(label), None) => {
                 self.images.push(Image { file, offset, size, name: name.into() });
                 labels.push(label);
                 return;
             }
             // What is neither is not a record: a README, for example.
             (None, None, None) => return,
-            (_, None, Some(reason)) => reason,
+            (_, _, Some(reason)) => reason,
             (Some(image), None, None) => {
                 let name = image.name.escape_default();
                 format!("{name}: the record has no label (.cls, or label in .json)")
             }
-            (None, Some(_), _) => {
+            (None, Some(_), None) => {
                 format!("{}: the record has no image (png, jpg, webp, bmp, gif, tiff)", key.escape_default())
             }
         };
