@@ -50,10 +50,11 @@ impl Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
-        let code = if matches!(error, SourceError::SyntheticSize(_) | SourceError::Options(_)) {
-            exit::USAGE
-        } else {
-            exit::DATA
+        let code = match error {
+            SourceError::SyntheticSize(_) | SourceError::Options(_) | SourceError::NoTestAndFraction(_) => {
+                exit::USAGE
+            }
+            _ => exit::DATA,
         };
         Self::new(code, error)
     }

@@ -169,6 +169,9 @@ pub enum SourceError {
         "{0}: train, test, order, test fraction, image size and skip list are for image files, in folders, shards or tables"
     )]
     Options(Box<Place>),
+    /// There is to be no test split, and there is to be one.
+    #[error("--test none and --test-fraction {0} contradict each other: give one of them")]
+    NoTestAndFraction(f64),
     /// A source of one's own cannot read its data.
     #[error("{place}: {reason}")]
     Custom {
@@ -256,6 +259,9 @@ fn find(place: &Place, report: &mut Report) -> Result<Dataset, SourceError> {
 
 /// Reads records that are image files of their own.
 fn images(path: &Path, options: &Options, report: &mut Report) -> Result<Dataset, SourceError> {
+    if options.test.as_deref() == Some(splits::NONE) && options.test_fraction > 0.0 {
+        return Err(SourceError::NoTestAndFraction(options.test_fraction));
+    }
     let dataset = match formats::find(path, options, report)? {
         Format::Tables(files) => parquet::open(path, files, options, report)?,
         Format::Shards(files) => webdataset::open(path, files, options, report)?,

@@ -134,7 +134,7 @@ impl TrainError {
             TrainError::Metrics(_) => exit::FAILURE,
             TrainError::Device(_) | TrainError::Gpu(_) => exit::DEVICE,
             TrainError::Loader(LoaderError::Source(
-                SourceError::SyntheticSize(_) | SourceError::Options(_),
+                SourceError::SyntheticSize(_) | SourceError::Options(_) | SourceError::NoTestAndFraction(_),
             )) => exit::USAGE,
             TrainError::Loader(LoaderError::Source(_)) => exit::DATA,
             TrainError::Loader(_) => exit::FAILURE,

@@ -58,12 +58,24 @@ pub(super) fn run(args: &InspectArgs, extensions: &Extensions) -> Result<(), Fai
         findings.print(args);
     }
     if let Some(path) = &args.write_skip_list {
-        SkipList { dataset: findings.dataset.digest, records: findings.bad }.write(path)?;
+        findings.skip_list().write(path)?;
     }
     Ok(())
 }
 
 impl Findings {
+    /// All that is bad, with what was left out already: a list is of the whole set.
+    fn skip_list(&self) -> SkipList {
+        let whole = |bad: &Skipped| {
+            let left_out = self.dataset.samples(bad.split).left_out();
+            Skipped { sample: left_out.number_of_all(bad.sample), ..bad.clone() }
+        };
+        let mut records: Vec<_> =
+            self.report.skipped.iter().cloned().chain(self.bad.iter().map(whole)).collect();
+        records.sort_by_key(|record| (record.split == Split::Test, record.sample));
+        SkipList { dataset: self.dataset.whole_digest.unwrap_or(self.dataset.digest), records }
+    }
+
     fn as_json(&self, with_content: bool) -> Value {
         let Self { dataset, report, train, test, content, bad } = self;
         let classes: Vec<_> = dataset

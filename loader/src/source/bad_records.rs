@@ -3,7 +3,7 @@
 //!
 //! Leaving them out is the same as a [skip list](super::SkipList) that names them: what is left has a digest of its own.
 
-use super::{SkipList, Skipped, SourceError};
+use super::{LeftOut, SkipList, Skipped, SourceError};
 use mixfeed_pipeline::Split;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -12,6 +12,9 @@ use std::str::FromStr;
 
 /// Records that are named one by one; the rest is counted.
 const NAMED: usize = 10;
+
+/// Records that were left out of which the report of a set tells.
+const TOLD: usize = 3;
 
 /// How to see all, and to be rid of them.
 const REMEDY: &str = "`mixfeed-loader inspect --write-skip-list FILE` lists them; `--skip-list FILE` or \
@@ -135,6 +138,26 @@ pub(super) fn apply(
     Ok(())
 }
 
+/// What is to be said of records that were left out, where there are any.
+pub(super) fn left_out(incomplete: &[Incomplete], bad: &[Skipped]) -> Option<LeftOut> {
+    let count = incomplete.len() + bad.len();
+    let file =
+        |path: &Path| path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let incomplete = incomplete.iter().map(|Incomplete { path, reason }| format!("{}: {reason}", file(path)));
+    let bad = bad.iter().map(|Skipped { record, reason, .. }| format!("{record}: {reason}"));
+    let first: Vec<String> = incomplete.chain(bad).take(TOLD).collect();
+    let more = match count - first.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (count > 0).then(|| LeftOut {
+        what: "bad records".into(),
+        count: Some(count as u64),
+        why: format!("{}{more}", first.join("; ")),
+        warn: true,
+    })
+}
+
 fn name(incomplete: &[Incomplete], bad: &[Skipped], what: &str) {
     for Incomplete { path, reason } in incomplete.iter().take(NAMED) {
         tracing::warn!(file = %path.display(), reason, "{what}");
@@ -222,6 +245,18 @@ mod tests {
             let message = skip(text, &lacking(count), &mut list()).0.unwrap_err();
             assert!(message.contains(&format!("{} bad records are more than", 3 + count)), "{message}");
         }
+    }
+
+    #[test]
+    fn of_what_is_left_out_number_and_first_reasons_are_told() {
+        assert_eq!(left_out(&[], &[]), None);
+        let said = |lacking: &[Incomplete], bad: &[Skipped]| left_out(lacking, bad).unwrap().to_string();
+        assert_eq!(said(&[], &bad(1)), "bad records: 1 (train/a/0.png: cut short)");
+        let lacks = "x.tar: a/7.png: the record has no label";
+        assert_eq!(
+            said(&lacking(2), &bad(5)),
+            format!("bad records: 7 ({lacks}; {lacks}; train/a/0.png: cut short and 4 more)")
+        );
     }
 
     #[test]

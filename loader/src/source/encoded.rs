@@ -10,6 +10,7 @@ use super::kept::Kept;
 use super::options::{Cache, Options};
 use super::reading::{PAUSES, Reader, Refusal, first_shape, mark};
 use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
+use super::report::Report;
 use super::skip_list::{SkipList, Skipped};
 use super::{SourceError, bad_records, memory};
 use mixfeed_pipeline::dataset::{SplitDigest, digest_of, digest_with};
@@ -31,6 +32,7 @@ pub(super) fn open(
     options: &Options,
     cache: &DigestCache,
     known: Option<Known>,
+    report: &mut Report,
 ) -> Result<Dataset, SourceError> {
     let refused = |reason: String| SourceError::Set { path: place.into(), reason };
     let unread = |refusal| match refusal {
@@ -103,7 +105,10 @@ pub(super) fn open(
         list.check(path, &digest, |split, sample| records(split).record(sample))?;
     }
     let bad = train.bad(Split::Train).chain(test.bad(Split::Test)).collect();
+    let listed = list.records.len();
     bad_records::apply(options.bad_records, place, &found.incomplete, bad, &mut list)?;
+    report.left_out.extend(bad_records::left_out(&found.incomplete, &list.records[listed..]));
+    report.skipped.clone_from(&list.records);
     if !list.records.is_empty() {
         digest = list.digest(&digest);
         train = train.without(list.samples(Split::Train));

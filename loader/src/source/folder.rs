@@ -60,7 +60,7 @@ pub(super) fn look(
     let (cache, known) = DigestCache::look(place, full, options);
     let (train, test) = (train_records, test_records.unwrap_or_default());
     let found = Found { name, classes, archive: Box::new(files), train, test, incomplete: Vec::new() };
-    encoded::open(place, found, options, &cache, known).map(Some)
+    encoded::open(place, found, options, &cache, known, report).map(Some)
 }
 
 fn said(folder: &str) -> String {

@@ -109,7 +109,7 @@ pub(super) fn open(
     let files = rows.files.iter().map(|(_, path)| path.clone()).collect();
     let (cache, known) = DigestCache::look(place, files, options);
     let found = Found { name, classes, archive: Box::new(rows), train, test, incomplete };
-    encoded::open(place, found, options, &cache, known)
+    encoded::open(place, found, options, &cache, known, report)
 }
 
 /// Refuses tables of which one names its classes otherwise than another: the same number would mean two things.

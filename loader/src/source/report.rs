@@ -1,5 +1,6 @@
 //! What was taken for what, and what was left out: said when data is opened, by whoever opened it.
 
+use super::Skipped;
 use mixfeed_pipeline::{Dataset, Split};
 use serde::Serialize;
 use std::ffi::OsStr;
@@ -25,6 +26,9 @@ pub struct Report {
     pub left_out: Vec<LeftOut>,
     /// What a user should look at, a line each.
     pub warnings: Vec<String>,
+    /// Records that were left out, by a list or for being bad.
+    #[serde(skip)]
+    pub skipped: Vec<Skipped>,
 }
 
 /// What became a split.
@@ -105,6 +109,11 @@ impl Report {
             if split == Split::Train {
                 untrained.extend(dataset.classes.iter().zip(seen).filter(|(_, seen)| !seen));
             }
+        }
+        if self.test.images == 0 && !self.test.from.is_empty() {
+            let from = &self.test.from;
+            self.warnings
+                .push(format!("no test image is left: {from} is the test split, and all of it is left out"));
         }
         if !untrained.is_empty() {
             let names: Vec<&String> = untrained.iter().map(|(class, _)| *class).collect();

@@ -7,6 +7,7 @@ mod columns;
 mod digest_cache;
 mod formats;
 mod layouts;
+mod left_out;
 mod mixed;
 mod moment;
 mod write;

@@ -63,7 +63,7 @@ pub(super) fn open(
     });
     let incomplete = incomplete.collect();
     let found = Found { name, classes, archive: Box::new(archive), train, test, incomplete };
-    encoded::open(place, found, options, &cache, known)
+    encoded::open(place, found, options, &cache, known, report)
 }
 
 /// Open shards, and where the images lie in them.

@@ -30,6 +30,9 @@ const NO_CLASSES: [&str; 16] = [
     "unlabelled",
 ];
 
+/// Said of an evaluation split.
+const WITHOUT_IMAGE: &str = "an evaluation split without an image";
+
 /// What is which.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Layout {
@@ -266,13 +269,24 @@ impl Finder<'_> {
         let test = match test {
             Some(test) => test.map(|test| self.must_test(test, &classes)).transpose()?,
             None => {
+                let is_empty = |name: &&String| {
+                    let told = matches!(told_by(name), Ok(Told::Evaluation(_)));
+                    told && !worded.iter().any(|folder| folder.name == **name)
+                };
+                let empty: Vec<&String> = top.iter().filter(is_empty).collect();
                 // Folders without images name classes all the same.
-                for name in top.iter().filter(|name| matches!(told_by(name), Ok(Told::Evaluation(_)))) {
-                    if !worded.iter().any(|folder| folder.name == **name) {
-                        self.must_be_trained(name, &self.tree.folders(name)?, &classes)?;
-                    }
+                for name in &empty {
+                    self.must_be_trained(name, &self.tree.folders(name)?, &classes)?;
                 }
-                self.best_test(worded.to_vec(), &classes)?
+                let test = self.best_test(worded.to_vec(), &classes)?;
+                let remedy = match test {
+                    Some(_) => "",
+                    None => "; --test chooses a split to test by, --test-fraction makes one",
+                };
+                for name in empty {
+                    self.report.leave_out(format!("{name}/"), Some(0), format!("{WITHOUT_IMAGE}{remedy}"));
+                }
+                test
             }
         };
         self.rest_is_left_out(top, &train.name, test.as_deref())?;
@@ -297,7 +311,7 @@ impl Finder<'_> {
         for (rank, long, name, folder) in candidates {
             if !labelled(folder) {
                 let images = self.tree.count_images(name)?;
-                let why = if images == 0 { "no images" } else { "an evaluation split without labels" };
+                let why = if images == 0 { WITHOUT_IMAGE } else { "an evaluation split without labels" };
                 self.report.leave_out(format!("{name}/"), Some(images), why);
             } else if let Some((of, of_long, first)) = found {
                 if (of, of_long) == (rank, long) {

@@ -98,7 +98,7 @@ impl Set {
             test: records(10..12),
             incomplete: Vec::new(),
         };
-        encoded::open(place, found, options, &cache, known)
+        encoded::open(place, found, options, &cache, known, &mut Report::default())
     }
 
     fn caches(&self) -> usize {

@@ -1,0 +1,82 @@
+//! What is left out for being bad, and evaluation splits that hold nothing: said.
+
+use super::layouts::{open_at, options, place, shard, table};
+use super::*;
+
+fn skip() -> Options {
+    Options { bad_records: "skip".parse().unwrap(), ..options(None, None) }
+}
+
+#[test]
+fn records_that_are_left_out_for_being_bad_are_counted_with_their_reasons() {
+    let paths = ["train/a/0.png", "train/a/1.png", "train/b/0.png", "train/b/1.png", "val/a/0.png"];
+    let place = place(&paths);
+    for junk in ["train/a/1.png", "val/a/0.png"] {
+        std::fs::write(place.path().join(junk), "junk").unwrap();
+    }
+    let (data, report) = open_at(place.path(), skip()).unwrap();
+    assert_eq!((data.train.count(), data.test.count()), (3, 0));
+    let said = report.left_out[0].to_string();
+    assert!(
+        said.starts_with("bad records: 2 (train/a/1.png: ") && said.contains("; val/a/0.png: "),
+        "{said}"
+    );
+    let warnings = report.warnings();
+    assert_eq!(warnings[0], format!("left out: {said}"));
+    assert_eq!(warnings[1], "no test image is left: val/ is the test split, and all of it is left out");
+    // Those that fail their batches are not left out.
+    let (_, report) = open_at(place.path(), options(None, None)).unwrap();
+    assert_eq!(report.warnings(), Vec::<String>::new());
+}
+
+#[test]
+fn records_that_lack_a_label_are_counted_in_shards_and_tables() {
+    for is_tar in [true, false] {
+        let place = tempfile::tempdir().unwrap();
+        match is_tar {
+            true => shard(&place.path().join("train.tar"), &["0", "", "x", "1"]),
+            false => table(&place.path().join("train.parquet"), &[Some(0), None, Some(-7), Some(1)]),
+        }
+        let (data, report) = open_at(place.path(), skip()).unwrap();
+        assert_eq!(data.train.count(), 2);
+        let said = report.left_out[0].to_string();
+        assert!(said.starts_with("bad records: 2 (train."), "{said}");
+    }
+}
+
+#[test]
+fn an_evaluation_folder_or_file_without_an_image_is_warned_of() {
+    let train = ["train/a/0.png", "train/b/0.png"];
+    for empty in [&["val"][..], &["val/a", "val/b"]] {
+        let place = place(&train);
+        for folder in empty {
+            std::fs::create_dir_all(place.path().join(folder)).unwrap();
+        }
+        let (data, report) = open_at(place.path(), options(None, None)).unwrap();
+        assert_eq!(data.test.count(), 0);
+        let expected = "left out: val/: 0 (an evaluation split without an image; --test chooses a split to test by, \
+                        --test-fraction makes one)";
+        assert_eq!(report.warnings(), [expected]);
+    }
+    // Beside one that has some, and of images that no decoder reads.
+    let place = place(&[&train[..], &["test/a/0.png", "val/a/0.heic"]].concat());
+    let (data, report) = open_at(place.path(), options(None, None)).unwrap();
+    assert_eq!(data.test.count(), 1);
+    assert_eq!(report.warnings(), ["left out: val/: 0 (an evaluation split without an image)"]);
+    let place = tempfile::tempdir().unwrap();
+    shard(&place.path().join("train.tar"), &["0"]);
+    shard(&place.path().join("val.tar"), &[]);
+    let (_, report) = open_at(place.path(), options(None, None)).unwrap();
+    assert_eq!(report.warnings(), ["left out: val.tar: 0 (an evaluation split without an image)"]);
+}
+
+#[test]
+fn no_test_split_and_a_share_for_one_contradict_each_other() {
+    for paths in [&["train/a/0.png", "val/a/0.png"][..], &["a/0.png"]] {
+        let place = place(paths);
+        let both = Options { test_fraction: 0.3, ..options(None, Some("none")) };
+        let error = open_at(place.path(), both).unwrap_err();
+        assert!(matches!(error, SourceError::NoTestAndFraction(_)));
+        assert!(error.to_string().contains("--test none and --test-fraction 0.3"), "{error}");
+    }
+}
