@@ -77,7 +77,7 @@ impl Driver {
         let common = Arc::new(Common {
             message: (&config.spec).into(),
             spec_digest: mixfeed_proto::digest_of(&config.spec),
-            spec: config.spec.clone(),
+            spec: config.spec,
             run_id: config.run_id.clone(),
             security: config.security.clone(),
             tuning: config.tuning.clone(),

@@ -41,7 +41,7 @@ pub async fn read_recorded(
     let classes = u32::try_from(identity.dataset.classes.len()).unwrap_or(u32::MAX);
     let mut intake = Intake::new(Gate {
         geometry: Arc::new(geometry),
-        spec_digest: mixfeed_proto::digest_of(&spec),
+        spec_digest: mixfeed_proto::digest_of(spec),
         classes,
     });
     while let Some(answer) = next().await? {

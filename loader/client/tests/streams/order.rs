@@ -98,10 +98,10 @@ async fn the_other_forms_of_a_stream_pass_the_gate() {
     let one = loader(Script::default());
     let plain = spec();
     for (spec, rows, batches) in [
-        (StreamSpec { split: Split::Test, shuffle: false, ..plain.clone() }, 200, 13),
-        (StreamSpec { limit: 100, ..plain.clone() }, 100, 7),
-        (StreamSpec { remainder: Remainder::Drop, ..plain.clone() }, 992, 62),
-        (StreamSpec { pixel_type: PixelType::F32, ..plain.clone() }, 1000, 63),
+        (StreamSpec { split: Split::Test, shuffle: false, ..plain }, 200, 13),
+        (StreamSpec { limit: 100, ..plain }, 100, 7),
+        (StreamSpec { remainder: Remainder::Drop, ..plain }, 992, 62),
+        (StreamSpec { pixel_type: PixelType::F32, ..plain }, 1000, 63),
         (StreamSpec { shard: Some(RowShard { rank: 1, world: 3 }), ..plain }, 313, 63),
     ] {
         let mut config = config(&[&one], 0);

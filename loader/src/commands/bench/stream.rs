@@ -96,7 +96,7 @@ fn open(
         security,
         loader_timeout: PATIENCE,
         run_id: "bench".into(),
-        ..StreamConfig::new(vec![address], spec.clone())
+        ..StreamConfig::new(vec![address], *spec)
     };
     BlockingStream::open(config).map_err(Failure::other)
 }
