@@ -64,15 +64,9 @@ pub(super) fn run(args: &InspectArgs, extensions: &Extensions) -> Result<(), Fai
 }
 
 impl Findings {
-    /// All that is bad, with what was left out already: a list is of the whole set.
+    /// All that is bad: found so here, or left out by the policy. A list is of the whole set.
     fn skip_list(&self) -> SkipList {
-        let whole = |bad: &Skipped| {
-            let left_out = self.dataset.samples(bad.split).left_out();
-            Skipped { sample: left_out.number_of_all(bad.sample), ..bad.clone() }
-        };
-        let mut records: Vec<_> =
-            self.report.skipped.iter().cloned().chain(self.bad.iter().map(whole)).collect();
-        records.sort_by_key(|record| (record.split == Split::Test, record.sample));
+        let records = self.report.skipped.iter().chain(&self.bad).cloned().collect();
         SkipList { dataset: self.dataset.whole_digest.unwrap_or(self.dataset.digest), records }
     }
 

@@ -107,6 +107,13 @@ fn inspect_lists_bad_records_and_a_loader_that_skips_them_serves_the_rest() {
         assert_ne!(left["digest"], found["digest"]);
         assert!(left["content_digest"].is_string(), "{left}");
         assert_eq!(left["mean"], found["mean"]);
+        // What the policy leaves out is told, and goes into the same list.
+        let skipped = place.path().join("skipped.toml");
+        let told = inspect(&["--bad-records", "skip", "--write-skip-list", skipped.to_str().unwrap()]);
+        assert_eq!(told["digest"], left["digest"]);
+        let left_out = told["left_out"].as_array().unwrap();
+        assert!(left_out.iter().any(|one| one["what"] == "bad records" && one["count"] == 2), "{told}");
+        assert_eq!(std::fs::read_to_string(skipped).unwrap(), std::fs::read_to_string(list).unwrap());
         for cache in ["decoded", "encoded"] {
             let flags = ["--data", data, "--listen", "127.0.0.1:0", "--cache", cache, "--skip", list];
             assert_eq!(read(&serving(&flags).address, 0).unwrap(), [0, 1, 2], "10 samples are three batches");
