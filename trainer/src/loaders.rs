@@ -156,7 +156,7 @@ impl Loaders {
             run_id: self.run_id.clone(),
             expected,
             security: self.security.clone(),
-            ..StreamConfig::new(endpoints, spec.clone())
+            ..StreamConfig::new(endpoints, *spec)
         };
         // A test stream is opened after each epoch; that its loaders are there is no news.
         config.tuning.quiet = spec.split == Split::Test;

@@ -128,7 +128,7 @@ impl RunFile {
                 threads: config.threads,
                 cpu: device::cpu_model(),
             },
-            stream: config.training.stream.clone(),
+            stream: config.training.stream,
             settings: config.settings.clone(),
         }
     }
