@@ -46,7 +46,7 @@ use crate::extensions::Extensions;
 use formats::Format;
 use mixfeed_pipeline::cifar::RecordError;
 use mixfeed_pipeline::{Dataset, synthetic};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -304,6 +304,12 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, SourceError> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !listing::is_listed(path) => Ok(None),
         Err(source) => Err(SourceError::Read { path: path.into(), source }),
     }
+}
+
+/// The first name of a class that comes twice, if one does.
+fn named_twice(names: &[String]) -> Option<&String> {
+    let mut seen = HashSet::new();
+    names.iter().find(|name| !seen.insert(*name))
 }
 
 /// Returns the lines of a text file that are not empty, or none where there is no file.

@@ -11,7 +11,7 @@ use super::digest_cache::DigestCache;
 use super::listing::{Kind, is_folder, list};
 use super::options::Options;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
-use super::report::{Report, ending};
+use super::report::{Report, ending, named};
 use super::{SourceError, encoded};
 use mixfeed_pipeline::Dataset;
 use std::collections::BTreeMap;
@@ -30,6 +30,16 @@ pub(super) fn look(
     }
     let tree = Tree::new(place);
     let layout::Layout { train, test, classes } = layout::find(&tree, options, report)?;
+    if let [class] = classes.as_slice() {
+        let folder = if train.is_empty() { class.clone() } else { format!("{train}/{class}") };
+        let within = tree.folders_with_images(&folder)?;
+        if within.len() > 1 {
+            report.warnings.push(format!(
+                "{folder}/ is the only class, and folders in it have images: {}; --train {folder} takes them for classes",
+                named(&within)
+            ));
+        }
+    }
     let mut files = Files { root: place.into(), paths: Vec::new(), others: BTreeMap::new() };
     let train_records = files.collect(Path::new(&train), &classes)?;
     let test_records = test.as_ref().map(|test| files.collect(Path::new(test), &classes)).transpose()?;

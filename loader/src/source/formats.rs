@@ -125,18 +125,10 @@ struct Images(Vec<(String, Vec<String>)>);
 impl Images {
     /// Each with the folders in it that have images.
     fn find(tree: &Tree) -> Result<Self, SourceError> {
-        let with_images = |within: &str| -> Result<Vec<String>, SourceError> {
-            let mut found = Vec::new();
-            for name in tree.folders(within)? {
-                let path = if within.is_empty() { name.clone() } else { format!("{within}/{name}") };
-                if tree.has_image(&path)? {
-                    found.push(name);
-                }
-            }
-            Ok(found)
-        };
-        let top = with_images("")?.into_iter();
-        top.map(|name| Ok((name.clone(), with_images(&name)?))).collect::<Result<_, SourceError>>().map(Self)
+        let top = tree.folders_with_images("")?.into_iter();
+        top.map(|name| Ok((name.clone(), tree.folders_with_images(&name)?)))
+            .collect::<Result<_, SourceError>>()
+            .map(Self)
     }
 
     /// Whether these are classes or splits as well as anything: one folder of pictures beside shards is none.

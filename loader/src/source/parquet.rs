@@ -18,7 +18,7 @@ use super::options::{Cache, Options};
 use super::reading::patiently;
 use super::records::{Archive, Found, ReadError, Record};
 use super::report::{Columns, Report};
-use super::{SourceError, encoded, memory, shards};
+use super::{SourceError, encoded, memory, named_twice, shards};
 use ::parquet::basic::Type;
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use ::parquet::data_type::{ByteArray, DataType};
@@ -115,6 +115,12 @@ pub(super) fn open(
 /// Refuses tables of which one names its classes otherwise than another: the same number would mean two things.
 fn must_name_alike(tables: &[(Split, PathBuf, Table)]) -> Result<(), SourceError> {
     let named: Vec<_> = tables.iter().map(|(_, path, table)| (path, table.class_names())).collect();
+    for (path, names) in &named {
+        if let Some(name) = named_twice(names) {
+            let reason = format!("it names two classes {name:?}");
+            return Err(SourceError::Set { path: (*path).clone(), reason });
+        }
+    }
     let mut named = named.iter().filter(|(_, names)| !names.is_empty());
     let Some((first_path, first)) = named.next() else { return Ok(()) };
     for (path, names) in named {

@@ -15,7 +15,7 @@ use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record, is_ima
 use super::report::Report;
 use super::splits::is_hidden_path;
 use super::tar::{Entries, Entry};
-use super::{SourceError, encoded, shards, text_lines};
+use super::{SourceError, encoded, named_twice, shards, text_lines};
 use mixfeed_pipeline::{Dataset, Split};
 use std::fs::File;
 use std::io::BufReader;
@@ -51,6 +51,10 @@ pub(super) fn open(
     let folder = if is_folder(place)? { place } else { place.parent().unwrap_or(place) };
     let mut classes = text_lines(&folder.join(NAMES_FILE))?;
     let most = train.iter().chain(&test).map(|record: &Record| record.label as usize + 1).max().unwrap_or(0);
+    if let Some(name) = named_twice(&classes) {
+        let reason = format!("it names two classes {name:?}");
+        return Err(SourceError::Set { path: folder.join(NAMES_FILE), reason });
+    }
     if !classes.is_empty() && classes.len() < most {
         let reason = format!("it names {} classes, but the shards have {most}", classes.len());
         return Err(SourceError::Set { path: folder.join(NAMES_FILE), reason });

@@ -409,12 +409,7 @@ impl Finder<'_> {
                 others.push(name.clone());
                 continue;
             }
-            let mut classes = Vec::new();
-            for class in self.tree.folders(name)? {
-                if self.tree.has_image(&format!("{name}/{class}"))? {
-                    classes.push(class);
-                }
-            }
+            let classes = self.tree.folders_with_images(name)?;
             let has_images = !classes.is_empty() || self.tree.has_image(name)?;
             worded.push(Worded { name: name.clone(), told, classes, has_images });
         }

@@ -34,6 +34,18 @@ impl Tree {
         folders.map(name).collect()
     }
 
+    /// Those of them that have images.
+    pub(in crate::source) fn folders_with_images(&self, within: &str) -> Result<Vec<String>, SourceError> {
+        let mut found = Vec::new();
+        for name in self.folders(within)? {
+            let path = if within.is_empty() { name.clone() } else { format!("{within}/{name}") };
+            if self.has_image(&path)? {
+                found.push(name);
+            }
+        }
+        Ok(found)
+    }
+
     pub(in crate::source) fn has_folder(&self, path: &str) -> Result<bool, SourceError> {
         is_folder(&self.root.join(path))
     }

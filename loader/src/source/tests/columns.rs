@@ -76,6 +76,23 @@ fn tables_that_name_their_classes_otherwise_are_refused_with_both() {
 }
 
 #[test]
+fn a_list_that_names_two_classes_alike_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    table(&place.path().join("train.parquet"), &["image"], &["label"], &["cat", "dog", "cat"]);
+    assert!(refused(place.path()).ends_with("train.parquet: it names two classes \"cat\""));
+    let place = tempfile::tempdir().unwrap();
+    super::layouts::shard(&place.path().join("train.tar"), &["0", "1"]);
+    for (names, twice) in [("a\nb\na\n", true), ("a\n a \n", true), ("a\nA\n", false)] {
+        std::fs::write(place.path().join("classes.txt"), names).unwrap();
+        let outcome = open_at(place.path(), options(None, None)).map_err(|e| e.to_string());
+        match twice {
+            true => assert!(outcome.unwrap_err().ends_with("classes.txt: it names two classes \"a\"")),
+            false => assert_eq!(outcome.unwrap().0.classes, ["a", "A"]),
+        }
+    }
+}
+
+#[test]
 fn columns_of_which_either_may_be_meant_are_refused_with_both() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("train.parquet");

@@ -71,6 +71,29 @@ fn an_evaluation_folder_or_file_without_an_image_is_warned_of() {
 }
 
 #[test]
+fn a_lone_class_with_folders_of_images_is_warned_of() {
+    let said = |paths: &[&str], train: Option<&str>| {
+        let place = place(paths);
+        let (data, report) = open_at(place.path(), options(train, None)).unwrap();
+        (data.classes.len(), report.warnings())
+    };
+    let split = ["train/images/a/0.png", "train/images/b/0.png", "val/images/a/0.png"];
+    let (classes, warnings) = said(&split, None);
+    assert_eq!(classes, 1);
+    let expected = "train/images/ is the only class, and folders in it have images: a, b; --train train/images takes \
+                    them for classes";
+    assert_eq!(warnings, [expected]);
+    assert_eq!(said(&split[..2], Some("train/images")).0, 2, "as it says");
+    let (_, warnings) = said(&["photos/a/0.png", "photos/b/0.png"], None);
+    assert!(
+        warnings[0].starts_with("photos/ is the only class") && warnings[0].contains("--train photos takes")
+    );
+    // One folder in it, or two classes, are nothing to warn of.
+    assert_eq!(said(&["all/more/0.png", "all/0.png"], None), (1, vec![]));
+    assert_eq!(said(&["a/x/0.png", "a/y/0.png", "b/0.png"], None), (2, vec![]));
+}
+
+#[test]
 fn no_test_split_and_a_share_for_one_contradict_each_other() {
     for paths in [&["train/a/0.png", "val/a/0.png"][..], &["a/0.png"]] {
         let place = place(paths);
