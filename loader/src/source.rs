@@ -267,7 +267,9 @@ fn images(path: &Path, options: &Options, report: &mut Report) -> Result<Dataset
         Format::Shards(files) => webdataset::open(path, files, options, report)?,
         Format::Folders(others) => match folder::look(path, options, report)? {
             Some(dataset) => dataset,
-            None => return Err(SourceError::Unknown { path: path.into(), hint: hint(path, others, report) }),
+            None => {
+                return Err(SourceError::Unknown { path: path.into(), hint: hint(path, &others, report) });
+            }
         },
     };
     if options.test_fraction > 0.0 {
@@ -277,7 +279,7 @@ fn images(path: &Path, options: &Options, report: &mut Report) -> Result<Dataset
 }
 
 /// What to do about a place that is no data set, if that can be told.
-fn hint(path: &Path, others: BTreeMap<String, u64>, report: &mut Report) -> String {
+fn hint(path: &Path, others: &BTreeMap<String, u64>, report: &mut Report) -> String {
     if !path.is_dir() {
         return " in this file; give the folder that holds the set".into();
     }

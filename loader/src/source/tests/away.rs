@@ -12,8 +12,11 @@ fn options() -> Options {
     Options { no_digest_cache: true, ..Options::default() }
 }
 
+/// Whether an entry is to become a link.
+type Pick = fn(&Path) -> bool;
+
 /// Puts links in place of the entries that `pick` takes, and what they stand for into `store`.
-fn linked(place: &Path, store: &Path, pick: fn(&Path) -> bool) -> Vec<PathBuf> {
+fn linked(place: &Path, store: &Path, pick: Pick) -> Vec<PathBuf> {
     let mut links = Vec::new();
     let mut folders = vec![place.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -48,7 +51,7 @@ fn is_split(path: &Path) -> bool {
 #[test]
 fn a_shard_a_table_a_class_or_a_split_whose_target_is_away_is_refused_by_name() {
     let (train, test) = (write::drawings(Split::Train, 20), write::drawings(Split::Test, 10));
-    let ways: [(Writer, fn(&Path) -> bool); 5] = [
+    let ways: [(Writer, Pick); 5] = [
         (write::shards, is_file),
         (write::tables, is_file),
         (write::tables, is_split),

@@ -1,6 +1,6 @@
 //! Columns, names of classes and labels that may mean two things.
 
-use super::layouts::{open_at, options};
+use super::layouts::{open_at, options, shard};
 use super::*;
 use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use ::parquet::file::metadata::KeyValue;
@@ -81,7 +81,7 @@ fn a_list_that_names_two_classes_alike_is_refused() {
     table(&place.path().join("train.parquet"), &["image"], &["label"], &["cat", "dog", "cat"]);
     assert!(refused(place.path()).ends_with("train.parquet: it names two classes \"cat\""));
     let place = tempfile::tempdir().unwrap();
-    super::layouts::shard(&place.path().join("train.tar"), &["0", "1"]);
+    shard(&place.path().join("train.tar"), &["0", "1"]);
     for (names, twice) in [("a\nb\na\n", true), ("a\n a \n", true), ("a\nA\n", false)] {
         std::fs::write(place.path().join("classes.txt"), names).unwrap();
         let outcome = open_at(place.path(), options(None, None)).map_err(|e| e.to_string());
