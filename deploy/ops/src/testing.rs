@@ -11,8 +11,9 @@ pub use unwritable::{Terminal, Unwritable, unwritable};
 use crate::logging::{TextEvent, TextFields};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::signal::unix::SignalKind;
 
 /// Needs promised by the environment.
@@ -72,12 +73,33 @@ pub fn logged(log: impl FnOnce()) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The Python interpreter that has the packages of the examples (`MIXFEED_TEST_PYTHON`).
+/// The Python interpreter that has the packages of the examples (`MIXFEED_TEST_PYTHON`), tried once.
 ///
 /// # Errors
-/// When the variable is not set; the message says how to have it set.
+/// When the variable is not set, or this user cannot run what it names; the message says how to have it set, or why.
 pub fn python() -> Result<PathBuf, String> {
-    path("MIXFEED_TEST_PYTHON", "cargo xtask test makes the environment")
+    static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let find = || {
+        let python = path("MIXFEED_TEST_PYTHON", "cargo xtask test makes the environment")?;
+        runs(&python, &["-c", ""]).map(|()| python)
+    };
+    PYTHON.get_or_init(find).clone()
+}
+
+/// Whether this user can run a program: it may lie in a folder that is closed to them.
+///
+/// # Errors
+/// When it does not start, or fails; the message names it and says why.
+pub fn runs(program: &Path, arguments: &[&str]) -> Result<(), String> {
+    let name = program.display();
+    match Command::new(program).args(arguments).stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{name}: {}, {}", output.status, said.trim()))
+        }
+        Err(error) => Err(format!("{name}: {error}")),
+    }
 }
 
 /// A folder with CIFAR-10 in the binary layout (`MIXFEED_TEST_DATA`).
@@ -159,5 +181,18 @@ mod tests {
         assert!(matches!(decide("data", missing(), "python"), Decision::Skip(_)));
         assert!(matches!(decide("data", missing(), "python, data"), Decision::Fail(_)));
         assert!(matches!(decide("data", Ok(7), "data"), Decision::Present(7)));
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_run_is_not_there_and_is_named_with_the_reason() {
+        assert_eq!(runs(Path::new("sh"), &["-c", "true"]), Ok(()));
+        let folder = tempfile::tempdir().unwrap();
+        // Nobody may execute it, root included.
+        let closed = folder.path().join("python");
+        std::fs::write(&closed, "#!/bin/sh\n").unwrap();
+        let error = runs(&closed, &["-c", ""]).unwrap_err();
+        assert!(error.starts_with(&closed.display().to_string()) && error.contains("denied"), "{error}");
+        let error = runs(Path::new("sh"), &["-c", "echo no module >&2; exit 3"]).unwrap_err();
+        assert!(error.contains("exit status: 3, no module"), "{error}");
     }
 }

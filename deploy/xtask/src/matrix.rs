@@ -5,7 +5,7 @@
 //! [`tests`]. Rows that lack what they need on this machine say so and count as skipped.
 
 use crate::report::Report;
-use crate::{process, say, tests, venv};
+use crate::{process, tests};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -95,15 +95,10 @@ impl Row {
         let busy = self.busy.then(Busy::start);
         let mut environment = Vec::new();
         if self.nobody {
-            // What root's folders hold is not for this user: temporary files, the home folder, perhaps Python.
+            // What root's folders hold is not for this user: temporary files, the home folder, perhaps Python and
+            // cargo, which tests try before they count on them.
             environment.extend([("TMPDIR", folder.into()), ("HOME", folder.into())]);
             environment.push(("MIXFEED_REQUIRE", OsString::new()));
-            if let Ok(python) = venv::prepare()
-                && !process::quiet(Command::new(NOBODY[0]).args(&NOBODY[1..]).arg(python).args(["-c", ""]))
-            {
-                say::line("note: Python lies where this user may not go; its tests are skipped");
-                environment.push(("MIXFEED_TEST_PYTHON", OsString::new()));
-            }
         }
         let options = tests::Options { slow, rest: Vec::new(), runner: runner.to_vec(), environment };
         let code = tests::run(&options)?;

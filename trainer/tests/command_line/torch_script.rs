@@ -1,6 +1,6 @@
 //! A network from a TorchScript file, as a person trains it.
 
-use super::{error_line, json, stderr, trainer};
+use super::{error_line, json, python_with, stderr, trainer};
 use crate::resume::{end_at, step_of};
 use mixfeed_ops::testing;
 use serde_json::Value;
@@ -70,7 +70,7 @@ fn a_network_from_a_file_is_killed_resumed_and_evaluated_with_equal_weights_and_
 /// By the lines in the trainer's README, but without PyTorch: names and shapes are those of the network's
 /// `state_dict`, as PyTorch wrote them down, which is what `load_state_dict` asks for.
 fn python_finds_the_state_of_the_network_in_the_checkpoint(folder: &Path, result: &Value) {
-    let Some(python) = testing::require("python", testing::python()) else { return };
+    let Some(python) = testing::require("python", python_with("safetensors.numpy")) else { return };
     let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/training.json");
     let script = "import json, safetensors.numpy, sys\n\
         state = safetensors.numpy.load_file('run/checkpoint-last.safetensors')\n\

@@ -93,6 +93,9 @@ pub(crate) fn run_all(targets: &[Target]) {
     // What is not seen cannot be told: a reader that is known to panic is caught.
     let broken = target("broken", usize::MAX >> 1, Vec::new(), nothing, |_, _| panic!("on purpose"));
     assert!(attempt(&broken, b"", folder.path()).unwrap_err().ends_with("on purpose"));
+    // The build may be another user's: then the last input is kept among the temporary files.
+    let nowhere = last_input_in(Path::new("/dev/null"), "broken");
+    assert_eq!(nowhere.parent(), Some(&*std::env::temp_dir()));
     let mut faults = Vec::new();
     for target in targets.iter().filter(|target| target.name.contains(&plan.only)) {
         faults.extend(run(target, &plan, folder.path()).err());
@@ -112,7 +115,7 @@ fn run(target: &Target, plan: &Plan, folder: &Path) -> Result<(), String> {
     let started = Instant::now();
     let mut inputs = 0;
     // Written before each input, because a process that is out of memory has no last words.
-    let last = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-last-{}", target.name));
+    let last = last_input_in(Path::new(env!("CARGO_TARGET_TMPDIR")), target.name);
     while plan.time.map_or(inputs < INPUTS, |time| started.elapsed() < time) {
         let input = Damage::new(plan.seed, target.name, inputs).apply(&target.seeds, target.mend);
         std::fs::write(&last, &input).unwrap();
@@ -132,6 +135,16 @@ fn run(target: &Target, plan: &Plan, folder: &Path) -> Result<(), String> {
         writeln!(OpenOptions::new().append(true).open(ran).unwrap(), "{}", target.name).unwrap();
     }
     Ok(())
+}
+
+/// Where the last input of a target is kept: in a folder of the build, or among the temporary files where this user may
+/// not write there.
+fn last_input_in(folder: &Path, target: &str) -> PathBuf {
+    let path = folder.join(format!("fuzz-last-{target}"));
+    match std::fs::write(&path, b"") {
+        Ok(()) => path,
+        Err(_) => std::env::temp_dir().join(format!("fuzz-last-{target}-{}", std::process::id())),
+    }
 }
 
 /// Inputs that did harm before it was mended.
