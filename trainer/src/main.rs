@@ -1,6 +1,6 @@
 //! The trainer's command line.
 
-use mixfeed_ops::{command_line, eprintln, exit, logging, memory};
+use mixfeed_ops::{command_line, eprintln, exit, logging, memory, signals};
 use mixfeed_trainer::cli::Cli;
 use mixfeed_trainer::commands;
 use mixfeed_trainer::error::TrainError;
@@ -8,6 +8,8 @@ use mixfeed_trainer::{openmp, panics};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Whoever wants signals takes them over later, and says then what cannot be.
+    let _ = signals::keep_user_signals();
     openmp::sleep_while_waiting();
     logging::log_panics();
     // One: what a step frees is what the next one takes, whichever thread asks.

@@ -6,11 +6,13 @@
 //! the system and from the shell) and together with a supervisor's SIGTERM. Where it is ignored from the
 //! start, as under `nohup`, it stays ignored.
 //!
-//! SIGUSR1 and SIGUSR2, by which schedulers announce the end of a job's time, end nothing.
+//! SIGUSR1 and SIGUSR2, by which schedulers announce the end of a job's time, end nothing: from the first line of `main`
+//! on ([`keep_user_signals`]), since a scheduler does not ask how far a process has come.
 
 use crate::exit;
 use std::future::Future;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use tokio::signal::unix::{self, SignalKind};
 
 /// The signal that asked the process to stop.
@@ -34,6 +36,27 @@ impl Signal {
             Signal::Hangup => exit::HUNG_UP,
         }
     }
+}
+
+/// SIGUSR1 and SIGUSR2 as they were taken over at the start, until somebody listens.
+static KEPT: Mutex<Option<[unix::Signal; 2]>> = Mutex::new(None);
+
+/// Takes over SIGUSR1 and SIGUSR2, which would end the process, and keeps them for [`first`] or [`on_first`]: they are told
+/// what comes in between. For the first line of `main`.
+///
+/// # Errors
+/// When the operating system refuses the handlers.
+pub fn keep_user_signals() -> io::Result<()> {
+    // Handlers stay when their runtime goes; whichever is next reads what they left.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _inside = runtime.enter();
+    let user = user_signals()?;
+    *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(user);
+    Ok(())
+}
+
+fn user_signals() -> io::Result<[unix::Signal; 2]> {
+    Ok([unix::signal(SignalKind::user_defined1())?, unix::signal(SignalKind::user_defined2())?])
 }
 
 /// Takes over the signals now; the future resolves with the first that asks for the end. From then on a
@@ -100,11 +123,12 @@ impl Signals {
     fn listen() -> io::Result<Self> {
         let hangup = SignalKind::hangup();
         let hangup = if is_ignored(hangup) { None } else { Some(unix::signal(hangup)?) };
+        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok(Signals {
             interrupt: unix::signal(SignalKind::interrupt())?,
             terminate: unix::signal(SignalKind::terminate())?,
             hangup,
-            user: [unix::signal(SignalKind::user_defined1())?, unix::signal(SignalKind::user_defined2())?],
+            user: kept.map_or_else(user_signals, Ok)?,
         })
     }
 

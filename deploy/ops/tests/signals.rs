@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
 
 use mixfeed_ops::{signals, testing};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// Names the role; not set in the process that tests.
@@ -48,6 +48,14 @@ fn role() {
                 println!("first: {:?}", first.await);
                 std::future::pending::<()>().await;
             });
+        }
+        Ok("kept") => {
+            signals::keep_user_signals().unwrap();
+            println!("ready");
+            // Until the test says that it has sent them.
+            std::io::stdin().read_line(&mut String::new()).unwrap();
+            signals::on_first(|signal| println!("first: {signal:?}"), || println!("save")).unwrap();
+            std::io::stdin().read_line(&mut String::new()).unwrap();
         }
         Ok("blocking") => {
             signals::on_first(|signal| println!("first: {signal:?}"), || println!("save")).unwrap();
@@ -135,6 +143,24 @@ fn a_wish_to_save_is_told_each_time() {
     wait_for(&mut lines, "save");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_wish_to_save_that_comes_before_anybody_listens_is_told_later() {
+    for signal in ["-USR1", "-USR2"] {
+        let (mut child, mut lines) = started(
+            Command::new(std::env::current_exe().unwrap()).args(ARGUMENTS).stdin(Stdio::piped()),
+            "kept",
+        );
+        send(&child, signal);
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"go on\n").unwrap();
+        wait_for(&mut lines, "save");
+        send(&child, signal);
+        wait_for(&mut lines, "save");
+        drop(stdin);
+        assert!(child.wait().unwrap().success());
+    }
 }
 
 #[test]

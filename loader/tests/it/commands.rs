@@ -3,7 +3,7 @@
 use crate::fleet::{Serving, signal};
 use mixfeed_client::{BlockingStream, Endpoint, StreamConfig, StreamSpec};
 use mixfeed_ops::testing;
-use std::io::{BufRead as _, Read as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -216,6 +216,28 @@ fn a_loader_drains_when_its_terminal_is_gone() {
     let rest: Vec<_> = serving.log.by_ref().lines().map_while(Result::ok).collect();
     assert!(rest.iter().any(|line| line.contains("draining") && line.contains("Hangup")), "{rest:?}");
     assert!(rest.last().unwrap().contains("stopped"), "{rest:?}");
+}
+
+/// The settings file is a pipe, so that the process waits for it before it has so much as a log.
+#[test]
+fn the_signals_of_schedulers_end_nothing_before_a_loader_serves() {
+    for name in ["-USR1", "-USR2"] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = folder.path().join("settings.toml");
+        assert!(Command::new("mkfifo").arg(&settings).status().unwrap().success());
+        let mut command = loader(&["serve", "--listen", "127.0.0.1:0", "--config"]);
+        let mut child = command.arg(&settings).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        // Opened once the other side has opened it, too.
+        let mut file = std::fs::OpenOptions::new().write(true).open(&settings).unwrap();
+        signal(&child, name);
+        file.write_all(b"data = \"synthetic:10\"\n").unwrap();
+        drop(file);
+        let mut log = std::io::BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        assert!(log.any(|line| line.contains("listening")), "{name}");
+        signal(&child, "-TERM");
+        log.for_each(drop);
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{name}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use super::{json, trainer};
 use mixfeed_ops::testing;
 use mixfeed_trainer::checkpoint;
-use std::io::{BufRead as _, BufReader, Lines};
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
@@ -149,6 +149,29 @@ fn a_checkpoint_is_written_when_a_signal_asks_and_training_continues() {
     training.send("-TERM");
     assert_eq!(training.code(), Some(143));
     assert!(step(&run) >= reached[2]);
+}
+
+/// The settings file is a pipe, so that the process waits for it before it has so much as a log.
+#[test]
+fn a_signal_that_asks_for_a_checkpoint_before_training_began_is_heeded_when_it_has() {
+    for signal in ["-USR1", "-USR2"] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = folder.path().join("settings.toml");
+        assert!(Command::new("mkfifo").arg(&settings).status().unwrap().success());
+        let mut command = training(folder.path(), "run");
+        command.args(["--config", "settings.toml"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut training = Training { child, log };
+        // Opened once the other side has opened it, too.
+        let mut file = std::fs::OpenOptions::new().write(true).open(&settings).unwrap();
+        training.send(signal);
+        file.write_all(b"seed = 3\n").unwrap();
+        drop(file);
+        training.wait_for("training continues");
+        training.send("-TERM");
+        assert_eq!(training.code(), Some(143), "{signal}");
+    }
 }
 
 /// A scheduler signals every process of a job, of which some have nothing to save.
