@@ -6,7 +6,7 @@ use crate::observer::Epoch;
 use crate::pace::loaders_wanted;
 use crate::resume;
 use crate::run_folder::RunFolder;
-use crate::table::count;
+use crate::table::{count, counted};
 use serde::Serialize;
 
 /// The result of a training.
@@ -18,6 +18,8 @@ pub struct Outcome {
     pub model: String,
     /// Epochs begun.
     pub epochs: u64,
+    /// Epochs done, the last perhaps in part, as in `metrics.csv`.
+    pub epochs_done: f64,
     /// Steps done.
     pub steps: u64,
     /// Whether these are all steps that were asked for: false when `mixfeed-trainer stop` ended training.
@@ -32,7 +34,9 @@ pub struct Outcome {
     pub resumed_from_step: Option<u64>,
     /// Loader replicas that delivered at least one batch; of a resumed run, the most to one process.
     pub replicas_seen: u64,
-    /// Training images.
+    /// Only the first so many training images were trained on; none when all were.
+    pub limit: Option<u64>,
+    /// Training images, each as often as it was trained on.
     pub images: u64,
     /// Time spent training, waiting for data included and evaluation left out. Of a resumed run: by all
     /// processes, without what was lost and done again.
@@ -76,6 +80,7 @@ impl Outcome {
             preset: config.training.preset.name().to_owned(),
             model: config.training.model.name().to_owned(),
             epochs: last.next_batch.div_ceil(resumed.batches_per_epoch),
+            epochs_done: last.next_batch as f64 / resumed.batches_per_epoch as f64,
             steps: last.next_batch,
             finished: last.next_batch == resume::end(&config.training, resumed.batches_per_epoch),
             seed: config.training.stream.seed,
@@ -83,6 +88,7 @@ impl Outcome {
             threads: last.threads,
             resumed_from_step: resumed.step,
             replicas_seen: last.replicas_seen,
+            limit: config.settings.limit,
             images,
             seconds,
             evaluation_seconds: sum(|epoch| epoch.evaluation_seconds),
@@ -113,6 +119,27 @@ impl Outcome {
     pub fn accuracy(&self) -> String {
         let of = self.test_limit.map_or(String::new(), |limit| format!(" of the first {}", count(limit)));
         format!("{:.2} %{of}", 100.0 * self.test_accuracy)
+    }
+
+    /// The data set for people, and how much of it if not all.
+    #[must_use]
+    pub fn data(&self) -> String {
+        let of = |limit| format!(", the first {}", counted(limit, "training image"));
+        format!("{}{}", self.dataset, self.limit.map_or(String::new(), of))
+    }
+
+    /// The epochs done for people: parts of them in hundredths.
+    #[must_use]
+    pub fn epochs_done(&self) -> String {
+        let epochs = self.epochs_done;
+        if epochs.fract() == 0.0 {
+            return counted(epochs as u64, "epoch");
+        }
+        // To the nearest by hand: formatting goes to the even one, of 1.125 to 1.12.
+        match (100.0 * epochs).round() / 100.0 {
+            0.0 => "less than 0.01 epochs".to_owned(),
+            hundredths => format!("{hundredths:.2} epochs"),
+        }
     }
 
     /// One sentence on whether the loaders kept up, and what to do if they did not.
@@ -163,6 +190,7 @@ mod tests {
             preset: "article".to_owned(),
             model: "article-cnn".to_owned(),
             epochs: 1,
+            epochs_done: 1.0,
             steps: 1,
             finished: true,
             seed: 0,
@@ -170,6 +198,7 @@ mod tests {
             threads: 1,
             resumed_from_step: None,
             replicas_seen,
+            limit: None,
             images: 1,
             seconds: 60.0,
             evaluation_seconds: 0.0,
@@ -201,6 +230,21 @@ mod tests {
                 .verdict(true)
                 .contains("about 3 more loaders as fast as the one in this process")
         );
+    }
+
+    #[test]
+    fn a_part_of_an_epoch_is_told_in_hundredths() {
+        let said = |epochs_done| Outcome { epochs_done, ..outcome(0.0, 1) }.epochs_done();
+        for (epochs, expected) in [
+            (1.0, "1 epoch"),
+            (2.0, "2 epochs"),
+            (1.125, "1.13 epochs"),
+            (0.5, "0.50 epochs"),
+            (1.999, "2.00 epochs"),
+            (0.001, "less than 0.01 epochs"),
+        ] {
+            assert_eq!(said(epochs), expected);
+        }
     }
 
     #[test]

@@ -206,6 +206,7 @@ fn figure<'a>(setup: &Setup, plan: &Plan, arms: &'a [Vec<Trained>], comparison: 
         1 => "one trial each".to_owned(),
         trials => format!("bold: mean, thin: each of {trials} trials"),
     };
+    let limits = comparison.limits();
     let shown = [Some(0), best].into_iter().flatten();
     let arm = |number: usize| curves::Arm {
         name: plan.arms[number].title(training.stream.mixing),
@@ -219,7 +220,7 @@ fn figure<'a>(setup: &Setup, plan: &Plan, arms: &'a [Vec<Trained>], comparison: 
             training.model.name(),
             comparison.dataset
         ),
-        subtitle: format!("{what}{trials}"),
+        subtitle: format!("{what}{trials}{}", limits.map_or(String::new(), |limits| format!("; {limits}"))),
         soft_targets: true,
         arms: shown.map(arm).collect(),
     }
@@ -263,6 +264,7 @@ fn summary(comparison: &Comparison, mixing: Option<Mixing>) -> String {
     let spread = if *trials > 1 { ", mean ± standard deviation" } else { "" };
     let (epochs, each) = (counted(*epochs, "epoch"), counted((*trials).into(), "trial"));
     lines.push(format!("{dataset}, {epochs}, {each} of each{spread}"));
+    lines.extend(comparison.limits());
     if *trials > 1 {
         lines.push(format!("CI: Student's t over n = {trials} pairs of equal seed, in percentage points"));
     }

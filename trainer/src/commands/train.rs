@@ -94,13 +94,13 @@ fn table(outcome: &Outcome) -> Table {
     let plural = if outcome.replicas_seen == 1 { "" } else { "s" };
     Table::of_pairs([
         ("model", format!("{} ({}), seed {}", outcome.model, outcome.preset, outcome.seed)),
-        ("data", format!("{} from {} loader{plural}", outcome.dataset, outcome.replicas_seen)),
+        ("data", format!("{}, from {} loader{plural}", outcome.data(), outcome.replicas_seen)),
         ("device", format!("{}, {} CPU threads", outcome.device, outcome.threads)),
         (
             "trained",
             format!(
                 "{}, {}, {}{}{}",
-                counted(outcome.epochs, "epoch"),
+                outcome.epochs_done(),
                 counted(outcome.steps, "step"),
                 counted(outcome.images, "image"),
                 if outcome.finished { "" } else { ", stopped early" },

@@ -4,6 +4,7 @@ use super::{Arm, Difference, Grid, Plan, Statistic};
 use crate::config::RunConfig;
 use crate::outcome::Outcome;
 use crate::run_folder::{RunFolder, number_or_nothing};
+use crate::table::counted;
 use crate::train::Trained;
 use serde::Serialize;
 
@@ -25,6 +26,10 @@ pub struct Comparison {
     pub epochs: u64,
     /// Trainings of each arm.
     pub trials: u32,
+    /// Only the first so many training images were trained on; none when all were.
+    pub limit: Option<u64>,
+    /// Only the first so many test images were scored; none when all were.
+    pub test_limit: Option<u64>,
     /// The table of amounts and distributions that the arms after the first are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grid: Option<Grid>,
@@ -83,6 +88,8 @@ impl Comparison {
             dataset_digest: first.dataset_digest.clone(),
             epochs: first.epochs,
             trials: plan.trials,
+            limit: first.limit,
+            test_limit: first.test_limit,
             difference: if plan.grid.is_some() { None } else { arms[1].difference },
             grid: plan.grid.clone(),
             arms,
@@ -99,22 +106,34 @@ impl Comparison {
         mixing.max_by(|one, other| mean(one).total_cmp(&mean(other))).map(|(number, _)| number)
     }
 
+    /// What was left out of training or scoring, if anything was.
+    #[must_use]
+    pub fn limits(&self) -> Option<String> {
+        let of = |what, limit: Option<u64>| Some(format!("{what} the first {}", counted(limit?, "image")));
+        let limits = [of("trained on", self.limit), of("scored on", self.test_limit)];
+        let limits: Vec<_> = limits.into_iter().flatten().collect();
+        (!limits.is_empty()).then(|| limits.join(", "))
+    }
+
     /// One row for each training.
     #[must_use]
     pub fn csv(&self) -> String {
         let mut text = COLUMNS.to_owned();
         let number = number_or_nothing;
+        let whole = |value: Option<u64>| value.map_or(String::new(), |value| value.to_string());
         for arm in &self.arms {
             for trial in &arm.trials {
                 let Outcome { seed, epochs, steps, images, train_loss, test_accuracy, .. } = trial;
                 let Outcome { seconds, images_per_second, data_wait_ratio, weights_digest, .. } = trial;
                 text += &format!(
                     "{},{},{},{seed},{epochs},{steps},{images},{train_loss},{test_accuracy},{seconds:.3},\
-                     {images_per_second:.1},{data_wait_ratio:.4},{weights_digest},{}\n",
+                     {images_per_second:.1},{data_wait_ratio:.4},{weights_digest},{},{},{}\n",
                     arm.arm,
                     number(arm.mixup_alpha),
                     number(arm.mixup_prob),
                     number(trial.test_loss),
+                    whole(trial.limit),
+                    whole(trial.test_limit),
                 );
             }
         }
@@ -123,7 +142,7 @@ impl Comparison {
 }
 
 const COLUMNS: &str = "arm,mixup_alpha,mixup_prob,seed,epochs,steps,images,train_loss,test_accuracy,seconds,\
-                       images_per_second,data_wait_ratio,weights_digest,test_loss\n";
+                       images_per_second,data_wait_ratio,weights_digest,test_loss,limit,test_limit\n";
 
 impl ArmResult {
     fn of(arm: Arm, trained: &[Trained], without: &[Trained], base: &RunConfig) -> Self {

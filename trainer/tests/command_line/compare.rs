@@ -90,9 +90,36 @@ fn a_comparison_trains_both_arms_with_the_same_seeds() {
     let csv = fs::read_to_string(run.join("compare.csv")).unwrap();
     let rows: Vec<Vec<_>> = csv.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!((rows.len(), rows[0][0], rows[0][12]), (5, "arm", "weights_digest"));
-    assert_eq!((rows[0][13], rows[1].len()), ("test_loss", 14));
+    assert_eq!(rows[0][13..], ["test_loss", "limit", "test_limit"]);
+    assert_eq!((rows[1].len(), rows[1][14], rows[1][15]), (16, "96", ""));
+    assert_eq!((&result["limit"], &result["test_limit"]), (&96.into(), &Value::Null));
     assert_eq!((rows[4][0], rows[4][3]), ("with-mixup", "6"));
     assert_eq!(rows[4][12], digest(1, 1).as_str().unwrap());
+}
+
+#[test]
+fn what_was_left_out_of_training_and_scoring_is_said_in_every_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = |arguments: &[&str]| {
+        let mut command = trainer(folder.path());
+        command.args(COMPARISON.map(|argument| if argument == "3" { "1" } else { argument }));
+        let output = command.args(["--trials", "1"]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = table(&["--test-limit", "8"]);
+    assert!(said.contains("\ntrained on the first 96 images, scored on the first 8 images\n"), "{said}");
+    let read = |file: &str| fs::read_to_string(folder.path().join("both").join(file)).unwrap();
+    assert!(read("compare.csv").lines().skip(1).all(|row| row.ends_with(",96,8")), "{}", read("compare.csv"));
+    let result: Value = serde_json::from_str(&read("compare.json")).unwrap();
+    for result in [&result, &result["arms"][0]["trials"][0]] {
+        assert_eq!((&result["limit"], &result["test_limit"]), (&96.into(), &8.into()));
+    }
+    assert!(read("curves.svg").contains("scored on the first 8 images"), "{}", read("curves.svg"));
+    let run = ["train", "--output", "both/with-mixup-seed-0", "--resume"];
+    let train = trainer(folder.path()).args(run).output().unwrap();
+    let train = String::from_utf8(train.stdout).unwrap();
+    assert!(train.contains("synthetic, the first 96 training images, from 1 loader"), "{train}");
 }
 
 #[test]
