@@ -15,7 +15,7 @@
 mod format;
 mod kept;
 
-pub use kept::Kept;
+pub use kept::{Kept, read_newest};
 pub(crate) use kept::{LAST, NAMES};
 
 use crate::ema::Ema;
@@ -179,6 +179,28 @@ pub enum CheckpointError {
         /// What is wrong with each.
         problems: String,
     },
+    /// The newest of a run folder cannot be used, and an older one can.
+    #[error("{problem}; {whole}, after step {step}, is whole: name it to use it", whole = whole.display())]
+    NewestUnusable {
+        /// What is wrong with the newest.
+        problem: Box<CheckpointError>,
+        /// The newest of those that are whole.
+        whole: PathBuf,
+        /// The steps that it has learnt from.
+        step: u64,
+    },
+    /// There are none, and the run has made steps.
+    #[error(
+        "no checkpoint is left in {folder}, and its metrics.csv tells of {epochs} epochs: put one back, or remove the \
+         folder to begin anew",
+        folder = folder.display()
+    )]
+    NoneLeft {
+        /// The run folder.
+        folder: PathBuf,
+        /// Rows of its metrics.
+        epochs: usize,
+    },
     /// Its model cannot be had from it.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -194,7 +216,11 @@ impl CheckpointError {
     /// Whether asking for another file is the way out.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, CheckpointError::Read { .. } | CheckpointError::Newer { .. })
+        match self {
+            CheckpointError::Read { .. } | CheckpointError::Newer { .. } => true,
+            CheckpointError::NewestUnusable { problem, .. } => problem.is_usage(),
+            _ => false,
+        }
     }
 
     /// Whether the file is to blame.

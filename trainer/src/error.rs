@@ -71,7 +71,10 @@ pub enum TrainError {
         detail: String,
     },
     /// There is nothing to measure accuracy on.
-    #[error("data set {0} has no test samples to measure accuracy on")]
+    #[error(
+        "data set {0} has no test samples to measure accuracy on: --test-fraction 0.1 sets some of the training samples \
+         apart, --test NAME chooses a split"
+    )]
     NoTestSamples(String),
     /// The network cannot be had.
     #[error(transparent)]

@@ -5,7 +5,7 @@
 //! any batch from its index. What else is needed (parameters, optimiser, the losses of the unfinished
 //! epoch, the finished epochs) is in the checkpoint.
 
-use crate::checkpoint::{Checkpoint, Header, Kept};
+use crate::checkpoint::{Checkpoint, CheckpointError, Header, Kept};
 use crate::config::{RunConfig, Training, UsageError};
 use crate::device;
 use crate::error::TrainError;
@@ -28,7 +28,7 @@ impl ResumePoint {
     /// Finds the newest whole checkpoint of `run`.
     ///
     /// # Errors
-    /// When there are checkpoints and none can be used, or the run is past the end that is asked for,
+    /// When there are checkpoints and none can be used, or none is left of a run that made some, or the run is past the end that is asked for,
     /// or this release would make other batches of its settings.
     pub fn find(folder: &RunFolder, run: RunFile, config: &RunConfig) -> Result<Self, TrainError> {
         let training = &config.training;
@@ -37,6 +37,11 @@ impl ResumePoint {
             return Err(UsageError::new(text).into());
         }
         let checkpoint = Kept::newest(folder.path(), |header| fits(header, &run, training))?;
+        // To begin with the first step would be to drop what was learnt.
+        let epochs = folder.recorded_epochs();
+        if checkpoint.is_none() && epochs > 0 {
+            return Err(CheckpointError::NoneLeft { folder: folder.path().to_owned(), epochs }.into());
+        }
         let end = end(training, run.batches_per_epoch);
         let point = ResumePoint { run, checkpoint, end };
         if point.step() > end {

@@ -289,6 +289,14 @@ impl RunFolder {
         self.path.join(LAST)
     }
 
+    /// The epochs that `metrics.csv` tells of.
+    #[must_use]
+    pub fn recorded_epochs(&self) -> usize {
+        // One that is not there, or is no text, tells of none.
+        let metrics = fs::read_to_string(self.path.join(METRICS)).unwrap_or_default();
+        metrics.lines().skip(1).filter(|row| !row.is_empty()).count()
+    }
+
     /// Where the picture of a grid lies.
     #[must_use]
     pub fn grid(&self) -> PathBuf {
@@ -357,12 +365,6 @@ impl RunFolder {
     fn error(&self, name: &str, source: io::Error) -> RunFolderError {
         RunFolderError::Write { path: self.path.join(name), source }
     }
-}
-
-/// The checkpoint that a path given by a person means: the file itself, or the newest of a run folder.
-#[must_use]
-pub fn checkpoint_in(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join(LAST) } else { path.to_owned() }
 }
 
 const COLUMNS: &str = "epoch,steps,images,train_loss,test_accuracy,images_per_second,seconds,data_wait_seconds,\

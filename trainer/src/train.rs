@@ -8,6 +8,8 @@ mod noise;
 mod opening;
 mod saving;
 
+pub(crate) use opening::try_stream;
+
 use crate::checkpoint::{self, CheckpointError, Kept};
 use crate::clock::{Clock, Lap};
 use crate::config::{Recipe, RunConfig, UsageError};
@@ -24,7 +26,7 @@ use crate::observer::{Epoch, Observer, Start, Step};
 use crate::optimizer::Optimizer;
 use crate::outcome::{Outcome, Resumed};
 use crate::resume::{self, ResumePoint};
-use crate::run_folder::{RunFile, RunFolder, checkpoint_in};
+use crate::run_folder::{RunFile, RunFolder};
 use crate::schedule::Schedule;
 use crate::staging::Stager;
 use crate::stop::{Asked, Stop};
@@ -74,6 +76,7 @@ pub fn train(
 ) -> Result<Trained, TrainError> {
     let mut feed = opening::open(job, resume.as_ref())?;
     let info = feed.info().clone();
+    opening::has_test_images(job.config, &info)?;
     opening::warn_of_bad_records(job, &info);
     if job.config.preload {
         feed.preload()?;
@@ -179,7 +182,8 @@ impl<'a> Run<'a> {
         let mut model =
             model::build(training.model.clone(), problem(&info), training.stream.seed, job.device)?;
         if let Some(path) = &training.init_from {
-            checkpoint::read(&checkpoint_in(path))?.give_to(&mut *model).map_err(|error| {
+            let (_, checkpoint) = checkpoint::read_newest(path)?;
+            checkpoint.give_to(&mut *model).map_err(|error| {
                 UsageError::new(&format!("--init-from {} does not fit: {error}", path.display()))
             })?;
         }
@@ -188,9 +192,6 @@ impl<'a> Run<'a> {
 
     /// No step done yet.
     fn with(job: &'a Job<'a>, info: StreamInfo, model: Box<dyn Model>) -> Result<Self, TrainError> {
-        if info.dataset.test_samples == 0 {
-            return Err(TrainError::NoTestSamples(info.dataset.name));
-        }
         let training = &job.config.training;
         let recipe = &training.recipe;
         let average = || model::build_again(training.model.clone(), model.file(), problem(&info), job.device);

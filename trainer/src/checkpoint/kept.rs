@@ -32,6 +32,32 @@ pub struct Kept {
     last: Option<Header>,
 }
 
+/// Reads the checkpoint that a path given by a person means: the file itself, or the newest of a run folder. Where that one
+/// is damaged or gone, no other is taken for it, as a score says something of one model only; one that is whole is named.
+///
+/// # Errors
+/// When it cannot be read, is damaged, or was written by a newer release.
+pub fn read_newest(path: &Path) -> Result<(PathBuf, Checkpoint), CheckpointError> {
+    if !path.is_dir() {
+        return Ok((path.to_owned(), read(path)?));
+    }
+    let last = path.join(LAST);
+    let problem = match read(&last) {
+        Ok(checkpoint) => return Ok((last, checkpoint)),
+        Err(newer @ CheckpointError::Newer { .. }) => return Err(newer),
+        Err(problem) => problem,
+    };
+    let others = NAMES.iter().filter(|name| **name != LAST).map(|name| path.join(name));
+    let whole = others.filter_map(|other| read(&other).ok().map(|checkpoint| (other, checkpoint.header)));
+    // Of equals the first, which is not called the best.
+    match whole.rev().max_by_key(|(_, header)| age(header)) {
+        Some((whole, Header { next_batch: step, .. })) => {
+            Err(CheckpointError::NewestUnusable { problem: Box::new(problem), whole, step })
+        }
+        None => Err(problem),
+    }
+}
+
 impl Kept {
     /// None yet.
     #[must_use]

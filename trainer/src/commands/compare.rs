@@ -11,7 +11,7 @@ use crate::loaders::Loaders;
 use crate::resume::ResumePoint;
 use crate::run_folder::{RunFolder, RunFolderError};
 use crate::table::{Table, counted};
-use crate::train::{Job, Trained, train};
+use crate::train::{Job, Trained, train, try_stream};
 use mixfeed_client::Mixing;
 use mixfeed_ops::{print, println};
 
@@ -56,6 +56,8 @@ fn compare(
         None => {
             let name = format!("compare-{}", setup.config.training.preset.name());
             let (loaders, folder) = setup.begin(&name, overwrite)?;
+            // Before anything of an earlier comparison is removed.
+            try_stream(&setup.config, &loaders, &setup.stop)?;
             clear(&folder, plan, setup, overwrite)?;
             (loaders, folder)
         }

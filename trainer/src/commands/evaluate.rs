@@ -11,7 +11,6 @@ use crate::evaluate::{Assessment, Attacked, Confusion, TestImages, assess, test_
 use crate::loaders::{Loaders, StreamRequest};
 use crate::model::Problem;
 use crate::progress::EvaluationProgress;
-use crate::run_folder;
 use crate::staging::Stager;
 use crate::table::Table;
 use mixfeed_client::{StreamEnd, StreamInfo};
@@ -46,8 +45,7 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
     let stop = setup::stop_on_signals()?;
     let device = setup::select_device(config.device, config.threads)?;
 
-    let path = run_folder::checkpoint_in(&path);
-    let checkpoint = checkpoint::read(&path)?;
+    let (path, checkpoint) = checkpoint::read_newest(&path)?;
     let header = &checkpoint.header;
     let model = checkpoint.model(device)?;
     let loaders = Loaders::of(&config)?;

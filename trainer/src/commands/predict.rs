@@ -5,7 +5,7 @@ use crate::cli::PredictArgs;
 use crate::config::UsageError;
 use crate::error::TrainError;
 use crate::table::Table;
-use crate::{checkpoint, device, predict, run_folder};
+use crate::{checkpoint, device, predict};
 use mixfeed_ops::logging::LogFormat;
 use mixfeed_ops::{print, println};
 use serde::Serialize;
@@ -18,8 +18,7 @@ pub(super) fn run(args: PredictArgs) -> Result<(), TrainError> {
     }
     setup::start_logs(LogFormat::default(), "warn")?;
     let device = setup::select_device(device, threads.unwrap_or_else(device::default_threads))?;
-    let path = run_folder::checkpoint_in(&path);
-    let checkpoint = checkpoint::read(&path)?;
+    let (path, checkpoint) = checkpoint::read_newest(&path)?;
     let header = &checkpoint.header;
     let model = checkpoint.model(device)?;
     // All are read before any is scored: of a list with a mistake nothing is told.

@@ -1,12 +1,15 @@
-//! How the stream of a training is opened: where it begins, and on which data.
+//! How the stream of a training is opened: where it begins, on which data, and whether there is all that training needs
+//! of them.
 
 use super::Job;
-use crate::config::Training;
+use crate::config::{RunConfig, Training, UsageError};
 use crate::error::TrainError;
 use crate::feed::Feed;
 use crate::left_out;
-use crate::loaders::StreamRequest;
+use crate::loaders::{Loaders, StreamRequest};
 use crate::resume::ResumePoint;
+use crate::stop::Stop;
+use crate::table::counted;
 use mixfeed_client::{BadRecordsInfo, StreamEnd, StreamError, StreamInfo};
 
 /// Opens the stream of batches that are left.
@@ -46,6 +49,33 @@ fn open_with_less(job: &Job<'_>, point: &ResumePoint, detail: &str) -> Result<Fe
             Err(TrainError::OtherData { dataset: point.dataset().to_owned(), detail })
         }
     }
+}
+
+/// Whether there are the images that the model is to be scored on, of which the first evaluation would be the first to tell.
+///
+/// # Errors
+/// When there are none, or fewer than `--test-limit`.
+pub(super) fn has_test_images(config: &RunConfig, info: &StreamInfo) -> Result<(), TrainError> {
+    let (name, limit, samples) = (&info.dataset.name, config.test_limit, info.dataset.test_samples);
+    if samples == 0 {
+        return Err(TrainError::NoTestSamples(name.clone()));
+    }
+    if limit > samples {
+        let samples = counted(samples, "image");
+        let text = format!("--test-limit is {limit}, the test split of data set {name} has {samples}");
+        return Err(UsageError::new(&text).into());
+    }
+    Ok(())
+}
+
+/// Whether loaders would serve a training that begins.
+///
+/// # Errors
+/// As for opening its stream, and when there are no images to score the model on.
+pub(crate) fn try_stream(config: &RunConfig, loaders: &Loaders, stop: &Stop) -> Result<(), TrainError> {
+    let spec = &config.training.stream;
+    let request = StreamRequest { spec, start: 0, end: StreamEnd::Batch(0), expected: None };
+    has_test_images(config, loaders.open(request, stop)?.info())
 }
 
 /// Says before the first step what loaders elsewhere know to be bad. One in this process has said so itself.

@@ -5,6 +5,8 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
+const PROBE: &[u8] = include_bytes!("../../../loader/pipeline/assets/probe.png");
+
 /// Epochs of five steps of a moment; 100 training and 20 test images.
 const MOMENT: [&str; 11] = [
     "train",
@@ -128,9 +130,70 @@ fn of_the_test_images_the_first_are_scored_and_it_is_said() {
         .unwrap();
     assert_eq!(other.status.code(), Some(2), "accuracies of other images are none of this run");
     assert!(error_line(&other).contains("--test-limit is 9, the run to resume has 8"), "{}", stderr(&other));
+}
 
-    let mut command = trainer(folder.path());
-    let above = command.args(MOMENT).args(["--overwrite", "--test-limit", "21"]).output().unwrap();
-    assert!(!above.status.success());
-    assert!(error_line(&above).contains("20"), "the number of test images is said: {}", stderr(&above));
+/// It is found before the first step, as the first evaluation may be hours away and the run could not be finished.
+#[test]
+fn more_test_images_than_there_are_is_an_error_before_the_first_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let above = |command: &[&str]| {
+        let output = trainer(folder.path()).args(command).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {}", stderr(&output));
+        let line = error_line(&output);
+        let expected = "--test-limit is 21, the test split of data set synthetic has 20 images";
+        assert!(line.contains(expected), "{line}");
+        assert!(!stderr(&output).contains("training model="), "{}", stderr(&output));
+    };
+    let limit = ["--epochs", "50", "--eval-every", "50", "--test-limit", "21"];
+    above(&[&MOMENT[..], &limit].concat());
+    let compare = [&["compare"], &MOMENT[1..], &limit].concat();
+    above(&compare);
+    assert!(!folder.path().join("run").exists(), "no folder is left");
+
+    // What is there stays, and a run that an older release let begin says so at once.
+    train(folder.path(), &["--epochs", "1", "--test-limit", "20"]);
+    let file = folder.path().join("run/run.toml");
+    let run = fs::read_to_string(&file).unwrap().replace("test-limit = 20", "test-limit = 21");
+    fs::write(&file, &run).unwrap();
+    above(&[&MOMENT[..], &limit, &["--overwrite"]].concat());
+    above(&["train", "--output", "run", "--resume", "--epochs", "50"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), run);
+    assert_eq!(column(folder.path(), "epoch"), [Some(1.0)]);
+}
+
+#[test]
+fn a_comparison_that_cannot_be_scored_removes_none_that_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let compare = |arguments: &[&str]| {
+        let mut command = trainer(folder.path());
+        command.args([&["compare", "--trials", "1", "--epochs", "1"], &MOMENT[1..]].concat());
+        command.args(arguments).output().unwrap()
+    };
+    assert!(compare(&[]).status.success());
+    let above = compare(&["--overwrite", "--test-limit", "21"]);
+    assert_eq!(above.status.code(), Some(2), "{}", stderr(&above));
+    for file in ["compare.json", "compare.csv", "with-mixup-seed-0/checkpoint-last.safetensors"] {
+        assert!(folder.path().join("run").join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn data_without_test_images_is_an_error_that_says_how_to_have_some() {
+    let folder = tempfile::tempdir().unwrap();
+    for class in ["cat", "dog"] {
+        let class = folder.path().join("images").join(class);
+        fs::create_dir_all(&class).unwrap();
+        (0..8).for_each(|number| fs::write(class.join(format!("{number}.png")), PROBE).unwrap());
+    }
+    let run = ["--model", "linear", "--threads", "1", "--no-digest-cache", "--data", "images"];
+    for command in ["train", "compare"] {
+        let mut trainer = trainer(folder.path());
+        let output = trainer.arg(command).args(run).args(["--output", "run"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        let line = error_line(&output);
+        for expected in ["has no test samples", "--test-fraction", "--test NAME"] {
+            assert!(line.contains(expected), "{line}");
+        }
+        assert!(!folder.path().join("run").exists(), "no folder is left");
+    }
 }

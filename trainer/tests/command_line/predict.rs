@@ -13,6 +13,39 @@ fn predict(folder: &Path, arguments: &[&str]) -> Output {
     command.args(["predict", "--checkpoint", "run", "--threads", "2"]).args(arguments).output().unwrap()
 }
 
+/// A score says something of one model only, so that no other is taken in its place.
+#[test]
+fn where_the_newest_checkpoint_is_damaged_or_gone_the_one_that_is_whole_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut train = trainer(folder.path());
+    train.args(MOMENT).args(["--data", "synthetic:100", "--output", "run", "--checkpoint-every", "3"]);
+    json(&train.output().unwrap());
+    fs::write(folder.path().join("a.png"), PNG).unwrap();
+    let in_run = |name: &str| folder.path().join(format!("run/checkpoint-{name}.safetensors"));
+    // The best and the newest are one file.
+    fs::remove_file(in_run("best")).unwrap();
+    fs::remove_file(in_run("last")).unwrap();
+    for (damage, code) in [(None, 2), (Some("nonsense"), 3)] {
+        if let Some(text) = damage {
+            fs::write(in_run("last"), text).unwrap();
+        }
+        let mut evaluate = trainer(folder.path());
+        evaluate.args(["evaluate", "--checkpoint", "run", "--data", "synthetic:100", "--threads", "2"]);
+        for output in [predict(folder.path(), &["a.png"]), evaluate.output().unwrap()] {
+            assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+            let line = error_line(&output);
+            let whole = "; run/checkpoint-previous.safetensors, after step 3, is whole: name it to use it";
+            assert!(line.contains("run/checkpoint-last.safetensors") && line.ends_with(whole), "{line}");
+        }
+    }
+    let mut previous = trainer(folder.path());
+    previous.args(["predict", "--checkpoint", "run/checkpoint-previous.safetensors", "a.png"]);
+    assert!(previous.output().unwrap().status.success());
+    fs::write(in_run("previous"), "nonsense").unwrap();
+    let line = error_line(&predict(folder.path(), &["a.png"]));
+    assert!(line.contains("checkpoint-last.safetensors is damaged") && !line.contains("whole"), "{line}");
+}
+
 #[test]
 fn image_files_get_classes_and_probabilities() {
     let folder = tempfile::tempdir().unwrap();

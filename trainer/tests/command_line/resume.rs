@@ -215,6 +215,34 @@ fn checkpoints_of_which_none_is_whole_are_named_with_exit_code_3() {
     }
 }
 
+fn remove_checkpoints(folder: &Path) {
+    for name in ["last", "previous", "best"] {
+        fs::remove_file(folder.join(format!("run/checkpoint-{name}.safetensors"))).unwrap();
+    }
+}
+
+/// To start anew would replace what is left of it: its metrics.
+#[test]
+fn a_run_without_a_checkpoint_that_finished_epochs_is_not_begun_anew() {
+    let (folder, _) = golden();
+    remove_checkpoints(folder.path());
+    let metrics = || fs::read_to_string(folder.path().join("run/metrics.csv")).unwrap();
+    let before = metrics();
+    let mut auto = start(folder.path());
+    auto.args(["--resume", "auto"]);
+    for mut command in [resume(folder.path()), auto] {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        let line = error_line(&output);
+        for expected in ["no checkpoint is left in run", "3 epochs", "put one back, or remove the folder"] {
+            assert!(line.contains(expected), "{line}");
+        }
+        assert_eq!(metrics(), before, "nothing of it is lost");
+    }
+    fs::remove_dir_all(folder.path().join("run")).unwrap();
+    json(&start(folder.path()).args(["--resume", "auto"]).output().unwrap());
+}
+
 #[test]
 fn a_finished_run_says_so_and_more_epochs_extend_it() {
     let (folder, golden) = golden();
@@ -228,6 +256,10 @@ fn a_finished_run_says_so_and_more_epochs_extend_it() {
     let folder = tempfile::tempdir().unwrap();
     let first = json(&start(folder.path()).args(["--steps", "17"]).output().unwrap());
     assert_eq!((&first["steps"], &first["epochs"]), (&17.into(), &2.into()));
+    assert_eq!(first["epochs_done"], 17.0 / 12.0);
+    let table = trainer(folder.path()).args(["train", "--output", "run", "--resume"]).output().unwrap();
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(table.contains("1.42 epochs, 17 steps"), "{table}");
     let second = json(&resume(folder.path()).args(["--epochs", "2", "--steps", "1000"]).output().unwrap());
     assert_eq!((&second["steps"], &second["resumed_from_step"]), (&24.into(), &17.into()));
     let third = json(&resume(folder.path()).args(["--epochs", "3"]).output().unwrap());
@@ -306,9 +338,10 @@ fn a_run_that_is_not_there_is_an_error_unless_it_may_be_started() {
     let result = json(&start(folder.path()).args(["--resume", "auto"]).output().unwrap());
     assert_eq!(result["resumed_from_step"], Value::Null);
     // Ended before its first checkpoint, a run goes on from its beginning.
-    for name in ["last", "previous", "best"] {
-        fs::remove_file(folder.path().join(format!("run/checkpoint-{name}.safetensors"))).unwrap();
-    }
+    remove_checkpoints(folder.path());
+    let metrics = folder.path().join("run/metrics.csv");
+    let columns = fs::read_to_string(&metrics).unwrap().lines().next().unwrap().to_owned();
+    fs::write(&metrics, columns + "\n").unwrap();
     let again = json(&resume(folder.path()).output().unwrap());
     assert_eq!(
         (&again["resumed_from_step"], &again["weights_digest"]),
