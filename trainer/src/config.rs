@@ -350,6 +350,25 @@ mod tests {
     }
 
     #[test]
+    fn flags_that_say_how_data_is_read_are_refused_beside_loaders_and_a_files_are_put_out_of_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.toml");
+        std::fs::write(&path, "data = \"synthetic\"\nworkers = 2\ntest = \"dev\"\n").unwrap();
+        let loaders = || Settings { loaders: Some(vec!["a:1".to_owned()]), ..Settings::default() };
+        assert!(loaders().over(Some(&path)).unwrap().check().is_ok());
+        let source = SourceArgs { test: Some("dev".to_owned()), ..SourceArgs::default() };
+        for (given, flag) in [
+            (Settings { source, ..loaders() }, "--test is for a loader inside this process"),
+            (Settings { workers: Some(3), ..loaders() }, "--workers is for a loader inside this process"),
+        ] {
+            for file in [None, Some(path.as_path())] {
+                let error = given.clone().over(file).unwrap().check().unwrap_err().to_string();
+                assert!(error.starts_with(flag), "{error}");
+            }
+        }
+    }
+
+    #[test]
     fn every_key_is_a_setting_that_a_file_may_hold() {
         let complete = Settings { data: Some("synthetic".to_owned()), ..Settings::default() }.complete();
         let table = toml::Table::try_from(&complete).unwrap();

@@ -292,6 +292,21 @@ fn inspect_and_preview_show_what_is_there() {
 }
 
 #[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    for stdout in
+        [std::fs::File::open("/dev/null"), std::fs::OpenOptions::new().write(true).open("/dev/full")]
+    {
+        let stdout = stdout.unwrap();
+        for flags in [&["inspect", "--data", "synthetic:5", "--json"][..], &["--help"]] {
+            let output = loader(flags).stdout(stdout.try_clone().unwrap()).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{flags:?}: {said}");
+            assert!(said.starts_with("error: cannot write the result: "), "{said}");
+        }
+    }
+}
+
+#[test]
 fn results_never_take_the_place_of_something_else() {
     let folder = tempfile::tempdir().unwrap();
     cifar(folder.path());
