@@ -72,7 +72,7 @@ fn unknown(command: &Command, variables: impl Iterator<Item = String>) -> Vec<(S
         Some(format!("{prefix}{rest}")).filter(|twin| twins.contains(twin))
     };
     let mut unknown = Vec::new();
-    for name in variables.filter(|name| !twins.contains(name)) {
+    for name in variables.filter(|name| !twins.contains(name) && !is_service_link(name)) {
         if let Some(meant) = lacks_program(&name) {
             unknown.push((name, Some(meant)));
         } else if name.starts_with(&prefix) {
@@ -83,6 +83,13 @@ fn unknown(command: &Command, variables: impl Iterator<Item = String>) -> Vec<(S
     }
     unknown.sort();
     unknown
+}
+
+/// Kubernetes sets such variables for each Service, named after it (`MIXFEED_LOADER_SERVICE_HOST`,
+/// `MIXFEED_LOADER_PORT_50051_TCP`).
+fn is_service_link(name: &str) -> bool {
+    let parts = ["_SERVICE_PORT", "_PORT_"];
+    name.ends_with("_SERVICE_HOST") || name.ends_with("_PORT") || parts.iter().any(|part| name.contains(part))
 }
 
 /// What is to be said beside clap's own words; `command` is built.
@@ -136,6 +143,10 @@ mod tests {
             "PATH",
             "MIXFEED_LOADER_DATA",
             "MIXFEED_TEST_DATA",
+            "MIXFEED_TRAINER_SERVICE_HOST",
+            "MIXFEED_TRAINER_SERVICE_PORT_GRPC",
+            "MIXFEED_TRAINER_PORT",
+            "MIXFEED_TRAINER_PORT_50061_TCP_ADDR",
             "MIXFEED_TRAINER_EPOCHS",
             "MIXFEED_TRAINER_EPOCH",
             "MIXFEED_TRAINER_MIXUPALPHA",

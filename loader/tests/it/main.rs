@@ -13,6 +13,7 @@ mod fleet;
 mod hostile;
 mod limits;
 mod logs;
+mod outputs;
 mod parts;
 mod python;
 mod refusals;

@@ -4,31 +4,14 @@
 //! name, and folders of its own: beside folders of images that are no splits, such a one is a class. Where both can be
 //! meant, the set is refused with both readings, and `--train` and `--test` decide.
 
+mod worded;
+
 use super::tree::Tree;
 use crate::source::SourceError;
 use crate::source::options::Options;
 use crate::source::report::{Report, named};
 use crate::source::splits::{self, NONE, PLACE, Told, ambiguous, is_bare, told_by};
-
-/// Names of a lone folder that holds the images of a split without labels.
-const NO_CLASSES: [&str; 16] = [
-    "all",
-    "data",
-    "files",
-    "images",
-    "image",
-    "img",
-    "imgs",
-    "jpeg",
-    "jpegs",
-    "jpg",
-    "photos",
-    "pictures",
-    "png",
-    "unknown",
-    "unlabeled",
-    "unlabelled",
-];
+use worded::{NO_CLASSES, Worded};
 
 /// Said of an evaluation split.
 const WITHOUT_IMAGE: &str = "an evaluation split without an image";
@@ -41,29 +24,6 @@ pub(super) struct Layout {
     pub(super) test: Option<String>,
     /// The training classes, in order of their names' bytes.
     pub(super) classes: Vec<String>,
-}
-
-/// A folder at the top whose name tells a split, or two.
-struct Worded {
-    name: String,
-    told: Result<Told, [&'static str; 2]>,
-    /// Folders in it that have images.
-    classes: Vec<String>,
-    /// Whether it has images at all.
-    has_images: bool,
-}
-
-impl Worded {
-    fn is_train(&self) -> bool {
-        self.told == Ok(Told::Train)
-    }
-
-    fn rank(&self) -> Option<usize> {
-        match self.told {
-            Ok(Told::Evaluation(rank)) => Some(rank),
-            _ => None,
-        }
-    }
 }
 
 /// Finds out what the folders at a place are. (Whether there are any images is for whoever reads them to see.)
