@@ -15,6 +15,7 @@ mod error;
 mod greeting;
 mod incoming;
 mod refused;
+mod secret_file;
 mod tls;
 mod token;
 

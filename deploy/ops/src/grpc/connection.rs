@@ -1,12 +1,15 @@
 //! A connection that has greeted: bytes both ways, whose it is, and the place that it takes up.
 
-use super::greeting::PREFACE;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// What every HTTP/2 client sends first (RFC 9113, section 3.4). It is read before there is a connection, and once
+/// more by the HTTP/2 library.
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A socket, encrypted or not.
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}

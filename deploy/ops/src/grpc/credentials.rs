@@ -2,16 +2,13 @@
 //! other. The content goes to whatever makes connections.
 
 use super::error::SecurityError;
+use super::secret_file::read;
 use super::token::Token;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
-
-/// Certificates and tokens are kilobytes; a file without end is not read to its end.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Where the credentials of a caller are.
 #[derive(Clone, Debug, Default)]
@@ -132,18 +129,4 @@ impl CredentialFiles {
         let token = self.auth_token.as_deref().map(Token::read).transpose()?;
         Ok(Credentials { tls, token })
     }
-}
-
-/// Reads a small file whole.
-#[allow(clippy::disallowed_methods)]
-pub(super) fn read(file: &Path) -> Result<Vec<u8>, SecurityError> {
-    let error = |source| SecurityError::Read { file: file.into(), source };
-    let mut bytes = Vec::new();
-    let opened = std::fs::File::open(file).map_err(error)?;
-    opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(error)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let fault = format!("more than {MAX_FILE_BYTES} bytes are no certificate, key or token");
-        return Err(SecurityError::Content { file: file.into(), fault });
-    }
-    Ok(bytes)
 }

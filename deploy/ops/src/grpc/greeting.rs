@@ -3,15 +3,12 @@
 //! Both are read before the connection is shown to the HTTP/2 library, which waits for them without end. A
 //! peer that speaks something else is found out by its first bytes.
 
-use super::connection::{Connection, Io};
+use super::connection::{Connection, Io, PREFACE};
 use super::tls::ServerTls;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::TcpConnectInfo;
-
-/// What every HTTP/2 client sends first (RFC 9113, section 3.4).
-pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Why a connection was not taken.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,8 @@
 //! Done here and not by tonic, whose handshake has no deadline.
 
 use super::connection::Io;
-use super::credentials::read;
 use super::error::SecurityError;
+use super::secret_file::read;
 use std::fmt;
 use std::io;
 use std::path::Path;

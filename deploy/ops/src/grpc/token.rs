@@ -2,8 +2,8 @@
 //!
 //! It is neither logged nor shown. What a refusal says does not depend on what was wrong.
 
-use super::credentials::read;
 use super::error::SecurityError;
+use super::secret_file::read;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
