@@ -19,8 +19,6 @@ mod evaluate;
 mod evaluations;
 #[path = "command_line/faults.rs"]
 mod faults;
-#[path = "../../loader/tests/it/fleet.rs"]
-mod fleet;
 #[path = "command_line/folders.rs"]
 mod folders;
 #[path = "command_line/init_from.rs"]

@@ -6,8 +6,6 @@
 
 #[path = "one_thread/chaos.rs"]
 mod chaos;
-#[path = "../../loader/tests/it/fleet.rs"]
-mod fleet;
 #[path = "one_thread/resume_exactly.rs"]
 mod resume_exactly;
 mod support;

@@ -1,10 +1,11 @@
 //! The processes that a task starts. None outlives it, however it ends short of SIGKILL.
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
+use mixfeed_testing::listening;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,19 +41,14 @@ impl Children {
             command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().context("cannot start a loader")?;
         let stderr = child.stderr.take().context("a piped stream is there once")?;
         lock(&self.0).push(child);
-        let mut lines = BufReader::new(stderr);
-        let mut line = String::new();
-        while lines.read_line(&mut line)? > 0 {
-            file.write_all(line.as_bytes())?;
-            if let Some(address) = address(&line) {
-                let address = address.to_owned();
-                drain(lines, file)?;
-                return Ok(address);
-            }
-            line.clear();
-        }
-        let said = std::fs::read_to_string(log).unwrap_or_default();
-        bail!("a loader ended before it was ready: {}", said.trim_end())
+        let (address, said, mut rest) = listening(stderr).context("a loader is not ready")?;
+        file.write_all(said.as_bytes())?;
+        // Keeps the pipe empty, so that the loader never waits for its log; ends with it, whose end closes the pipe.
+        #[allow(clippy::disallowed_methods)]
+        std::thread::Builder::new().name("loader log".to_owned()).spawn(move || {
+            let _ = std::io::copy(&mut rest, &mut file);
+        })?;
+        Ok(address)
     }
 
     /// Runs the trainer to its end, its logs shown; returns what it wrote to stdout.
@@ -151,32 +147,9 @@ fn end(children: &mut Vec<Child>) -> Result<()> {
     result
 }
 
-/// Keeps the pipe empty, so that the loader never waits for its log.
-fn drain(mut lines: BufReader<ChildStderr>, mut file: File) -> Result<()> {
-    // Ends with the loader, whose end closes the pipe.
-    #[allow(clippy::disallowed_methods)]
-    std::thread::Builder::new().name("loader log".to_owned()).spawn(move || {
-        let _ = std::io::copy(&mut lines, &mut file);
-    })?;
-    Ok(())
-}
-
-/// Reads the address in "... listening address=127.0.0.1:40123 ...".
-fn address(line: &str) -> Option<&str> {
-    let (_, rest) = line.split_once(" listening ")?;
-    rest.split_whitespace().find_map(|field| field.strip_prefix("address="))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_address_is_read_from_the_log() {
-        let line = "2026-11-23T19:30:12.345Z INFO  listening address=127.0.0.1:40123 workers=1\n";
-        assert_eq!(address(line), Some("127.0.0.1:40123"));
-        assert_eq!(address("2026-11-23T19:30:12.345Z INFO  opened address=1:2\n"), None);
-    }
 
     #[test]
     fn a_process_is_known_until_it_has_ended() {

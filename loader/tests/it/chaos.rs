@@ -3,7 +3,6 @@
 //! What comes out is judged by a checker that never talks to a loader: it computes each batch with
 //! the pipeline itself, and finds each sample by its content.
 
-use crate::fleet::Replicas;
 use mixfeed_client::{
     Batch, BlockingStream, LambdaScope, Mixing, MixingKind, PartnerSource, StreamConfig, StreamEnd,
     StreamSpec,
@@ -11,6 +10,7 @@ use mixfeed_client::{
 use mixfeed_pipeline::key::{Key, Purpose, Seed};
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, collate, synthetic};
 use mixfeed_proto::{BatchBytes, batch_digest};
+use mixfeed_testing::Replicas;
 use rand::Rng as _;
 use std::collections::HashMap;
 use std::path::Path;

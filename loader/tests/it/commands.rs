@@ -1,8 +1,8 @@
 //! The binary, as a user meets it: exit codes, one clear line for bad input, a graceful end.
 
-use crate::fleet::{Serving, signal};
 use mixfeed_client::{BlockingStream, Endpoint, StreamConfig, StreamSpec};
 use mixfeed_ops::testing;
+use mixfeed_testing::{Serving, signal};
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;

@@ -4,12 +4,12 @@
 pub(crate) mod frames;
 
 use crate::commands::{run, serving};
-use crate::fleet::{Serving, signal};
 use frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, call, frame,
     greeting,
 };
 use mixfeed_client::{BlockingStream, StreamConfig, StreamSpec};
+use mixfeed_testing::{Serving, signal};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;

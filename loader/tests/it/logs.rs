@@ -1,9 +1,9 @@
 //! A loader whose log cannot be written serves as if it could, and ends with the right code.
 
 use crate::commands::{loader, run};
-use crate::fleet::signal;
 use mixfeed_client::{BlockingStream, Endpoint, StreamConfig, StreamEnd, StreamSpec};
 use mixfeed_ops::testing::unwritable;
+use mixfeed_testing::signal;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

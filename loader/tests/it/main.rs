@@ -9,7 +9,6 @@ mod custom;
 mod digest_cache;
 mod endurance;
 mod fetch;
-mod fleet;
 mod hostile;
 mod limits;
 mod logs;

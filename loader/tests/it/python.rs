@@ -181,7 +181,7 @@ fn python_reads_over_a_unix_socket() {
 fn python_goes_to_the_loader_and_to_no_proxy() {
     let Some(python) = python() else { return };
     let loader = EmbeddedLoader::start("synthetic:100", Some(1)).unwrap();
-    let nobody = crate::fleet::free_addresses(1).remove(0);
+    let nobody = mixfeed_testing::free_addresses(1).remove(0);
     let mut command = Command::new(&python);
     for name in ["http_proxy", "https_proxy", "grpc_proxy"] {
         command.env(name, format!("http://{nobody}"));

@@ -1,7 +1,7 @@
 //! An update of a whole fleet, one loader after the other, while a stream is read.
 
-use crate::fleet::{Serving, free_addresses, signal};
 use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd, StreamSpec};
+use mixfeed_testing::{Serving, free_addresses, signal};
 use std::path::Path;
 use std::time::{Duration, Instant};
 

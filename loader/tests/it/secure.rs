@@ -2,8 +2,8 @@
 
 use crate::authority::Authority;
 use crate::commands::{refused, run, serving};
-use crate::fleet::{Serving, signal};
 use mixfeed_client::{BlockingStream, Security, StreamConfig, StreamEnd, StreamError, StreamSpec};
+use mixfeed_testing::{Serving, signal};
 use std::time::Duration;
 
 const TOKEN: &str = "a-token-for-tests-0123456789";
@@ -146,7 +146,7 @@ fn health_has_a_listener_of_its_own_that_serves_nothing_else() {
     let authority = Authority::new();
     authority.sign("loader", &["127.0.0.1"], false);
     let token = authority.token(TOKEN);
-    let address = crate::fleet::free_addresses(1).remove(0);
+    let address = mixfeed_testing::free_addresses(1).remove(0);
     let loader = start(&[
         "--tls-cert",
         &authority.file("loader.pem"),

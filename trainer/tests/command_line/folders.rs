@@ -131,7 +131,7 @@ fn a_start_that_fails_leaves_no_folder() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("there")).unwrap();
     fs::write(folder.path().join("token"), "0123456789abcdef0123456789abcdef").unwrap();
-    let nobody = super::fleet::free_addresses(1).remove(0);
+    let nobody = mixfeed_testing::free_addresses(1).remove(0);
     let gone = ["--loaders", &nobody, "--loader-timeout", "300ms"];
     let network = ["--data", "synthetic:100", "--model", "net.pt"];
     let weights = ["--data", "synthetic:100", "--model", "linear", "--init-from", "nothing.safetensors"];
@@ -166,7 +166,7 @@ fn a_start_that_fails_leaves_a_run_that_was_there_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     json(&train(folder.path(), &[]));
     let before = files(folder.path());
-    let nobody = super::fleet::free_addresses(1).remove(0);
+    let nobody = mixfeed_testing::free_addresses(1).remove(0);
     for (mode, expected) in [("--overwrite", 4), ("--resume", 4)] {
         let mut command = trainer(folder.path());
         command.args(["train", "--loaders", &nobody, "--loader-timeout", "300ms", "--output", "run", mode]);

@@ -2,10 +2,10 @@
 //!
 //! The trainer runs in a mount namespace of its own, in which `/etc/hosts` is a file of the test.
 
-use super::fleet::{Serving, signal};
 use super::support::loader_binary;
 use super::{namespaces, trainer};
 use mixfeed_ops::testing;
+use mixfeed_testing::{Serving, signal};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -178,7 +178,7 @@ fn a_signal_that_asks_for_a_checkpoint_before_training_began_is_heeded_when_it_h
 #[test]
 fn waiting_for_a_loader_such_a_signal_ends_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let nobody = super::fleet::free_addresses(1).remove(0);
+    let nobody = mixfeed_testing::free_addresses(1).remove(0);
     let mut command = trainer(folder.path());
     command.args(["train", "--loaders", &nobody, "--loader-timeout", "1h", "--log", "debug"]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

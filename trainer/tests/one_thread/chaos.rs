@@ -2,8 +2,8 @@
 //!
 //! What comes out of the stream meanwhile is judged in `loader/tests/it/chaos.rs`, batch by batch.
 
-use crate::fleet::Replicas;
 use crate::support::{Unwatched, loader_binary, run, small};
+use mixfeed_testing::Replicas;
 use mixfeed_trainer::config::Settings;
 use mixfeed_trainer::model::ModelKind;
 use mixfeed_trainer::observer::{Observer, Step};

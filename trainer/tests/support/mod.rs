@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test binary uses its part.
 
 use mixfeed_ops::testing;
+use mixfeed_testing::Serving;
 use mixfeed_trainer::config::{RunConfig, Settings};
 use mixfeed_trainer::error::TrainError;
 use mixfeed_trainer::loaders::Loaders;
@@ -11,15 +12,14 @@ use mixfeed_trainer::resume::ResumePoint;
 use mixfeed_trainer::run_folder::RunFolder;
 use mixfeed_trainer::stop::{Asked, Stop};
 use mixfeed_trainer::train::{Job, Trained, train};
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use tch::Device;
 
 /// A loader process; dropping it kills it.
 pub(crate) struct LoaderProcess {
-    child: Child,
+    serving: Serving,
     pub(crate) address: String,
 }
 
@@ -31,42 +31,16 @@ impl LoaderProcess {
 
     /// The same with more flags.
     pub(crate) fn start_with(data: &str, workers: usize, flags: &[&str]) -> Self {
-        let mut child = Command::new(loader_binary())
-            .args(["serve", "--data", data, "--listen", "127.0.0.1:0", "--workers", &workers.to_string()])
-            .args(flags)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the loader starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let mut seen = String::new();
-        let address = loop {
-            let line = lines.next().unwrap_or_else(|| panic!("the loader ended:\n{seen}")).unwrap();
-            let field = line.split_whitespace().find_map(|word| word.strip_prefix("address="));
-            if let (true, Some(address)) = (line.contains("listening"), field) {
-                break address.to_owned();
-            }
-            seen.push_str(&line);
-            seen.push('\n');
-        };
-        // Read on, so that the loader never waits for room to log in.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        LoaderProcess { child, address }
+        let (workers, listen) = (workers.to_string(), ["--listen", "127.0.0.1:0"]);
+        let own = [&["--data", data, "--workers", &workers][..], &listen, flags].concat();
+        let mut serving = Serving::start(&loader_binary(), &own);
+        drop(serving.lines());
+        Self { address: serving.address.clone(), serving }
     }
 
     /// SIGKILL: the process is gone at once, and says nothing to anybody.
     pub(crate) fn kill(&mut self) {
-        assert!(self.child.try_wait().unwrap().is_none(), "the loader has ended by itself");
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for LoaderProcess {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.serving.kill();
     }
 }
 

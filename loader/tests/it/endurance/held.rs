@@ -1,6 +1,6 @@
 //! A loader process that can be asked what it holds: tasks, descriptors, memory.
 
-use crate::fleet::{Serving, free_addresses};
+use mixfeed_testing::{Serving, free_addresses};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
