@@ -5,12 +5,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod advisories;
 mod checks;
 mod children;
 mod debian;
 mod demo;
-mod deny;
 mod environment;
 mod http;
 mod libtorch;
@@ -23,7 +21,6 @@ mod programs;
 mod report;
 mod sanitize;
 mod say;
-mod sbom;
 mod smoke;
 mod soak;
 mod tests;
@@ -34,7 +31,6 @@ mod venv;
 use anyhow::{Result, bail};
 use lexopt::Parser;
 use lexopt::prelude::*;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
@@ -73,12 +69,7 @@ tasks
       scaling and a stop, ask Prometheus everything that the dashboard asks (--keep: leave the images)
   deny
       hold the crates in the tree against .cargo/deny.toml: bans, licences, sources
-  advisories [--db DIR]
-      ask RustSec's database (a copy of it in DIR) for what is known against crates in the tree;
-      exit code 3 where it cannot be had
-  sbom [--target TRIPLE] [--output DIR] [--check]
-      write what each binary is built of, as CycloneDX 1.5, into DIR (target/sbom), and hold it
-      against the schema with --check
+      (by cargo-deny, which is built into target/tools where none is installed)
   sanitize
       run the tests that reach unsafe code with AddressSanitizer
   manifests
@@ -88,16 +79,6 @@ tasks
 ";
 
 fn main() -> ExitCode {
-    // Not a task: cargo-deny asks this program for what it would ask cargo.
-    if let Some(cargo) = environment::variable(deny::older::CARGO) {
-        return match deny::older::answer(&cargo) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                say::line(&format!("error: {error:#}"));
-                ExitCode::FAILURE
-            }
-        };
-    }
     match run() {
         Ok(code) => code,
         Err(error) => {
@@ -132,11 +113,9 @@ fn run() -> Result<ExitCode> {
         "pairs" => pairs_task(arguments),
         "compose-smoke" => compose_smoke_task(arguments),
         "deny" => match arguments.next()? {
-            None => deny::check().map(|()| ExitCode::SUCCESS),
+            None => checks::dependencies().map(|()| ExitCode::SUCCESS),
             Some(other) => Err(other.unexpected().into()),
         },
-        "advisories" => advisories_task(arguments),
-        "sbom" => sbom_task(arguments),
         "sanitize" => match arguments.next()? {
             None => sanitize::run().map(|()| ExitCode::SUCCESS),
             Some(other) => Err(other.unexpected().into()),
@@ -253,35 +232,6 @@ fn fuzz_task(mut arguments: Parser) -> Result<ExitCode> {
     }
     if std::fs::read_to_string(&ran)?.is_empty() {
         bail!("no fuzz target has `{only}` in its name");
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn advisories_task(mut arguments: Parser) -> Result<ExitCode> {
-    let mut db = None;
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("db") => db = Some(PathBuf::from(arguments.value()?)),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    advisories::run(db.as_deref())
-}
-
-fn sbom_task(mut arguments: Parser) -> Result<ExitCode> {
-    let (mut options, mut check) = (sbom::Options::default(), false);
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("target") => options.target = Some(arguments.value()?.string()?),
-            Long("output") => options.output = Some(arguments.value()?.into()),
-            Long("check") => check = true,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    if check {
-        sbom::check(&options)?;
-    } else {
-        sbom::run(&options)?;
     }
     Ok(ExitCode::SUCCESS)
 }
