@@ -7,6 +7,8 @@
 
 mod checks;
 mod children;
+#[cfg(test)]
+mod circles;
 mod debian;
 mod demo;
 mod environment;

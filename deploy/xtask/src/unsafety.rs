@@ -46,6 +46,12 @@ fn named() -> BTreeSet<String> {
     rows.map(|(path, _)| path.to_owned()).filter(|path| path.ends_with(".rs")).collect()
 }
 
+/// The folders of the crates in the workspace with this manifest.
+pub(crate) fn members(workspace: &str) -> Vec<&str> {
+    let members = workspace.split("\nmembers = [").nth(1).unwrap().split(']').next().unwrap();
+    members.split(',').map(|member| member.trim().trim_matches('"')).collect()
+}
+
 #[test]
 fn code_that_may_be_unsound_is_in_the_named_files_only() {
     let mut files = files();
@@ -60,8 +66,7 @@ fn code_that_may_be_unsound_is_in_the_named_files_only() {
 fn every_crate_has_the_lints_of_the_workspace() {
     let workspace = fs::read_to_string(place::at("Cargo.toml")).unwrap();
     assert!(workspace.contains(&format!("\n{LINT} = \"deny\"\n")));
-    let members = workspace.split("\nmembers = [").nth(1).unwrap().split(']').next().unwrap();
-    let members: Vec<_> = members.split(',').map(|member| member.trim().trim_matches('"')).collect();
+    let members = members(&workspace);
     assert!(members.len() > 5);
     for member in members {
         let manifest = fs::read_to_string(place::at(member).join("Cargo.toml")).unwrap();
