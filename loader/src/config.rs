@@ -1,6 +1,9 @@
 //! The command line: every flag, its environment twin and its default. Nothing else of the loader
 //! reads flags or environment.
 
+// Help is shown as it is written here: "synthetic[:N]" is no link.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 mod bench;
 mod fetch;
 mod healthcheck;

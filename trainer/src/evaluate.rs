@@ -1,7 +1,7 @@
 //! How good a model is on the clean test split.
 //!
 //! Test images come from the same loaders over the same RPC, in order, unmixed. After each epoch of a
-//! training it is loss and accuracy alone ([`evaluate`]); the command of that name tells more ([`assess`]).
+//! training it is loss and accuracy alone ([`evaluate`]); the command of that name tells more ([`mod@assess`]).
 
 mod assess;
 mod confusion;

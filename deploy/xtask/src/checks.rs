@@ -1,5 +1,5 @@
 //! `cargo xtask ci`: what a change must pass. Formatting and lints first, since they answer fastest,
-//! then which crates may be in the tree and which may depend on which, then every test.
+//! then links of the documentation, which crates may be in the tree and which may depend on which, and every test.
 
 use crate::tests::Options;
 use crate::{libtorch, place, process, say, tests};
@@ -17,6 +17,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     libtorch::prepare(libtorch::Kind::Cpu)?;
     step("formatting", &["fmt", "--all", "--check"])?;
     step("lints", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    step("documentation", &["doc", "--workspace", "--no-deps", "--document-private-items"])?;
     timed("dependencies", dependencies)?;
     tests::run(options)
 }
@@ -49,7 +50,7 @@ pub(crate) fn dependencies() -> Result<()> {
 
 fn step(name: &str, arguments: &[&str]) -> Result<()> {
     let mut cargo = Command::new(process::cargo());
-    cargo.args(arguments).current_dir(place::root());
+    cargo.args(arguments).env("RUSTDOCFLAGS", "--deny warnings").current_dir(place::root());
     timed(name, || process::run(&mut cargo))
 }
 

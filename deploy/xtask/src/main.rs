@@ -48,7 +48,7 @@ tasks
       get what the tests need and run every one (--slow: those that take minutes too;
       ARGUMENTS go to cargo test, to run a part)
   ci [--slow] [-- ARGUMENTS]
-      what a change must pass: formatting, lints, dependencies, tests
+      what a change must pass: formatting, lints, documentation, dependencies, tests
   matrix [--slow] [ROW]…
       run every test in each kind of surroundings (or in those named): as a user without privileges, on one
       CPU, beside busy loops, with other settings of TCP, without IPv6, without HOME, twice in a row

@@ -7,7 +7,7 @@
 //! In the order data meets them: [`dataset`] (with [`cifar`], [`pickle`], [`synthetic`] and [`decode`]) is what
 //! batches are made of; [`spec`] is what is asked for, and [`CheckedSpec`] that it can be had; [`key`], [`order`] (with [`left_out`]) and [`lambda`] are the
 //! draws that [`plan`] consists of, together with [`augment`] and [`blend`], which say what is done to
-//! images; [`mix`] and [`collate`] do the arithmetic; [`fingerprint`] names the algorithm by what it
+//! images; [`mix`] and [`mod@collate`] do the arithmetic; [`fingerprint`] names the algorithm by what it
 //! computes.
 //!
 //! What is deliberately not here: files, sockets, clocks, threads, environment and async. Bytes

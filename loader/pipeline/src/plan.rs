@@ -1,7 +1,7 @@
 //! The plan of a batch: every random choice, from the spec and the index alone.
 //!
 //! A plan depends on nothing that was planned before. It is small (a few words a row) and cheap;
-//! the heavy part, [`collate`](crate::collate), sees decisions and never a generator.
+//! the heavy part, [`collate`](mod@crate::collate), sees decisions and never a generator.
 
 use crate::augment::{AugmentDraw, Role, View};
 use crate::blend::{Blend, BlendDraw};
