@@ -115,8 +115,11 @@ mod tests {
     #[test]
     fn every_crate_is_in_the_dockerfiles_layer_of_dependencies() {
         let (workspace, dockerfile) = (text("Cargo.toml"), text("deploy/Dockerfile"));
+        let context = text(".dockerignore");
         for member in crate::unsafety::members(&workspace) {
             assert!(dockerfile.contains(&format!("COPY {member}/Cargo.toml {member}/\n")), "{member}");
+            let seen = |path: &&Path| context.contains(&format!("\n!{}\n", path.display()));
+            assert!(Path::new(member).ancestors().any(|path| seen(&path)), ".dockerignore: {member}");
         }
     }
 
