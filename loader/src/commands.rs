@@ -14,8 +14,9 @@ mod verify;
 mod view;
 
 use crate::config::{Cli, Command, SourceArgs};
-use crate::embedded::{LoaderError, default_workers};
+use crate::embedded::LoaderError;
 use crate::extensions::Extensions;
+use crate::parallel::default_workers;
 use crate::source::{self, Place, Report, SourceError};
 use mixfeed_ops::{build, eprintln, exit, logging, memory, println};
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
@@ -98,7 +99,7 @@ fn open_with_report(
 ) -> Result<(Dataset, Report), Failure> {
     let place: Place = data.parse()?;
     let place = place.with(flags.options().map_err(Failure::usage)?);
-    Ok(source::open_with_report(&place, extensions)?)
+    Ok(source::open_with_report(&place, extensions.sources())?)
 }
 
 /// Runs the command line and returns how it ended.

@@ -22,7 +22,8 @@ pub use replay::ReplayArgs;
 pub use shared::{RecipeArgs, SourceArgs};
 pub use verify::VerifyArgs;
 
-use crate::embedded::{DEFAULT_STREAM_MEMORY_BYTES, default_workers};
+use crate::embedded::DEFAULT_STREAM_MEMORY_BYTES;
+use crate::parallel::default_workers;
 use crate::pool::MAX_WORKERS;
 use crate::server::Listen;
 use crate::source::{BadRecords, Cache, Order, Place};

@@ -2,6 +2,7 @@
 
 use crate::extensions::Extensions;
 use crate::metrics::LoaderMetrics;
+use crate::parallel::default_workers;
 use crate::pool::Pool;
 use crate::server::{Listen, Server, ServerError, ServerOptions};
 use crate::service::{MessageSizes, Service};
@@ -50,18 +51,12 @@ pub fn prepare(
     extensions: &Extensions,
 ) -> Result<Service, LoaderError> {
     let fingerprint = extensions.fingerprint()?;
-    let dataset = Arc::new(source::open_with(place, extensions)?);
+    let dataset = Arc::new(source::open_with(place, extensions.sources())?);
     let metrics = Arc::new(LoaderMetrics::default());
     let workers = workers.unwrap_or_else(default_workers);
     let pool = Pool::start(&dataset, workers, &metrics).map_err(LoaderError::Threads)?;
     let service = Service::new(dataset, fingerprint, pool, metrics, stream_memory_bytes, drain);
     Ok(service.with_extensions(extensions.clone()))
-}
-
-/// Returns the number of workers when none is given: one for each CPU that this process may use.
-#[must_use]
-pub fn default_workers() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A loader that serves from threads of this process. Dropping it ends and joins them.

@@ -7,31 +7,13 @@
 //! What is deliberately not here: plug-ins that are loaded at run time, and extensions of the loader that a
 //! trainer embeds. See `examples/custom.rs`.
 
-use crate::source::{Location, Place, SourceError};
+pub use crate::source::CustomSource;
+
 use mixfeed_pipeline::augment::{Custom, CustomAugmentation};
-use mixfeed_pipeline::dataset::digest_with;
 use mixfeed_pipeline::fingerprint::{FingerprintError, fingerprint_with};
 use mixfeed_pipeline::spec::is_name;
-use mixfeed_pipeline::{CheckedSpec, Dataset, SpecError, Split, StreamSpec};
+use mixfeed_pipeline::{CheckedSpec, Dataset, SpecError, StreamSpec};
 use std::fmt;
-
-/// A source of one's own: images from a place that only it understands.
-pub trait CustomSource: Send + Sync {
-    /// Returns its name, by the rules of [`CustomAugmentation::name`]. `--data NAME:REST` is read by this
-    /// source, whatever files there may be.
-    fn name(&self) -> &'static str;
-
-    /// Returns its version, 1 or more. It moves with every change of what it makes of the same data.
-    fn version(&self) -> u32;
-
-    /// Reads the data at `rest`, which is what follows the colon; it is empty where there is none.
-    /// [`Dataset::new`] reads all samples for the digest; one that is put together otherwise needs a digest
-    /// that no other data has.
-    ///
-    /// # Errors
-    /// When there is no such data, or it is damaged. The message is printed after the name.
-    fn open(&self, rest: &str) -> Result<Dataset, Box<dyn std::error::Error + Send + Sync>>;
-}
 
 /// What is added. The default adds nothing.
 #[derive(Clone, Default)]
@@ -84,16 +66,10 @@ impl Extensions {
         CheckedSpec::with_custom(spec, dataset, &self.augmentations)
     }
 
-    /// Reads a place that one of the sources knows by name.
-    pub(crate) fn open(&self, place: &Place) -> Option<Result<Dataset, SourceError>> {
-        let Location::Path(path) = &place.location else { return None };
-        let text = path.to_str()?;
-        let (name, rest) = text.split_once(':').unwrap_or((text, ""));
-        let source = self.sources.iter().find(|source| source.name() == name)?;
-        if place.options.are_for_image_files() {
-            return Some(Err(SourceError::Options(Box::new(place.clone()))));
-        }
-        Some(open(*source, rest).map_err(|reason| SourceError::Custom { place: text.into(), reason }))
+    /// Returns the sources.
+    #[must_use]
+    pub fn sources(&self) -> &[&'static dyn CustomSource] {
+        &self.sources
     }
 }
 
@@ -107,39 +83,11 @@ impl fmt::Debug for Extensions {
     }
 }
 
-/// Reads the data, and does not trust it further than it must: what is wrong would otherwise show only
-/// at the client, as damage.
-fn open(source: &dyn CustomSource, rest: &str) -> Result<Dataset, String> {
-    let mut dataset = source.open(rest).map_err(|e| e.to_string())?;
-    if dataset.train.count() == 0 {
-        return Err("it has no training images".into());
-    }
-    let classes = dataset.classes.len();
-    for split in Split::ALL {
-        let samples = dataset.samples(split);
-        if let Some(sample) = (0..samples.count()).find(|sample| samples.label(*sample) as usize >= classes) {
-            let label = samples.label(sample);
-            return Err(format!("{split} sample {sample} has label {label}, of {classes} classes"));
-        }
-    }
-    let wanted = dataset.image.values();
-    let first = dataset.train.image(0, &mut Vec::new()).map_err(|e| e.to_string())?.len();
-    if first != wanted {
-        return Err(format!("its first image has {first} bytes, a shape of {} has {wanted}", dataset.image));
-    }
-    dataset.digest = digest_with(&dataset.digest, &format!("source {} {}", source.name(), source.version()));
-    Ok(dataset)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mixfeed_pipeline::ImageShape;
-    use mixfeed_pipeline::dataset::InMemory;
-    use std::sync::Arc;
 
-    /// A version, and the label of its only image.
-    struct One(u32, u32);
+    struct One;
 
     impl CustomSource for One {
         fn name(&self) -> &'static str {
@@ -147,58 +95,18 @@ mod tests {
         }
 
         fn version(&self) -> u32 {
-            self.0
+            1
         }
 
-        fn open(&self, rest: &str) -> Result<Dataset, Box<dyn std::error::Error + Send + Sync>> {
-            let value = rest.parse()?;
-            let image = ImageShape { height: 1, width: 1, channels: 3 };
-            let samples = Arc::new(InMemory::new(image, vec![value; 3], vec![self.1]));
-            Ok(Dataset::new("one", vec!["a".into()], image, samples.clone(), samples)?)
+        fn open(&self, _rest: &str) -> Result<Dataset, Box<dyn std::error::Error + Send + Sync>> {
+            Err("it is opened by nobody".into())
         }
-    }
-
-    static ONE: One = One(1, 0);
-
-    fn opened(source: &'static One, place: &str) -> Result<Dataset, String> {
-        let extensions = Extensions::default().with_source(source);
-        extensions.open(&place.parse().unwrap()).unwrap().map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn a_source_is_found_by_name_and_names_what_is_wrong() {
-        let extensions = Extensions::default().with_source(&ONE);
-        for other in ["synthetic:5", "/data/one:7", "ones:7", "."] {
-            assert!(extensions.open(&other.parse().unwrap()).is_none(), "{other}");
-        }
-        assert_eq!(opened(&ONE, "one:7").unwrap().train.count(), 1);
-        assert_eq!(opened(&ONE, "one:x").unwrap_err(), "one:x: invalid digit found in string");
-        assert_eq!(opened(&ONE, "one").unwrap_err(), "one: cannot parse integer from empty string");
-        static WRONG: One = One(1, 3);
-        assert_eq!(opened(&WRONG, "one:7").unwrap_err(), "one:7: train sample 0 has label 3, of 1 classes");
-    }
-
-    #[test]
-    fn the_digest_covers_source_version_and_data() {
-        static LATER: One = One(2, 0);
-        let base = opened(&ONE, "one:7").unwrap().digest;
-        assert_eq!(opened(&ONE, "one:7").unwrap().digest, base);
-        assert_ne!(opened(&ONE, "one:8").unwrap().digest, base);
-        assert_ne!(opened(&LATER, "one:7").unwrap().digest, base);
-    }
-
-    #[test]
-    fn options_for_image_files_are_refused() {
-        let options = crate::source::Options { test_fraction: 0.5, ..Default::default() };
-        let place: Place = "one:7".parse().unwrap();
-        let refused = Extensions::default().with_source(&ONE).open(&place.with(options)).unwrap();
-        assert!(matches!(refused, Err(SourceError::Options(_))));
     }
 
     #[test]
     #[should_panic(expected = "two of this name")]
     fn two_sources_of_one_name_are_a_mistake_of_the_author() {
-        drop(Extensions::default().with_source(&ONE).with_source(&ONE));
+        drop(Extensions::default().with_source(&One).with_source(&One));
     }
 
     #[test]

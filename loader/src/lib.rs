@@ -16,6 +16,7 @@ pub mod extensions;
 mod failures;
 mod memory;
 pub mod metrics;
+pub mod parallel;
 pub mod pool;
 pub mod server;
 pub mod service;

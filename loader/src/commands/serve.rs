@@ -2,10 +2,11 @@
 
 use super::Failure;
 use crate::config::{ServeArgs, ServeConfig};
-use crate::embedded::{default_workers, prepare};
+use crate::embedded::prepare;
 use crate::extensions::Extensions;
 use crate::memory::WorstCase;
 use crate::metrics::TASKS;
+use crate::parallel::default_workers;
 use crate::server::{Server, ServerOptions};
 use mixfeed_ops::println;
 use mixfeed_ops::{logging, memory, metrics, signals};

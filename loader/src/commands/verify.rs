@@ -9,7 +9,7 @@ use super::replay::read_toml;
 use super::{Failure, flags, open_data, preview};
 use crate::config::VerifyArgs;
 use crate::extensions::Extensions;
-use crate::source::in_chunks;
+use crate::parallel::in_chunks;
 use checks::{Check, Drawn, once};
 use mixfeed_ops::println;
 use mixfeed_pipeline::{BatchPlan, CheckedSpec, StreamSpec};

@@ -3,12 +3,12 @@
 //!
 //! Leaving them out is the same as a [skip list](super::SkipList) that names them: what is left has a digest of its own.
 
-use super::{LeftOut, SkipList, Skipped, SourceError};
+use super::error::{SourceError, more};
+use super::options::BadRecords;
+use super::report::LeftOut;
+use super::skip_list::{SkipList, Skipped};
 use mixfeed_pipeline::Split;
-use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 /// Records that are named one by one; the rest is counted.
 const NAMED: usize = 10;
@@ -19,66 +19,6 @@ const TOLD: usize = 3;
 /// How to see all, and to be rid of them.
 const REMEDY: &str = "`mixfeed-loader inspect --write-skip-list FILE` lists them; `--skip-list FILE` or \
                       `--bad-records skip` leaves them out";
-
-/// What becomes of bad records.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum BadRecords {
-    /// They fail the batches that they are in.
-    #[default]
-    Fail,
-    /// They are left out, if they are at most so many.
-    Skip {
-        /// The most that may be left out.
-        most: u64,
-    },
-}
-
-impl BadRecords {
-    /// Whether every image is to be decoded while the set is read, so that all replicas leave out the same.
-    pub(super) fn need_decoding(self) -> bool {
-        matches!(self, Self::Skip { .. })
-    }
-}
-
-impl FromStr for BadRecords {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let most = match text.split_once('=') {
-            None if text == "fail" => return Ok(Self::Fail),
-            None if text == "skip" => Some(u64::MAX),
-            Some(("skip", most)) => most.parse().ok(),
-            _ => None,
-        };
-        let wrong = || format!("{text} is not allowed: fail, skip, or skip=N for at most N records");
-        most.map(|most| Self::Skip { most }).ok_or_else(wrong)
-    }
-}
-
-impl fmt::Display for BadRecords {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fail => f.write_str("fail"),
-            Self::Skip { most: u64::MAX } => f.write_str("skip"),
-            Self::Skip { most } => write!(f, "skip={most}"),
-        }
-    }
-}
-
-impl TryFrom<String> for BadRecords {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<BadRecords> for String {
-    fn from(policy: BadRecords) -> Self {
-        policy.to_string()
-    }
-}
 
 /// A record that lacks its image or its label, so that it is no sample at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +33,7 @@ pub(super) struct Incomplete {
 pub(super) fn check_complete(policy: BadRecords, incomplete: &[Incomplete]) -> Result<(), SourceError> {
     match (policy, incomplete.first()) {
         (BadRecords::Fail, Some(Incomplete { path, reason })) => {
-            let more = super::more(incomplete.len() - 1);
+            let more = more(incomplete.len() - 1);
             let reason = format!("{reason}{more}; --bad-records skip leaves such records out");
             Err(SourceError::Set { path: path.clone(), reason })
         }
@@ -193,17 +133,6 @@ mod tests {
 
     fn lacking(count: usize) -> Vec<Incomplete> {
         vec![Incomplete { path: "x.tar".into(), reason: "a/7.png: the record has no label".into() }; count]
-    }
-
-    #[test]
-    fn policies_are_read_and_written() {
-        for text in ["fail", "skip", "skip=0", "skip=17"] {
-            assert_eq!(text.parse::<BadRecords>().unwrap().to_string(), text);
-        }
-        for wrong in ["", "Skip", "skip=", "skip=-1", "skip=1.5", "fail=1", "warn"] {
-            let message = wrong.parse::<BadRecords>().unwrap_err();
-            assert!(message.contains("fail, skip, or skip=N"), "{message}");
-        }
     }
 
     #[test]

@@ -4,58 +4,50 @@
 //! planes), and `labels` (CIFAR-100: `fine_labels`) the list of their classes.
 
 use super::cifar::class_names;
+use super::error::SourceError;
+use super::retry::read;
 use super::set_files::SetFiles;
-use super::{SourceError, read};
 use mixfeed_pipeline::Dataset;
 use mixfeed_pipeline::cifar::{Layout, SHAPE, planar_to_interleaved};
 use mixfeed_pipeline::pickle::{Node, Pickle};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A set in the Python version.
-struct Set {
+pub(super) struct Set {
     files: SetFiles,
     layout: Layout,
     labels: &'static str,
     /// File and key of the class names.
     names: (&'static str, &'static str),
-    /// What the archive unpacks into.
-    folder: &'static str,
 }
 
-const SETS: [Set; 2] = [
+static SETS: [Set; 2] = [
     Set {
         files: SetFiles {
             name: "cifar10",
+            folder: "cifar-10-batches-py",
             train: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
             test: "test_batch",
         },
         layout: Layout::Cifar10,
         labels: "labels",
         names: ("batches.meta", "label_names"),
-        folder: "cifar-10-batches-py",
     },
     Set {
-        files: SetFiles { name: "cifar100", train: &["train"], test: "test" },
+        files: SetFiles { name: "cifar100", folder: "cifar-100-python", train: &["train"], test: "test" },
         layout: Layout::Cifar100,
         labels: "fine_labels",
         names: ("meta", "fine_label_names"),
-        folder: "cifar-100-python",
     },
 ];
 
-/// Reads the set, decoded, into memory, if one of its files is there.
-pub(super) fn look(place: &Path) -> Result<Option<Dataset>, SourceError> {
-    for set in &SETS {
-        for folder in [place, &place.join(set.folder)] {
-            if set.files.any_in(folder) {
-                return open(folder, set).map(Some);
-            }
-        }
-    }
-    Ok(None)
+/// Finds the set of which one of the files is there, and the folder of its files.
+pub(super) fn detect(place: &Path) -> Option<(&'static Set, PathBuf)> {
+    SETS.iter().find_map(|set| Some((set, set.files.folder_at(place)?)))
 }
 
-fn open(folder: &Path, set: &Set) -> Result<Dataset, SourceError> {
+/// Reads the set, decoded, into memory.
+pub(super) fn open(folder: &Path, set: &Set) -> Result<Dataset, SourceError> {
     let classes = class_names(names(folder, set)?, set.layout);
     set.files.open(folder, classes, SHAPE.values(), |path, bytes, pixels, labels| {
         append_batch(bytes, set, pixels, labels)

@@ -1,10 +1,11 @@
 //! CIFAR-10 and CIFAR-100 in the binary version: a folder of training files and a test file.
 
+use super::error::SourceError;
+use super::retry::text_lines;
 use super::set_files::SetFiles;
-use super::{SourceError, text_lines};
 use mixfeed_pipeline::Dataset;
 use mixfeed_pipeline::cifar::{Layout, append_records};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A set in the binary version.
 pub(super) struct Set {
@@ -12,13 +13,12 @@ pub(super) struct Set {
     layout: Layout,
     /// Names of the classes, one a line; optional.
     names: &'static str,
-    /// What the archive unpacks into.
-    pub(super) folder: &'static str,
 }
 
 pub(super) const CIFAR10: Set = Set {
     files: SetFiles {
         name: "cifar10",
+        folder: "cifar-10-batches-bin",
         train: &[
             "data_batch_1.bin",
             "data_batch_2.bin",
@@ -30,35 +30,26 @@ pub(super) const CIFAR10: Set = Set {
     },
     layout: Layout::Cifar10,
     names: "batches.meta.txt",
-    folder: "cifar-10-batches-bin",
 };
 
 pub(super) const CIFAR100: Set = Set {
-    files: SetFiles { name: "cifar100", train: &["train.bin"], test: "test.bin" },
+    files: SetFiles { name: "cifar100", folder: "cifar-100-binary", train: &["train.bin"], test: "test.bin" },
     layout: Layout::Cifar100,
     names: "fine_label_names.txt",
-    folder: "cifar-100-binary",
 };
 
-const SETS: [Set; 2] = [CIFAR10, CIFAR100];
+static SETS: [Set; 2] = [CIFAR10, CIFAR100];
 
 /// The ten classes of CIFAR-10, for folders that do not name them.
 pub(super) const CIFAR10_CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// Reads the set, decoded, into memory (about 184 MB), if one of its files is there.
-pub(super) fn look(place: &Path) -> Result<Option<Dataset>, SourceError> {
-    for set in &SETS {
-        for folder in [place, &place.join(set.folder)] {
-            if set.files.any_in(folder) {
-                return open(folder, set).map(Some);
-            }
-        }
-    }
-    Ok(None)
+/// Finds the set of which one of the files is there, and the folder of its files.
+pub(super) fn detect(place: &Path) -> Option<(&'static Set, PathBuf)> {
+    SETS.iter().find_map(|set| Some((set, set.files.folder_at(place)?)))
 }
 
-/// Reads the set, decoded, into memory, from this very folder.
+/// Reads the set, decoded, into memory (about 184 MB).
 pub(super) fn open(folder: &Path, set: &Set) -> Result<Dataset, SourceError> {
     let classes = class_names(text_lines(&folder.join(set.names))?, set.layout);
     set.files.open(folder, classes, set.layout.record_bytes(), |path, bytes, pixels, labels| {
@@ -90,6 +81,11 @@ mod tests {
         std::fs::write(folder.join(file), bytes).unwrap();
     }
 
+    fn read(place: &Path) -> Result<Dataset, SourceError> {
+        let (set, folder) = detect(place).unwrap();
+        open(&folder, set)
+    }
+
     fn complete() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (i, file) in SETS[0].files.train.iter().chain([&SETS[0].files.test]).enumerate() {
@@ -100,7 +96,7 @@ mod tests {
 
     #[test]
     fn files_are_read_in_order() {
-        let data = look(complete().path()).unwrap().unwrap();
+        let data = read(complete().path()).unwrap();
         assert_eq!((data.train.count(), data.test.count()), (10, 2));
         let labels: Vec<_> = (0..10).map(|i| data.train.label(i)).collect();
         assert_eq!(labels, [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]);
@@ -117,35 +113,35 @@ mod tests {
         let record = |fine: u8| [vec![1, fine], vec![fine; 3072]].concat();
         std::fs::write(inner.join("train.bin"), [record(5), record(99)].concat()).unwrap();
         std::fs::write(inner.join("test.bin"), record(42)).unwrap();
-        let data = look(folder.path()).unwrap().unwrap();
+        let data = read(folder.path()).unwrap();
         assert_eq!((data.name.as_str(), data.classes.len()), ("cifar100", 100));
         assert_eq!([data.train.label(0), data.train.label(1), data.test.label(0)], [5, 99, 42]);
         std::fs::remove_file(inner.join("test.bin")).unwrap();
-        let message = look(folder.path()).unwrap_err().to_string();
+        let message = read(folder.path()).unwrap_err().to_string();
         assert!(message.ends_with("test.bin: missing; cifar100 has train.bin and test.bin"), "{message}");
     }
 
     #[test]
     fn a_changed_byte_changes_the_digest() {
         let folder = complete();
-        let before = look(folder.path()).unwrap().unwrap().digest;
+        let before = read(folder.path()).unwrap().digest;
         write(folder.path(), "data_batch_4.bin", &[3, 8]);
-        assert_ne!(look(folder.path()).unwrap().unwrap().digest, before);
+        assert_ne!(read(folder.path()).unwrap().digest, before);
     }
 
     #[test]
     fn broken_folders_are_named_with_file_and_place() {
         let folder = complete();
         std::fs::write(folder.path().join("data_batch_2.bin"), [0; 4000]).unwrap();
-        let message = look(folder.path()).unwrap_err().to_string();
+        let message = read(folder.path()).unwrap_err().to_string();
         assert!(message.contains("data_batch_2.bin: 4000 bytes are not a whole number"), "{message}");
 
         write(folder.path(), "data_batch_2.bin", &[1, 10]);
-        let message = look(folder.path()).unwrap_err().to_string();
+        let message = read(folder.path()).unwrap_err().to_string();
         assert!(message.contains("data_batch_2.bin: record 1 (offset 3073) has label 10"), "{message}");
 
         std::fs::remove_file(folder.path().join("data_batch_2.bin")).unwrap();
-        let message = look(folder.path()).unwrap_err().to_string();
+        let message = read(folder.path()).unwrap_err().to_string();
         assert!(message.contains("data_batch_2.bin: missing"), "{message}");
     }
 }

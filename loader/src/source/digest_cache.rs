@@ -10,7 +10,8 @@
 //! It finds accidents, not forgeries: whoever can write beside the data can write the data too.
 
 use super::options::Options;
-use super::{in_chunks, read};
+use super::retry::read;
+use crate::parallel::in_chunks;
 use mixfeed_ops::build;
 use mixfeed_ops::files::write_among_others;
 use prost::Message;

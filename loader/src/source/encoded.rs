@@ -5,14 +5,17 @@
 //! on disk ([`digest_cache`](super::digest_cache)), so that the next start need not read. A record that
 //! cannot be read or decoded does not keep the set from being served: it fails the batches it is in, by name.
 
+use super::bad_records;
 use super::digest_cache::{DigestCache, Known, KnownSplit};
+use super::error::SourceError;
 use super::kept::Kept;
+use super::memory;
 use super::options::{Cache, Options};
-use super::reading::{PAUSES, Reader, Refusal, first_shape, mark};
+use super::reading::{Reader, Refusal, first_shape, mark};
 use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
 use super::report::Report;
+use super::retry::PAUSES;
 use super::skip_list::{SkipList, Skipped};
-use super::{SourceError, bad_records, memory};
 use mixfeed_pipeline::dataset::{SplitDigest, digest_of, digest_with};
 use mixfeed_pipeline::decode::{MAX_DECODE_BYTES, decode_to};
 use mixfeed_pipeline::{Dataset, Fault, ImageShape, LeftOut, SampleError, SampleMemory, Samples, Split};

@@ -7,27 +7,27 @@
 //! Deliberately not here: what the files hold (`cifar.rs`), and anything drawn for a person (`commands/fetch.rs`).
 
 mod download;
+mod error;
 mod held;
 mod origin;
 mod part;
 mod sums;
 mod unpack;
 
+pub use download::Told;
+pub use error::FetchError;
+pub use held::Verified;
 pub use origin::{Origin, OriginError};
 
+use super::cifar;
 use super::published::Published;
-use super::{SourceError, cifar};
-use bytesize::ByteSize;
 use held::Held;
-use mixfeed_pipeline::{Dataset, SampleError};
+use mixfeed_pipeline::Dataset;
 use part::Part;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-
-/// Bytes of an archive, at most: three times what there is to fetch.
-const MAX_ARCHIVE: ByteSize = ByteSize::mib(512);
 
 /// What to fetch, from where, to where.
 #[derive(Clone, Debug)]
@@ -52,91 +52,6 @@ pub struct Fetched {
     /// What was there already, and how that is known to be the set; `None` after a download.
     pub already: Option<Verified>,
 }
-
-/// How files that were there are known to be what they should be.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verified {
-    /// By the checksums that were written when they were unpacked.
-    Checksums,
-    /// By the digest of their content.
-    Content,
-    /// By their form and number only: nothing is known of their content.
-    Form,
-}
-
-/// Why a set was not fetched.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// The folder is no name for one.
-    #[error("--output {} does not name a folder", .0.display())]
-    Output(PathBuf),
-    /// The folder holds something else than the set.
-    #[error("--output {} {found}; give a folder of its own{hint}", output.display())]
-    Taken {
-        /// The folder.
-        output: PathBuf,
-        /// What is there.
-        found: String,
-        /// What else may help.
-        hint: &'static str,
-    },
-    /// Another process fetches to the same folder.
-    #[error("{}: another process is fetching this", .0.display())]
-    Busy(PathBuf),
-    /// The archive did not come.
-    #[error(
-        "cannot fetch {origin}: {reason}; give a mirror or a copy by --url (https://… or file:///…), or go without: `--data DIR` takes a folder of your own, `--data synthetic` drawings"
-    )]
-    Download {
-        /// From where.
-        origin: String,
-        /// What happened.
-        reason: String,
-    },
-    /// The archive is another one.
-    #[error(
-        "{origin}: its SHA-256 is {found}, not {wanted}; nothing was unpacked (--sha256 takes the digest of an archive that you trust)"
-    )]
-    Checksum {
-        /// From where.
-        origin: String,
-        /// Hexadecimal.
-        found: String,
-        /// Hexadecimal.
-        wanted: String,
-    },
-    /// The archive is not what it should be.
-    #[error("{origin}: {reason}")]
-    Archive {
-        /// From where.
-        origin: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The files are not the set.
-    #[error(transparent)]
-    Set(#[from] SourceError),
-    /// An image of the set cannot be read.
-    #[error(transparent)]
-    Sample(#[from] SampleError),
-    /// Writing failed.
-    #[error("{}: {source}", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl FetchError {
-    fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Write { path: path.into(), source }
-    }
-}
-
-/// Bytes that there are, and how many there will be, if that is known.
-pub type Told<'a> = dyn FnMut(u64, Option<u64>) + 'a;
 
 /// Brings the set into its folder; `told` hears how far the download is. Safe to be killed at any time, and to be
 /// called again after that.

@@ -1,6 +1,6 @@
 //! Why a file that holds many records cannot be used: what the system says at the moment, or what its bytes are.
 
-use super::SourceError;
+use super::error::SourceError;
 use ::parquet::errors::ParquetError;
 use std::fmt;
 use std::io;

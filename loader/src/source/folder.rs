@@ -8,23 +8,44 @@ mod layout;
 pub(super) mod tree;
 
 use super::digest_cache::DigestCache;
+use super::encoded;
+use super::error::SourceError;
 use super::listing::{Kind, is_folder, list};
 use super::options::Options;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
 use super::report::{Report, ending, named};
-use super::{SourceError, encoded};
 use mixfeed_pipeline::Dataset;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use tree::{MAX_DEPTH, Tree};
 
-/// Reads the folder, if it is one with images in class folders.
-pub(super) fn look(
+/// Reads the folder, in which, or in whose place, there are files with the endings `others`.
+pub(super) fn open(
     place: &Path,
+    others: &BTreeMap<String, u64>,
     options: &Options,
     report: &mut Report,
-) -> Result<Option<Dataset>, SourceError> {
+) -> Result<Dataset, SourceError> {
+    let unknown =
+        |report: &mut Report| SourceError::Unknown { path: place.into(), hint: hint(place, others, report) };
+    read(place, options, report)?.ok_or_else(|| unknown(report))
+}
+
+/// What to do about a place that is no data set, if that can be told.
+fn hint(path: &Path, others: &BTreeMap<String, u64>, report: &mut Report) -> String {
+    if !path.is_dir() {
+        return " in this file; give the folder that holds the set".into();
+    }
+    if report.left_out.is_empty() {
+        others.iter().for_each(|(ending, count)| report.leave_out_ending(ending, *count, "images"));
+    }
+    let found: Vec<String> = report.left_out.iter().map(ToString::to_string).collect();
+    if found.is_empty() { String::new() } else { format!("; found {}", found.join(", ")) }
+}
+
+/// Reads the folder, if it is one with images in class folders.
+fn read(place: &Path, options: &Options, report: &mut Report) -> Result<Option<Dataset>, SourceError> {
     if !is_folder(place)? {
         return Ok(None);
     }

@@ -1,29 +1,73 @@
-//! In which format the images at a place come: tables, shards, or files in class folders.
+//! In which format the data at a place comes: drawings and custom sources by name, CIFAR by its files, and otherwise images
+//! in tables, shards, or class folders.
 //!
-//! Where more than one is there, either may be meant, and the set is refused with all of them unless `--train` or `--test`
-//! names one. What is not read then is counted.
+//! Where images come in more than one way, either may be meant, and the set is refused with all of them unless `--train` or
+//! `--test` names one. What is not read then is counted.
 
+use super::custom::{self, CustomSource};
+use super::error::SourceError;
 use super::folder::tree::Tree;
 use super::listing::is_folder;
 use super::options::Options;
+use super::place::{Location, Place};
 use super::report::{Report, ending};
+use super::retry::metadata;
 use super::splits::{self, NONE, PLACE, Told, told_by};
-use super::{SourceError, numbered, shards};
+use super::{batches, cifar, numbered, shards};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A format, with its files.
-#[derive(Debug)]
-pub(super) enum Format {
-    Tables(Vec<PathBuf>),
-    Shards(Vec<PathBuf>),
+/// A format, with where its files are.
+pub(super) enum Format<'a> {
+    /// Drawings, this many for training.
+    Synthetic(u64),
+    /// A source of one's own, with what follows its name.
+    Custom(&'static dyn CustomSource, &'a str),
+    /// CIFAR in the binary version, in this folder.
+    Cifar(&'static cifar::Set, PathBuf),
+    /// CIFAR in the Python version, in this folder.
+    Batches(&'static batches::Set, PathBuf),
+    Tables(&'a Path, Vec<PathBuf>),
+    Shards(&'a Path, Vec<PathBuf>),
     /// Class folders, if there are any. Beside them or in place of them there are files with these endings.
-    Folders(BTreeMap<String, u64>),
+    Folders(&'a Path, BTreeMap<String, u64>),
+}
+
+/// Finds out in which format the data is, and refuses options that have no meaning for it.
+pub(super) fn detect<'a>(
+    place: &'a Place,
+    custom: &[&'static dyn CustomSource],
+    report: &mut Report,
+) -> Result<Format<'a>, SourceError> {
+    let Place { location, options } = place;
+    let complete = match location {
+        Location::Synthetic(samples) => Format::Synthetic(*samples),
+        Location::Path(path) => match custom::named(custom, path) {
+            Some((source, rest)) => Format::Custom(source, rest),
+            None => match cifar_at(path)? {
+                Some(format) => format,
+                None => return images(path, options, report),
+            },
+        },
+    };
+    if options.are_for_image_files() {
+        return Err(SourceError::Options(place.to_string()));
+    }
+    Ok(complete)
+}
+
+fn cifar_at(path: &Path) -> Result<Option<Format<'_>>, SourceError> {
+    if !metadata(path)?.is_dir() {
+        return Ok(None);
+    }
+    let binary = cifar::detect(path).map(|(set, folder)| Format::Cifar(set, folder));
+    let python = || batches::detect(path).map(|(set, folder)| Format::Batches(set, folder));
+    Ok(binary.or_else(python))
 }
 
 /// One way to read a place.
-struct Reading {
-    format: Format,
+struct Reading<'a> {
+    format: Format<'a>,
     /// In words, with where it is.
     said: String,
     /// What `--train` may say to choose it.
@@ -32,8 +76,11 @@ struct Reading {
     names: Vec<String>,
 }
 
-/// Finds out which format is meant.
-pub(super) fn find(place: &Path, options: &Options, report: &mut Report) -> Result<Format, SourceError> {
+/// Of records that are image files of their own.
+fn images<'a>(place: &'a Path, options: &Options, report: &mut Report) -> Result<Format<'a>, SourceError> {
+    if options.test.as_deref() == Some(NONE) && options.test_fraction > 0.0 {
+        return Err(SourceError::NoTestAndFraction(options.test_fraction));
+    }
     let (mut tables, mut tars, mut others) = (Vec::new(), Vec::new(), BTreeMap::<String, u64>::new());
     for path in shards::all(place)? {
         match ending(&path).as_str() {
@@ -45,12 +92,12 @@ pub(super) fn find(place: &Path, options: &Options, report: &mut Report) -> Resu
     }
     let mut readings = Vec::new();
     for (files, what, format) in
-        [(tables, "tables", Format::Tables as fn(Vec<PathBuf>) -> Format), (tars, "shards", Format::Shards)]
+        [(tables, "tables", Format::Tables as fn(_, _) -> _), (tars, "shards", Format::Shards)]
     {
         if !files.is_empty() {
             let names = shards::names(place, &files)?;
             readings.push(Reading {
-                format: format(files),
+                format: format(place, files),
                 said: said(what, &names),
                 flag: flag(&names),
                 names,
@@ -58,13 +105,13 @@ pub(super) fn find(place: &Path, options: &Options, report: &mut Report) -> Resu
         }
     }
     if readings.is_empty() || !is_folder(place)? {
-        return Ok(readings.pop().map_or(Format::Folders(others), |reading| reading.format));
+        return Ok(readings.pop().map_or(Format::Folders(place, others), |reading| reading.format));
     }
     let tree = Tree::new(place);
     let folders = Images::find(&tree)?;
     if folders.may_be_meant(&readings, &tree)? {
         readings.push(Reading {
-            format: Format::Folders(BTreeMap::new()),
+            format: Format::Folders(place, BTreeMap::new()),
             said: format!("images in folders ({})", super::report::named(&folders.names())),
             flag: folders.flag(),
             names: Vec::new(),
@@ -84,9 +131,9 @@ pub(super) fn find(place: &Path, options: &Options, report: &mut Report) -> Resu
     };
     let meant = readings.remove(meant);
     let wanted = match &meant.format {
-        Format::Folders(_) => None,
-        Format::Tables(_) => Some("tables"),
-        Format::Shards(_) => Some("shards"),
+        Format::Tables(..) => Some("tables"),
+        Format::Shards(..) => Some("shards"),
+        _ => None,
     };
     for Reading { said, .. } in readings.iter().filter(|reading| !reading.names.is_empty()) {
         report.leave_out(said, None, "not chosen by --train or --test");
@@ -132,7 +179,7 @@ impl Images {
     }
 
     /// Whether these are classes or splits as well as anything: one folder of pictures beside shards is none.
-    fn may_be_meant(&self, others: &[Reading], tree: &Tree) -> Result<bool, SourceError> {
+    fn may_be_meant(&self, others: &[Reading<'_>], tree: &Tree) -> Result<bool, SourceError> {
         let split = |name: &str| told_by(name) != Ok(Told::Nothing);
         if self.0.len() > 1 || self.0.iter().any(|(name, within)| split(name) && !within.is_empty()) {
             return Ok(true);
@@ -159,11 +206,11 @@ impl Images {
 }
 
 /// Which reading the flags name, if it is one.
-fn chosen(readings: &[Reading], options: &Options, tree: &Tree) -> Result<Option<usize>, SourceError> {
+fn chosen(readings: &[Reading<'_>], options: &Options, tree: &Tree) -> Result<Option<usize>, SourceError> {
     let test = options.test.as_deref().filter(|test| *test != NONE);
     let Some(pattern) = options.train.as_deref().or(test) else { return Ok(None) };
     let parts: Vec<&str> = pattern.split(',').map(|part| part.trim().trim_end_matches('/')).collect();
-    let find = |fits: &dyn Fn(&Reading) -> bool| -> Vec<usize> {
+    let find = |fits: &dyn Fn(&Reading<'_>) -> bool| -> Vec<usize> {
         (0..readings.len()).filter(|at| fits(&readings[*at])).collect()
     };
     let mut found = find(&|reading| parts.iter().any(|part| reading.names.iter().any(|name| name == part)));

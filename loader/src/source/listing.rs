@@ -5,9 +5,9 @@
 //! and then the set is refused by the entry's name. A link that is an image by its name is not followed here: whether it
 //! can be read is found out when all images are.
 
-use super::SourceError;
-use super::reading::patiently;
+use super::error::SourceError;
 use super::records::is_image;
+use super::retry::{is_listed, patiently};
 use super::splits::is_hidden;
 use std::ffi::OsString;
 use std::fs::{DirEntry, FileType};
@@ -99,12 +99,6 @@ fn is_folder_once(path: &Path) -> io::Result<bool> {
             _ => Err(error),
         },
     }
-}
-
-/// Whether something is at a path, even if it is a link whose target is away.
-#[allow(clippy::disallowed_methods)]
-pub(super) fn is_listed(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok()
 }
 
 #[cfg(test)]

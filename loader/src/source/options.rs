@@ -1,6 +1,5 @@
 //! What a user may say about data beyond its place. The defaults suit data that needs nothing said.
 
-use super::BadRecords;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -74,6 +73,66 @@ pub enum Cache {
     None,
 }
 
+/// What becomes of bad records.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum BadRecords {
+    /// They fail the batches that they are in.
+    #[default]
+    Fail,
+    /// They are left out, if they are at most so many.
+    Skip {
+        /// The most that may be left out.
+        most: u64,
+    },
+}
+
+impl BadRecords {
+    /// Whether every image is to be decoded while the set is read, so that all replicas leave out the same.
+    pub(super) fn need_decoding(self) -> bool {
+        matches!(self, Self::Skip { .. })
+    }
+}
+
+impl FromStr for BadRecords {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let most = match text.split_once('=') {
+            None if text == "fail" => return Ok(Self::Fail),
+            None if text == "skip" => Some(u64::MAX),
+            Some(("skip", most)) => most.parse().ok(),
+            _ => None,
+        };
+        let wrong = || format!("{text} is not allowed: fail, skip, or skip=N for at most N records");
+        most.map(|most| Self::Skip { most }).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for BadRecords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fail => f.write_str("fail"),
+            Self::Skip { most: u64::MAX } => f.write_str("skip"),
+            Self::Skip { most } => write!(f, "skip={most}"),
+        }
+    }
+}
+
+impl TryFrom<String> for BadRecords {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<BadRecords> for String {
+    fn from(policy: BadRecords) -> Self {
+        policy.to_string()
+    }
+}
+
 /// Rows and columns of an image, as in "32" or "48x32".
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
@@ -133,6 +192,17 @@ mod tests {
         assert_eq!(size("48x32").unwrap().to_string(), "48x32");
         for wrong in ["", "0", "32x", "x32", "-1", "5000", "32X32", "1x1x1"] {
             assert!(size(wrong).unwrap_err().contains("HEIGHTxWIDTH"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn policies_are_read_and_written() {
+        for text in ["fail", "skip", "skip=0", "skip=17"] {
+            assert_eq!(text.parse::<BadRecords>().unwrap().to_string(), text);
+        }
+        for wrong in ["", "Skip", "skip=", "skip=-1", "skip=1.5", "fail=1", "warn"] {
+            let message = wrong.parse::<BadRecords>().unwrap_err();
+            assert!(message.contains("fail, skip, or skip=N"), "{message}");
         }
     }
 }

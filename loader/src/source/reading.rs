@@ -4,45 +4,15 @@
 //! again after a pause, and if it still cannot be read, the set is not served, because its digest would be that of
 //! another set.
 
-use super::SourceError;
 use super::digest_cache::KnownSplit;
 use super::kept::Kept;
 use super::options::Cache;
-use super::parallel;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
+use crate::parallel::in_chunks;
 use mixfeed_pipeline::ImageShape;
 use mixfeed_pipeline::decode::{DecodeError, decode_to, shape_of};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Pauses before records that could not be read are read again: three seconds in all, for what a moment explains (a
-/// mount that is just being made, descriptors that are short).
-pub(super) const PAUSES: [Duration; 5] = if cfg!(test) {
-    [Duration::ZERO; 5]
-} else {
-    [
-        Duration::from_millis(100),
-        Duration::from_millis(200),
-        Duration::from_millis(400),
-        Duration::from_millis(800),
-        Duration::from_millis(1600),
-    ]
-};
-
-/// Tries again after each of [`PAUSES`] what fails by a read error: finding the files of a set, and where the records lie
-/// in them.
-pub(super) fn patiently<T>(mut attempt: impl FnMut() -> Result<T, SourceError>) -> Result<T, SourceError> {
-    for pause in PAUSES {
-        match attempt() {
-            Err(error @ SourceError::Read { .. }) => {
-                tracing::warn!(%error, "cannot be read, trying again");
-                std::thread::sleep(pause);
-            }
-            done => return done,
-        }
-    }
-    attempt()
-}
 
 /// Why a set cannot be read.
 #[derive(Debug)]
@@ -167,7 +137,7 @@ impl Reader<'_> {
     /// Reads the records of a split. What is to be kept of them is put into `kept` on the way.
     pub(super) fn read(&self, records: &[Record], kept: &Kept) -> Result<KnownSplit, Refusal> {
         let mut whole = Whole::new(records.len());
-        for chunk in parallel::in_chunks(records.len(), |range| self.chunk(records, range, kept)) {
+        for chunk in in_chunks(records.len(), |range| self.chunk(records, range, kept)) {
             whole.add(chunk?);
         }
         for pause in self.pauses {
@@ -178,7 +148,7 @@ impl Reader<'_> {
             let retry = |range: std::ops::Range<usize>| {
                 self.chunk(records, again[range].iter().map(|(sample, _)| *sample), kept)
             };
-            for chunk in parallel::in_chunks(again.len(), retry) {
+            for chunk in in_chunks(again.len(), retry) {
                 whole.add(chunk?);
             }
         }

@@ -7,6 +7,7 @@
 use super::bad_records::Incomplete;
 use super::digest_cache::Listing;
 use super::options::{Options, Order};
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -120,6 +121,12 @@ fn share(path: &str) -> f64 {
 
 fn file_name(path: &str) -> String {
     Path::new(path).file_name().map_or_else(|| path.to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The first name of a class that comes twice, if one does.
+pub(super) fn named_twice(names: &[String]) -> Option<&String> {
+    let mut seen = HashSet::new();
+    names.iter().find(|name| !seen.insert(*name))
 }
 
 /// Endings of the image files that are read, in lower case.

@@ -1,6 +1,6 @@
 //! What was taken for what, and what was left out: said when data is opened, by whoever opened it.
 
-use super::Skipped;
+use super::skip_list::Skipped;
 use mixfeed_pipeline::{Dataset, Split};
 use serde::Serialize;
 use std::ffi::OsStr;

@@ -1,17 +1,19 @@
 //! A set of images of one size whose records lie in a few files, read into memory: what the binary and
 //! the Python version of CIFAR have in common. How a file is cut into records is the caller's knowledge.
 
-use super::reading::patiently;
-use super::{SourceError, read};
+use super::error::SourceError;
+use super::retry::{patiently, read};
 use mixfeed_pipeline::cifar::SHAPE;
 use mixfeed_pipeline::dataset::{InMemory, SplitDigest, digest_of};
 use mixfeed_pipeline::{Dataset, Samples};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The files of a set, in the order of their records.
 pub(super) struct SetFiles {
     pub(super) name: &'static str,
+    /// What the archive unpacks into.
+    pub(super) folder: &'static str,
     pub(super) train: &'static [&'static str],
     pub(super) test: &'static str,
 }
@@ -28,9 +30,11 @@ impl<F> Append for F where
 }
 
 impl SetFiles {
-    /// Tells whether one of the files is in `folder`.
-    pub(super) fn any_in(&self, folder: &Path) -> bool {
-        self.train.iter().chain([&self.test]).any(|file| folder.join(file).is_file())
+    /// The folder that has one of the files: the place, or what the archive unpacks into there.
+    pub(super) fn folder_at(&self, place: &Path) -> Option<PathBuf> {
+        let has_one =
+            |folder: &PathBuf| self.train.iter().chain([&self.test]).any(|file| folder.join(file).is_file());
+        [place.into(), place.join(self.folder)].into_iter().find(has_one)
     }
 
     /// Reads all of them; each record has `record_bytes` bytes.

@@ -1,6 +1,6 @@
 //! Files that hold many records each: which of them are at a place, and which split each is of.
 
-use super::SourceError;
+use super::error::SourceError;
 use super::listing::{Entry, Kind, is_folder, list};
 use super::numbered::{self, files};
 use super::options::Options;

@@ -5,7 +5,8 @@
 //! anything else. What is left is another set with a digest of its own: replicas that do not have the same
 //! list refuse to work together. Its epochs have the order of the whole set ([`LeftOut`]).
 
-use super::{SourceError, read};
+use super::error::SourceError;
+use super::retry::read;
 use mixfeed_ops::files;
 use mixfeed_pipeline::left_out::digest_without;
 use mixfeed_pipeline::{LeftOut, Split};

@@ -12,7 +12,9 @@ mod mixed;
 mod moment;
 mod write;
 
+use super::place::SYNTHETIC_SAMPLES;
 use super::*;
+use std::path::{Path, PathBuf};
 pub(super) use write::tar_file;
 
 /// Reads a place with `options`, which must succeed.

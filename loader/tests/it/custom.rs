@@ -50,7 +50,7 @@ fn open(loaders: &[&EmbeddedLoader], version: u32) -> Result<BlockingStream, Str
 
 /// The pixels of all batches, computed without any loader.
 fn batches_of(spec: &StreamSpec) -> Vec<Vec<u8>> {
-    let data = open_with(&DATA.parse().unwrap(), &extensions()).unwrap();
+    let data = open_with(&DATA.parse().unwrap(), extensions().sources()).unwrap();
     let checked = extensions().check(*spec, &data).unwrap();
     let mut buffer = BatchBuffer::default();
     let batch = |index| {

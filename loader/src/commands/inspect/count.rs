@@ -1,6 +1,6 @@
 //! One look at every sample of a split, by all CPUs.
 
-use crate::source::in_chunks;
+use crate::parallel::in_chunks;
 use mixfeed_pipeline::{Dataset, SampleError, Split};
 
 /// What the samples of a split add up to.

@@ -4,8 +4,8 @@
 //! what an earlier one left. Whether the pieces are of one archive is for the checksum to say; if not, and if
 //! what was left is to blame, it is fetched once more from the start.
 
+use super::error::FetchError;
 use super::part::Part;
-use super::{FetchError, MAX_ARCHIVE, Told};
 use bytesize::ByteSize;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -29,6 +29,12 @@ const LONGEST_PAUSE: u32 = 5;
 
 /// Machines that may send us on to the next one.
 const REDIRECTS: u32 = 5;
+
+/// Bytes of an archive, at most: three times what there is to fetch.
+const MAX_ARCHIVE: ByteSize = ByteSize::mib(512);
+
+/// Bytes that there are, and how many there will be, if that is known.
+pub type Told<'a> = dyn FnMut(u64, Option<u64>) + 'a;
 
 /// How an attempt ended early.
 enum Trouble {

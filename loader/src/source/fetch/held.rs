@@ -1,13 +1,26 @@
 //! What the folder that a set shall be in holds already.
 
-use super::{FetchError, Verified, sums};
+use super::error::FetchError;
+use super::sums;
+use crate::source::cifar;
+use crate::source::error::SourceError;
 use crate::source::published::Published;
-use crate::source::{SourceError, cifar};
 use mixfeed_pipeline::Dataset;
 use mixfeed_pipeline::content::content_digest;
 use std::fs;
 use std::io;
 use std::path::Path;
+
+/// How files that were there are known to be what they should be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verified {
+    /// By the checksums that were written when they were unpacked.
+    Checksums,
+    /// By the digest of their content.
+    Content,
+    /// By their form and number only: nothing is known of their content.
+    Form,
+}
 
 /// What is there.
 pub(super) enum Held {

@@ -1,6 +1,6 @@
 //! An archive as far as it has come, in a file that the next attempt goes on with.
 
-use super::FetchError;
+use super::error::FetchError;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};

@@ -1,9 +1,10 @@
 //! `SHA256SUMS` beside the files of a set that was fetched, as `sha256sum -c` reads it: how a later call, or a
 //! person, knows that they are still what was unpacked.
 
-use super::FetchError;
+use super::error::FetchError;
+use crate::source::error::SourceError;
 use crate::source::published::Published;
-use crate::source::{self, SourceError};
+use crate::source::retry;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -41,7 +42,7 @@ pub(super) struct Sums {
 
 /// Reads the file, if it is there.
 pub(super) fn read(folder: &Path) -> Result<Option<Sums>, SourceError> {
-    let Some(bytes) = source::read(&folder.join(FILE))? else { return Ok(None) };
+    let Some(bytes) = retry::read(&folder.join(FILE))? else { return Ok(None) };
     let text = String::from_utf8_lossy(&bytes);
     let archive =
         text.lines().filter(|line| line.starts_with('#')).find_map(|line| line.split(ARCHIVE).nth(1));
@@ -57,7 +58,7 @@ impl Sums {
     pub(super) fn fault(&self, folder: &Path, set: Published) -> Result<Option<&'static str>, SourceError> {
         for name in set.members() {
             let known = self.files.iter().find(|(file, _)| file == name).map(|(_, digest)| digest);
-            let found = source::read(&folder.join(name))?.map(|bytes| hex::encode(Sha256::digest(&bytes)));
+            let found = retry::read(&folder.join(name))?.map(|bytes| hex::encode(Sha256::digest(&bytes)));
             // The authors' archives may be without some of the files that are not needed.
             let both_missing =
                 known.is_none() && found.is_none() && !set.needed().any(|needed| needed == name);

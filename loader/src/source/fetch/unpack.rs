@@ -42,7 +42,7 @@ pub(super) fn unpack(
     }
     match set.needed().find(|name| !files.contains_key(name)) {
         None => Ok(files),
-        Some(name) => Err(wrong(format!("the archive holds no {}/{name}", set.set().folder))),
+        Some(name) => Err(wrong(format!("the archive holds no {}/{name}", set.set().files.folder))),
     }
 }
 
@@ -81,7 +81,7 @@ fn member(set: Published, name: &str) -> Result<Option<&'static str>, String> {
         }
     }
     Ok(match parts[..] {
-        [folder, file] if folder == set.set().folder => set.members().find(|member| file == *member),
+        [folder, file] if folder == set.set().files.folder => set.members().find(|member| file == *member),
         _ => None,
     })
 }

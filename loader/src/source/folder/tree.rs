@@ -1,6 +1,6 @@
 //! The folders below a place, looked at as far as somebody asks. Paths are within the place, parts joined by `/`.
 
-use crate::source::SourceError;
+use crate::source::error::SourceError;
 use crate::source::listing::{Entry, Kind, is_folder, list};
 use std::path::{Path, PathBuf};
 

@@ -23,7 +23,7 @@ pub(super) fn options(train: Option<&str>, test: Option<&str>) -> Options {
 
 pub(super) fn open_at(place: &Path, options: Options) -> Result<(Dataset, Report), SourceError> {
     let place = Place { location: Location::Path(place.into()), options };
-    open_with_report(&place, &Extensions::default())
+    open_with_report(&place, &[])
 }
 
 /// Training and test images, classes, and what to look at.

@@ -1,5 +1,5 @@
-//! Work on many records at once while data is read or looked through. The pool does not exist at that
-//! time.
+//! Work on many records at once while data is read or looked through, outside of the pool: how many threads,
+//! and what each takes.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -7,11 +7,17 @@ use std::sync::Mutex;
 /// Records that a thread takes at a time: enough to hide the lock, few enough to end together.
 const CHUNK: usize = 64;
 
+/// Returns the number of workers when none is given: one for each CPU that this process may use.
+#[must_use]
+pub fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Calls `work` for `0..count`, cut into ranges, on all CPUs, and returns what it gave in order.
 pub(crate) fn in_chunks<T: Send>(count: usize, work: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
     let ranges = (0..count).step_by(CHUNK).map(|first| first..count.min(first + CHUNK));
     let (ranges, done) = (Mutex::new(ranges.enumerate()), Mutex::new(Vec::new()));
-    let threads = crate::embedded::default_workers().min(count.div_ceil(CHUNK)).max(1);
+    let threads = default_workers().min(count.div_ceil(CHUNK)).max(1);
     // A lock is poisoned by a panic, which the scope hands on.
     let next = || ranges.lock().expect("no panic while locked").next();
     #[allow(clippy::disallowed_methods)]
