@@ -23,6 +23,7 @@ mod memory;
 mod numbered;
 mod options;
 mod parquet;
+mod pickle;
 mod place;
 mod published;
 mod reading;

@@ -4,7 +4,7 @@
 //! This crate is that function. [`BatchPlan`] makes every random choice from keyed generators;
 //! [`collate`](collate::collate) turns the plan into bytes without a generator in scope.
 //!
-//! In the order data meets them: [`dataset`] (with [`cifar`], [`pickle`], [`synthetic`] and [`decode`]) is what
+//! In the order data meets them: [`dataset`] (with [`cifar`], [`synthetic`] and [`decode`]) is what
 //! batches are made of; [`spec`] is what is asked for, and [`CheckedSpec`] that it can be had; [`key`], [`order`] (with [`left_out`]) and [`lambda`] are the
 //! draws that [`plan`] consists of, together with [`augment`] and [`blend`], which say what is done to
 //! images; [`mix`] and [`mod@collate`] do the arithmetic; [`fingerprint`] names the algorithm by what it
@@ -28,7 +28,6 @@ pub mod lambda;
 pub mod left_out;
 pub mod mix;
 pub mod order;
-pub mod pickle;
 pub mod plan;
 mod simd;
 pub mod synthetic;

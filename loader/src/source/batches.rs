@@ -5,11 +5,11 @@
 
 use super::cifar::class_names;
 use super::error::SourceError;
+use super::pickle::{Node, Pickle};
 use super::retry::read;
 use super::set_files::SetFiles;
 use mixfeed_pipeline::Dataset;
 use mixfeed_pipeline::cifar::{Layout, SHAPE, planar_to_interleaved};
-use mixfeed_pipeline::pickle::{Node, Pickle};
 use std::path::{Path, PathBuf};
 
 /// A set in the Python version.
@@ -62,7 +62,7 @@ fn append_batch<'a>(
     pixels: &mut Vec<u8>,
     labels: &mut Vec<u32>,
 ) -> Result<&'a [u8], String> {
-    let batch = Pickle::read(file).map_err(|e| e.to_string())?;
+    let batch = Pickle::read(file)?;
     let data = batch.get(batch.root(), "data").and_then(|data| batch.byte_array(data));
     let (shape, data) = data.ok_or("it has no array of bytes named data")?;
     let list = batch.get(batch.root(), set.labels).and_then(|labels| batch.list(labels));
@@ -101,7 +101,7 @@ fn names(folder: &Path, set: &Set) -> Result<Vec<String>, SourceError> {
     let (file, key) = set.names;
     let path = folder.join(file);
     let Some(bytes) = read(&path)? else { return Ok(Vec::new()) };
-    let meta = Pickle::read(&bytes).map_err(|e| SourceError::Set { path, reason: e.to_string() })?;
+    let meta = Pickle::read(&bytes).map_err(|reason| SourceError::Set { path, reason })?;
     let names = meta.get(meta.root(), key).and_then(|names| meta.list(names));
     let text = |name: &Node<'_>| match name {
         Node::Text(text) => (*text).to_string(),

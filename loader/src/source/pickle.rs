@@ -13,11 +13,11 @@ use machine::Machine;
 
 /// A value's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Id(usize);
+pub(super) struct Id(usize);
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Node<'a> {
+pub(super) enum Node<'a> {
     /// `None`, and values that no batch needs: floating-point numbers.
     Other,
     /// A whole number or a truth value.
@@ -43,49 +43,36 @@ pub enum Node<'a> {
     },
 }
 
-/// A pickle that is damaged, or holds what no batch of CIFAR does.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a pickle of a CIFAR batch: {reason} at offset {offset}")]
-pub struct PickleError {
-    /// Where.
-    pub offset: usize,
-    /// What is wrong.
-    pub reason: String,
-}
-
 /// A pickle's values.
 #[derive(Debug)]
-pub struct Pickle<'a> {
+pub(super) struct Pickle<'a> {
     nodes: Vec<Node<'a>>,
     root: Id,
 }
 
 impl<'a> Pickle<'a> {
-    /// Reads a pickle of any protocol from 2 on.
-    ///
-    /// # Errors
-    /// When it is damaged, or holds what no batch of CIFAR does.
-    pub fn read(bytes: &'a [u8]) -> Result<Self, PickleError> {
+    /// Reads a pickle of any protocol from 2 on. An error says where it is damaged, or what it holds that no batch of
+    /// CIFAR does.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, String> {
         let mut machine = Machine::new(bytes);
-        let root = machine.run().map_err(|reason| PickleError { offset: machine.at, reason })?;
+        let root = machine
+            .run()
+            .map_err(|reason| format!("not a pickle of a CIFAR batch: {reason} at offset {}", machine.at))?;
         Ok(Self { nodes: machine.nodes, root })
     }
 
     /// Returns the value that was pickled.
-    #[must_use]
-    pub fn root(&self) -> &Node<'a> {
+    pub(super) fn root(&self) -> &Node<'a> {
         self.node(self.root)
     }
 
     /// Returns a value by its number.
-    #[must_use]
-    pub fn node(&self, id: Id) -> &Node<'a> {
+    pub(super) fn node(&self, id: Id) -> &Node<'a> {
         &self.nodes[id.0]
     }
 
     /// Returns what a dictionary has under `key`, written as text or bytes.
-    #[must_use]
-    pub fn get(&self, dict: &Node<'a>, key: &str) -> Option<&Node<'a>> {
+    pub(super) fn get(&self, dict: &Node<'a>, key: &str) -> Option<&Node<'a>> {
         let Node::Dict(entries) = dict else { return None };
         let found = entries.iter().find(|(name, _)| match self.node(*name) {
             Node::Bytes(bytes) => *bytes == key.as_bytes(),
@@ -96,14 +83,13 @@ impl<'a> Pickle<'a> {
     }
 
     /// Returns the members of a list or tuple.
-    pub fn list(&self, node: &Node<'a>) -> Option<impl ExactSizeIterator<Item = &Node<'a>>> {
+    pub(super) fn list(&self, node: &Node<'a>) -> Option<impl ExactSizeIterator<Item = &Node<'a>>> {
         let Node::List(ids) = node else { return None };
         Some(ids.iter().map(|id| self.node(*id)))
     }
 
     /// Returns shape and values of a numpy array of bytes, row after row.
-    #[must_use]
-    pub fn byte_array(&self, node: &Node<'a>) -> Option<(Vec<usize>, &'a [u8])> {
+    pub(super) fn byte_array(&self, node: &Node<'a>) -> Option<(Vec<usize>, &'a [u8])> {
         let Node::Call { function, arguments, state } = node else { return None };
         let Node::Name(_, function) = self.node(*function) else { return None };
         let (shape, dtype, rows, values) = match (*function, state) {
@@ -149,7 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn refused(bytes: &[u8]) -> String {
-        Pickle::read(bytes).unwrap_err().to_string()
+        Pickle::read(bytes).unwrap_err()
     }
 
     /// What numpy of 2009 wrote for `{'data': array([[1, 2], [3, 4]], dtype=uint8), 'labels': [7, 300]}`.
