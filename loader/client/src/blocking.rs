@@ -6,8 +6,9 @@
 use crate::batch::Batch;
 use crate::config::StreamConfig;
 use crate::error::{StreamError, chain};
+use crate::identity::StreamInfo;
 use crate::stats::StreamStats;
-use crate::stream::{BatchStream, StreamInfo};
+use crate::stream::BatchStream;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 

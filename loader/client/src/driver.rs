@@ -2,21 +2,23 @@
 //! scheduler wants and what the consumer takes.
 //!
 //! Sessions report events, the driver feeds them to the scheduler, and carries out what that asks for.
-//! It never waits for a replica, and for the consumer only while it listens to everything else.
-//! How the stream is opened is in `opening.rs`.
+//! It never waits for a replica, and for the consumer only while it listens to everything else. What a stream needs to be
+//! opened is in `opening.rs`, how long it waits in `patience.rs`.
 
 use crate::batch::Batch;
 use crate::config::StreamConfig;
 use crate::discovery::{self, Found};
 use crate::error::StreamError;
 use crate::failures::FailureLog;
+use crate::geometry::Geometry;
+use crate::identity::StreamInfo;
 use crate::mailbox::Mailbox;
-use crate::opening::Opening;
+use crate::opening::{self, Opening};
+use crate::patience::Patience;
 use crate::roster::{Roster, Running};
-use crate::scheduler::{Action, Delivered, Distrust, Lost, Micros, ReplicaKey, Scheduler};
-use crate::session::{Common, Ending, Event, News, Session};
+use crate::scheduler::{Action, Delivered, Distrust, Lost, Micros, ReplicaKey, Scheduler, micros};
+use crate::session::{Common, EVENTS, Ending, Event, News, Session};
 use crate::stats::Counters;
-use crate::stream::StreamInfo;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -25,14 +27,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-/// Reports of sessions that the driver has not read. It reads them at once; the bound only smooths bursts.
-pub(crate) const EVENTS: usize = 16;
-
 /// Answers of look-ups that the driver has not read.
 const FOUND: usize = 16;
-
-/// How often a stream without any loader says so.
-const WAITING_LOG: Duration = Duration::from_secs(10);
 
 /// The loop looks around this often even when nothing is expected.
 const LONGEST_REST: Duration = Duration::from_secs(60);
@@ -43,14 +39,14 @@ const EVENTS_AT_ONCE: usize = 32;
 pub(crate) type Item = Result<Batch, StreamError>;
 
 pub(crate) struct Driver {
-    pub(crate) config: StreamConfig,
-    pub(crate) common: Arc<Common>,
-    pub(crate) roster: Roster,
-    pub(crate) opening: Opening,
-    pub(crate) scheduler: Option<Scheduler<Batch>>,
-    pub(crate) counters: Arc<Counters>,
+    config: StreamConfig,
+    common: Arc<Common>,
+    roster: Roster,
+    opening: Opening,
+    scheduler: Option<Scheduler<Batch>>,
+    counters: Arc<Counters>,
     /// Where the result of opening goes; taken once the stream is open.
-    pub(crate) reply: Option<oneshot::Sender<Result<StreamInfo, StreamError>>>,
+    reply: Option<oneshot::Sender<Result<StreamInfo, StreamError>>>,
     out: mpsc::Sender<Item>,
     events: mpsc::Receiver<Event>,
     report: mpsc::Sender<Event>,
@@ -60,11 +56,7 @@ pub(crate) struct Driver {
     started: Instant,
     sessions: u64,
     failures: FailureLog,
-    /// When a batch was last delivered or taken.
-    pub(crate) progress_at: Micros,
-    waiting_said_at: Micros,
-    /// Streams that were opened since a batch was last delivered.
-    pub(crate) opened_in_vain: u32,
+    patience: Patience,
 }
 
 impl Driver {
@@ -92,7 +84,7 @@ impl Driver {
             roster.add(0, position, target);
         }
         Self {
-            opening: Opening::new(names, config.expected),
+            opening: Opening::new(names, &config),
             roster,
             common,
             scheduler: None,
@@ -106,14 +98,12 @@ impl Driver {
             started: Instant::now(),
             sessions: 0,
             failures: FailureLog::default(),
-            progress_at: 0,
-            waiting_said_at: 0,
-            opened_in_vain: 0,
+            patience: Patience::new(config.loader_timeout, config.tuning.idle_timeout),
             config,
         }
     }
 
-    pub(crate) fn now(&self) -> Micros {
+    fn now(&self) -> Micros {
         micros_since(self.started)
     }
 
@@ -152,7 +142,7 @@ impl Driver {
     /// Hands out the next batch, for which there is room. False when the stream ends with it.
     fn hand_out(&mut self) -> bool {
         let now = self.now();
-        self.progress_at = now;
+        self.patience.taken(now);
         let (item, last) = match self.scheduler.as_mut().and_then(|scheduler| scheduler.take(now)) {
             Some(Ok((_, batch))) => (Ok(batch), false),
             Some(Err(Lost { index, message, changed: false })) => {
@@ -174,16 +164,14 @@ impl Driver {
         while let Some(key) = self.roster.due(now) {
             self.start_session(key);
         }
-        self.decide(now);
+        self.opening.decide(now, &mut self.roster);
         if let Some(scheduler) = &mut self.scheduler
             && scheduler.next_wakeup().is_some_and(|at| at <= now)
         {
             scheduler.poll(now);
         }
-        let said = Duration::from_micros(now.saturating_sub(self.waiting_said_at.max(self.progress_at)));
-        if self.roster.serving() == 0 && said >= WAITING_LOG {
-            self.waiting_said_at = now;
-            let waited_seconds = self.waited(now).as_secs();
+        if self.roster.serving() == 0 && self.patience.log_is_due(now) {
+            let waited_seconds = self.patience.waited(now).as_secs();
             tracing::warn!(waited_seconds, troubles = self.roster.troubles(), "waiting for a loader");
         }
     }
@@ -192,9 +180,9 @@ impl Driver {
     fn wakeup(&self) -> Micros {
         let scheduler = self.scheduler.as_ref().and_then(Scheduler::next_wakeup);
         // Each time is one at which something will be done, or the loop would turn without rest.
-        let patience = self.is_starved().then(|| self.progress_at.saturating_add(micros(self.patience())));
-        let said_at = self.waiting_said_at.max(self.progress_at);
-        let waiting = (self.roster.serving() == 0).then(|| said_at.saturating_add(micros(WAITING_LOG)));
+        let serving = self.roster.serving();
+        let patience = self.is_starved().then(|| self.patience.ends_at(serving));
+        let waiting = (serving == 0).then(|| self.patience.log_at());
         [self.roster.next_retry(), self.opening.decide_at(), scheduler, patience, waiting]
             .into_iter()
             .flatten()
@@ -237,14 +225,13 @@ impl Driver {
         }
         let now = self.now();
         match news {
-            News::Described(identity) => self.described(now, replica, *identity),
+            News::Described(identity) => self.opening.described(now, replica, *identity, &mut self.roster),
             News::Opened { geometry, window_batches } => self.opened(now, replica, &geometry, window_batches),
             News::Batch { batch, checksum } => {
                 let Some(scheduler) = &mut self.scheduler else { return };
                 let index = batch.index;
                 if scheduler.deliver(now, replica, index, u64::from(checksum), batch) == Delivered::Used {
-                    self.progress_at = now;
-                    self.opened_in_vain = 0;
+                    self.patience.delivered(now);
                 }
                 self.roster.delivered(replica);
             }
@@ -261,12 +248,31 @@ impl Driver {
         }
     }
 
+    /// A replica's stream is open: it gets work.
+    fn opened(&mut self, now: Micros, replica: ReplicaKey, geometry: &Arc<Geometry>, window_batches: u32) {
+        let Some(identity) = self.opening.opened(now, replica, geometry, &mut self.roster) else { return };
+        if self.roster.get(replica).is_some_and(|entry| !entry.seen) {
+            self.counters.replicas_seen.fetch_add(1, Relaxed);
+        }
+        self.roster.opened(replica, &identity.release, identity.workers);
+        self.counters.replicas_serving.store(self.roster.serving() as u64, Relaxed);
+        let config = &self.config;
+        let scheduler =
+            self.scheduler.get_or_insert_with(|| Scheduler::new(opening::bounds(config, geometry)));
+        let limit = opening::max_owed(&config.tuning, geometry, identity.max_wanted, window_batches);
+        scheduler.join(now, replica, limit);
+        self.patience.opened(now, self.roster.serving());
+        if let Some(reply) = self.reply.take() {
+            let _ = reply.send(Ok(identity.into_info(geometry)));
+        }
+    }
+
     fn ended(&mut self, now: Micros, replica: ReplicaKey, ending: Ending) {
         if matches!(ending, Ending::Bad(_)) {
             self.counters.count_corrupt();
         }
         if let Ending::Refused(message) = &ending {
-            self.spec_refused(replica, message);
+            self.opening.spec_refused(replica, message, &self.roster);
         }
         self.opening.forget(replica);
         self.roster.ended(now, replica, ending);
@@ -274,7 +280,7 @@ impl Driver {
     }
 
     /// Takes the work of a replica that no longer serves.
-    pub(crate) fn left(&mut self, now: Micros, replica: ReplicaKey) {
+    fn left(&mut self, now: Micros, replica: ReplicaKey) {
         if let Some(scheduler) = &mut self.scheduler {
             scheduler.leave(now, replica);
         }
@@ -354,6 +360,23 @@ impl Driver {
         self.left(now, replica);
     }
 
+    /// Whether the consumer could not be given anything, so that the time counts.
+    fn is_starved(&self) -> bool {
+        self.scheduler.as_ref().is_none_or(|scheduler| !scheduler.is_ready() && !scheduler.is_finished())
+    }
+
+    /// Why the stream cannot go on, if so.
+    fn failure(&self) -> Option<StreamError> {
+        let now = self.now();
+        if self.reply.is_some()
+            && let Some(error) = self.opening.refusal(&self.roster)
+        {
+            return Some(error);
+        }
+        let is_over = self.is_starved() && self.patience.ends_at(self.roster.serving()) <= now;
+        is_over.then(|| self.opening.nobody(&self.roster, self.patience.waited(now)))
+    }
+
     async fn end(mut self, error: StreamError) {
         self.counters.ended.store(true, Relaxed);
         match self.reply.take() {
@@ -365,10 +388,6 @@ impl Driver {
             }
         }
     }
-}
-
-pub(crate) fn micros(duration: Duration) -> Micros {
-    u64::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
 }
 
 fn micros_since(start: Instant) -> Micros {

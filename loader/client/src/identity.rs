@@ -5,6 +5,7 @@
 //! contains is looked at in `checks.rs`.
 
 use crate::config::Expected;
+use crate::geometry::Geometry;
 use mixfeed_proto::{limits, v1};
 use mixfeed_streamspec::{ImageShape, StreamSpec};
 
@@ -47,6 +48,23 @@ pub struct BadRecordsInfo {
     pub examples: Vec<String>,
 }
 
+/// What is fixed about a stream once it is open.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StreamInfo {
+    /// The data set.
+    pub dataset: DatasetInfo,
+    /// Readable name of the algorithm that makes batches.
+    pub algorithm_version: u32,
+    /// Fingerprint of that algorithm.
+    pub algorithm_fingerprint: [u8; 32],
+    /// Shape of each image as sent.
+    pub image: ImageShape,
+    /// Samples of an epoch.
+    pub samples_per_epoch: u64,
+    /// Batches of an epoch.
+    pub batches_per_epoch: u64,
+}
+
 /// What a replica answered to `Describe`.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
@@ -63,6 +81,18 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// What is fixed about a stream of this shape that the replica opened.
+    pub(crate) fn into_info(self, geometry: &Geometry) -> StreamInfo {
+        StreamInfo {
+            image: geometry.image,
+            samples_per_epoch: geometry.epochs.samples(),
+            batches_per_epoch: geometry.epochs.batches(),
+            algorithm_version: self.algorithm_version,
+            algorithm_fingerprint: self.algorithm_fingerprint,
+            dataset: self.dataset,
+        }
+    }
+
     /// Reads the answer to `Describe`; an error says what is wrong with it.
     pub(crate) fn read(message: v1::DescribeResponse) -> Result<Self, String> {
         let dataset = message.dataset.ok_or("it describes no data set")?;

@@ -46,7 +46,7 @@ pub use blocking::BlockingStream;
 pub use config::{Expected, StreamConfig, StreamEnd, Tuning};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::StreamError;
-pub use identity::{BadRecordsInfo, DatasetInfo, LeftOutInfo};
+pub use identity::{BadRecordsInfo, DatasetInfo, LeftOutInfo, StreamInfo};
 pub use interrupt::Interrupt;
 pub use mixfeed_streamspec::{
     Augmentation, ColorJitter, CustomTransform, ImageShape, LambdaScope, Mixing, MixingKind, PartnerSource,
@@ -55,4 +55,4 @@ pub use mixfeed_streamspec::{
 pub use normalise::Normaliser;
 pub use security::Security;
 pub use stats::StreamStats;
-pub use stream::{BatchStream, StreamInfo};
+pub use stream::BatchStream;

@@ -4,17 +4,16 @@
 //! have not answered are given a moment before the choice is made. After it, every replica that joins is
 //! compared with the choice; one that differs is refused by name.
 
-use crate::config::{Expected, StreamEnd};
-use crate::driver::{Driver, micros};
+use crate::config::{Expected, StreamConfig, StreamEnd, Tuning};
 use crate::error::StreamError;
 use crate::geometry::Geometry;
 use crate::identity::Identity;
 use crate::roster::{Condition, Position, Roster};
-use crate::scheduler::{Bounds, Micros, ReplicaKey, Scheduler};
-use crate::stream::StreamInfo;
+use crate::scheduler::{Bounds, Micros, ReplicaKey, micros};
+use mixfeed_proto::limits::MAX_WANTED;
+use mixfeed_streamspec::StreamSpec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Requests that keep a loader busy, for each batch that it holds: one is being made, one waits.
@@ -23,6 +22,8 @@ const CREDITS_PER_BATCH: u64 = 2;
 /// What is known of the stream as a whole.
 #[derive(Debug)]
 pub(crate) struct Opening {
+    spec: StreamSpec,
+    choose_within: Micros,
     /// What every replica must serve; given, or chosen.
     expected: Option<Expected>,
     /// Whether it was given by an earlier part of the run.
@@ -44,10 +45,12 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    pub(crate) fn new(names: usize, expected: Option<Expected>) -> Self {
+    pub(crate) fn new(names: usize, config: &StreamConfig) -> Self {
         Self {
-            given: expected.is_some(),
-            expected,
+            spec: config.spec,
+            choose_within: micros(config.tuning.choose_within),
+            given: config.expected.is_some(),
+            expected: config.expected,
             candidates: BTreeMap::new(),
             decide_at: None,
             names_unanswered: names,
@@ -117,122 +120,112 @@ impl Opening {
         let replicas = Some(roster.troubles()).filter(|text| !text.is_empty());
         names.chain(replicas).collect::<Vec<_>>().join("; ")
     }
-}
 
-impl Driver {
     /// A replica said what it is: it is compared, or waits for the choice.
-    pub(crate) fn described(&mut self, now: Micros, replica: ReplicaKey, identity: Identity) {
-        let Some(entry) = self.roster.get_mut(replica) else { return };
+    pub(crate) fn described(
+        &mut self,
+        now: Micros,
+        replica: ReplicaKey,
+        identity: Identity,
+        roster: &mut Roster,
+    ) {
+        let Some(entry) = roster.get_mut(replica) else { return };
         entry.answered = true;
-        if let Some(reason) = identity.cannot_serve(&self.config.spec) {
+        if let Some(reason) = identity.cannot_serve(&self.spec) {
             let loader = entry.position.1.to_string();
-            self.opening.refusal.get_or_insert((loader, reason.clone()));
-            return self.roster.refuse(now, replica, reason);
+            self.refusal.get_or_insert((loader, reason.clone()));
+            return roster.refuse(now, replica, reason);
         }
-        if self.opening.expected.is_some() {
-            return self.judge(now, replica, identity);
+        if self.expected.is_some() {
+            return self.judge(now, replica, identity, roster);
         }
-        self.opening.candidates.insert(entry.position.clone(), (replica, identity));
-        let latest = now + u64::try_from(self.config.tuning.choose_within.as_micros()).unwrap_or(u64::MAX);
-        self.opening.decide_at.get_or_insert(latest);
+        self.candidates.insert(entry.position.clone(), (replica, identity));
+        self.decide_at.get_or_insert(now + self.choose_within);
     }
 
     /// Chooses what the stream reads, when everybody was heard or the time is up.
-    pub(crate) fn decide(&mut self, now: Micros) {
-        if self.opening.expected.is_some() {
+    pub(crate) fn decide(&mut self, now: Micros, roster: &mut Roster) {
+        if self.expected.is_some() {
             return;
         }
-        let late = self.opening.decide_at.is_some_and(|at| at <= now);
-        if !late && !self.opening.all_answered(&self.roster) {
+        let late = self.decide_at.is_some_and(|at| at <= now);
+        if !late && !self.all_answered(roster) {
             return;
         }
-        let candidates = std::mem::take(&mut self.opening.candidates);
-        self.opening.decide_at = None;
+        let candidates = std::mem::take(&mut self.candidates);
+        self.decide_at = None;
         let Some((_, (_, first))) = candidates.first_key_value() else { return };
-        self.opening.expected = Some(first.expected());
+        self.expected = Some(first.expected());
         for (replica, identity) in candidates.into_values() {
-            self.judge(now, replica, identity);
+            self.judge(now, replica, identity, roster);
         }
     }
 
-    fn judge(&mut self, now: Micros, replica: ReplicaKey, identity: Identity) {
-        let Some(expected) = &self.opening.expected else { return };
+    fn judge(&mut self, now: Micros, replica: ReplicaKey, identity: Identity, roster: &mut Roster) {
+        let Some(expected) = &self.expected else { return };
         let difference = identity.differs_from(expected);
-        let Some(entry) = self.roster.get_mut(replica) else { return };
+        let Some(entry) = roster.get_mut(replica) else { return };
         entry.mismatched = difference.is_some();
         if let Some(reason) = difference {
-            return self.roster.refuse(now, replica, reason);
+            return roster.refuse(now, replica, reason);
         }
         if let Some(running) = &entry.running {
             running.mailbox.accept();
         }
-        self.opening.accepted.insert(replica, identity);
+        self.accepted.insert(replica, identity);
     }
 
     /// The loader did not accept the spec.
-    pub(crate) fn spec_refused(&mut self, replica: ReplicaKey, message: &str) {
-        if let Some(entry) = self.roster.get(replica) {
+    pub(crate) fn spec_refused(&mut self, replica: ReplicaKey, message: &str, roster: &Roster) {
+        if let Some(entry) = roster.get(replica) {
             let loader = entry.position.1.to_string();
-            self.opening.refusal.get_or_insert((loader, message.to_owned()));
+            self.refusal.get_or_insert((loader, message.to_owned()));
         }
     }
 
-    /// A replica's stream is open: it gets work.
+    /// A replica's stream is open. Returns what it said of itself, unless its stream is not the one that others have.
     pub(crate) fn opened(
         &mut self,
         now: Micros,
         replica: ReplicaKey,
         geometry: &Arc<Geometry>,
-        window_batches: u32,
-    ) {
-        let Some(identity) = self.opening.accepted.remove(&replica) else { return };
-        if let Some(reference) = &self.opening.geometry
-            && reference != geometry
-        {
+        roster: &mut Roster,
+    ) -> Option<Identity> {
+        let identity = self.accepted.remove(&replica)?;
+        if self.geometry.get_or_insert_with(|| geometry.clone()) != geometry {
             let reason = "its epochs have another shape than those of the first loader".to_owned();
-            return self.roster.refuse(now, replica, reason);
+            roster.refuse(now, replica, reason);
+            return None;
         }
-        if self.roster.get(replica).is_some_and(|entry| !entry.seen) {
-            self.counters.replicas_seen.fetch_add(1, Relaxed);
-        }
-        self.roster.opened(replica, &identity.release, identity.workers);
-        self.counters.replicas_serving.store(self.roster.serving() as u64, Relaxed);
-        let tuning = &self.config.tuning;
-        let batch_bytes = geometry.batch_bytes().max(1);
-        let scheduler = self.scheduler.get_or_insert_with(|| {
-            let end = match self.config.end {
-                StreamEnd::Epoch(epoch) => epoch.saturating_mul(geometry.epochs.batches()),
-                StreamEnd::Batch(end) => end,
-                StreamEnd::Never => u64::MAX,
-            };
-            Scheduler::new(Bounds {
-                start: self.config.start,
-                end: end.max(self.config.start),
-                window: (tuning.window_bytes / batch_bytes).min(tuning.window_batches).max(2),
-                hedge: tuning.hedge,
-                audit_every: tuning.audit_every,
-                changed_for: micros(tuning.changed_for.min(self.config.loader_timeout)),
-            })
-        });
-        // The scheduler may go a little beyond its limit when the head of the line depends on it.
-        let most = u64::from(identity.max_wanted.min(mixfeed_proto::limits::MAX_WANTED)).saturating_sub(2);
-        let limit = (u64::from(window_batches) * CREDITS_PER_BATCH)
-            .min(tuning.replica_bytes / batch_bytes)
-            .min(most)
-            .max(1);
-        scheduler.join(now, replica, limit as usize);
-        self.grant_time(now);
-        self.opening.geometry.get_or_insert_with(|| geometry.clone());
-        if let Some(reply) = self.reply.take() {
-            let info = StreamInfo {
-                image: geometry.image,
-                samples_per_epoch: geometry.epochs.samples(),
-                batches_per_epoch: geometry.epochs.batches(),
-                algorithm_version: identity.algorithm_version,
-                algorithm_fingerprint: identity.algorithm_fingerprint,
-                dataset: identity.dataset,
-            };
-            let _ = reply.send(Ok(info));
-        }
+        Some(identity)
     }
+}
+
+/// The bounds of a stream of this shape.
+pub(crate) fn bounds(config: &StreamConfig, geometry: &Geometry) -> Bounds {
+    let tuning = &config.tuning;
+    let end = match config.end {
+        StreamEnd::Epoch(epoch) => epoch.saturating_mul(geometry.epochs.batches()),
+        StreamEnd::Batch(end) => end,
+        StreamEnd::Never => u64::MAX,
+    };
+    Bounds {
+        start: config.start,
+        end: end.max(config.start),
+        window: (tuning.window_bytes / geometry.batch_bytes().max(1)).min(tuning.window_batches).max(2),
+        hedge: tuning.hedge,
+        audit_every: tuning.audit_every,
+        changed_for: micros(tuning.changed_for.min(config.loader_timeout)),
+    }
+}
+
+/// Indices that a replica may owe at a time, whose window has so many batches.
+pub(crate) fn max_owed(tuning: &Tuning, geometry: &Geometry, max_wanted: u32, window_batches: u32) -> usize {
+    // The scheduler may go a little beyond its limit when the head of the line depends on it.
+    let most = u64::from(max_wanted.min(MAX_WANTED)).saturating_sub(2);
+    let limit = (u64::from(window_batches) * CREDITS_PER_BATCH)
+        .min(tuning.replica_bytes / geometry.batch_bytes().max(1))
+        .min(most)
+        .max(1);
+    limit as usize
 }

@@ -3,9 +3,7 @@
 //! While any loader delivers, a stream never fails. The time counts from the last batch that was
 //! delivered or taken.
 
-use crate::driver::{Driver, micros};
-use crate::error::StreamError;
-use crate::scheduler::Micros;
+use crate::scheduler::{Micros, micros};
 use std::time::Duration;
 
 /// A stream whose loaders are connected but deliver nothing is given up after this many idle timeouts at the
@@ -14,48 +12,82 @@ const STUCK_IDLE_TIMEOUTS: u32 = 20;
 
 /// A loader that comes back just before the time is up has its chance; but only so many in a row that deliver
 /// nothing.
-const MOST_OPENED_IN_VAIN: u32 = 10;
+const MAX_FRUITLESS_OPENS: u32 = 10;
 
-impl Driver {
+/// How often a stream without any loader says so.
+const WAIT_LOG: Duration = Duration::from_secs(10);
+
+/// The waiting of a stream.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    /// How long it may get nowhere without a loader.
+    timeout: Micros,
+    /// What a loader that is connected has at least.
+    stuck_timeout: Micros,
+    /// When a batch was last delivered or taken.
+    progress_at: Micros,
+    last_wait_log: Micros,
+    /// Streams that were opened since a batch was last delivered.
+    fruitless_opens: u32,
+}
+
+impl Patience {
+    pub(crate) fn new(loader_timeout: Duration, idle_timeout: Duration) -> Self {
+        Self {
+            timeout: micros(loader_timeout),
+            stuck_timeout: micros(idle_timeout * STUCK_IDLE_TIMEOUTS),
+            progress_at: 0,
+            last_wait_log: 0,
+            fruitless_opens: 0,
+        }
+    }
+
+    /// A batch was taken by the consumer.
+    pub(crate) fn taken(&mut self, now: Micros) {
+        self.progress_at = now;
+    }
+
+    /// A batch was delivered by a loader.
+    pub(crate) fn delivered(&mut self, now: Micros) {
+        self.progress_at = now;
+        self.fruitless_opens = 0;
+    }
+
+    /// A stream was opened, and `serving` loaders serve now: it has time to deliver, even when the stream was about to
+    /// be given up.
+    pub(crate) fn opened(&mut self, now: Micros, serving: usize) {
+        if self.fruitless_opens < MAX_FRUITLESS_OPENS {
+            self.fruitless_opens += 1;
+            let latest = now.saturating_sub(self.allowed(serving).saturating_sub(self.stuck_timeout));
+            self.progress_at = self.progress_at.max(latest);
+        }
+    }
+
     /// How long the stream has got nowhere.
     pub(crate) fn waited(&self, now: Micros) -> Duration {
         Duration::from_micros(now.saturating_sub(self.progress_at))
     }
 
-    /// Whether the consumer could not be given anything, so that the time counts.
-    pub(crate) fn is_starved(&self) -> bool {
-        self.scheduler.as_ref().is_none_or(|scheduler| !scheduler.is_ready() && !scheduler.is_finished())
+    /// When the stream is given up, unless something comes.
+    pub(crate) fn ends_at(&self, serving: usize) -> Micros {
+        self.progress_at.saturating_add(self.allowed(serving))
     }
 
-    /// A stream was opened: it has time to deliver, even when the stream was about to be given up.
-    pub(crate) fn grant_time(&mut self, now: Micros) {
-        if self.opened_in_vain < MOST_OPENED_IN_VAIN {
-            self.opened_in_vain += 1;
-            let chance = micros(self.config.tuning.idle_timeout * STUCK_IDLE_TIMEOUTS);
-            let latest = now.saturating_sub(micros(self.patience()).saturating_sub(chance));
-            self.progress_at = self.progress_at.max(latest);
-        }
+    fn allowed(&self, serving: usize) -> Micros {
+        if serving == 0 { self.timeout } else { self.timeout.max(self.stuck_timeout) }
     }
 
-    /// How long it may get nowhere.
-    pub(crate) fn patience(&self) -> Duration {
-        let timeout = self.config.loader_timeout;
-        if self.roster.serving() == 0 {
-            timeout
-        } else {
-            timeout.max(self.config.tuning.idle_timeout * STUCK_IDLE_TIMEOUTS)
-        }
+    /// When a stream without any loader says so next.
+    pub(crate) fn log_at(&self) -> Micros {
+        self.last_wait_log.max(self.progress_at).saturating_add(micros(WAIT_LOG))
     }
 
-    /// Why the stream cannot go on, if so.
-    pub(crate) fn failure(&self) -> Option<StreamError> {
-        let now = self.now();
-        if self.reply.is_some()
-            && let Some(error) = self.opening.refusal(&self.roster)
-        {
-            return Some(error);
+    /// Whether it is to be said now.
+    pub(crate) fn log_is_due(&mut self, now: Micros) -> bool {
+        let due = self.log_at() <= now;
+        if due {
+            self.last_wait_log = now;
         }
-        let waited = self.waited(now);
-        (self.is_starved() && waited >= self.patience()).then(|| self.opening.nobody(&self.roster, waited))
+        due
     }
 }

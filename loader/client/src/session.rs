@@ -33,6 +33,9 @@ use tonic::{Code, Status};
 /// Requests on the way to a replica. One holds as many indices as there are, so few are enough.
 const REQUESTS: usize = 4;
 
+/// Reports of sessions that the driver has not read. It reads them at once; the bound only smooths bursts.
+pub(crate) const EVENTS: usize = 16;
+
 /// Something that happened in a session.
 #[derive(Debug)]
 pub(crate) struct Event {

@@ -5,33 +5,16 @@
 
 use crate::batch::Batch;
 use crate::config::StreamConfig;
-use crate::driver::{Driver, EVENTS, Item};
+use crate::driver::{Driver, Item};
 use crate::error::StreamError;
-use crate::identity::DatasetInfo;
+use crate::identity::StreamInfo;
+use crate::session::EVENTS;
 use crate::stats::{self, Counters, StreamStats};
-use mixfeed_streamspec::ImageShape;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
-
-/// What is fixed about a stream once it is open.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct StreamInfo {
-    /// The data set.
-    pub dataset: DatasetInfo,
-    /// Readable name of the algorithm that makes batches.
-    pub algorithm_version: u32,
-    /// Fingerprint of that algorithm.
-    pub algorithm_fingerprint: [u8; 32],
-    /// Shape of each image as sent.
-    pub image: ImageShape,
-    /// Samples of an epoch.
-    pub samples_per_epoch: u64,
-    /// Batches of an epoch.
-    pub batches_per_epoch: u64,
-}
 
 /// Batches from any number of loaders, in order.
 ///

@@ -1,6 +1,6 @@
 //! A batch in the messages that a fake loader sends it in, with what is wrong about them.
 
-use super::PartFault;
+use super::script::PartFault;
 use mixfeed_proto::v1::stream_batches_response::Kind;
 use mixfeed_proto::v1::{Batch, BatchFailure, BatchPart};
 

@@ -2,7 +2,7 @@
 
 use super::content::{batch, seal};
 use super::parts::{self, Step};
-use super::{At, FaultKind, Script};
+use super::script::{At, FaultKind, Script};
 use bytes::Bytes;
 use mixfeed_proto::limits;
 use mixfeed_proto::v1;

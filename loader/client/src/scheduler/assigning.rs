@@ -1,7 +1,8 @@
 //! Which replica is asked for which index.
 
+use super::Scheduler;
 use super::slot::Slot;
-use super::{Action, Micros, ReplicaKey, Scheduler};
+use super::words::{Action, Micros, ReplicaKey};
 
 /// The window is this many times what all replicas together may owe: one part on the way, one part that
 /// waits for its turn behind a slower one.

@@ -2,7 +2,7 @@
 
 use super::pace::{Asked, Pace, WARM};
 use super::ranks::{Rank, Ranks};
-use super::{FailureKind, Micros, ReplicaKey};
+use super::words::{FailureKind, Micros, ReplicaKey};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Indices a replica may owe before it delivered anything. Doubled by each delivery, so that a

@@ -1,6 +1,7 @@
 //! Asking a second replica when the first is late and the line is about to wait for it.
 
-use super::{Micros, ReplicaKey, Scheduler};
+use super::Scheduler;
+use super::words::{Micros, ReplicaKey};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 

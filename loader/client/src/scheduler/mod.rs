@@ -36,14 +36,9 @@ use fleet::Fleet;
 use pace::Consumer;
 use slot::{Outcome, Slot, Verdict};
 use std::collections::{BTreeSet, VecDeque};
-pub(crate) use words::{Action, Bounds, Delivered, Distrust, FailureKind, Lost, Tally};
-
-/// Time in microseconds since the stream was opened.
-pub(crate) type Micros = u64;
-
-/// One replica, whether connected or not.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct ReplicaKey(pub(crate) u32);
+pub(crate) use words::{
+    Action, Bounds, Delivered, Distrust, FailureKind, Lost, Micros, ReplicaKey, Tally, micros,
+};
 
 /// A batch that is handed out keeps its checksum for this many more, to be compared with duplicates.
 const REMEMBERED: usize = 4096;

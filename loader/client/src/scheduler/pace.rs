@@ -3,7 +3,7 @@
 //! Three running means: the time between two deliveries while it owes something (its pace), what a
 //! first answer takes beyond that (its delay), and how far it strays from what is expected of it.
 
-use super::Micros;
+use super::words::Micros;
 
 /// Weight of a new measurement. Sixteen deliveries are a few milliseconds of a fast replica and
 /// smooth over the bursts in which messages arrive.

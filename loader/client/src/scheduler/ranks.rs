@@ -4,7 +4,7 @@
 //! it is overdue. Idle ones are therefore ordered by what an answer takes them, busy ones by when
 //! they are expected, and an overdue one is put back with a later expectation when it is met.
 
-use super::{Micros, ReplicaKey};
+use super::words::{Micros, ReplicaKey};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where one replica stands.

@@ -1,6 +1,6 @@
 //! One index of the window: who was asked for it, and what came.
 
-use super::{Lost, Micros, ReplicaKey};
+use super::words::{Lost, Micros, ReplicaKey};
 
 #[derive(Debug)]
 pub(super) struct Slot<T> {

@@ -1,6 +1,17 @@
 //! What goes into the scheduler and what comes out.
 
-use super::{Micros, ReplicaKey};
+use std::time::Duration;
+
+/// Time in microseconds since the stream was opened.
+pub(crate) type Micros = u64;
+
+pub(crate) fn micros(duration: Duration) -> Micros {
+    u64::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
+}
+
+/// One replica, whether connected or not.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct ReplicaKey(pub(crate) u32);
 
 /// The bounds that the scheduler keeps.
 #[derive(Clone, Debug)]
