@@ -2,6 +2,8 @@
 //! exit code.
 
 mod bench;
+mod data;
+mod failure;
 mod fetch;
 mod flags;
 mod healthcheck;
@@ -13,94 +15,17 @@ mod serve;
 mod verify;
 mod view;
 
-use crate::config::{Cli, Command, SourceArgs};
-use crate::embedded::LoaderError;
+use crate::config::{Cli, Command};
 use crate::extensions::Extensions;
 use crate::parallel::default_workers;
-use crate::source::{self, Place, Report, SourceError};
+use failure::Failure;
 use mixfeed_ops::{build, eprintln, exit, logging, memory, println};
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
-use mixfeed_pipeline::{Dataset, SpecError};
-use std::fmt::Display;
 use std::process::ExitCode;
 
 /// Threads of so many cores rarely wait for each other to have memory: an estimate; measured were two cores, where one
 /// heap is as fast as sixteen.
 const CORES_PER_HEAP: usize = 8;
-
-/// Why a command failed: a line for a person, a code for a program.
-#[derive(Debug)]
-struct Failure {
-    code: u8,
-    message: String,
-}
-
-impl Failure {
-    fn new(code: u8, message: impl Display) -> Self {
-        Self { code, message: message.to_string() }
-    }
-
-    fn usage(message: impl Display) -> Self {
-        Self::new(exit::USAGE, message)
-    }
-
-    fn other(message: impl Display) -> Self {
-        Self::new(exit::FAILURE, message)
-    }
-}
-
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Self {
-        let code = match error {
-            SourceError::SyntheticSize(_) | SourceError::Options(_) | SourceError::NoTestAndFraction(_) => {
-                exit::USAGE
-            }
-            _ => exit::DATA,
-        };
-        Self::new(code, error)
-    }
-}
-
-impl From<LoaderError> for Failure {
-    fn from(error: LoaderError) -> Self {
-        match error {
-            LoaderError::Source(error) => error.into(),
-            other => Self::other(other),
-        }
-    }
-}
-
-impl From<SpecError> for Failure {
-    fn from(error: SpecError) -> Self {
-        Self::usage(error)
-    }
-}
-
-impl From<mixfeed_pipeline::SampleError> for Failure {
-    fn from(error: mixfeed_pipeline::SampleError) -> Self {
-        Self::new(exit::DATA, error)
-    }
-}
-
-/// Reads the data that a command was given. What a user should know of it goes to stderr.
-fn open_data(data: &str, flags: &SourceArgs, extensions: &Extensions) -> Result<Dataset, Failure> {
-    let (dataset, report) = open_with_report(data, flags, extensions)?;
-    for warning in report.warnings() {
-        eprintln!("warning: {warning}");
-    }
-    Ok(dataset)
-}
-
-/// Reads the data that a command was given, and what was taken for what.
-fn open_with_report(
-    data: &str,
-    flags: &SourceArgs,
-    extensions: &Extensions,
-) -> Result<(Dataset, Report), Failure> {
-    let place: Place = data.parse()?;
-    let place = place.with(flags.options().map_err(Failure::usage)?);
-    Ok(source::open_with_report(&place, extensions.sources())?)
-}
 
 /// Runs the command line and returns how it ended.
 #[must_use]

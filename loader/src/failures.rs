@@ -3,7 +3,7 @@
 //!
 //! A folder that is away fails every batch of every stream. What is not named is counted, and the count is logged.
 
-use crate::pool::BuildError;
+use crate::batch::BuildError;
 use mixfeed_pipeline::{Fault, Split};
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};

@@ -9,6 +9,7 @@
 //! (`mixfeed-client`).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods))]
 
+mod batch;
 pub mod commands;
 pub mod config;
 pub mod embedded;

@@ -1,6 +1,6 @@
 //! The loader's metrics. Their names live here and nowhere else.
 
-use crate::pool::{BuildError, BuiltBatch};
+use crate::batch::{BuildError, BuiltBatch};
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,

@@ -5,12 +5,11 @@
 //! follows always finds room. Out of the pool: each job carries the sender of its stream, whose
 //! queue has room for all jobs that the stream may have in hand.
 
+use crate::batch::{BuildError, BuiltBatch, StreamContext, build};
 use crate::failures::{Failed, FailureLog};
 use crate::metrics::LoaderMetrics;
-use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, collate};
-use mixfeed_proto::{BatchBytes, batch_checksum};
+use mixfeed_pipeline::{Dataset, Scratch};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,15 +24,6 @@ const QUEUED_PER_WORKER: usize = 1;
 /// Worker threads, at most. More would wait for each other on any machine there is.
 pub const MAX_WORKERS: usize = 1024;
 
-/// What a stream's batches are made of: its spec, checked once, and the name of that spec.
-#[derive(Debug)]
-pub struct StreamContext {
-    /// The checked spec.
-    pub checked: CheckedSpec,
-    /// Its digest, part of every checksum.
-    pub spec_digest: [u8; 32],
-}
-
 /// One batch to be built.
 pub(crate) struct Job {
     pub(crate) context: Arc<StreamContext>,
@@ -46,27 +36,6 @@ pub(crate) struct Job {
 pub(crate) struct Finished {
     pub(crate) index: u64,
     pub(crate) outcome: Result<BuiltBatch, BuildError>,
-}
-
-/// The bytes of a finished batch, as they are sent.
-#[derive(Debug)]
-pub(crate) struct BuiltBatch {
-    pub(crate) pixels: Bytes,
-    pub(crate) labels: Bytes,
-    pub(crate) partner_labels: Bytes,
-    pub(crate) lambdas: Bytes,
-    pub(crate) checksum: u32,
-}
-
-/// Why a batch could not be built.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BuildError {
-    /// A sample cannot be read.
-    #[error("{0}")]
-    Data(#[from] mixfeed_pipeline::SampleError),
-    /// The job panicked, with these words. Others go on.
-    #[error("building the batch panicked; the loader's log has the details")]
-    Panicked(String),
 }
 
 /// Worker threads and the queue that feeds them. Dropping the pool ends and joins them.
@@ -161,7 +130,8 @@ fn work(
             continue; // The client has gone away, which is ordinary.
         }
         let started = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| build(&job, dataset, &mut scratch)));
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| build(&job.context, job.index, dataset, &mut scratch)));
         let outcome = outcome.unwrap_or_else(|payload| {
             scratch = Scratch::default();
             Err(BuildError::Panicked(words(&*payload)))
@@ -189,33 +159,11 @@ fn words(payload: &(dyn Any + Send)) -> String {
     text.unwrap_or("it said nothing").to_owned()
 }
 
-fn build(job: &Job, dataset: &Dataset, scratch: &mut Scratch) -> Result<BuiltBatch, BuildError> {
-    let StreamContext { checked, spec_digest } = &*job.context;
-    let plan = BatchPlan::new(checked, job.index);
-    let mut buffer = BatchBuffer::default();
-    collate(checked, &plan, dataset.samples(checked.spec().split).as_ref(), scratch, &mut buffer)?;
-    let checksum = batch_checksum(&BatchBytes {
-        spec_digest,
-        index: job.index,
-        pixels: &buffer.pixels,
-        labels: &buffer.labels,
-        partner_labels: &buffer.partner_labels,
-        lambdas: &buffer.lambdas,
-    });
-    Ok(BuiltBatch {
-        pixels: buffer.pixels.into(),
-        labels: buffer.labels.into(),
-        partner_labels: buffer.partner_labels.into(),
-        lambdas: buffer.lambdas.into(),
-        checksum,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use mixfeed_pipeline::spec::{Augmentation, StreamSpec};
-    use mixfeed_pipeline::{ImageShape, SampleError, Samples, synthetic};
+    use mixfeed_pipeline::{CheckedSpec, ImageShape, SampleError, Samples, synthetic};
 
     fn context(dataset: &Dataset, augmentation: Augmentation) -> Arc<StreamContext> {
         let spec = StreamSpec { shuffle: false, augmentation, ..StreamSpec::train(1, 4) };

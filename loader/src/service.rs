@@ -6,17 +6,20 @@
 
 mod admission;
 mod frames;
+mod lease;
 mod opening;
 mod session;
 pub(crate) mod translate;
 
+use crate::batch::StreamContext;
 use crate::extensions::Extensions;
 use crate::metrics::LoaderMetrics;
-use crate::pool::{Pool, StreamContext};
-use admission::{Admission, Window};
-use frames::Handover;
+use crate::pool::Pool;
+use admission::Admission;
 pub use frames::MessageSizes;
 pub(crate) use frames::hand_over;
+use frames::{Answers, Handover};
+use lease::Lease;
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use mixfeed_pipeline::spec::SpecError;
 use mixfeed_pipeline::{Dataset, StreamSpec};
@@ -216,7 +219,7 @@ impl v1::loader_service_server::LoaderService for Service {
             self.metrics.refused_streams.increment(1);
         })?;
 
-        let lease = Arc::new(Lease { window, _open: OpenStream::new(self) });
+        let lease = Arc::new(Lease::new(window, &self.open_streams, &self.metrics));
         let (sender, receiver) = mpsc::channel(lease.window.batches());
         let opened = translate::opened(&context.checked, lease.window.batches());
         let opened = v1::StreamBatchesResponse { kind: Some(ResponseKind::Opened(opened)) };
@@ -232,63 +235,8 @@ impl v1::loader_service_server::LoaderService for Service {
             tracing::info!(%peer, run_id, spec, batches = ended.batches, reason = ended.reason, "stream closed");
         });
         let mut response = Response::new(tokio_stream::empty());
-        response.extensions_mut().insert(Handover::new(Answers {
-            receiver,
-            sizes: self.sizes,
-            _lease: lease,
-        }));
+        let answers = Answers { receiver, sizes: self.sizes, _lease: lease };
+        response.extensions_mut().insert(Handover::new(answers));
         Ok(response)
-    }
-}
-
-/// What a stream holds of the loader. It is given back when both are gone: the session, and the
-/// queue of finished batches that its client has not read.
-#[derive(Debug)]
-struct Lease {
-    window: Window,
-    _open: OpenStream,
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        mixfeed_ops::memory::note_freed();
-    }
-}
-
-#[cfg(test)]
-impl Lease {
-    fn of(window: Window) -> Self {
-        let open = OpenStream { open: Arc::default(), metrics: Arc::default() };
-        Self { window, _open: open }
-    }
-}
-
-/// Finished batches on their way to the client.
-#[derive(Debug)]
-struct Answers {
-    receiver: mpsc::Receiver<Result<v1::StreamBatchesResponse, Status>>,
-    sizes: MessageSizes,
-    _lease: Arc<Lease>,
-}
-
-/// Counts a stream for as long as it is open.
-#[derive(Debug)]
-struct OpenStream {
-    open: Arc<AtomicU32>,
-    metrics: Arc<LoaderMetrics>,
-}
-
-impl OpenStream {
-    fn new(service: &Service) -> Self {
-        service.open_streams.fetch_add(1, Ordering::Relaxed);
-        service.metrics.streams.increment(1.0);
-        Self { open: Arc::clone(&service.open_streams), metrics: Arc::clone(&service.metrics) }
-    }
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        self.metrics.streams.decrement(1.0);
     }
 }

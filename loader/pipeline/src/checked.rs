@@ -1,6 +1,6 @@
 //! The border: a spec is checked against the data set once, and trusted from there on.
 
-use crate::augment::Custom;
+use crate::augment::custom::Custom;
 use crate::dataset::Dataset;
 use crate::left_out::LeftOut;
 use mixfeed_streamspec::{

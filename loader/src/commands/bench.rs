@@ -10,7 +10,8 @@ mod process;
 mod report;
 mod stream;
 
-use super::{Failure, open_data};
+use super::data::open_data;
+use super::failure::Failure;
 use crate::config::{BenchArgs, Measured};
 use crate::extensions::Extensions;
 use mixfeed_client::{
@@ -22,9 +23,6 @@ use process::Process;
 use report::Report;
 use std::time::{Duration, Instant};
 use stream::Consumer;
-
-/// Time that a stream runs before it is measured.
-const WARM_UP: Duration = Duration::from_millis(500);
 
 pub(super) fn run(args: &BenchArgs, extensions: &Extensions) -> Result<(), Failure> {
     if args.bare_server {

@@ -1,6 +1,6 @@
 //! `fetch`: a published data set, downloaded, checked, unpacked; and what to do with it next.
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::FetchArgs;
 use crate::source::fetch::{FetchError, Fetched, Verified, fetch};
 use console::Term;

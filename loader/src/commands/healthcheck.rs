@@ -1,6 +1,6 @@
 //! `healthcheck`: asks a loader whether it is ready.
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::HealthcheckArgs;
 use mixfeed_ops::exit;
 use mixfeed_ops::grpc::{CredentialFiles, Credentials, root_cause};

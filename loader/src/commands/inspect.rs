@@ -2,7 +2,8 @@
 
 mod count;
 
-use super::{Failure, open_with_report};
+use super::data::open_with_report;
+use super::failure::Failure;
 use crate::config::InspectArgs;
 use crate::extensions::Extensions;
 use crate::source::{Report, SkipList, Skipped};

@@ -6,7 +6,8 @@
 mod canvas;
 mod legend;
 
-use super::{Failure, view};
+use super::failure::Failure;
+use super::view;
 use canvas::{Canvas, FAINT, INK};
 use image::RgbImage;
 use image::codecs::png::PngEncoder;

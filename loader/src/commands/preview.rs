@@ -1,7 +1,9 @@
 //! `preview`: a page of mixed images, each with its two sources, their labels and its lambda.
 
+use super::data::open_data;
+use super::failure::Failure;
+use super::flags;
 use super::page::Page;
-use super::{Failure, flags, open_data};
 use crate::config::{PreviewArgs, RecipeArgs};
 use crate::extensions::Extensions;
 use mixfeed_ops::println;

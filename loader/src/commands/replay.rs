@@ -1,7 +1,9 @@
 //! `replay`: builds one batch of a run again, from its spec and its index alone.
 
+use super::data::open_data;
+use super::failure::Failure;
 use super::page::{Page, check_output};
-use super::{Failure, open_data, view};
+use super::view;
 use crate::config::{ReplayArgs, SourceArgs};
 use crate::extensions::Extensions;
 use merge::Merge as _;

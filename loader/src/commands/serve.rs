@@ -1,6 +1,6 @@
 //! `serve`: the service as a process, from its settings to its graceful end.
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::{ServeArgs, ServeConfig};
 use crate::embedded::prepare;
 use crate::extensions::Extensions;

@@ -5,8 +5,10 @@ mod checks;
 mod cutmix;
 mod statistics;
 
+use super::data::open_data;
+use super::failure::Failure;
 use super::replay::read_toml;
-use super::{Failure, flags, open_data, preview};
+use super::{flags, preview};
 use crate::config::VerifyArgs;
 use crate::extensions::Extensions;
 use crate::parallel::in_chunks;

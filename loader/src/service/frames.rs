@@ -10,7 +10,7 @@
 //!
 //! A batch with more pixels than one message may have is cut here, without a copy, when its turn has come.
 
-use super::Answers;
+use super::lease::Lease;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http_body::Frame;
 use mixfeed_proto::limits::MAX_MESSAGE_PIXELS;
@@ -21,6 +21,7 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use tokio::sync::mpsc;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http;
@@ -48,6 +49,14 @@ impl Default for MessageSizes {
         // slow line shows that it lives.
         Self { whole: MAX_MESSAGE_PIXELS as usize, part: 1 << 20 }
     }
+}
+
+/// Finished batches on their way to the client.
+#[derive(Debug)]
+pub(super) struct Answers {
+    pub(super) receiver: mpsc::Receiver<Result<StreamBatchesResponse, Status>>,
+    pub(super) sizes: MessageSizes,
+    pub(super) _lease: Arc<Lease>,
 }
 
 /// Carries answers past tonic, which hands extensions through. They are `Clone`, a stream is not.

@@ -5,9 +5,10 @@
 //! but its inputs: every job in hand has its place in the queue to the client reserved, and the places
 //! of that queue are the window.
 
-use super::Lease;
+use super::lease::Lease;
 use super::translate;
-use crate::pool::{Finished, Job, Pool, Slot, StreamContext};
+use crate::batch::StreamContext;
+use crate::pool::{Finished, Job, Pool, Slot};
 use mixfeed_proto::limits::{MAX_INDICES_PER_REQUEST, MAX_WANTED};
 use mixfeed_proto::v1::stream_batches_request::Kind;
 use mixfeed_proto::v1::{BatchRequest, StreamBatchesRequest, StreamBatchesResponse};

@@ -1,7 +1,8 @@
 //! Between wire types and ours, both ways. Every status of the service is made here or beside the
 //! check that it reports.
 
-use crate::pool::{BuildError, Finished};
+use crate::batch::BuildError;
+use crate::pool::Finished;
 use mixfeed_pipeline::{CheckedSpec, Dataset, Fault, SpecError, Split};
 use mixfeed_proto::limits::{MAX_BAD_RECORD_BYTES, MAX_BAD_RECORDS, MAX_LEFT_OUT, MAX_RUN_ID_CHARS, cut};
 use mixfeed_proto::v1;

@@ -9,39 +9,8 @@
 
 mod machine;
 
-use machine::Machine;
-
-/// A value's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Id(usize);
-
-/// A value.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Node<'a> {
-    /// `None`, and values that no batch needs: floating-point numbers.
-    Other,
-    /// A whole number or a truth value.
-    Int(i64),
-    /// Bytes; also the text of Python 2.
-    Bytes(&'a [u8]),
-    /// Text.
-    Text(&'a str),
-    /// A list or a tuple.
-    List(Vec<Id>),
-    /// A dictionary, in the order of its making.
-    Dict(Vec<(Id, Id)>),
-    /// A name, as "module.name".
-    Name(&'static str, &'static str),
-    /// A call that was not made, and what the object would have been given afterwards.
-    Call {
-        /// What would be called.
-        function: Id,
-        /// With what.
-        arguments: Id,
-        /// The state given to the result.
-        state: Option<Id>,
-    },
-}
+pub(super) use machine::Node;
+use machine::{Id, Machine};
 
 /// A pickle's values.
 #[derive(Debug)]

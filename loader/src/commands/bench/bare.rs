@@ -1,9 +1,9 @@
 //! A bare gRPC stream: the same messages, with nothing done to make or check them.
 
-use super::super::Failure;
-use super::WARM_UP;
 use super::process::{Process, own_cpu_seconds};
 use super::report::{Gaps, Streamed};
+use super::stream::WARM_UP;
+use crate::commands::failure::Failure;
 use mixfeed_ops::eprintln;
 use mixfeed_pipeline::synthetic::SHAPE;
 use mixfeed_proto::limits::MAX_MESSAGE_BYTES;

@@ -1,6 +1,6 @@
 //! The other process of a measurement: this program again, in another role.
 
-use super::super::Failure;
+use crate::commands::failure::Failure;
 use crate::config::BenchArgs;
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};

@@ -1,9 +1,9 @@
 //! A loader process and a client that checks every batch.
 
-use super::super::Failure;
 use super::process::{Process, own_cpu_seconds, own_pss_bytes};
 use super::report::{Gaps, Started, Streamed};
-use super::{BenchArgs, WARM_UP};
+use crate::commands::failure::Failure;
+use crate::config::BenchArgs;
 use mixfeed_client::{
     BlockingStream, Normaliser, PixelLayout, Security, StreamConfig, StreamEnd, StreamSpec,
 };
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// The loader is there and has read its data: a stream that has no batch after this long will have none, as with a
 /// certificate that the client refuses.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Time that a stream runs before it is measured.
+pub(super) const WARM_UP: Duration = Duration::from_millis(500);
 
 /// What becomes of a batch.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,5 @@
 //! The stack machine that a pickle is a program for.
 
-use super::{Id, Node};
-
 /// Values of a pickle, at most. A batch of CIFAR has about 20,000.
 pub(super) const MAX_NODES: usize = 1 << 22;
 
@@ -14,6 +12,38 @@ const NAMES: [(&str, &str); 6] = [
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
 ];
+
+/// A value's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Id(pub(super) usize);
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+pub(in super::super) enum Node<'a> {
+    /// `None`, and values that no batch needs: floating-point numbers.
+    Other,
+    /// A whole number or a truth value.
+    Int(i64),
+    /// Bytes; also the text of Python 2.
+    Bytes(&'a [u8]),
+    /// Text.
+    Text(&'a str),
+    /// A list or a tuple.
+    List(Vec<Id>),
+    /// A dictionary, in the order of its making.
+    Dict(Vec<(Id, Id)>),
+    /// A name, as "module.name".
+    Name(&'static str, &'static str),
+    /// A call that was not made, and what the object would have been given afterwards.
+    Call {
+        /// What would be called.
+        function: Id,
+        /// With what.
+        arguments: Id,
+        /// The state given to the result.
+        state: Option<Id>,
+    },
+}
 
 /// The machine that a pickle is a program for.
 pub(super) struct Machine<'a> {
