@@ -7,6 +7,7 @@ use crate::pool::Pool;
 use crate::server::{Listen, Server, ServerError, ServerOptions};
 use crate::service::{MessageSizes, Service};
 use crate::source::{self, Place, SourceError};
+use mixfeed_ops::exit;
 use mixfeed_pipeline::fingerprint::FingerprintError;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -37,6 +38,17 @@ pub enum LoaderError {
     /// The system started no thread.
     #[error("cannot start threads: {0}")]
     Threads(#[source] std::io::Error),
+}
+
+impl LoaderError {
+    /// The exit code of a command that ends with it.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Source(error) => error.exit_code(),
+            _ => exit::FAILURE,
+        }
+    }
 }
 
 /// Reads the data and starts the pool: a service ready to be served.

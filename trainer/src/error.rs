@@ -11,7 +11,6 @@ use crate::stop::Asked;
 use crate::tally::Diverged;
 use mixfeed_client::StreamError;
 use mixfeed_loader::embedded::LoaderError;
-use mixfeed_loader::source::SourceError;
 use mixfeed_ops::config::ConfigError;
 use mixfeed_ops::exit;
 use mixfeed_ops::grpc::SecurityError;
@@ -136,11 +135,7 @@ impl TrainError {
             TrainError::Security(_) => exit::USAGE,
             TrainError::Metrics(_) => exit::FAILURE,
             TrainError::Device(_) | TrainError::Gpu(_) => exit::DEVICE,
-            TrainError::Loader(LoaderError::Source(
-                SourceError::SyntheticSize(_) | SourceError::Options(_) | SourceError::NoTestAndFraction(_),
-            )) => exit::USAGE,
-            TrainError::Loader(LoaderError::Source(_)) => exit::DATA,
-            TrainError::Loader(_) => exit::FAILURE,
+            TrainError::Loader(error) => error.exit_code(),
             TrainError::Stream(StreamError::NoLoader { .. }) => exit::NO_LOADER,
             TrainError::Stream(StreamError::DataLoss { .. } | StreamError::DataChanged { .. }) => exit::DATA,
             TrainError::Stream(

@@ -29,22 +29,13 @@ impl Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
-        let code = match error {
-            SourceError::SyntheticSize(_) | SourceError::Options(_) | SourceError::NoTestAndFraction(_) => {
-                exit::USAGE
-            }
-            _ => exit::DATA,
-        };
-        Self::new(code, error)
+        Self::new(error.exit_code(), error)
     }
 }
 
 impl From<LoaderError> for Failure {
     fn from(error: LoaderError) -> Self {
-        match error {
-            LoaderError::Source(error) => error.into(),
-            other => Self::other(other),
-        }
+        Self::new(error.exit_code(), error)
     }
 }
 

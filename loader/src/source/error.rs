@@ -1,5 +1,6 @@
 //! Why data cannot be used, with the place and the reason: the error of all sources.
 
+use mixfeed_ops::exit;
 use mixfeed_pipeline::cifar::RecordError;
 use std::path::PathBuf;
 
@@ -80,6 +81,17 @@ pub enum SourceError {
         /// What is wrong, and where.
         source: RecordError,
     },
+}
+
+impl SourceError {
+    /// The exit code of a command that ends with it.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::SyntheticSize(_) | Self::Options(_) | Self::NoTestAndFraction(_) => exit::USAGE,
+            _ => exit::DATA,
+        }
+    }
 }
 
 /// How many records there are beside one that is named.
