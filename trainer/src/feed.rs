@@ -13,7 +13,8 @@ use tokio::runtime::Handle;
 
 /// A stream of batches for a thread that may wait, with a clock and an ear for the wish to end.
 ///
-/// The client's own blocking iterator is not used, because nothing could end its wait.
+/// The client's own blocking iterator is not used: a wait for the next batch may be left for a checkpoint and taken up again,
+/// which ending the stream could not do.
 pub struct Feed {
     stream: BatchStream,
     runtime: Handle,
