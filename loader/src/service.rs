@@ -5,9 +5,9 @@
 //! and nowhere further in.
 
 mod admission;
-mod frames;
 mod lease;
 mod opening;
+mod outgoing;
 mod session;
 pub(crate) mod translate;
 
@@ -16,21 +16,18 @@ use crate::extensions::Extensions;
 use crate::metrics::LoaderMetrics;
 use crate::pool::Pool;
 use admission::Admission;
-pub use frames::MessageSizes;
-pub(crate) use frames::hand_over;
-use frames::{Answers, Handover};
 use lease::Lease;
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use mixfeed_pipeline::spec::SpecError;
 use mixfeed_pipeline::{Dataset, StreamSpec};
 use mixfeed_proto::{limits, spec_digest, v1};
 pub(crate) use opening::{MAX_OPENING, OPENING_BYTES, Openings};
+pub use outgoing::{MessageSizes, Outgoing};
 use session::Session;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio_stream::Empty;
 use tonic::{Request, Response, Status, Streaming};
 use v1::stream_batches_request::Kind as RequestKind;
 use v1::stream_batches_response::Kind as ResponseKind;
@@ -186,8 +183,7 @@ impl v1::loader_service_server::LoaderService for Service {
         }))
     }
 
-    /// Never polled: what the client gets instead is in `frames`.
-    type StreamBatchesStream = Empty<Result<v1::StreamBatchesResponse, Status>>;
+    type StreamBatchesStream = Outgoing;
 
     async fn stream_batches(
         &self,
@@ -212,8 +208,11 @@ impl v1::loader_service_server::LoaderService for Service {
         })?);
         let full = WINDOW_PER_WORKER * self.pool.workers();
         let rows = u64::from(context.checked.spec().batch_size);
-        let batch_bytes = context.checked.max_batch_bytes() as u64 + ROW_BYTES * rows;
-        let window = self.admission.reserve(batch_bytes, STREAM_BYTES, full);
+        let pixel_bytes = context.checked.max_batch_bytes();
+        let batch_bytes = pixel_bytes as u64 + ROW_BYTES * rows;
+        // tonic copies each message before it is sent.
+        let copy_bytes = if pixel_bytes > self.sizes.whole { self.sizes.part as u64 } else { batch_bytes };
+        let window = self.admission.reserve(batch_bytes, STREAM_BYTES + copy_bytes, full);
         let window = window.inspect_err(|status| {
             tracing::warn!(%peer, reason = status.message(), "stream refused");
             self.metrics.refused_streams.increment(1);
@@ -234,9 +233,6 @@ impl v1::loader_service_server::LoaderService for Service {
             let ended = session.run(inbound).await;
             tracing::info!(%peer, run_id, spec, batches = ended.batches, reason = ended.reason, "stream closed");
         });
-        let mut response = Response::new(tokio_stream::empty());
-        let answers = Answers { receiver, sizes: self.sizes, _lease: lease };
-        response.extensions_mut().insert(Handover::new(answers));
-        Ok(response)
+        Ok(Response::new(Outgoing { receiver, sizes: self.sizes, rest: None, _lease: lease }))
     }
 }

@@ -200,7 +200,7 @@ async fn free_room(outbound: mpsc::Sender<Answer>, pool: &Pool) -> Option<(Owned
 #[cfg(test)]
 mod tests {
     use super::super::admission::Admission;
-    use super::super::{Answers, MessageSizes};
+    use super::super::{MessageSizes, Outgoing};
     use super::*;
     use crate::metrics::LoaderMetrics;
     use mixfeed_pipeline::spec::StreamSpec;
@@ -316,7 +316,8 @@ mod tests {
         let admission = Arc::new(Admission::new(270));
         let lease = Arc::new(Lease::of(admission.reserve(50, 0, 2).unwrap()));
         let mut client = Client::with(Arc::clone(&lease));
-        let answers = Answers { receiver: client.answers, sizes: MessageSizes::default(), _lease: lease };
+        let sizes = MessageSizes::default();
+        let answers = Outgoing { receiver: client.answers, sizes, rest: None, _lease: lease };
         let request = BatchRequest { wanted: vec![0, 1], withdrawn: Vec::new() };
         let request = StreamBatchesRequest { kind: Some(Kind::Request(request)) };
         client.requests.take().unwrap().send(Ok(request)).await.unwrap();
