@@ -5,13 +5,13 @@ mod bench;
 mod data;
 mod failure;
 mod fetch;
-mod flags;
 mod healthcheck;
 mod inspect;
 mod page;
 mod preview;
 mod replay;
 mod serve;
+mod spec;
 mod verify;
 mod view;
 

@@ -4,6 +4,7 @@
 // Help is shown as it is written here: "synthetic[:N]" is no link.
 #![allow(rustdoc::broken_intra_doc_links)]
 
+mod augmentation;
 mod bench;
 mod fetch;
 mod healthcheck;
@@ -13,13 +14,14 @@ mod replay;
 mod shared;
 mod verify;
 
+pub use augmentation::AugmentationArgs;
 pub use bench::{BenchArgs, Measured};
 pub use fetch::FetchArgs;
 pub use healthcheck::HealthcheckArgs;
 pub use inspect::InspectArgs;
 pub use preview::PreviewArgs;
 pub use replay::ReplayArgs;
-pub use shared::{RecipeArgs, SourceArgs};
+pub use shared::SourceArgs;
 pub use verify::VerifyArgs;
 
 use crate::embedded::DEFAULT_STREAM_MEMORY_BYTES;

@@ -7,7 +7,6 @@ mod access;
 mod again;
 mod checked;
 mod every;
-mod mixing;
 mod preset;
 mod recipe;
 
@@ -25,8 +24,7 @@ use crate::precision::Precision;
 use crate::schedule::ScheduleKind;
 use clap::Args;
 use merge::Merge;
-use mixfeed_client::{CustomTransform, LambdaScope, PartnerSource};
-use mixfeed_loader::config::SourceArgs;
+use mixfeed_loader::config::{AugmentationArgs, SourceArgs};
 use mixfeed_ops::address;
 use mixfeed_ops::config::{self, ConfigError, Duration, twin};
 use mixfeed_ops::logging::LogFormat;
@@ -106,62 +104,11 @@ pub struct Settings {
     /// Random seed, of initial weights, order, augmentation and mixing [default: 0]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub seed: Option<u64>,
-    /// mixup: draw lambda from Beta(ALPHA, ALPHA); 0 disables mixup [article: 0.2]
-    #[arg(long, value_name = "ALPHA", help_heading = "Training")]
-    #[arg(allow_negative_numbers = true)]
-    pub mixup_alpha: Option<f64>,
-    /// Probability that a sample is mixed (mixup or CutMix), 0 to 1 [article: 0.2]
-    #[arg(long, value_name = "SHARE", help_heading = "Training")]
-    #[arg(allow_negative_numbers = true)]
-    pub mixup_prob: Option<f64>,
-    /// CutMix: draw lambda from Beta(ALPHA, ALPHA); 0 disables CutMix [article: 0]
-    #[arg(long, value_name = "ALPHA", help_heading = "Training")]
-    #[arg(allow_negative_numbers = true)]
-    pub cutmix_alpha: Option<f64>,
-    /// With both: probability of CutMix instead of mixup [default: 0.5]
-    #[arg(long, value_name = "SHARE", help_heading = "Training")]
-    #[arg(allow_negative_numbers = true)]
-    pub switch_prob: Option<f64>,
-    /// Draw one lambda per sample or per batch [article: sample]
-    #[arg(long, value_name = "WHAT", help_heading = "Training")]
-    #[arg(value_parser = mixing::lambda_scope)]
-    pub lambda_per: Option<LambdaScope>,
-    /// Draw partners from the whole dataset, or from a permutation of the batch [article: dataset]
-    #[arg(long, value_name = "WHERE", help_heading = "Training")]
-    #[arg(value_parser = mixing::partner_source)]
-    pub partner: Option<PartnerSource>,
-    /// Random crop: zero padding on each side before it; 0 disables it [article: 0]
-    #[arg(long, value_name = "PIXELS", help_heading = "Training")]
-    pub crop_padding: Option<u32>,
-    /// Horizontal flip: its probability [article: 0]
-    #[arg(long, value_name = "SHARE", help_heading = "Training")]
-    #[arg(allow_negative_numbers = true)]
-    pub flip_prob: Option<f64>,
-    /// Random resized crop: least area of the crop, as a share of the image; 0 disables it [article: 0]
-    #[arg(long, value_name = "AREA", help_heading = "Training")]
-    #[arg(allow_negative_numbers = true)]
-    pub resized_crop: Option<f64>,
-    /// TrivialAugment (wide) [article: false]
-    #[arg(long, value_name = "BOOL", help_heading = "Training")]
-    #[arg(num_args = 0..=1, default_missing_value = "true")]
-    pub trivial_augment: Option<bool>,
-    /// Color jitter: one strength for brightness, contrast and saturation, or one each and the hue's
-    #[arg(long, value_name = "S|B,C,S[,H]", help_heading = "Training")]
-    #[arg(value_delimiter = ',', allow_negative_numbers = true)]
-    pub color_jitter: Option<Vec<f64>>,
-    /// Random erasing: its probability [article: 0]
-    #[arg(long, value_name = "SHARE", help_heading = "Training")]
-    #[arg(allow_negative_numbers = true)]
-    pub erase_prob: Option<f64>,
-    /// Cutout: side of the erased square; 0 disables it [article: 0]
-    #[arg(long, value_name = "PIXELS", help_heading = "Training")]
-    pub cutout: Option<u32>,
-    /// Value of erased pixels, 0 to 255 [default: 0]
-    #[arg(long, value_name = "VALUE", help_heading = "Training")]
-    pub erased_value: Option<u8>,
-    /// Custom transform of the loaders, applied last
-    #[arg(long, value_name = "NAME:VERSION", help_heading = "Training")]
-    pub custom_augmentation: Option<CustomTransform>,
+    /// How images are augmented and mixed.
+    #[command(flatten, next_help_heading = "Augmentation")]
+    #[serde(flatten)]
+    #[merge(strategy = Merge::merge)]
+    pub augmentation: AugmentationArgs,
     /// Loss function [article: soft-ce]
     #[arg(long, help_heading = "Training")]
     pub loss: Option<Loss>,

@@ -12,13 +12,12 @@ mod stream;
 
 use super::data::open_data;
 use super::failure::Failure;
+use super::spec::{ARTICLE_SHARE, asked, checked};
 use crate::config::{BenchArgs, Measured};
 use crate::extensions::Extensions;
-use mixfeed_client::{
-    Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, Security, StreamSpec as ClientSpec,
-};
+use mixfeed_client::Security;
 use mixfeed_ops::{eprintln, println};
-use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, collate};
+use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, StreamSpec, collate};
 use process::Process;
 use report::Report;
 use std::time::{Duration, Instant};
@@ -45,7 +44,7 @@ pub(super) fn run(args: &BenchArgs, extensions: &Extensions) -> Result<(), Failu
 struct Bench<'a> {
     args: &'a BenchArgs,
     time: Duration,
-    spec: ClientSpec,
+    spec: StreamSpec,
     /// For plan and collate; this process holds no data otherwise.
     local: Option<(Dataset, CheckedSpec)>,
     tcp: Option<Process>,
@@ -56,11 +55,12 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn prepare(args: &'a BenchArgs, time: Duration, extensions: &Extensions) -> Result<Self, Failure> {
-        let spec = article(args);
+        let plain = StreamSpec { batch_size: args.batch_size, ..StreamSpec::default() };
+        let spec = asked(&args.augmentation, ARTICLE_SHARE, plain)?;
         let measures = |what: &[Measured]| args.measure.iter().any(|measured| what.contains(measured));
         let local = if measures(&[Measured::PlanCollate]) {
             let dataset = open_data(&args.data, &args.source, extensions)?;
-            let checked = extensions.check(spec, &dataset)?;
+            let checked = checked(&args.augmentation, spec, &dataset, extensions)?;
             Some((dataset, checked))
         } else {
             None
@@ -133,23 +133,6 @@ fn tls(args: &BenchArgs) -> Result<(Process, Security), Failure> {
         .map_err(|error| Failure::usage(format!("cannot read {}: {error}", certificate.display())))?;
     let flags = ["--tls-cert".into(), certificate.into(), "--tls-key".into(), key.into()];
     Ok((Process::serve(args, "127.0.0.1:0", &flags)?, Security::default().with_tls(&ca, None)))
-}
-
-/// The stream that the article trains on, with crop and mirror when they are asked for.
-fn article(args: &BenchArgs) -> ClientSpec {
-    let mixing = Mixing {
-        kind: MixingKind::Mixup,
-        alpha: 0.2,
-        probability: 0.2,
-        lambda_scope: LambdaScope::Sample,
-        partner_source: PartnerSource::Dataset,
-    };
-    let augmentation = Augmentation {
-        crop_padding: args.crop_padding,
-        flip_probability: args.flip_prob,
-        ..Augmentation::default()
-    };
-    ClientSpec { batch_size: args.batch_size, mixing: Some(mixing), augmentation, ..ClientSpec::default() }
 }
 
 /// Images a second of plan and collate, in this thread.

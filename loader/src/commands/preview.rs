@@ -2,54 +2,24 @@
 
 use super::data::open_data;
 use super::failure::Failure;
-use super::flags;
 use super::page::Page;
-use crate::config::{PreviewArgs, RecipeArgs};
+use super::spec::{asked, checked};
+use crate::config::PreviewArgs;
 use crate::extensions::Extensions;
 use mixfeed_ops::println;
 use mixfeed_pipeline::StreamSpec;
-use mixfeed_pipeline::spec::{Augmentation, ColorJitter, Mixing, MixingKind, RandomErasing, ResizedCrop};
+use mixfeed_pipeline::spec::{Augmentation, ColorJitter, Mixing, MixingKind};
 
 pub(super) fn run(args: &PreviewArgs, extensions: &Extensions) -> Result<(), Failure> {
     super::page::check_output(&args.output, Some(&args.data))?;
     let dataset = open_data(&args.data, &args.source, extensions)?;
     let plain = StreamSpec::train(args.seed, args.rows * args.columns);
-    let spec = spec(&args.recipe, args.mixup_prob, plain)?;
+    let spec = asked(&args.augmentation, 1.0, plain)?;
+    let checked = checked(&args.augmentation, spec, &dataset, extensions)?;
     let title = format!("{}: {}, seed {}, batch {}", dataset.name, describe(&spec), args.seed, args.index);
-    let checked = flags::checked(spec, &args.recipe, &dataset, extensions)?;
     Page::of_batch(title, args.columns, &dataset, &checked, args.index)?.save(&args.output)?;
     println!("{}", args.output.display());
     Ok(())
-}
-
-/// The stream that the flags ask for.
-pub(super) fn spec(recipe: &RecipeArgs, probability: f64, plain: StreamSpec) -> Result<StreamSpec, Failure> {
-    let RecipeArgs { mixup_alpha, cutmix_alpha, switch_prob, .. } = *recipe;
-    let kind = MixingKind::of_alphas(mixup_alpha, cutmix_alpha, switch_prob);
-    Ok(StreamSpec {
-        mixing: kind.map(|(kind, alpha)| Mixing { kind, ..Mixing::mixup(alpha, probability) }),
-        augmentation: augmentation(recipe)?,
-        ..plain
-    })
-}
-
-fn augmentation(recipe: &RecipeArgs) -> Result<Augmentation, Failure> {
-    let RecipeArgs { resized_crop, erase_prob, .. } = *recipe;
-    let color_jitter = ColorJitter::of_strengths(&recipe.color_jitter)
-        .ok_or_else(|| Failure::usage("--color-jitter takes one, three or four numbers"))?;
-    let erasing = RandomErasing { probability: erase_prob, ..RandomErasing::PUBLISHED };
-    Ok(Augmentation {
-        resized_crop: (resized_crop != 0.0)
-            .then_some(ResizedCrop { min_area: resized_crop, ..ResizedCrop::IMAGENET }),
-        crop_padding: recipe.crop_padding,
-        flip_probability: recipe.flip_prob,
-        trivial_augment: recipe.trivial_augment,
-        color_jitter: (color_jitter != ColorJitter::NONE).then_some(color_jitter),
-        random_erasing: (erase_prob != 0.0).then_some(erasing),
-        cutout_size: recipe.cutout,
-        erased_value: recipe.erased_value,
-        custom: recipe.custom_augmentation,
-    })
 }
 
 fn describe(spec: &StreamSpec) -> String {
@@ -98,6 +68,7 @@ fn describe(spec: &StreamSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mixfeed_pipeline::spec::ResizedCrop;
 
     fn described(mixing: Option<Mixing>, augmentation: Augmentation) -> String {
         describe(&StreamSpec { mixing, augmentation, ..StreamSpec::train(0, 8) })

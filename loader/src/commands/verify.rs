@@ -8,7 +8,7 @@ mod statistics;
 use super::data::open_data;
 use super::failure::Failure;
 use super::replay::read_toml;
-use super::{flags, preview};
+use super::spec::{ARTICLE_SHARE, asked, checked};
 use crate::config::VerifyArgs;
 use crate::extensions::Extensions;
 use crate::parallel::in_chunks;
@@ -19,18 +19,14 @@ use serde_json::json;
 
 pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Failure> {
     let dataset = open_data(&args.data, &args.source, extensions)?;
-    let spec = match &args.spec {
+    let checked = match &args.spec {
         None => {
             let plain = StreamSpec::train(args.seed, args.batch_size);
-            preview::spec(&args.recipe, args.mixup_prob, plain)?
+            let spec = asked(&args.augmentation, ARTICLE_SHARE, plain)?;
+            checked(&args.augmentation, spec, &dataset, extensions)?
         }
-        Some(file) => read_toml(file)?,
-    };
-    // Shards are cut from the whole batch, which is what the spec describes.
-    let whole = StreamSpec { shard: None, ..spec };
-    let checked = match &args.spec {
-        None => flags::checked(whole, &args.recipe, &dataset, extensions)?,
-        Some(_) => extensions.check(whole, &dataset)?,
+        // Shards are cut from the whole batch, which is what the spec describes.
+        Some(file) => extensions.check(StreamSpec { shard: None, ..read_toml(file)? }, &dataset)?,
     };
     let checks = check(&checked, args.epochs.into(), args.significance);
     let failed = checks.iter().filter(|check| !check.passed).count();

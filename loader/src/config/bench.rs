@@ -1,6 +1,6 @@
 //! Flags of `bench`, and what it can measure.
 
-use super::SourceArgs;
+use super::{AugmentationArgs, SourceArgs};
 use crate::pool::MAX_WORKERS;
 use clap::{Args, ValueEnum};
 use mixfeed_ops::config::Duration;
@@ -36,12 +36,9 @@ pub struct BenchArgs {
     /// Rows of a batch.
     #[arg(long, default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub batch_size: u32,
-    /// Black pixels added on each side before a random crop; 0 crops nothing.
-    #[arg(long, default_value_t = 0, value_name = "PIXELS")]
-    pub crop_padding: u32,
-    /// The share of images that is mirrored left to right.
-    #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
-    pub flip_prob: f64,
+    /// How images are augmented and mixed.
+    #[command(flatten)]
+    pub augmentation: AugmentationArgs,
     /// For `--measure tls`: the loader's certificate (PEM), for 127.0.0.1 and one that vouches for itself.
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,

@@ -1,6 +1,6 @@
 //! Flags of `preview`.
 
-use super::{RecipeArgs, SourceArgs};
+use super::{AugmentationArgs, SourceArgs};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -16,12 +16,9 @@ pub struct PreviewArgs {
     /// The picture to write (PNG).
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
-    /// How images are mixed and augmented.
+    /// How images are augmented and mixed.
     #[command(flatten)]
-    pub recipe: RecipeArgs,
-    /// The share of images that is mixed; training by the article mixes 0.2.
-    #[arg(long, default_value_t = 1.0, value_name = "P", allow_negative_numbers = true)]
-    pub mixup_prob: f64,
+    pub augmentation: AugmentationArgs,
     /// Seed of the stream.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -4,7 +4,6 @@ use crate::source::{BadRecords, Cache, ImageSize, Options, Order};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum as _};
 use merge::Merge;
-use mixfeed_pipeline::spec::CustomTransform;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -71,6 +70,10 @@ impl SourceArgs {
     /// # Errors
     /// One line that names the flag, its value and what is allowed.
     pub fn options(&self) -> Result<Options, String> {
+        // A setting that would do nothing is a mistake.
+        if self.cache == Some(Cache::None) && self.cache_memory.is_some() {
+            return Err("--cache-memory has no effect with --cache none".into());
+        }
         Ok(Options {
             train: self.train.clone(),
             test: self.test.clone(),
@@ -133,46 +136,4 @@ fn check_fraction(fraction: f64) -> Result<f64, String> {
         return Ok(fraction);
     }
     Err(format!("--test-fraction {fraction} is not allowed, 0 to less than 1"))
-}
-
-/// Flags that say how images are mixed and augmented. The names are the trainer's and, where it has
-/// them, timm's.
-#[derive(Clone, Debug, Args)]
-pub struct RecipeArgs {
-    /// mixup: draw lambda from Beta(alpha, alpha); 0 disables mixup.
-    #[arg(long, default_value_t = 0.2, value_name = "ALPHA", allow_negative_numbers = true)]
-    pub mixup_alpha: f64,
-    /// CutMix: draw lambda from Beta(alpha, alpha); 0 disables CutMix.
-    #[arg(long, default_value_t = 0.0, value_name = "ALPHA", allow_negative_numbers = true)]
-    pub cutmix_alpha: f64,
-    /// With both: probability of CutMix instead of mixup.
-    #[arg(long, default_value_t = 0.5, value_name = "P", allow_negative_numbers = true)]
-    pub switch_prob: f64,
-    /// Random crop: zero padding on each side before it; 0 disables it.
-    #[arg(long, default_value_t = 0, value_name = "PIXELS")]
-    pub crop_padding: u32,
-    /// Horizontal flip: its probability.
-    #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
-    pub flip_prob: f64,
-    /// Random resized crop: least area of the crop, as a share of the image, as in 0.08; 0 disables it.
-    #[arg(long, default_value_t = 0.0, value_name = "AREA", allow_negative_numbers = true)]
-    pub resized_crop: f64,
-    /// TrivialAugment (wide).
-    #[arg(long)]
-    pub trivial_augment: bool,
-    /// Color jitter: one strength for brightness, contrast and saturation, or one each and the hue's.
-    #[arg(long, value_name = "S|B,C,S[,H]", value_delimiter = ',', allow_negative_numbers = true)]
-    pub color_jitter: Vec<f64>,
-    /// Random erasing: its probability.
-    #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
-    pub erase_prob: f64,
-    /// Cutout: side of the erased square; 0 disables it.
-    #[arg(long, default_value_t = 0, value_name = "PIXELS")]
-    pub cutout: u32,
-    /// Value of erased pixels, 0 to 255.
-    #[arg(long, default_value_t = 0, value_name = "VALUE")]
-    pub erased_value: u8,
-    /// Custom transform of this loader, applied last.
-    #[arg(long, value_name = "NAME:VERSION")]
-    pub custom_augmentation: Option<CustomTransform>,
 }

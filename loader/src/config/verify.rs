@@ -1,6 +1,6 @@
 //! Flags of `verify`.
 
-use super::{RecipeArgs, SourceArgs};
+use super::{AugmentationArgs, SourceArgs};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -16,12 +16,9 @@ pub struct VerifyArgs {
     /// A stream spec as TOML: the keys of a run's [stream] table. It takes the place of the flags below.
     #[arg(long, value_name = "FILE.toml")]
     pub spec: Option<PathBuf>,
-    /// How images are mixed and augmented.
+    /// How images are augmented and mixed.
     #[command(flatten)]
-    pub recipe: RecipeArgs,
-    /// The share of images that is mixed.
-    #[arg(long, default_value_t = 0.2, value_name = "P", allow_negative_numbers = true)]
-    pub mixup_prob: f64,
+    pub augmentation: AugmentationArgs,
     /// Seed of the stream.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -86,8 +86,22 @@ impl StreamSpec {
             let allowed = format!("1 to {max}, so that a batch has at most {MAX_BATCH_BYTES} bytes");
             return Err(SpecError::new("batch_size", self.batch_size, allowed));
         }
-        self.mixing.as_ref().map_or(Ok(()), Mixing::check)?;
+        self.check_mixing()?;
         self.augmentation.check(image)
+    }
+
+    /// Checks mixing and augmentation as far as they do not depend on the images: some images allow them.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range.
+    pub fn check_recipe(&self) -> Result<(), SpecError> {
+        const LARGEST_SIDE: u32 = 1 << 16;
+        self.check_mixing()?;
+        self.augmentation.check(ImageShape { height: LARGEST_SIDE, width: LARGEST_SIDE, channels: 3 })
+    }
+
+    fn check_mixing(&self) -> Result<(), SpecError> {
+        self.mixing.as_ref().map_or(Ok(()), Mixing::check)
     }
 
     /// Returns the bytes of one image as sent.
@@ -195,6 +209,9 @@ pub enum MixingKind {
 }
 
 impl MixingKind {
+    /// The share that CutMix gets of what is mixed where both are asked for and nothing is said of it; timm's.
+    pub const SWITCH_PROBABILITY: f64 = 0.5;
+
     /// Returns the kind that an alpha each for mixup and CutMix ask for, where 0 switches one off, and the alpha that
     /// goes with it; none where both are off. The settings are timm's.
     #[must_use]

@@ -19,6 +19,9 @@ pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     let CompareArgs { trials, grid, settings, run, resume } = args;
     let asked = Asked { trials, grid };
     let given = settings.over(run.config.as_deref())?;
+    if asked.grid.is_empty() {
+        given.check_effect()?;
+    }
     let earlier = resume.map(|resume| earlier(resume, &given, &run)).transpose()?.flatten();
     let (asked, settings) = match (&earlier, resume) {
         (Some((_, earlier)), Some(resume)) => {

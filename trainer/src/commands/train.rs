@@ -15,6 +15,7 @@ use mixfeed_ops::{print, println};
 pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
     let TrainArgs { settings, run, resume } = args;
     let given = settings.over(run.config.as_deref())?;
+    given.check_effect()?;
     let earlier = resume.map(|resume| earlier(resume, &given, &run)).transpose()?.flatten();
     let settings = match (&earlier, resume) {
         (Some((_, earlier)), Some(resume)) => given.over_run(&earlier.settings, resume)?,

@@ -54,10 +54,11 @@ impl Arm {
         let mut settings = base.settings.clone();
         settings.seed = Some(base.training.stream.seed + u64::from(trial));
         match self {
-            Arm::WithoutMixup => settings.mixup_prob = Some(0.0),
+            Arm::WithoutMixup => settings.augmentation.mixup_prob = Some(0.0),
             Arm::WithMixup => {}
             Arm::Field(Amount { alpha, probability }) => {
-                (settings.mixup_alpha, settings.mixup_prob) = (Some(alpha), Some(probability));
+                settings.augmentation.mixup_alpha = Some(alpha);
+                settings.augmentation.mixup_prob = Some(probability);
             }
         }
         let config = settings.check()?;
@@ -83,6 +84,7 @@ pub(crate) fn way_of(mixing: Option<Mixing>) -> &'static str {
 mod tests {
     use super::*;
     use crate::config::Settings;
+    use mixfeed_loader::config::AugmentationArgs;
 
     #[test]
     fn trials_of_all_arms_share_their_seed_and_differ_in_mixing_only() {
@@ -104,8 +106,8 @@ mod tests {
     fn a_title_names_what_is_compared() {
         let title = |mixup, cutmix| {
             let (mixup_alpha, cutmix_alpha) = (Some(mixup), Some(cutmix));
-            let settings =
-                Settings { data: Some("synthetic".into()), mixup_alpha, cutmix_alpha, ..Settings::default() };
+            let augmentation = AugmentationArgs { mixup_alpha, cutmix_alpha, ..AugmentationArgs::default() };
+            let settings = Settings { data: Some("synthetic".into()), augmentation, ..Settings::default() };
             Arm::WithMixup.title(settings.check().unwrap().training.stream.mixing)
         };
         assert_eq!(title(0.2, 0.0), "with mixup");
@@ -117,7 +119,8 @@ mod tests {
     #[test]
     fn a_run_that_mixes_nothing_cannot_be_compared() {
         let data = || Some("synthetic".to_owned());
-        let base = Settings { data: data(), mixup_alpha: Some(0.0), ..Settings::default() }.check().unwrap();
+        let augmentation = AugmentationArgs { mixup_alpha: Some(0.0), ..AugmentationArgs::default() };
+        let base = Settings { data: data(), augmentation, ..Settings::default() }.check().unwrap();
         assert!(Arm::WithMixup.trial(&base, 0).unwrap_err().to_string().contains("nothing to compare"));
         let base = Settings { data: data(), ..Settings::default() }.check().unwrap();
         for (alpha, probability) in [(0.0, 1.0), (1.0, 0.0), (1.0, 2.0)] {

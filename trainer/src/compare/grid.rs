@@ -100,8 +100,8 @@ impl Grid {
             }
         };
         Ok(Grid {
-            mixup_alpha: values(Setting::Alpha, base.settings.mixup_alpha)?,
-            mixup_prob: values(Setting::Probability, base.settings.mixup_prob)?,
+            mixup_alpha: values(Setting::Alpha, base.settings.augmentation.mixup_alpha)?,
+            mixup_prob: values(Setting::Probability, base.settings.augmentation.mixup_prob)?,
         })
     }
 
@@ -117,6 +117,7 @@ impl Grid {
 mod tests {
     use super::*;
     use crate::config::Settings;
+    use mixfeed_loader::config::AugmentationArgs;
 
     fn axis(text: &str) -> GridAxis {
         text.parse().unwrap()
@@ -137,7 +138,8 @@ mod tests {
     #[test]
     fn each_field_is_an_arm_and_a_missing_axis_has_the_value_of_the_settings() {
         let data = Some("synthetic".to_owned());
-        let base = Settings { data, mixup_prob: Some(0.7), ..Settings::default() }.check().unwrap();
+        let augmentation = AugmentationArgs { mixup_prob: Some(0.7), ..AugmentationArgs::default() };
+        let base = Settings { data, augmentation, ..Settings::default() }.check().unwrap();
         let grid = Grid::of(&[axis("mixup-prob=0.5,1"), axis("mixup-alpha=0.2,1")], &base).unwrap();
         let fields: Vec<_> = grid.arms().map(Arm::name).collect();
         assert_eq!(

@@ -1,12 +1,13 @@
 //! The settings of a run, complete and checked: what is here cannot be wrong.
 
 use super::recipe::{self, Recipe};
-use super::{CheckpointEvery, Preset, Settings, access, mixing};
+use super::{CheckpointEvery, Preset, Settings, access};
 use crate::device::{self, DeviceChoice, Switches};
 use crate::model::ModelKind;
 use crate::staging::Normalisation;
 use merge::Merge as _;
-use mixfeed_client::{Endpoint, LambdaScope, PartnerSource, Split, StreamSpec};
+use mixfeed_client::{Endpoint, Split, StreamSpec};
+use mixfeed_loader::config::AugmentationArgs;
 use mixfeed_loader::source::Options;
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::grpc::{Access, CredentialFiles};
@@ -14,9 +15,6 @@ use mixfeed_ops::logging::LogFormat;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-
-/// Share of what is mixed that CutMix gets when both are asked for and nothing is said of it; timm's.
-pub(super) const SWITCH_PROBABILITY: f64 = 0.5;
 
 /// Long enough to restart a whole fleet of loaders by hand.
 const LOADER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
@@ -136,12 +134,7 @@ impl Settings {
             preset: Some(preset),
             seed: Some(0),
             loader_timeout: Some(Duration(LOADER_TIMEOUT)),
-            cutmix_alpha: Some(0.0),
-            switch_prob: Some(SWITCH_PROBABILITY),
-            crop_padding: Some(0),
-            flip_prob: Some(0.0),
-            lambda_per: Some(LambdaScope::default()),
-            partner: Some(PartnerSource::default()),
+            augmentation: AugmentationArgs::defaults(),
             device: Some(DeviceChoice::default()),
             threads: Some(device::default_threads()),
             deterministic: Some(false),
@@ -153,6 +146,14 @@ impl Settings {
             ..Settings::default()
         });
         self
+    }
+
+    /// Refuses settings of a command line, of which these are all, that would have no effect.
+    ///
+    /// # Errors
+    /// One line that names the flag and what it needs.
+    pub fn check_effect(&self) -> Result<(), UsageError> {
+        self.augmentation.check_effect(&self.clone().complete().augmentation).map_err(UsageError)
     }
 
     /// Completes and checks these settings.
@@ -170,16 +171,15 @@ impl Settings {
         if let Some(steps) = settings.steps {
             integer("steps", Some(steps), 1..=u64::MAX)?;
         }
-        let stream = StreamSpec {
+        let plain = StreamSpec {
             split: Split::Train,
             limit: settings.limit.unwrap_or(0),
             // TOML has no larger integers, and a run folder has to be able to say what was run.
             seed: integer("seed", settings.seed, 0..=i64::MAX.cast_unsigned())?,
             batch_size: integer("batch-size", settings.batch_size, 1..=65_536)?,
-            mixing: mixing::check(&settings)?,
-            augmentation: mixing::augmentation(&settings)?,
             ..StreamSpec::default()
         };
+        let stream = settings.augmentation.spec(plain).map_err(UsageError)?;
         Ok(RunConfig {
             training: Training {
                 preset: settings.preset.unwrap_or_default(),

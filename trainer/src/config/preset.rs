@@ -8,6 +8,7 @@ use crate::precision::Precision;
 use crate::schedule::ScheduleKind;
 use clap::ValueEnum;
 use mixfeed_client::{LambdaScope, PartnerSource};
+use mixfeed_loader::config::AugmentationArgs;
 use serde::{Deserialize, Serialize};
 
 /// Which recipe.
@@ -41,8 +42,11 @@ impl Preset {
                 model: Some(ModelKind::ArticleCnn),
                 epochs: Some(30),
                 batch_size: Some(128),
-                mixup_alpha: Some(0.2),
-                mixup_prob: Some(0.2),
+                augmentation: AugmentationArgs {
+                    mixup_alpha: Some(0.2),
+                    mixup_prob: Some(0.2),
+                    ..AugmentationArgs::default()
+                },
                 loss: Some(Loss::SoftCe),
                 lr: Some(1e-3),
                 ..Settings::default()
@@ -53,12 +57,15 @@ impl Preset {
                 model: Some(ModelKind::PreActResNet18),
                 epochs: Some(200),
                 batch_size: Some(128),
-                mixup_alpha: Some(1.0),
-                mixup_prob: Some(1.0),
-                lambda_per: Some(LambdaScope::Batch),
-                partner: Some(PartnerSource::Batch),
-                crop_padding: Some(4),
-                flip_prob: Some(0.5),
+                augmentation: AugmentationArgs {
+                    mixup_alpha: Some(1.0),
+                    mixup_prob: Some(1.0),
+                    lambda_per: Some(LambdaScope::Batch),
+                    partner: Some(PartnerSource::Batch),
+                    crop_padding: Some(4),
+                    flip_prob: Some(0.5),
+                    ..AugmentationArgs::default()
+                },
                 loss: Some(Loss::SoftCe),
                 optimizer: Some(OptimizerKind::Sgd),
                 lr: Some(0.1),
@@ -74,10 +81,13 @@ impl Preset {
                 model: Some(ModelKind::FastResNet),
                 epochs: Some(24),
                 batch_size: Some(512),
-                mixup_alpha: Some(0.2),
-                mixup_prob: Some(0.0),
-                crop_padding: Some(4),
-                flip_prob: Some(0.5),
+                augmentation: AugmentationArgs {
+                    mixup_alpha: Some(0.2),
+                    mixup_prob: Some(0.0),
+                    crop_padding: Some(4),
+                    flip_prob: Some(0.5),
+                    ..AugmentationArgs::default()
+                },
                 loss: Some(Loss::SoftCe),
                 label_smoothing: Some(0.1),
                 optimizer: Some(OptimizerKind::Sgd),

@@ -3,6 +3,7 @@
 //! What comes out of the stream meanwhile is judged in `loader/tests/it/chaos.rs`, batch by batch.
 
 use crate::support::{Unwatched, loader_binary, run, small};
+use mixfeed_loader::config::AugmentationArgs;
 use mixfeed_testing::Replicas;
 use mixfeed_trainer::config::Settings;
 use mixfeed_trainer::model::ModelKind;
@@ -30,7 +31,7 @@ fn settings() -> Settings {
         limit: None,
         epochs: Some(1),
         batch_size: Some(16),
-        mixup_prob: Some(0.5),
+        augmentation: AugmentationArgs { mixup_prob: Some(0.5), ..AugmentationArgs::default() },
         // Threads that wait for each other would make time lost to a busy machine look lost to loaders.
         threads: Some(1),
         ..small()

@@ -4,6 +4,7 @@
 use crate::support::{StopAt, Unwatched, run_in, small};
 use clap::ValueEnum as _;
 use mixfeed_client::{LambdaScope, PartnerSource};
+use mixfeed_loader::config::AugmentationArgs;
 use mixfeed_ops::signals::Signal;
 use mixfeed_trainer::checkpoint;
 use mixfeed_trainer::config::Settings;
@@ -102,7 +103,7 @@ fn running_statistics_resume_exactly() {
 
 #[test]
 fn mixing_and_augmentation_of_every_kind_resume_exactly() {
-    let settings = Settings {
+    let augmentation = AugmentationArgs {
         mixup_alpha: Some(0.4),
         mixup_prob: Some(0.8),
         cutmix_alpha: Some(1.0),
@@ -113,12 +114,14 @@ fn mixing_and_augmentation_of_every_kind_resume_exactly() {
         color_jitter: Some(vec![0.2, 0.2, 0.2, 0.1]),
         erase_prob: Some(0.2),
         cutout: Some(8),
-        ..settings()
+        ..AugmentationArgs::default()
     };
     for (lambda_per, partner) in
         [(LambdaScope::Sample, PartnerSource::Dataset), (LambdaScope::Batch, PartnerSource::Batch)]
     {
-        let settings = Settings { lambda_per: Some(lambda_per), partner: Some(partner), ..settings.clone() };
+        let augmentation =
+            AugmentationArgs { lambda_per: Some(lambda_per), partner: Some(partner), ..augmentation.clone() };
+        let settings = Settings { augmentation, ..settings() };
         assert_resumes_exactly(&settings, &[6]);
     }
 }

@@ -1,9 +1,14 @@
 use super::*;
+use mixfeed_client::{LambdaScope, PartnerSource};
 use mixfeed_loader::config::SourceArgs;
 use mixfeed_loader::source::Order;
 
 fn settings() -> Settings {
     Settings { data: Some("synthetic".to_owned()), ..Settings::default() }
+}
+
+fn mixed(augmentation: AugmentationArgs) -> Settings {
+    Settings { augmentation, ..settings() }
 }
 
 fn error(settings: Settings) -> String {
@@ -51,11 +56,26 @@ fn every_preset_can_be_run_as_it_is() {
 #[test]
 fn values_out_of_range_are_named() {
     for (settings, name) in [
-        (Settings { mixup_alpha: Some(-1.0), ..settings() }, "--mixup-alpha is -1"),
-        (Settings { mixup_alpha: Some(f64::NAN), ..settings() }, "--mixup-alpha is NaN"),
-        (Settings { mixup_alpha: Some(f64::INFINITY), ..settings() }, "--mixup-alpha is inf"),
-        (Settings { mixup_prob: Some(2.0), ..settings() }, "--mixup-prob is 2"),
-        (Settings { mixup_prob: Some(f64::NAN), ..settings() }, "--mixup-prob is NaN"),
+        (
+            mixed(AugmentationArgs { mixup_alpha: Some(-1.0), ..AugmentationArgs::default() }),
+            "--mixup-alpha is -1",
+        ),
+        (
+            mixed(AugmentationArgs { mixup_alpha: Some(f64::NAN), ..AugmentationArgs::default() }),
+            "--mixup-alpha is NaN",
+        ),
+        (
+            mixed(AugmentationArgs { mixup_alpha: Some(f64::INFINITY), ..AugmentationArgs::default() }),
+            "--mixup-alpha is inf",
+        ),
+        (
+            mixed(AugmentationArgs { mixup_prob: Some(2.0), ..AugmentationArgs::default() }),
+            "--mixup-prob is 2",
+        ),
+        (
+            mixed(AugmentationArgs { mixup_prob: Some(f64::NAN), ..AugmentationArgs::default() }),
+            "--mixup-prob is NaN",
+        ),
         (Settings { batch_size: Some(0), ..settings() }, "--batch-size is 0"),
         (Settings { batch_size: Some(65_537), ..settings() }, "--batch-size is 65537"),
         (Settings { epochs: Some(0), ..settings() }, "--epochs is 0"),
@@ -102,9 +122,11 @@ fn exactly_one_source_of_batches_is_wanted() {
 
 #[test]
 fn nothing_is_mixed_when_alpha_or_probability_is_zero() {
-    for settings in
-        [Settings { mixup_alpha: Some(0.0), ..settings() }, Settings { mixup_prob: Some(0.0), ..settings() }]
-    {
+    for augmentation in [
+        AugmentationArgs { mixup_alpha: Some(0.0), ..AugmentationArgs::default() },
+        AugmentationArgs { mixup_prob: Some(0.0), ..AugmentationArgs::default() },
+    ] {
+        let settings = mixed(augmentation);
         assert_eq!(settings.check().unwrap().training.stream.mixing, None);
     }
 }

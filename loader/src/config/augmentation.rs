@@ -1,0 +1,284 @@
+//! Flags that say how images are augmented and mixed: those of `preview`, `verify` and `bench`, and, as settings, those of
+//! a training. Names are timm's where it has them.
+
+use clap::Args;
+use merge::Merge;
+use mixfeed_pipeline::spec::{
+    Augmentation, ColorJitter, CustomTransform, LambdaScope, Mixing, MixingKind, PartnerSource,
+    RandomErasing, ResizedCrop, SpecError, StreamSpec,
+};
+use serde::{Deserialize, Serialize};
+
+/// How images are augmented and mixed; as a file, the same names in TOML.
+#[derive(Clone, Debug, Default, Merge, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+#[merge(strategy = merge::option::overwrite_none)]
+pub struct AugmentationArgs {
+    /// mixup: draw lambda from Beta(ALPHA, ALPHA); 0 disables mixup [default: 0.2; paper: 1]
+    #[arg(long, value_name = "ALPHA", allow_negative_numbers = true)]
+    pub mixup_alpha: Option<f64>,
+    /// Probability that a sample is mixed (mixup or CutMix), 0 to 1 [default: 0.2; paper and `preview`: 1; fast: 0]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub mixup_prob: Option<f64>,
+    /// CutMix: draw lambda from Beta(ALPHA, ALPHA); 0 disables CutMix [default: 0]
+    #[arg(long, value_name = "ALPHA", allow_negative_numbers = true)]
+    pub cutmix_alpha: Option<f64>,
+    /// With mixup and CutMix: probability of CutMix instead of mixup [default: 0.5]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub switch_prob: Option<f64>,
+    /// Draw one lambda per sample or per batch [default: sample; paper: batch]
+    #[arg(long, value_name = "WHAT", value_parser = lambda_scope)]
+    pub lambda_per: Option<LambdaScope>,
+    /// Draw partners from the whole dataset, or from a permutation of the batch [default: dataset; paper: batch]
+    #[arg(long, value_name = "WHERE", value_parser = partner_source)]
+    pub partner: Option<PartnerSource>,
+    /// Random crop: zero padding on each side before it; 0 disables it [default: 0; paper and fast: 4]
+    #[arg(long, value_name = "PIXELS")]
+    pub crop_padding: Option<u32>,
+    /// Horizontal flip: its probability [default: 0; paper and fast: 0.5]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub flip_prob: Option<f64>,
+    /// Random resized crop: least area of the crop, as a share of the image, as in 0.08; 0 disables it [default: 0]
+    #[arg(long, value_name = "AREA", allow_negative_numbers = true)]
+    pub resized_crop: Option<f64>,
+    /// TrivialAugment (wide) [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub trivial_augment: Option<bool>,
+    /// Color jitter: one strength for brightness, contrast and saturation, or one each and the hue's [default: 0]
+    #[arg(long, value_name = "S|B,C,S[,H]", value_delimiter = ',', allow_negative_numbers = true)]
+    pub color_jitter: Option<Vec<f64>>,
+    /// Random erasing: its probability [default: 0]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub erase_prob: Option<f64>,
+    /// Cutout: side of the erased square; 0 disables it [default: 0]
+    #[arg(long, value_name = "PIXELS")]
+    pub cutout: Option<u32>,
+    /// Value of erased pixels, 0 to 255 [default: 0]
+    #[arg(long, value_name = "VALUE")]
+    pub erased_value: Option<u8>,
+    /// Custom transform of the loaders, applied last
+    #[arg(long, value_name = "NAME:VERSION")]
+    pub custom_augmentation: Option<CustomTransform>,
+}
+
+/// lambda's distribution, Beta(alpha, alpha), by the article.
+const ARTICLE_ALPHA: f64 = 0.2;
+
+impl AugmentationArgs {
+    /// Fills in mixup of so many samples, with lambda as the article has it, where nothing is said of it.
+    pub(crate) fn or_mixup(mut self, probability: f64) -> Self {
+        let (mixup_alpha, mixup_prob) = (Some(ARTICLE_ALPHA), Some(probability));
+        self.merge(Self { mixup_alpha, mixup_prob, ..Self::default() });
+        self
+    }
+
+    /// What holds where neither flags nor a recipe say anything: no CutMix, no augmentation.
+    #[must_use]
+    pub fn defaults() -> Self {
+        Self {
+            cutmix_alpha: Some(0.0),
+            switch_prob: Some(MixingKind::SWITCH_PROBABILITY),
+            lambda_per: Some(LambdaScope::default()),
+            partner: Some(PartnerSource::default()),
+            crop_padding: Some(0),
+            flip_prob: Some(0.0),
+            ..Self::default()
+        }
+    }
+
+    /// Returns `plain` with mixing and augmentation as the flags ask for. What they do not set is off.
+    ///
+    /// # Errors
+    /// One line that names the flag, its value and what is allowed for images of any size.
+    pub fn spec(&self, plain: StreamSpec) -> Result<StreamSpec, String> {
+        let number = |value: Option<f64>| value.unwrap_or(0.0);
+        let switch_probability = self.switch_prob.unwrap_or(MixingKind::SWITCH_PROBABILITY);
+        let asked =
+            MixingKind::of_alphas(number(self.mixup_alpha), number(self.cutmix_alpha), switch_probability);
+        let (kind, alpha) = asked.unwrap_or_default();
+        let mixing = Mixing {
+            kind,
+            alpha,
+            probability: number(self.mixup_prob),
+            lambda_scope: self.lambda_per.unwrap_or_default(),
+            partner_source: self.partner.unwrap_or_default(),
+        };
+        let spec = StreamSpec { mixing: Some(mixing), augmentation: self.augmentation()?, ..plain };
+        spec.check_recipe().map_err(|error| self.named(&error).unwrap_or_else(|| error.to_string()))?;
+        // Where nothing is mixed, there is no mixing: one stream has one digest.
+        let is_mixed = asked.is_some() && mixing.probability > 0.0;
+        Ok(StreamSpec { mixing: is_mixed.then_some(mixing), ..spec })
+    }
+
+    fn augmentation(&self) -> Result<Augmentation, String> {
+        let color_jitter = ColorJitter::of_strengths(self.color_jitter.as_deref().unwrap_or_default())
+            .ok_or("--color-jitter takes one, three or four numbers")?;
+        let share = |value: Option<f64>| value.filter(|share| *share != 0.0);
+        if let Some(area) = self.resized_crop.filter(|area| !(0.0..=1.0).contains(area)) {
+            return Err(format!("--resized-crop is {area}, it must be 0 to 1"));
+        }
+        Ok(Augmentation {
+            resized_crop: share(self.resized_crop)
+                .map(|min_area| ResizedCrop { min_area, ..ResizedCrop::IMAGENET }),
+            crop_padding: self.crop_padding.unwrap_or(0),
+            flip_probability: self.flip_prob.unwrap_or(0.0),
+            trivial_augment: self.trivial_augment.unwrap_or(false),
+            color_jitter: (color_jitter != ColorJitter::NONE).then_some(color_jitter),
+            random_erasing: share(self.erase_prob)
+                .map(|probability| RandomErasing { probability, ..RandomErasing::PUBLISHED }),
+            cutout_size: self.cutout.unwrap_or(0),
+            erased_value: self.erased_value.unwrap_or(0),
+            custom: self.custom_augmentation,
+        })
+    }
+
+    /// Refuses flags, of which `completed` are the values in force, that would have no effect.
+    ///
+    /// # Errors
+    /// One line that names the flag and what it needs.
+    pub fn check_effect(&self, completed: &Self) -> Result<(), String> {
+        let is_on = |alpha: Option<f64>| alpha.is_some_and(|alpha| alpha != 0.0);
+        let (mixup, cutmix) = (is_on(completed.mixup_alpha), is_on(completed.cutmix_alpha));
+        if self.switch_prob.is_some() && !(mixup && cutmix) {
+            return Err("--switch-prob chooses between mixup and CutMix: it needs a --mixup-alpha and a --cutmix-alpha \
+                        above 0"
+                .into());
+        }
+        if self.mixup_prob.is_some_and(|share| share > 0.0) && !mixup && !cutmix {
+            return Err(
+                "--mixup-prob has no effect: it needs a --mixup-alpha or a --cutmix-alpha above 0".into()
+            );
+        }
+        Ok(())
+    }
+
+    /// Says an error about a field that a flag set as one about the flag; nothing where none did.
+    #[must_use]
+    pub fn named(&self, error: &SpecError) -> Option<String> {
+        let flag = self.flag(error.field)?;
+        Some(format!("{flag} is {}, it must be {}", error.value, error.allowed))
+    }
+
+    /// The flag that a field comes from; none for one that no flag sets.
+    fn flag(&self, field: &str) -> Option<&'static str> {
+        Some(match field {
+            "mixing.alpha" if self.mixup_alpha.is_none_or(|alpha| alpha == 0.0) => "--cutmix-alpha",
+            "mixing.alpha" => "--mixup-alpha",
+            "mixing.cutmix_alpha" => "--cutmix-alpha",
+            "mixing.probability" => "--mixup-prob",
+            "mixing.switch_probability" => "--switch-prob",
+            "augmentation.crop_padding" => "--crop-padding",
+            "augmentation.flip_probability" => "--flip-prob",
+            "augmentation.trivial_augment" => "--trivial-augment",
+            "augmentation.random_erasing.probability" => "--erase-prob",
+            "augmentation.cutout_size" => "--cutout",
+            "augmentation.erased_value" => "--erased-value",
+            "augmentation.custom" => "--custom-augmentation",
+            field if field.starts_with("augmentation.color_jitter") => "--color-jitter",
+            _ => return None,
+        })
+    }
+}
+
+fn lambda_scope(text: &str) -> Result<LambdaScope, String> {
+    match text {
+        "sample" => Ok(LambdaScope::Sample),
+        "batch" => Ok(LambdaScope::Batch),
+        _ => Err("give sample or batch".to_owned()),
+    }
+}
+
+fn partner_source(text: &str) -> Result<PartnerSource, String> {
+    match text {
+        "dataset" => Ok(PartnerSource::Dataset),
+        "batch" => Ok(PartnerSource::Batch),
+        _ => Err("give dataset or batch".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(args: &AugmentationArgs) -> Result<StreamSpec, String> {
+        args.spec(StreamSpec::train(0, 8))
+    }
+
+    #[test]
+    fn values_out_of_range_are_named_by_their_flags() {
+        let none = AugmentationArgs::default;
+        for (args, expected) in [
+            (
+                AugmentationArgs { mixup_alpha: Some(-1.0), ..none() },
+                "--mixup-alpha is -1, it must be 0 to 1000",
+            ),
+            (AugmentationArgs { cutmix_alpha: Some(-1.0), ..none() }, "--cutmix-alpha is -1"),
+            (
+                AugmentationArgs { mixup_prob: Some(f64::NAN), ..none() }.or_mixup(0.2),
+                "--mixup-prob is NaN, it must be 0 to 1",
+            ),
+            (
+                AugmentationArgs { switch_prob: Some(1.5), cutmix_alpha: Some(1.0), ..none() }.or_mixup(0.2),
+                "--switch-prob is 1.5",
+            ),
+            (AugmentationArgs { crop_padding: Some(1 << 30), ..none() }, "--crop-padding is 1073741824"),
+            (AugmentationArgs { flip_prob: Some(f64::NAN), ..none() }, "--flip-prob is NaN"),
+            (
+                AugmentationArgs { resized_crop: Some(2.0), ..none() },
+                "--resized-crop is 2, it must be 0 to 1",
+            ),
+            (AugmentationArgs { erase_prob: Some(-1.0), ..none() }, "--erase-prob is -1"),
+            (AugmentationArgs { cutout: Some(1), ..none() }, "--cutout is 1"),
+            (
+                AugmentationArgs { erased_value: Some(1), ..none() },
+                "--erased-value is 1, it must be 0 unless something is erased",
+            ),
+            (AugmentationArgs { color_jitter: Some(vec![0.4, 0.4]), ..none() }, "--color-jitter takes"),
+            (
+                AugmentationArgs { color_jitter: Some(vec![11.0]), ..none() },
+                "--color-jitter is 11, it must be 0 to 10",
+            ),
+            (
+                AugmentationArgs { color_jitter: Some(vec![0.0, 0.0, 0.0, 0.7]), ..none() },
+                "--color-jitter is 0.7, it must be 0 to 0.5",
+            ),
+        ] {
+            let error = spec(&args).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_set_is_not_done() {
+        let spec = |args| spec(&args).unwrap();
+        assert_eq!(spec(AugmentationArgs::default()), StreamSpec::train(0, 8));
+        let one = AugmentationArgs {
+            color_jitter: Some(vec![0.4]),
+            resized_crop: Some(0.2),
+            ..AugmentationArgs::default()
+        };
+        let expected = Augmentation {
+            color_jitter: Some(ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.0 }),
+            resized_crop: Some(ResizedCrop { min_area: 0.2, ..ResizedCrop::IMAGENET }),
+            ..Augmentation::NONE
+        };
+        assert_eq!(spec(one).augmentation, expected);
+        let article = spec(AugmentationArgs::default().or_mixup(0.2));
+        assert_eq!(article.mixing, Some(Mixing::mixup(0.2, 0.2)));
+        let zero = AugmentationArgs { mixup_prob: Some(0.0), ..AugmentationArgs::default() };
+        assert_eq!(spec(zero.or_mixup(0.2)).mixing, None);
+    }
+
+    #[test]
+    fn flags_without_an_effect_are_refused() {
+        let none = AugmentationArgs::default;
+        let error = |given: AugmentationArgs| given.check_effect(&given.clone().or_mixup(0.2));
+        let switch = || AugmentationArgs { switch_prob: Some(0.3), ..none() };
+        assert!(error(switch()).unwrap_err().starts_with("--switch-prob chooses between mixup and CutMix"));
+        assert_eq!(error(AugmentationArgs { cutmix_alpha: Some(1.0), ..switch() }), Ok(()));
+        let off = AugmentationArgs { mixup_alpha: Some(0.0), mixup_prob: Some(1.0), ..none() };
+        assert!(error(off.clone()).unwrap_err().starts_with("--mixup-prob has no effect"));
+        assert_eq!(error(AugmentationArgs { mixup_prob: Some(0.0), ..off.clone() }), Ok(()));
+        assert_eq!(error(AugmentationArgs { cutmix_alpha: Some(1.0), ..off }), Ok(()));
+    }
+}
