@@ -2,7 +2,7 @@
 //! and tables.
 //!
 //! A name tells a split by a word that stands between separators, anywhere in it: `train`, `imagenet-val-0.tar`,
-//! `beans_TEST.parquet`, `val2017`. Among several evaluation splits the first of [`EVALUATION`] that has labels is the
+//! `beans_TEST.parquet`, `val2017`; a capital after a small letter begins a word too (`TrainImages`). Among several evaluation splits the first of [`EVALUATION`] that has labels is the
 //! test split. A name with words of two kinds is refused, and so is one without any beside training files that have
 //! one: `--train` and `--test` decide.
 
@@ -93,11 +93,25 @@ pub(super) fn is_hidden_path(path: &str) -> bool {
     path.split('/').any(|part| is_hidden(part) && !matches!(part, "." | ".."))
 }
 
-/// The parts of a name between what is neither letter nor digit, without digits around them.
+/// The parts of a name between what is neither letter nor digit, and before a capital that follows a small letter,
+/// without digits around them.
 fn tokens(name: &str) -> impl Iterator<Item = &str> {
     name.split(|character: char| !character.is_alphanumeric())
+        .flat_map(humps)
         .map(|token| token.trim_matches(|character: char| character.is_ascii_digit()))
         .filter(|token| !token.is_empty())
+}
+
+/// The parts of a word in camel case.
+fn humps(word: &str) -> impl Iterator<Item = &str> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let mut pairs = rest.chars().zip(rest.char_indices().skip(1));
+        let next = pairs.find(|(one, (_, other))| one.is_lowercase() && other.is_uppercase());
+        let (hump, behind) = rest.split_at(next.map_or(rest.len(), |(_, (start, _))| start));
+        rest = behind;
+        (!hump.is_empty()).then_some(hump)
+    })
 }
 
 /// A name without the extension of a file.
@@ -262,11 +276,27 @@ mod tests {
             ("ds-dev-3", Told::Evaluation(8)),
             ("validation-dev", Told::Evaluation(7)),
             ("training_train", Told::Train),
+            ("TrainImages", Told::Train),
+            ("imagesTest2", test),
+            ("ImageNetVal", Told::Evaluation(5)),
         ] {
             assert_eq!(told_by(name), Ok(told), "{name}");
         }
-        for name in ["trainer", "contest", "latest-0", "invalid", "devil", "évaltrain", "trainval", "cat", ""]
-        {
+        for name in [
+            "Trainer",
+            "conTESTant",
+            "TESTER",
+            "ÉvalTrains",
+            "trainer",
+            "contest",
+            "latest-0",
+            "invalid",
+            "devil",
+            "évaltrain",
+            "trainval",
+            "cat",
+            "",
+        ] {
             assert_eq!(told_by(name), Ok(Told::Nothing), "{name}");
         }
         for (name, words) in [

@@ -272,6 +272,13 @@ impl Finder<'_> {
             if !labelled(folder) {
                 let images = self.tree.count_images(name)?;
                 let why = if images == 0 { WITHOUT_IMAGE } else { "an evaluation split without labels" };
+                let inner = folder.classes.first().map(|one| format!("{name}/{one}"));
+                let inner = inner.filter(|inner| {
+                    self.tree.folders(inner).is_ok_and(|found| found.iter().any(|it| classes.contains(it)))
+                });
+                let remedy =
+                    inner.map(|inner| format!("; there are class folders in {inner}/: --test {inner}"));
+                let why = format!("{why}{}", remedy.unwrap_or_default());
                 self.report.leave_out(format!("{name}/"), Some(images), why);
             } else if let Some((of, of_long, first)) = found {
                 if (of, of_long) == (rank, long) {

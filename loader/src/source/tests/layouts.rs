@@ -117,6 +117,12 @@ fn flags_choose_among_folders() {
 }
 
 #[test]
+fn names_in_camel_case_tell_splits() {
+    let set = ["TrainImages/a/0.png", "TrainImages/b/0.png", "TestImages/b/0.png"];
+    assert_eq!(read(&set, None, None), (2, 1, names(&["a", "b"]), vec![]));
+}
+
+#[test]
 fn an_evaluation_folder_without_labels_does_not_hide_one_that_has_some() {
     let set = ["train/a/0.png", "train/b/0.png", "valid/b/0.png"];
     let with = |more: &[&'static str]| read(&[&set[..], more].concat(), None, None);
@@ -130,6 +136,9 @@ fn an_evaluation_folder_without_labels_does_not_hide_one_that_has_some() {
         assert_eq!((train, test), (2, 1));
         assert_eq!(said, ["left out: test/: 2 (an evaluation split without labels)"]);
     }
+    let said = with(&["test/images/a/0.png", "test/images/b/0.png"]).3;
+    let remedy = "there are class folders in test/images/: --test test/images";
+    assert_eq!(said, [format!("left out: test/: 2 (an evaluation split without labels; {remedy})")]);
     // With labels it comes first, and the other is named.
     assert_eq!(with(&["test/a/0.png"]).3, ["left out: valid/ (test/ is the test split)"]);
     assert_eq!(with(&["eval/a/0.png", "eval/b/0.png"]).1, 2);
