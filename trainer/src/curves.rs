@@ -11,6 +11,7 @@ use crate::canvas::{self, Area, Painted, Picture};
 use crate::config::{RunConfig, Training};
 use crate::error::TrainError;
 use crate::observer::Epoch;
+use crate::table::limits;
 use mixfeed_client::{LambdaScope, Mixing, MixingKind};
 use panel::{Panel, paint_legend};
 use plotters::prelude::*;
@@ -75,9 +76,11 @@ pub fn draw_run(path: &Path, history: &[Epoch], config: &RunConfig, dataset: &st
     let training = &config.training;
     let stream = &training.stream;
     let mixing = stream.mixing.map_or("no mixing".to_owned(), mixing_words);
+    let limits = limits(config.settings.limit, config.settings.test_limit);
+    let limits = limits.map_or(String::new(), |limits| format!("; {limits}"));
     let figure = Figure {
         title: format!("{} · {} · {dataset}", training.preset.name(), training.model.name()),
-        subtitle: format!("batches of {}, seed {}, {mixing}", stream.batch_size, stream.seed),
+        subtitle: format!("batches of {}, seed {}, {mixing}{limits}", stream.batch_size, stream.seed),
         soft_targets: has_soft_targets(training),
         arms: vec![Arm { name: training.model.name().to_owned(), trials: vec![history] }],
     };

@@ -12,6 +12,13 @@ pub(crate) fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// What of the images a training left out, if anything.
+pub(crate) fn limits(trained: Option<u64>, scored: Option<u64>) -> Option<String> {
+    let of = |what, limit: Option<u64>| Some(format!("{what} the first {}", counted(limit?, "image")));
+    let limits: Vec<_> = [of("trained on", trained), of("scored on", scored)].into_iter().flatten().collect();
+    (!limits.is_empty()).then(|| limits.join(", "))
+}
+
 /// Rows of cells; the first column is set left, all others right.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,

@@ -7,13 +7,13 @@ use crate::cli::EvaluateArgs;
 use crate::config::{Settings, Source, UsageError};
 use crate::device;
 use crate::error::TrainError;
-use crate::evaluate::{Assessment, Attacked, Confusion, TestImages, assess, test_spec};
+use crate::evaluate::{Assessment, Attacked, Confusion, TestImages, assess};
 use crate::loaders::{Loaders, StreamRequest};
 use crate::model::Problem;
 use crate::progress::EvaluationProgress;
 use crate::staging::Stager;
 use crate::table::Table;
-use mixfeed_client::{StreamEnd, StreamInfo};
+use mixfeed_client::{StreamEnd, StreamInfo, StreamSpec};
 use mixfeed_ops::{files, print, println};
 use serde::Serialize;
 use std::path::Path;
@@ -49,10 +49,13 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
     let header = &checkpoint.header;
     let model = checkpoint.model(device)?;
     let loaders = Loaders::of(&config)?;
-    let spec = test_spec(1);
-    // Asked once for what the data is; the evaluation opens its own.
+    // Asked once for what the data is, by the split that all data has; the evaluation opens its own.
+    let spec = StreamSpec { batch_size: 1, ..StreamSpec::default() };
     let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Batch(0), expected: None };
     let info = loaders.open(request, &stop)?.info().clone();
+    if info.dataset.test_samples == 0 {
+        return Err(TrainError::NoTestSamples(info.dataset.name));
+    }
     fits(header, &info)?;
     let stager = Stager::new(&info, header.normalisation, device);
     let images = TestImages { loaders: &loaders, stream: &info, training_rows: header.batch_size, limit: 0 };

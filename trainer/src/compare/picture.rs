@@ -48,6 +48,7 @@ pub(crate) fn draw_grid(path: &Path, grid: &Grid, comparison: &Comparison) -> Re
     } else {
         subtitles[1] += ", and the accuracy; one trial shows no interval";
     }
+    subtitles.extend(comparison.limits());
     let mut key = vec![(0.0, "0".to_owned())];
     if largest > 0.0 {
         key.insert(0, (-DARKEST, format!("{} points", points(-largest))));

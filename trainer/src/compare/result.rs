@@ -4,7 +4,7 @@ use super::{Arm, Difference, Grid, Plan, Statistic};
 use crate::config::RunConfig;
 use crate::outcome::Outcome;
 use crate::run_folder::{RunFolder, number_or_nothing};
-use crate::table::counted;
+use crate::table;
 use crate::train::Trained;
 use serde::Serialize;
 
@@ -109,10 +109,7 @@ impl Comparison {
     /// What was left out of training or scoring, if anything was.
     #[must_use]
     pub fn limits(&self) -> Option<String> {
-        let of = |what, limit: Option<u64>| Some(format!("{what} the first {}", counted(limit?, "image")));
-        let limits = [of("trained on", self.limit), of("scored on", self.test_limit)];
-        let limits: Vec<_> = limits.into_iter().flatten().collect();
-        (!limits.is_empty()).then(|| limits.join(", "))
+        table::limits(self.limit, self.test_limit)
     }
 
     /// One row for each training.
@@ -155,7 +152,10 @@ impl ArmResult {
             trained.iter().zip(without).map(|(with, without)| accuracy(with) - accuracy(without)).collect();
         let (mixup_alpha, mixup_prob) = match arm {
             Arm::WithoutMixup => (None, None),
-            Arm::WithMixup => (base.settings.mixup_alpha, base.settings.mixup_prob),
+            Arm::WithMixup => {
+                let given = &base.settings.augmentation;
+                (given.mixup_alpha, given.mixup_prob)
+            }
             Arm::Field(amount) => (Some(amount.alpha), Some(amount.probability)),
         };
         ArmResult {
