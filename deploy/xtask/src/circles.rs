@@ -14,13 +14,10 @@ use std::path::Path;
 const KNOWN: &str = "\
 loader/pipeline: augment checked
 loader/pipeline: dataset left_out
-loader: embedded extensions server service source
-loader: failures metrics pool
-loader: source/digest_cache source/listing source/reading source/records source/shards
-loader/client: driver opening stream
+loader: source/digest_cache source/listing source/records source/shards
 trainer: canvas error evaluate feed heat_map loaders predict
 trainer: config device
-trainer: config/checked config/mixing config/recipe
+trainer: config/checked config/recipe
 deploy/ops: command_line logging stderr
 ";
 
