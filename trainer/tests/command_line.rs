@@ -21,6 +21,8 @@ mod evaluations;
 mod faults;
 #[path = "command_line/folders.rs"]
 mod folders;
+#[path = "command_line/guides.rs"]
+mod guides;
 #[path = "command_line/init_from.rs"]
 mod init_from;
 #[path = "command_line/logs.rs"]
@@ -29,6 +31,8 @@ mod logs;
 mod names;
 #[path = "command_line/predict.rs"]
 mod predict;
+#[path = "command_line/reference.rs"]
+mod reference;
 #[path = "command_line/remote.rs"]
 mod remote;
 #[path = "command_line/resume.rs"]
