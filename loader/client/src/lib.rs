@@ -9,6 +9,21 @@
 //! nothing about the content of a batch, opens no file and reads no flag.
 //!
 //! Start with [`BatchStream`], or with [`BlockingStream`] in a plain thread.
+//!
+//! ```
+//! use mixfeed_client::fake::{FakeLoader, Script};
+//! use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd, StreamSpec};
+//!
+//! // In place of two loaders: the library's own fakes, which speak the same protocol.
+//! let loaders = [FakeLoader::start(Script::default())?, FakeLoader::start(Script::default())?];
+//! let endpoints = loaders.iter().map(FakeLoader::endpoint).collect();
+//!
+//! let spec = StreamSpec { batch_size: 4, ..StreamSpec::default() };
+//! let config = StreamConfig { end: StreamEnd::Batch(3), ..StreamConfig::new(endpoints, spec) };
+//! let batches = BlockingStream::open(config)?.collect::<Result<Vec<_>, _>>()?;
+//! assert_eq!(batches.iter().map(|batch| batch.index).collect::<Vec<_>>(), [0, 1, 2]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

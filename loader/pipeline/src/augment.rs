@@ -19,6 +19,16 @@
 //!
 //! Not here: any arithmetic that could differ from one machine to the next. It is done in whole
 //! numbers, or in floating point with `+ - * /`, roots and rounding alone, none of it fused.
+//!
+//! ```
+//! use mixfeed_pipeline::ImageShape;
+//! use mixfeed_pipeline::augment::{Frames, View, apply};
+//!
+//! let mirrored = View { flipped: true, ..View::PLAIN };
+//! let shape = ImageShape { height: 1, width: 2, channels: 3 };
+//! let mut frames = Frames::default();
+//! assert_eq!(apply(&mirrored, shape, &[1, 2, 3, 4, 5, 6], &mut frames), [4, 5, 6, 1, 2, 3]);
+//! ```
 
 mod affine;
 mod color;

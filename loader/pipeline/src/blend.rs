@@ -6,6 +6,21 @@
 //! between them is timm's (`switch_prob`).
 //!
 //! Drawn in the plan; the arithmetic that follows is in [`mix`](crate::mix).
+//!
+//! ```
+//! use mixfeed_pipeline::spec::{Mixing, MixingKind};
+//! use mixfeed_pipeline::{BatchPlan, CheckedSpec, StreamSpec, synthetic};
+//!
+//! let cutmix = Mixing { kind: MixingKind::Cutmix, ..Mixing::mixup(1.0, 1.0) };
+//! let spec = StreamSpec { mixing: Some(cutmix), ..StreamSpec::train(7, 8) };
+//! let plan = BatchPlan::new(&CheckedSpec::new(spec, &synthetic::dataset(100))?, 0);
+//! for partner in plan.rows.iter().filter_map(|row| row.partner) {
+//!     let shows = partner.blend.pasted.map_or(0, |region| region.height * region.width);
+//!     // The weight of the image is the share of its 1,024 pixels that is left.
+//!     assert_eq!(partner.blend.lambda.to_q16(), 64 * (1024 - shows));
+//! }
+//! # Ok::<(), mixfeed_pipeline::SpecError>(())
+//! ```
 
 use crate::key::{Key, below, unit};
 use crate::lambda::{Lambda, LambdaDraw};

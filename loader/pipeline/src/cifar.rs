@@ -5,6 +5,17 @@
 //! not used, and the fine one, 0 to 99. A file is a sequence of records and nothing else. Source: the
 //! "Binary version" section of <https://www.cs.toronto.edu/~kriz/cifar.html> (A. Krizhevsky,
 //! "Learning Multiple Layers of Features from Tiny Images", 2009).
+//!
+//! ```
+//! use mixfeed_pipeline::cifar::{Layout, SHAPE, append_records};
+//!
+//! let mut record = vec![7];
+//! record.extend([[200_u8; 1024], [100; 1024], [0; 1024]].concat());
+//! let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+//! append_records(Layout::Cifar10, &record, &mut pixels, &mut labels)?;
+//! assert_eq!((labels, &pixels[..3], pixels.len()), (vec![7], &[200, 100, 0][..], SHAPE.values()));
+//! # Ok::<(), mixfeed_pipeline::cifar::RecordError>(())
+//! ```
 
 use mixfeed_streamspec::ImageShape;
 

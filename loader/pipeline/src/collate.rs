@@ -1,4 +1,16 @@
 //! From a plan to the bytes of a batch: arithmetic, with no generator in scope.
+//!
+//! ```
+//! use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Scratch, StreamSpec, collate, synthetic};
+//!
+//! let dataset = synthetic::dataset(100);
+//! let checked = CheckedSpec::new(StreamSpec::train(7, 8), &dataset)?;
+//! let (mut scratch, mut batch) = (Scratch::default(), BatchBuffer::default());
+//! let plan = BatchPlan::new(&checked, 0);
+//! collate(&checked, &plan, dataset.train.as_ref(), &mut scratch, &mut batch)?;
+//! assert_eq!(batch.pixels.len(), 8 * 32 * 32 * 3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::augment::{self, Frames, View};
 use crate::checked::CheckedSpec;

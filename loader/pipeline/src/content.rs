@@ -1,4 +1,13 @@
 //! The content digest: the name of what a data set shows, whatever file it lies in and in whatever order.
+//!
+//! ```
+//! use mixfeed_pipeline::content::content_digest;
+//! use mixfeed_pipeline::synthetic;
+//!
+//! assert_eq!(content_digest(&synthetic::dataset(20))?, content_digest(&synthetic::dataset(20))?);
+//! assert_ne!(content_digest(&synthetic::dataset(20))?, content_digest(&synthetic::dataset(21))?);
+//! # Ok::<(), mixfeed_pipeline::SampleError>(())
+//! ```
 
 use crate::dataset::{Dataset, SampleError};
 use mixfeed_streamspec::Split;

@@ -2,6 +2,19 @@
 //!
 //! A [`Dataset`] is complete and immutable once made. Where its bytes come from (files, a
 //! generator) is the business of whoever makes it; here it is only read, from many threads.
+//!
+//! ```
+//! use mixfeed_pipeline::dataset::InMemory;
+//! use mixfeed_pipeline::{Dataset, ImageShape};
+//! use std::sync::Arc;
+//!
+//! let shape = ImageShape { height: 1, width: 2, channels: 3 };
+//! let train = Arc::new(InMemory::new(shape, vec![0; 12], vec![0, 1]));
+//! let test = Arc::new(InMemory::new(shape, vec![255; 6], vec![1]));
+//! let dataset = Dataset::new("two", vec!["dark".into(), "light".into()], shape, train, test)?;
+//! assert_eq!((dataset.train.count(), dataset.test.label(0)), (2, 1));
+//! # Ok::<(), mixfeed_pipeline::SampleError>(())
+//! ```
 
 use crate::left_out::LeftOut;
 use mixfeed_streamspec::{ImageShape, Split};

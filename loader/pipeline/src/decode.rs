@@ -7,6 +7,19 @@
 //! An image of another size than wanted loses the margins that do not fit its proportions, and is
 //! brought to size by a triangle filter (bilinear, and averaging where it shrinks). An image of the
 //! wanted size is left alone.
+//!
+//! ```
+//! use image::ImageFormat::Png;
+//! use mixfeed_pipeline::decode::{decode_rgb, decode_to};
+//! use std::io::Cursor;
+//!
+//! let mut file = Cursor::new(Vec::new());
+//! image::GrayImage::from_pixel(4, 2, image::Luma([9])).write_to(&mut file, Png)?;
+//! let (shape, pixels) = decode_rgb(file.get_ref())?;
+//! assert_eq!((shape.to_string(), pixels), ("2×4×3".to_owned(), vec![9; 24]));
+//! assert_eq!(decode_to(file.get_ref(), 2, 2)?, vec![9; 12]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #[cfg(test)]
 mod formats;

@@ -3,6 +3,14 @@
 //! Two replicas may share a stream only if they would compute the same batches. Whether they would
 //! is found out, not declared: each builds a frozen set of probe batches and hashes them. Another
 //! decoder, miscompiled code or another math library shows as well as changed code.
+//!
+//! ```
+//! use mixfeed_pipeline::fingerprint::algorithm_fingerprint;
+//!
+//! // The same on every machine that computes the same.
+//! assert_eq!(algorithm_fingerprint()?, algorithm_fingerprint()?);
+//! # Ok::<(), mixfeed_pipeline::fingerprint::FingerprintError>(())
+//! ```
 
 use crate::augment::Custom;
 use crate::checked::CheckedSpec;

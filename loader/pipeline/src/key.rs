@@ -4,6 +4,16 @@
 //! sum: with sums, the run of seed 1 shows in epoch 1 what the run of seed 2 shows in epoch 0.
 //! There is no shared generator whose state depends on what was drawn before, so any replica can
 //! draw for any batch.
+//!
+//! ```
+//! use mixfeed_pipeline::Seed;
+//! use mixfeed_pipeline::key::{Key, Purpose, unit};
+//!
+//! let key = Key::new(Seed(1), Purpose::Flip).at(0).at(42); // epoch 0, place 42
+//! let [word] = key.words();
+//! assert!((0.0..1.0).contains(&unit(word)));
+//! assert_eq!(key.words(), [word]);
+//! ```
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;

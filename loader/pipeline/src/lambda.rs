@@ -2,6 +2,12 @@
 //!
 //! Quantising lambda before it is used anywhere has two effects: pixels and targets agree exactly,
 //! and a last-bit difference between two machines' `exp` or `ln` almost never reaches a batch.
+//!
+//! ```
+//! use mixfeed_pipeline::Lambda;
+//!
+//! assert_eq!(Lambda::from_unit(0.25).to_q16(), 16_384);
+//! ```
 
 use rand::Rng;
 use rand_distr::{Beta, Distribution as _};

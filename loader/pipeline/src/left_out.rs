@@ -3,6 +3,14 @@
 //! What is left has numbers of its own, without gaps. But the order of an epoch is that of the whole split, with those
 //! that were left out passed over: batches before the first of them are the same, byte for byte, with it and without.
 //! So a training that has not met a bad record yet can go on without it, as if it had been left out from the start.
+//!
+//! ```
+//! use mixfeed_pipeline::LeftOut;
+//!
+//! let left_out: LeftOut = [2, 5].into_iter().collect();
+//! // Of samples 0 to 9, those left have the numbers 0 to 7; the third of them was number 3.
+//! assert_eq!((left_out.number_of_all(2), left_out.number_left(3)), (3, 2));
+//! ```
 
 use crate::dataset::digest_with;
 use std::fmt::Write as _;

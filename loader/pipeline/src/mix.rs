@@ -4,6 +4,15 @@
 //! the same on every CPU whatever its vector width. The largest term is 255 · 65536 + 32768, well
 //! inside 32 bits. As f32, the same sum before rounding (below 2^24, so exact) is divided by
 //! 65536 · 255, which IEEE 754 rounds one way only.
+//!
+//! ```
+//! use mixfeed_pipeline::Lambda;
+//! use mixfeed_pipeline::mix::mix_u8;
+//!
+//! let mut mixed = [0; 2];
+//! mix_u8(&mut mixed, &[200, 0], &[100, 255], Lambda::from_unit(0.75));
+//! assert_eq!(mixed, [175, 64]);
+//! ```
 
 use crate::blend::Region;
 use crate::lambda::Lambda;

@@ -5,6 +5,21 @@
 //! Black and Rogaway ("Ciphers with Arbitrary Finite Domains", CT-RSA 2002): a position is split
 //! into (left, right) over Z_a × Z_b with a·b just above n, rounds add a keyed function of one half
 //! to the other, and a result outside `0..n` is walked on until it falls inside.
+//!
+//! ```
+//! use mixfeed_pipeline::Seed;
+//! use mixfeed_pipeline::key::{Key, Purpose};
+//! use mixfeed_pipeline::order::Permutation;
+//!
+//! let order = Permutation::new(Key::new(Seed(1), Purpose::Order), 1_000_000_000);
+//! let sample = order.at(123_456_789);
+//! assert_eq!(order.at(123_456_789), sample);
+//!
+//! let small = Permutation::new(Key::new(Seed(1), Purpose::Order), 10);
+//! let mut all: Vec<u64> = (0..10).map(|position| small.at(position)).collect();
+//! all.sort_unstable();
+//! assert_eq!(all, (0..10).collect::<Vec<_>>());
+//! ```
 
 use crate::key::{Key, below, mix};
 use crate::left_out::LeftOut;

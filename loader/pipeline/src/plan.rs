@@ -2,6 +2,20 @@
 //!
 //! A plan depends on nothing that was planned before. It is small (a few words a row) and cheap;
 //! the heavy part, [`collate`](mod@crate::collate), sees decisions and never a generator.
+//!
+//! ```
+//! use mixfeed_pipeline::spec::Mixing;
+//! use mixfeed_pipeline::{BatchPlan, CheckedSpec, StreamSpec, synthetic};
+//!
+//! let spec = StreamSpec { mixing: Some(Mixing::mixup(0.2, 1.0)), ..StreamSpec::train(7, 8) };
+//! let checked = CheckedSpec::new(spec, &synthetic::dataset(100))?;
+//! let plan = BatchPlan::new(&checked, 13);
+//! // 100 samples are 13 batches of 8, so this is the first batch of the second epoch.
+//! assert_eq!((plan.epoch, plan.rows.len()), (1, 8));
+//! assert!(plan.rows.iter().all(|row| row.partner.is_some()));
+//! assert_eq!(plan, BatchPlan::new(&checked, 13));
+//! # Ok::<(), mixfeed_pipeline::SpecError>(())
+//! ```
 
 use crate::augment::{AugmentDraw, Role, View};
 use crate::blend::{Blend, BlendDraw};

@@ -7,6 +7,11 @@
 //!
 //! Only additions, multiplications, divisions and square roots are used, which IEEE 754 defines to
 //! the last bit; tilts come from the rational points of the circle instead of sine and cosine.
+//!
+//! ```
+//! let dataset = mixfeed_pipeline::synthetic::dataset(1000);
+//! assert_eq!((dataset.train.count(), dataset.classes.len()), (1000, 10));
+//! ```
 
 use crate::dataset::{Dataset, SampleError, Samples, SplitDigest, digest_of};
 use crate::key::{Key, Purpose, Seed, unit};

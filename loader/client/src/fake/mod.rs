@@ -8,6 +8,20 @@
 //!
 //! [`Proxy`] stands between a client and any loader, and does what networks do. [`read_recorded`] is no fake but the
 //! client itself, given what a loader sent without a connection.
+//!
+//! ```
+//! use mixfeed_client::fake::{FakeLoader, Script};
+//! use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd, StreamSpec};
+//!
+//! let (one, other) = (FakeLoader::start(Script::default())?, FakeLoader::start(Script::default())?);
+//! let spec = StreamSpec { batch_size: 4, ..StreamSpec::default() };
+//! let config = StreamConfig::new(vec![one.endpoint(), other.endpoint()], spec);
+//! let mut stream = BlockingStream::open(StreamConfig { end: StreamEnd::Batch(8), ..config })?;
+//! assert_eq!(stream.next().transpose()?.map(|batch| batch.index), Some(0));
+//! one.kill();
+//! assert_eq!(stream.count(), 7); // The other one delivers what is left.
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 // A fake lives on a thread of its own, so that it can be frozen.
 #![allow(clippy::disallowed_methods)]

@@ -7,6 +7,38 @@
 //! is refused.
 //!
 //! What is deliberately not here: more than one for a stream. One that calls others does what several would.
+//!
+//! ```
+//! use mixfeed_pipeline::ImageShape;
+//! use mixfeed_pipeline::augment::{Custom, CustomAugmentation, Parameters};
+//! use mixfeed_pipeline::key::{Key, below};
+//!
+//! /// Inverts one image in two.
+//! struct Invert;
+//!
+//! impl CustomAugmentation for Invert {
+//!     fn name(&self) -> &'static str {
+//!         "invert"
+//!     }
+//!
+//!     fn version(&self) -> u32 {
+//!         1
+//!     }
+//!
+//!     fn plan(&self, key: Key, _image: ImageShape) -> Parameters {
+//!         let [word] = key.words();
+//!         [below(word, 2) as u32, 0, 0, 0]
+//!     }
+//!
+//!     fn apply(&self, [inverted, ..]: Parameters, _image: ImageShape, pixels: &mut [u8]) {
+//!         if inverted == 1 {
+//!             pixels.iter_mut().for_each(|value| *value = 255 - *value);
+//!         }
+//!     }
+//! }
+//!
+//! assert_eq!(Custom::new(&Invert).name(), "invert");
+//! ```
 
 use crate::key::Key;
 use mixfeed_streamspec::{CustomTransform, ImageShape, MAX_NAME_CHARS, SpecError, is_name};
