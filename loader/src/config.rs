@@ -88,7 +88,7 @@ pub enum Command {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 #[merge(strategy = merge::option::overwrite_none)]
 pub struct ServeArgs {
-    /// Where the data is: a folder, or synthetic[:N].
+    /// Data set: a folder or file, or synthetic[:N] for N drawings.
     #[arg(long, value_name = "WHERE")]
     pub data: Option<String>,
     /// Address to listen on: HOST:PORT (port 0 picks one) or unix:///path [default: 127.0.0.1:50051].

@@ -164,7 +164,7 @@ pub enum CheckpointError {
         format: u32,
     },
     /// Another run wrote it.
-    #[error("checkpoint {path} is not one of this run: its {what} is another", path = path.display())]
+    #[error("checkpoint {path} belongs to a different run: its {what} differs", path = path.display())]
     Foreign {
         /// The file.
         path: PathBuf,

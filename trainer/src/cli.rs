@@ -155,19 +155,19 @@ pub struct PredictArgs {
 /// A training in another process.
 #[derive(Args, Debug)]
 pub struct ToTrainer {
-    /// Where the trainer listens
+    /// Address of the trainer
     #[arg(long, env = "MIXFEED_TRAINER_ADDRESS", value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
     pub trainer: String,
     /// Use TLS; trust a trainer whose certificate is signed by a CA in this file (PEM)
     #[arg(long, env = "MIXFEED_TRAINER_LISTEN_TLS_CA", value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
-    /// Client certificate, if it asks for one (PEM)
+    /// Client certificate, for a trainer that asks for one (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
-    /// Its key (PEM)
+    /// Private key of the client certificate (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// File with the bearer token that it asks for
+    /// File with the bearer token that the trainer asks for
     #[arg(long, env = "MIXFEED_TRAINER_LISTEN_AUTH_TOKEN_FILE", value_name = "FILE")]
     pub auth_token_file: Option<PathBuf>,
 }
@@ -191,7 +191,7 @@ pub struct WatchArgs {
     /// Whom to watch.
     #[command(flatten)]
     pub to: ToTrainer,
-    /// How often, at most, something new is shown [default: 250ms on a terminal, else 10s]
+    /// Refresh interval, at the least [default: 250ms on a terminal, else 10s]
     #[arg(long, value_name = "TIME")]
     pub interval: Option<Duration>,
 }
@@ -210,7 +210,7 @@ pub struct HealthcheckArgs {
     /// Whom to ask.
     #[command(flatten)]
     pub to: ToTrainer,
-    /// Time to wait for the answer
+    /// Timeout: how long to wait for the answer
     #[arg(long, value_name = "TIME", default_value = "3s")]
     pub timeout: Duration,
 }
@@ -245,7 +245,7 @@ pub struct FromArgs {
     /// Client certificate, for loaders that ask for one (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
-    /// Its key (PEM)
+    /// Private key of the client certificate (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
     /// File with the bearer token that loaders ask for

@@ -156,11 +156,11 @@ pub struct Settings {
     #[arg(allow_negative_numbers = true)]
     pub lr_factor: Option<f64>,
     /// Gradient clipping: clip the global gradient norm to this value; 0 disables it [article: 0]
-    #[arg(long, value_name = "LENGTH", help_heading = "Optimisation")]
+    #[arg(long, value_name = "NORM", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
     pub clip_norm: Option<f64>,
     /// Evaluate and save an exponential moving average of the weights with this decay; 0 disables it [article: 0]
-    #[arg(long, value_name = "SHARE", help_heading = "Optimisation")]
+    #[arg(long, value_name = "DECAY", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
     pub ema: Option<f64>,
 

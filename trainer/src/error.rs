@@ -62,7 +62,7 @@ pub enum TrainError {
     )]
     LoadersDiffer(&'static str),
     /// Loaders serve other data than a run learnt from so far, or compute otherwise.
-    #[error("the run to resume learnt from data set {dataset}; {detail}")]
+    #[error("the run to resume was trained on data set {dataset}; {detail}")]
     OtherData {
         /// Name of the run's data set.
         dataset: String,

@@ -47,7 +47,7 @@ pub enum RemoteError {
         problem: String,
     },
     /// The trainer went away before it said how training ended.
-    #[error("the trainer at {address} went away: {problem}")]
+    #[error("the connection to the trainer at {address} was lost: {problem}")]
     Lost {
         /// Who was asked.
         address: String,

@@ -91,7 +91,7 @@ impl TensorBoard {
         if let Some(file) = &mut self.file
             && let Err(error) = write(file, event)
         {
-            tracing::warn!(%error, folder = %self.folder.display(), "no more events for TensorBoard are written");
+            tracing::warn!(%error, folder = %self.folder.display(), "TensorBoard events are no longer written");
             self.file = None;
         }
     }
@@ -109,7 +109,7 @@ impl Observer for TensorBoard {
                 self.add(&Event { summary, ..Event::at(now) });
             }
             Err(error) => {
-                tracing::warn!(%error, folder = %self.folder.display(), "no events for TensorBoard are written");
+                tracing::warn!(%error, folder = %self.folder.display(), "TensorBoard events are not written");
             }
         }
     }

@@ -172,7 +172,7 @@ impl<'a> Run<'a> {
         let file = RunFile::of(job.config, &run.info, job.device).after(point.run());
         job.folder.go_on(&file, &run.history)?;
         job.folder.keep();
-        tracing::info!(step = run.position, end = run.end, "going on with an earlier run");
+        tracing::info!(step = run.position, end = run.end, "resuming an earlier run");
         Ok(run)
     }
 

@@ -29,7 +29,7 @@ impl FailureLog {
             self.named.clear();
             let batches = std::mem::take(&mut self.unnamed);
             if batches > 0 {
-                tracing::warn!(batches, "loaders failed to make more batches than were named");
+                tracing::warn!(batches, "further batches failed");
             }
         }
         let finding = (loader.to_string(), message.to_owned());
@@ -38,7 +38,7 @@ impl FailureLog {
         }
         if self.named.len() >= NAMED {
             if self.unnamed == 0 {
-                tracing::warn!(%loader, "loaders fail to make many batches: more are counted, and not named now");
+                tracing::warn!(%loader, "loaders fail many batches: further failures are counted, not logged one by one");
             }
             self.unnamed += 1;
             return;

@@ -10,13 +10,13 @@ use std::path::PathBuf;
 /// Flags of `bench`.
 #[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
-    /// Where the data is: a folder, or synthetic[:N].
+    /// Data set: a folder or file, or synthetic[:N] for N drawings.
     #[arg(long, value_name = "WHERE", default_value = "synthetic")]
     pub data: String,
     /// How it is read.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// What is measured, separated by commas.
+    /// Measurements, separated by commas.
     #[arg(
         long,
         value_name = "WHAT",
@@ -24,7 +24,7 @@ pub struct BenchArgs {
         default_values_t = [Measured::PlanCollate, Measured::Loopback, Measured::Transport],
     )]
     pub measure: Vec<Measured>,
-    /// Time of each measurement.
+    /// Duration of each measurement.
     #[arg(long, default_value = "3s", value_name = "TIME")]
     pub time: Duration,
     /// Rounds; each measures everything in turn.
@@ -33,7 +33,7 @@ pub struct BenchArgs {
     /// Worker threads of the measured loader [default: one for each CPU].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_WORKERS as i64))]
     pub workers: Option<u32>,
-    /// Rows of a batch.
+    /// Batch size.
     #[arg(long, default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub batch_size: u32,
     /// How images are augmented and mixed.
@@ -42,7 +42,7 @@ pub struct BenchArgs {
     /// For `--measure tls`: the loader's certificate (PEM), for 127.0.0.1 and one that vouches for itself.
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
-    /// Its key (PEM).
+    /// Private key of the certificate (PEM).
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
     /// Print one JSON object instead of a table.

@@ -11,10 +11,10 @@ pub struct FetchArgs {
     /// The data set.
     #[arg(value_name = "SET")]
     pub set: Published,
-    /// The folder that its files will be in. One that holds the set already is checked.
+    /// Output folder; one that holds the set already is checked.
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Where the archive is, if not where the authors offer it: https://…, http://… or file:///path.
+    /// URL of the archive, if not its authors': https://…, http://… or file:///path.
     #[arg(long, value_name = "URL")]
     pub url: Option<Origin>,
     /// SHA-256 of an archive other than the authors', 64 hexadecimal digits.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Flags of `inspect`.
 #[derive(Clone, Debug, Args)]
 pub struct InspectArgs {
-    /// Where the data is: a folder, or synthetic[:N].
+    /// Data set: a folder or file, or synthetic[:N] for N drawings.
     #[arg(long, value_name = "WHERE")]
     pub data: String,
     /// How it is read.

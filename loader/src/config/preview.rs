@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Flags of `preview`.
 #[derive(Clone, Debug, Args)]
 pub struct PreviewArgs {
-    /// Where the data is: a folder, or synthetic[:N].
+    /// Data set: a folder or file, or synthetic[:N] for N drawings.
     #[arg(long, value_name = "WHERE")]
     pub data: String,
     /// How it is read.
@@ -25,7 +25,7 @@ pub struct PreviewArgs {
     /// Index of the batch.
     #[arg(long, default_value_t = 0)]
     pub index: u64,
-    /// Images a row.
+    /// Images per row.
     #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
     pub columns: u32,
     /// Rows of images.

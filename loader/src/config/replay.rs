@@ -13,7 +13,7 @@ pub struct ReplayArgs {
     /// A stream spec as TOML: the keys of a run's [stream] table.
     #[arg(long, value_name = "FILE.toml")]
     pub spec: Option<PathBuf>,
-    /// Where the data is [default: where the run found it, if it read the data itself].
+    /// Data set [default: the run's own, if it read the data itself].
     #[arg(long, value_name = "WHERE")]
     pub data: Option<String>,
     /// How it is read.

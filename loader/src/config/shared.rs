@@ -14,23 +14,23 @@ use std::path::PathBuf;
 #[serde(rename_all = "kebab-case", default)]
 #[merge(strategy = merge::option::overwrite_none)]
 pub struct SourceArgs {
-    /// Which files or folders to train on: name, path, pattern, or several with commas; `.` for the folders of the
+    /// Training split: its files or folders by name, path or pattern, several with commas; `.` for the folders of the
     /// place as classes [default: as their names tell].
     #[arg(long, value_name = "NAME")]
     pub train: Option<String>,
-    /// The same to test on; none for no test split [default: test or else val, if it has labels].
+    /// Test split, the same way; none for no test split [default: test or else val, if it has labels].
     #[arg(long, value_name = "NAME")]
     pub test: Option<String>,
     /// Order of image files: by path as torchvision has it, or by file name [default: path].
     #[arg(long, value_name = "ORDER")]
     pub order: Option<Order>,
-    /// The share of image files, by a key of each, that is the test split of data without one [default: 0].
+    /// Test split of data without one: the share of image files set apart, by a key of each path [default: 0].
     #[arg(long, value_name = "SHARE")]
     pub test_fraction: Option<f64>,
-    /// What of image files is cached in memory [default: what fits].
+    /// Cache of image files in memory: decoded pixels, encoded files or none [default: what fits].
     #[arg(long, value_name = "WHAT")]
     pub cache: Option<Cache>,
-    /// Memory for the cache, as in 4GiB [default: half of what is free].
+    /// Size of that cache, as in 4GiB [default: half of the free memory].
     #[arg(long, value_name = "SIZE")]
     pub cache_memory: Option<ByteSize>,
     /// Resize images to this size, cutting off what does not fit the proportions: a side, or HEIGHTxWIDTH [default: the
@@ -40,8 +40,8 @@ pub struct SourceArgs {
     /// Skip the records in this file, as `inspect --write-skip-list` writes it. All loaders of a run need the same.
     #[arg(long, visible_alias = "skip", value_name = "FILE.toml")]
     pub skip_list: Option<PathBuf>,
-    /// What becomes of images that cannot be decoded and of records that lack label or image: fail the batches with
-    /// them, skip them, or skip=N to skip at most N. All loaders of a run need the same [default: fail].
+    /// Bad records (images that cannot be decoded, records without label or image): fail the batches with them, skip
+    /// them, or skip=N to skip at most N. All loaders of a run need the same [default: fail].
     #[arg(long, value_name = "POLICY")]
     pub bad_records: Option<BadRecords>,
     /// Read all image files at each start, and keep no digests of them on disk [default: false].

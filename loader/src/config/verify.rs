@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Flags of `verify`.
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
-    /// Where the data is: a folder, or synthetic[:N].
+    /// Data set: a folder or file, or synthetic[:N] for N drawings.
     #[arg(long, value_name = "WHERE")]
     pub data: String,
     /// How it is read.
@@ -22,14 +22,14 @@ pub struct VerifyArgs {
     /// Seed of the stream.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Rows of a batch.
+    /// Batch size.
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub batch_size: u32,
-    /// Epochs that are looked at, from the first on.
+    /// Epochs to check, from the first on.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub epochs: u32,
-    /// What is less likely than this is taken for a fault. By the default, a right loader is accused once in a million
-    /// checks, and then always, because nothing is drawn anew: another seed will tell.
+    /// Significance level: outcomes less likely than this fail a check. A right loader fails one check in a million by the
+    /// default, and then each time, because nothing is drawn anew; try another seed.
     #[arg(long, default_value_t = 1e-6, value_name = "P", value_parser = probability)]
     pub significance: f64,
     /// Print one JSON object instead of a table.

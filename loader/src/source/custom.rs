@@ -1,4 +1,4 @@
-//! Sources of one's own: what one is, and how little of what it says is taken on trust.
+//! Custom sources: what one is, and how little of what it says is taken on trust.
 //!
 //! They are handed in by whoever opens data; a loader binary holds them in its
 //! [`Extensions`](crate::extensions::Extensions).
@@ -9,7 +9,7 @@ use mixfeed_pipeline::dataset::digest_with;
 use mixfeed_pipeline::{Dataset, Split};
 use std::path::Path;
 
-/// A source of one's own: images from a place that only it understands.
+/// A custom source: images from a place that only it understands.
 pub trait CustomSource: Send + Sync {
     /// Returns its name, by the rules of [`CustomAugmentation::name`](mixfeed_pipeline::augment::CustomAugmentation::name). `--data NAME:REST` is read by this
     /// source, whatever files there may be.

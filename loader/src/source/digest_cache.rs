@@ -137,7 +137,7 @@ impl DigestCache {
         (cache.key, cache.settled) = cache.now();
         let known = cache.places.iter().find_map(|path| {
             let known = decode(&read(path).ok()??, &cache.key)?;
-            tracing::debug!(path = %path.display(), "digest cache fits");
+            tracing::debug!(path = %path.display(), "digest cache is up to date");
             Some(known)
         });
         (cache, known)

@@ -65,7 +65,7 @@ pub enum SourceError {
     /// There is to be no test split, and there is to be one.
     #[error("--test none and --test-fraction {0} contradict each other: give one of them")]
     NoTestAndFraction(f64),
-    /// A source of one's own cannot read its data.
+    /// A custom source cannot read its data.
     #[error("{place}: {reason}")]
     Custom {
         /// Its name and what follows it.

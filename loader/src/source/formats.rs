@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub(super) enum Format<'a> {
     /// Drawings, this many for training.
     Synthetic(u64),
-    /// A source of one's own, with what follows its name.
+    /// A custom source, with what follows its name.
     Custom(&'static dyn CustomSource, &'a str),
     /// CIFAR in the binary version, in this folder.
     Cifar(&'static cifar::Set, PathBuf),

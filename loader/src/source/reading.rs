@@ -76,7 +76,7 @@ pub(super) struct Reader<'a> {
     pub(super) scaled: bool,
     /// Whether images are decoded that are not kept decoded, to find out which are bad.
     pub(super) decode: bool,
-    /// See [`PAUSES`].
+    /// See [`retry`](super::retry).
     pub(super) pauses: &'a [Duration],
 }
 

@@ -107,7 +107,7 @@ impl Kept {
             tracing::warn!(
                 checkpoint = %folder.join(name).display(),
                 step = checkpoint.header.next_batch,
-                "going on from the newest whole checkpoint"
+                "resuming from the newest whole checkpoint"
             );
             link(&folder.join(name), &folder.join(LAST))?;
         }

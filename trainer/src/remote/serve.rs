@@ -118,7 +118,7 @@ async fn serve(listener: TcpListener, tls: Option<ServerTls>, guard: Guard, call
         .serve_with_incoming_shutdown(incoming(Listener::Tcp(listener), tls, limits, refused), ended)
         .await;
     if let Err(error) = served {
-        tracing::warn!(%error, "progress is not served any more");
+        tracing::warn!(%error, "the progress service has stopped");
     }
 }
 

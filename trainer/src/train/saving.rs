@@ -37,7 +37,7 @@ impl Run<'_> {
         tracing::info!(
             step = self.position,
             checkpoint = %checkpoint.display(),
-            "wrote a checkpoint, --resume goes on from it"
+            "wrote a checkpoint; --resume continues from it"
         );
         Ok(())
     }

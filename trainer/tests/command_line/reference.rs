@@ -1,6 +1,7 @@
 //! The reference page lists every flag of both programs as their help does: this test makes it of the same definitions.
 
-use clap::{Arg, Command, CommandFactory as _};
+use clap::{Arg, Args as _, Command, CommandFactory as _};
+use mixfeed_loader::config::{AugmentationArgs, SourceArgs};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,34 +10,63 @@ use std::path::Path;
 const UPDATE: &str = "MIXFEED_UPDATE_REFERENCE";
 const BEGIN: &str = "<!-- made from the help texts; MIXFEED_UPDATE_REFERENCE=1 cargo xtask test -- -p mixfeed-trainer reference -->\n";
 
-/// Each command, and the one whose flags it takes besides its own.
+/// Flags that several commands take, each group told once.
+fn groups() -> [(&'static str, &'static str, Command); 2] {
+    let (data, augmentation) = (Command::new("data"), Command::new("augmentation"));
+    [
+        ("Data flags", "How a data set is read", SourceArgs::augment_args(data)),
+        (
+            "Augmentation flags",
+            "How images are augmented and mixed",
+            AugmentationArgs::augment_args(augmentation),
+        ),
+    ]
+}
+
 fn page() -> String {
-    let programs = [mixfeed_loader::config::Cli::command(), mixfeed_trainer::cli::Cli::command()];
     let mut page = String::new();
-    for mut program in programs {
+    let groups = groups();
+    for (title, about, group) in &groups {
+        writeln!(page, "\n### {title}\n\n{about}.\n").unwrap();
+        rows(&mut page, group.get_arguments());
+    }
+    for mut program in [mixfeed_loader::config::Cli::command(), mixfeed_trainer::cli::Cli::command()] {
         program.build();
         let train = program.find_subcommand("train").cloned();
         for command in program.get_subcommands().filter(|command| command.get_name() != "help") {
-            let base = train.as_ref().filter(|_| command.get_name() == "compare");
-            section(&mut page, program.get_name(), command, base);
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let name = format!("{} {}", program.get_name(), command.get_name());
+            writeln!(page, "\n### {name}\n\n{}.\n", escaped(&about)).unwrap();
+            let all = ids(command);
+            let mut known = BTreeSet::from(["help".to_owned(), "version".to_owned()]);
+            let mut said = Vec::new();
+            for (title, _, group) in &groups {
+                if ids(group).is_subset(&all) {
+                    let title = title.to_lowercase();
+                    said.push(format!("the [{title}](#{})", title.replace(' ', "-")));
+                    known.extend(ids(group));
+                }
+            }
+            if let Some(train) = train.as_ref().filter(|_| command.get_name() == "compare") {
+                said = vec!["the flags of `train`".to_owned()];
+                known.extend(ids(train));
+            }
+            if !said.is_empty() {
+                writeln!(page, "Takes {}, and:\n", said.join(" and ")).unwrap();
+            }
+            rows(&mut page, command.get_arguments().filter(|arg| !known.contains(arg.get_id().as_str())));
         }
     }
     page
 }
 
-fn section(page: &mut String, program: &str, command: &Command, base: Option<&Command>) {
-    let known: BTreeSet<&str> =
-        base.into_iter().flat_map(Command::get_arguments).map(|arg| arg.get_id().as_str()).collect();
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    writeln!(page, "\n### {program} {}\n\n{}\n", command.get_name(), escaped(&about)).unwrap();
-    if let Some(base) = base {
-        writeln!(page, "Takes the flags of `{}`, too.\n", base.get_name()).unwrap();
-    }
+fn ids(command: &Command) -> BTreeSet<String> {
+    command.get_arguments().map(|arg| arg.get_id().to_string()).collect()
+}
+
+fn rows<'a>(page: &mut String, args: impl Iterator<Item = &'a Arg>) {
     page.push_str("| flag | variable | meaning |\n|---|---|---|\n");
-    let own = |arg: &&Arg| {
-        !arg.is_hide_set() && !known.contains(arg.get_id().as_str()) && arg.get_long() != Some("help")
-    };
-    for arg in command.get_arguments().filter(own) {
+    for arg in args.filter(|arg| !arg.is_hide_set()) {
         let value = arg.get_value_names().filter(|_| arg.get_action().takes_values());
         let value =
             value.map_or(String::new(), |names| names.iter().map(|name| format!(" {name}")).collect());

@@ -14,7 +14,7 @@ use tonic::transport::server::TcpConnectInfo;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     /// A port that is probed, most often.
-    #[error("it closed before it said anything")]
+    #[error("connection closed before the HTTP/2 preface")]
     Silent,
     #[error("no HTTP/2 preface before the deadline")]
     Late,
@@ -24,7 +24,7 @@ pub(super) enum Refusal {
     Foreign,
     #[error("TLS handshake failed: {0}")]
     Handshake(io::Error),
-    #[error("it went away: {0}")]
+    #[error("connection lost: {0}")]
     Lost(#[from] io::Error),
 }
 

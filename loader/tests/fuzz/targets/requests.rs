@@ -167,7 +167,7 @@ pub(super) fn request(wanted: &[u64], withdrawn: &[u64]) -> v1::StreamBatchesReq
     v1::StreamBatchesRequest { kind: Some(RequestKind::Request(request)) }
 }
 
-/// A spec that sets every field that there is, but for transforms of one's own.
+/// A spec that sets every field that there is, but for custom transforms.
 pub(super) fn full_spec() -> v1::StreamSpec {
     v1::StreamSpec {
         split: v1::Split::Train.into(),
