@@ -8,10 +8,12 @@ mod again;
 mod checked;
 mod every;
 mod preset;
+mod ranges;
 mod recipe;
 
+pub use crate::usage::UsageError;
 pub use again::Resume;
-pub use checked::{RunConfig, Source, Training, UsageError};
+pub use checked::{RunConfig, Source, Training};
 pub use every::{CheckpointEvery, CheckpointEveryError};
 pub use preset::Preset;
 pub use recipe::Recipe;

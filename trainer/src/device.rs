@@ -1,6 +1,6 @@
 //! Where training computes: the wish, what there is, and how many threads.
 
-use crate::config::UsageError;
+use crate::usage::UsageError;
 use crate::{cuda, shim};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -3,8 +3,8 @@
 use crate::checkpoint::CheckpointError;
 use crate::config::UsageError;
 use crate::device::DeviceError;
+use crate::image_error::ImageError;
 use crate::model::ModelError;
-use crate::predict::ImageError;
 use crate::remote::RemoteError;
 use crate::run_folder::RunFolderError;
 use crate::stop::Asked;

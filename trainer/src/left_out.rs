@@ -8,7 +8,7 @@
 use crate::config::Training;
 use crate::run_folder::{DatasetRecord, RunFile};
 use mixfeed_client::{Augmentation, LeftOutInfo, StreamInfo, StreamSpec};
-use mixfeed_pipeline::left_out::digest_without;
+use mixfeed_pipeline::dataset::digest_without;
 use mixfeed_pipeline::{BatchPlan, CheckedSpec, LeftOut};
 
 /// Checks that a run of `steps` steps can go on with the data set of `info`, which is its own less more records. Gives

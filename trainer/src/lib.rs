@@ -26,6 +26,7 @@ pub mod ema;
 pub mod error;
 pub mod evaluate;
 pub mod feed;
+pub mod image_error;
 pub mod loaders;
 pub mod loss;
 pub mod metrics;
@@ -45,6 +46,7 @@ pub mod staging;
 pub mod stop;
 pub mod tally;
 pub mod train;
+pub mod usage;
 pub mod weights;
 
 mod canvas;

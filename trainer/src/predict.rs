@@ -8,38 +8,15 @@
 
 use crate::checkpoint::Header;
 use crate::evaluate::rows_at_once;
+use crate::image_error::ImageError;
 use crate::model::{Model, Problem};
 use crate::staging::Normalisation;
 use mixfeed_pipeline::decode::decode_to;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// Images scored at once, at most.
 const MAX_ROWS: usize = 256;
-
-/// An image file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ImageError {
-    /// It cannot be read.
-    #[error("cannot read {path}: {source}", path = path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// It is no image.
-    #[error("{path} is no image that can be read (PNG, JPEG, WebP, BMP, GIF or TIFF): {problem}", path = path.display())]
-    Decode {
-        /// The file.
-        path: PathBuf,
-        /// What the decoder said.
-        problem: String,
-    },
-    /// The model takes neither colours nor brightness.
-    #[error("the model takes images of {0} channels, image files have 3 or 1")]
-    Channels(i64),
-}
 
 /// Reads an image file and brings it to the size of the images of `problem`: 1 × channels × height ×
 /// width, f32, whole numbers of 0 to 255.

@@ -46,11 +46,9 @@ pub use custom::{Custom, CustomAugmentation, CustomView, Parameters};
 pub use trivial::{Op, Trivial};
 
 use crate::blend::Region;
-use crate::checked::CheckedSpec;
 use crate::key::{Key, Purpose, Seed, unit};
 use crop::Crop;
-use mixfeed_streamspec::Augmentation;
-use mixfeed_streamspec::ImageShape;
+use mixfeed_streamspec::{Augmentation, ImageShape, StreamSpec};
 
 /// How one occurrence of an image is shown. The fields stand in the order in which they are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,11 +116,9 @@ pub(crate) struct AugmentDraw {
 }
 
 impl AugmentDraw {
-    /// Of the augmentation of `checked` in an epoch.
-    pub(crate) fn new(checked: &CheckedSpec, epoch: u64) -> Self {
-        let spec = checked.spec();
-        let (augmentation, image, seed) = (spec.augmentation, checked.image(), Seed(spec.seed));
-        Self { augmentation, custom: checked.custom(), image, seed, epoch }
+    /// Of what a checked spec asks for, with the custom transform that the check found, in an epoch.
+    pub(crate) fn new(spec: &StreamSpec, custom: Option<Custom>, image: ImageShape, epoch: u64) -> Self {
+        Self { augmentation: spec.augmentation, custom, image, seed: Seed(spec.seed), epoch }
     }
 
     /// Draws how the image at `position` of the epoch is shown.

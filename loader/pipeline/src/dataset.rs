@@ -19,7 +19,7 @@
 use crate::left_out::LeftOut;
 use mixfeed_streamspec::{ImageShape, Split};
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 /// A sample that cannot be read. The message names file, record or offset, and the reason.
@@ -108,7 +108,7 @@ pub struct Dataset {
     pub test: Arc<dyn Samples>,
     /// See [`digest_of`].
     pub digest: [u8; 32],
-    /// Where samples were left out: the digest of the set with them. See [`digest_without`](crate::left_out::digest_without).
+    /// Where samples were left out: the digest of the set with them. See [`digest_without`].
     pub whole_digest: Option<[u8; 32]>,
 }
 
@@ -202,6 +202,22 @@ pub fn digest_with(digest: &[u8; 32], setting: &str) -> [u8; 32] {
     hasher.update(digest);
     hasher.update(setting.as_bytes());
     hasher.finalize().into()
+}
+
+/// Returns the digest of the set of digest `whole` without these training and test samples; none leave the set.
+#[must_use]
+pub fn digest_without(whole: &[u8; 32], train: &LeftOut, test: &LeftOut) -> [u8; 32] {
+    if train.count() + test.count() == 0 {
+        return *whole;
+    }
+    let mut setting = String::from("left out, in the order of all");
+    for (split, left_out) in [("train", train), ("test", test)] {
+        let _ = write!(setting, " {split}");
+        for number in left_out.numbers() {
+            let _ = write!(setting, " {number}");
+        }
+    }
+    digest_with(whole, &setting)
 }
 
 /// Samples held decoded in memory.

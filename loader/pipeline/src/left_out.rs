@@ -12,8 +12,6 @@
 //! assert_eq!((left_out.number_of_all(2), left_out.number_left(3)), (3, 2));
 //! ```
 
-use crate::dataset::digest_with;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Numbers of the samples that were left out, ascending.
@@ -84,25 +82,10 @@ impl LeftOut {
     }
 }
 
-/// Returns the digest of the set of digest `whole` without these training and test samples; none leave the set.
-#[must_use]
-pub fn digest_without(whole: &[u8; 32], train: &LeftOut, test: &LeftOut) -> [u8; 32] {
-    if train.count() + test.count() == 0 {
-        return *whole;
-    }
-    let mut setting = String::from("left out, in the order of all");
-    for (split, left_out) in [("train", train), ("test", test)] {
-        let _ = write!(setting, " {split}");
-        for number in left_out.numbers() {
-            let _ = write!(setting, " {number}");
-        }
-    }
-    digest_with(whole, &setting)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::digest_without;
 
     #[test]
     fn numbers_before_and_after_belong_together() {

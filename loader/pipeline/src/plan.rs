@@ -72,7 +72,7 @@ impl BatchPlan {
         let order = EpochOrder::new(permutation, checked.left_out().clone());
         let sample_at = |row: u64| order.at(first + row);
         let mixer = spec.mixing.as_ref().map(|mixing| Mixer::new(checked, mixing, index));
-        let augment = AugmentDraw::new(checked, epoch);
+        let augment = AugmentDraw::new(checked.spec(), checked.custom(), checked.image(), epoch);
         let partner = |row: u64| {
             let (sample, blend) = mixer.as_ref()?.partner(row, sample_at)?;
             Some(Partner { sample, view: augment.view(first + row, Role::Partner), blend })

@@ -42,7 +42,7 @@ pub struct AugmentationArgs {
     #[arg(long, value_name = "AREA", allow_negative_numbers = true)]
     pub resized_crop: Option<f64>,
     /// TrivialAugment (wide) [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub trivial_augment: Option<bool>,
     /// Color jitter: one strength for brightness, contrast and saturation, or one each and the hue's [default: 0]
     #[arg(long, value_name = "S|B,C,S[,H]", value_delimiter = ',', allow_negative_numbers = true)]

@@ -6,7 +6,6 @@
 //! can be read is found out when all images are.
 
 use super::error::SourceError;
-use super::records::is_image;
 use super::retry::{is_listed, patiently};
 use super::splits::is_hidden;
 use std::ffi::OsString;
@@ -99,6 +98,16 @@ fn is_folder_once(path: &Path) -> io::Result<bool> {
             _ => Err(error),
         },
     }
+}
+
+/// Endings of the image files that are read, in lower case.
+const IMAGE_ENDINGS: [&str; 14] =
+    ["png", "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "webp", "bmp", "dib", "gif", "tif", "tiff", "pjpeg"];
+
+/// Tells whether a file is an image by its name.
+pub(super) fn is_image(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.as_str()))
 }
 
 #[cfg(test)]

@@ -129,19 +129,10 @@ pub(super) fn named_twice(names: &[String]) -> Option<&String> {
     names.iter().find(|name| !seen.insert(*name))
 }
 
-/// Endings of the image files that are read, in lower case.
-const IMAGE_ENDINGS: [&str; 14] =
-    ["png", "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "webp", "bmp", "dib", "gif", "tif", "tiff", "pjpeg"];
-
-/// Tells whether a file is an image by its name.
-pub(super) fn is_image(name: &str) -> bool {
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    ending.is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.as_str()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::listing::is_image;
 
     #[derive(Debug)]
     struct Paths(Vec<String>);

@@ -8,7 +8,7 @@
 use super::error::SourceError;
 use super::retry::read;
 use mixfeed_ops::files;
-use mixfeed_pipeline::left_out::digest_without;
+use mixfeed_pipeline::dataset::digest_without;
 use mixfeed_pipeline::{LeftOut, Split};
 use serde::{Deserialize, Serialize};
 use std::path::Path;

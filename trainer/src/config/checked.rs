@@ -1,10 +1,12 @@
 //! The settings of a run, complete and checked: what is here cannot be wrong.
 
+use super::ranges::{filled, integer};
 use super::recipe::{self, Recipe};
 use super::{CheckpointEvery, Preset, Settings, access};
 use crate::device::{self, DeviceChoice, Switches};
 use crate::model::ModelKind;
 use crate::staging::Normalisation;
+use crate::usage::UsageError;
 use merge::Merge as _;
 use mixfeed_client::{Endpoint, Split, StreamSpec};
 use mixfeed_loader::config::AugmentationArgs;
@@ -13,7 +15,6 @@ use mixfeed_ops::config::Duration;
 use mixfeed_ops::grpc::{Access, CredentialFiles};
 use mixfeed_ops::logging::LogFormat;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 /// Long enough to restart a whole fleet of loaders by hand.
@@ -24,18 +25,6 @@ const LOG_EVERY: u64 = 50;
 
 /// Of a loader inside this process, only troubles: the rest the client says already.
 const LOG_FILTER: &str = "info,mixfeed_loader=warn";
-
-/// A settings value is out of its range, or two of them contradict each other.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{0}")]
-pub struct UsageError(pub(super) String);
-
-impl UsageError {
-    /// An error with this text.
-    pub(crate) fn new(text: &str) -> Self {
-        UsageError(text.to_owned())
-    }
-}
 
 /// A run, checked.
 #[derive(Clone, Debug)]
@@ -259,32 +248,6 @@ fn source(settings: &Settings) -> Result<Source, UsageError> {
             Ok(Source::Embedded { data: data.clone(), options, workers: settings.workers })
         }
     }
-}
-
-pub(super) fn filled<T>(name: &str, value: Option<T>) -> Result<T, UsageError> {
-    value.ok_or_else(|| UsageError(format!("--{name} is not set, and the preset says nothing of it")))
-}
-
-pub(super) fn integer<T>(name: &str, value: Option<T>, range: RangeInclusive<T>) -> Result<T, UsageError>
-where
-    T: PartialOrd + std::fmt::Display,
-{
-    let value = filled(name, value)?;
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    Err(UsageError(format!("--{name} is {value}, it must be {} to {}", range.start(), range.end())))
-}
-
-pub(super) fn number(name: &str, value: Option<f64>, range: RangeInclusive<f64>) -> Result<f64, UsageError> {
-    let value = filled(name, value)?;
-    // No comparison holds for a value that is not a number.
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    let (start, end) = (range.start(), range.end());
-    let range = if *start > 0.0 { format!("above 0 and at most {end}") } else { format!("{start} to {end}") };
-    Err(UsageError(format!("--{name} is {value}, it must be {range}")))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How a training learns: loss, optimiser, schedule and what goes with them, checked.
 
-use super::checked::{filled, number};
+use super::ranges::{filled, number};
 use super::{Settings, UsageError};
 use crate::loss::Loss;
 use crate::optimizer::{AdamConfig, OptimizerConfig, OptimizerKind, Rule, SgdConfig, WeightDecay};
