@@ -31,7 +31,7 @@ fn a_stream_is_found_to_be_what_its_spec_says() {
     let table = String::from_utf8(run(&["verify", "--data", "synthetic:5000"]).stdout).unwrap();
     assert!(table.contains("ok      each sample once") && table.contains("lambda's distribution"), "{table}");
     let line = refused(2, &["verify", "--data", "synthetic:10", "--mixup-prob", "2"]);
-    assert!(line.contains("--mixup-prob 2 is not allowed"), "{line}");
+    assert!(line.contains("--mixup-prob is 2, it must be 0 to 1"), "{line}");
 }
 
 #[test]

@@ -266,7 +266,7 @@ mod tests {
 
         let of_others = |_: &Header| Err("data set");
         let error = Kept::newest(folder.path(), of_others).unwrap_err();
-        assert!(error.is_data() && error.to_string().contains("its data set is another"), "{error}");
+        assert!(error.is_data() && error.to_string().contains("its data set differs"), "{error}");
         for name in NAMES {
             fs::write(folder.path().join(name), "").unwrap();
         }

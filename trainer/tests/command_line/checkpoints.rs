@@ -37,7 +37,7 @@ fn a_run_does_not_go_on_from_a_checkpoint_of_other_images() {
     let resumed = resume.args(["train", "--output", "run", "--resume", "--epochs", "9"]).output().unwrap();
     assert_eq!(resumed.status.code(), Some(3), "{}", stderr(&resumed));
     let line = error_line(&resumed);
-    assert!(line.contains("belongs to a different run: its size of images is another"), "{line}");
+    assert!(line.contains("belongs to a different run: its size of images differs"), "{line}");
 }
 
 /// Read as a tree of values, this header would take 32 bytes for each two of its own.
