@@ -18,9 +18,10 @@ use mixfeed_ops::{print, println};
 pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     let CompareArgs { trials, grid, settings, run, resume } = args;
     let asked = Asked { trials, grid };
+    let flags = settings.augmentation.clone();
     let given = settings.over(run.config.as_deref())?;
     if asked.grid.is_empty() {
-        given.check_effect()?;
+        given.check_effect(&flags)?;
     }
     let earlier = resume.map(|resume| earlier(resume, &given, &run)).transpose()?.flatten();
     let (asked, settings) = match (&earlier, resume) {

@@ -14,8 +14,9 @@ use mixfeed_ops::{print, println};
 
 pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
     let TrainArgs { settings, run, resume } = args;
+    let flags = settings.augmentation.clone();
     let given = settings.over(run.config.as_deref())?;
-    given.check_effect()?;
+    given.check_effect(&flags)?;
     let earlier = resume.map(|resume| earlier(resume, &given, &run)).transpose()?.flatten();
     let settings = match (&earlier, resume) {
         (Some((_, earlier)), Some(resume)) => given.over_run(&earlier.settings, resume)?,

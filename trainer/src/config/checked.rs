@@ -137,12 +137,13 @@ impl Settings {
         self
     }
 
-    /// Refuses settings of a command line, of which these are all, that would have no effect.
+    /// Refuses those of `flags`, which are among these settings, that would have no effect. (A file may be complete, as
+    /// `--print-config` writes it, and so is not held to that.)
     ///
     /// # Errors
     /// One line that names the flag and what it needs.
-    pub fn check_effect(&self) -> Result<(), UsageError> {
-        self.augmentation.check_effect(&self.clone().complete().augmentation).map_err(UsageError)
+    pub fn check_effect(&self, flags: &AugmentationArgs) -> Result<(), UsageError> {
+        flags.check_effect(&self.clone().complete().augmentation).map_err(UsageError)
     }
 
     /// Completes and checks these settings.

@@ -357,7 +357,10 @@ fn a_run_does_not_go_on_with_other_data_nor_silently_on_another_machine() {
     let output = resume(folder.path()).args(["--data", "synthetic:101"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     let line = error_line(&output);
-    assert!(line.contains("the run to resume learnt from") && line.contains("it serves data set"), "{line}");
+    assert!(
+        line.contains("the run to resume was trained on") && line.contains("it serves data set"),
+        "{line}"
+    );
     assert_eq!(fs::read(folder.path().join("run/run.toml")).unwrap(), before, "the run is left as it was");
 
     let output = resume(folder.path()).args(["--threads", "2"]).output().unwrap();
@@ -412,5 +415,5 @@ fn a_run_goes_on_with_data_read_as_it_was_read_before() {
 
     let output = resume(folder.path()).args(["--epochs", "3", "--order", "path"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(error_line(&output).contains("learnt from data set"), "{}", stderr(&output));
+    assert!(error_line(&output).contains("was trained on data set"), "{}", stderr(&output));
 }
