@@ -7,10 +7,9 @@ mod bare;
 mod text;
 
 pub use bare::log_panics;
-pub(crate) use bare::lost;
 
 use crate::command_line;
-use crate::stderr::Stderr;
+use crate::stderr::{self, Stderr};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::io::IsTerminal as _;
@@ -87,6 +86,7 @@ where
     }
     // Set once, as logs are.
     let _ = FORMAT.set(format);
+    stderr::tell_lost_by(bare::lost);
     command_line::warn_of_unknown_variables();
     Ok(())
 }

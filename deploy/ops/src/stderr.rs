@@ -8,12 +8,11 @@
 //!
 //! [`eprintln!`](crate::eprintln) takes the place of the standard library's.
 
-use crate::logging;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long writes wait for a reader that does not read: longer than the pauses of one that is merely slow, such as a
@@ -27,6 +26,14 @@ const REGAINED: u32 = 100;
 const PIECE_BYTES: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
 
 static STATE: Mutex<State> = Mutex::new(State::new());
+
+/// How a number of lines that are missing is told, once there are logs to look like.
+static LOST: OnceLock<fn(u64) -> String> = OnceLock::new();
+
+/// Tells from now on by `line` how many lines are missing.
+pub(crate) fn tell_lost_by(line: fn(u64) -> String) {
+    let _ = LOST.set(line); // Logs are set up once.
+}
 
 /// Standard error as a writer that never fails and never waits for long.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,6 +82,10 @@ struct State {
     lost_lines: u64,
 }
 
+fn lost(lines: u64) -> String {
+    LOST.get().map_or_else(|| format!("log lines could not be written lines={lines}\n"), |line| line(lines))
+}
+
 impl State {
     const fn new() -> Self {
         Self { patience: PATIENCE, since: None, is_torn: false, lost_lines: 0 }
@@ -84,7 +95,7 @@ impl State {
         let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
         if self.lost_lines > 0 {
             let gap = if self.is_torn { "\n" } else { "" };
-            let note = format!("{gap}{}", logging::lost(self.lost_lines));
+            let note = format!("{gap}{}", lost(self.lost_lines));
             if !self.write(to, note.as_bytes()) {
                 self.lost_lines += lines;
                 return;

@@ -20,7 +20,7 @@ pub fn log_panics() {
 }
 
 /// Says how many lines could not be written.
-pub(crate) fn lost(lines: u64) -> String {
+pub(super) fn lost(lines: u64) -> String {
     line(format(), "WARN", "log lines could not be written", &[("lines", &lines.to_string())])
 }
 
