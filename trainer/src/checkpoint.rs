@@ -73,6 +73,9 @@ pub struct Header {
     pub algorithm_fingerprint: String,
     /// Digest of the stream of batches, hexadecimal.
     pub spec_digest: String,
+    /// Digest of the settings that a run keeps, hexadecimal; empty in files of releases that did not write it.
+    #[serde(default)]
+    pub recipe_digest: String,
     /// Index of the next batch to train on: this, and nothing else, says where training stands.
     pub next_batch: u64,
     /// Sum of the losses of the samples of the unfinished epoch. An epoch is finished when its row

@@ -142,6 +142,7 @@ fn fits(header: &Header, run: &RunFile, training: &Training) -> Result<(), &'sta
         ("list of classes", header.classes == run.dataset.classes),
         ("algorithm", header.algorithm_fingerprint == run.algorithm.fingerprint),
         ("stream", header.spec_digest == run.spec_digest),
+        ("recipe", ["", &run.settings.recipe_digest()].contains(&&*header.recipe_digest)),
     ] {
         if !same {
             return Err(what);

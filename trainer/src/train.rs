@@ -93,11 +93,15 @@ pub fn train(
     observer.ended();
     if job.config.audit_every > 0 {
         let StreamStats { audited, unaudited, .. } = feed.stats();
-        tracing::info!(
-            audited,
-            unaudited,
-            "batches that two loaders agreed on, and that had one loader only"
-        );
+        if audited == 0 {
+            tracing::warn!(unaudited, "nothing was audited: --audit needs two loaders that serve the stream");
+        } else {
+            tracing::info!(
+                audited,
+                unaudited,
+                "batches that two loaders agreed on, and that had one loader only"
+            );
+        }
     }
     if let Err(TrainError::Stopped(_) | TrainError::Stream(_)) = &ended {
         run.save_interrupted(&feed)?;

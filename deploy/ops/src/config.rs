@@ -77,7 +77,7 @@ pub fn twin(arg: Arg, prefix: &str) -> Arg {
         (None, Some(long)) if arg.get_action().takes_values() => {
             let name = format!("{prefix}{}", long.to_uppercase().replace('-', "_"));
             // Once for each flag in the life of a process: clap keeps names that live as long.
-            arg.env(&*name.leak())
+            arg.env(&*name.leak()).allow_negative_numbers(true)
         }
         _ => arg,
     }

@@ -11,7 +11,7 @@ mod replicas;
 pub use replicas::Replicas;
 
 use std::io::{self, BufRead as _, BufReader, Read};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -121,8 +121,13 @@ pub fn signal(child: &Child, signal: &str) {
 /// Addresses at which nobody listens, all different.
 #[must_use]
 pub fn free_addresses(count: usize) -> Vec<String> {
+    // Between here and whoever listens, a connection of any process may take a port of 127.0.0.1 for its own end. Linux
+    // has all of 127.0.0.0/8, of which each process gets an address of its own.
+    let [.., high, middle, low] = std::process::id().to_be_bytes();
+    let own = [127, high | 128, middle, low.clamp(1, 254)];
+    let host = if cfg!(target_os = "linux") { Ipv4Addr::from(own) } else { Ipv4Addr::LOCALHOST };
     // Held together, so that they differ.
-    let free: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let free: Vec<_> = (0..count).map(|_| TcpListener::bind((host, 0)).unwrap()).collect();
     free.iter().map(|port| port.local_addr().unwrap().to_string()).collect()
 }
 

@@ -173,7 +173,6 @@ impl AugmentationArgs {
             "augmentation.random_erasing.probability" => "--erase-prob",
             "augmentation.cutout_size" => "--cutout",
             "augmentation.erased_value" => "--erased-value",
-            "augmentation.custom" => "--custom-augmentation",
             field if field.starts_with("augmentation.color_jitter") => "--color-jitter",
             _ => return None,
         })

@@ -13,8 +13,8 @@ pub struct VerifyArgs {
     /// How it is read.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// A stream spec as TOML: the keys of a run's [stream] table. It takes the place of the flags below.
-    #[arg(long, value_name = "FILE.toml")]
+    /// A stream spec as TOML: the keys of a run's [stream] table. It takes the place of the seed, the batch size and the flags of augmentation.
+    #[arg(long, value_name = "FILE.toml", conflicts_with = "AugmentationArgs")]
     pub spec: Option<PathBuf>,
     /// How images are augmented and mixed.
     #[command(flatten)]

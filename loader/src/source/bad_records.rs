@@ -79,7 +79,7 @@ pub(super) fn apply(
 }
 
 /// What is to be said of records that were left out, where there are any.
-pub(super) fn left_out(incomplete: &[Incomplete], bad: &[Skipped]) -> Option<LeftOut> {
+pub(super) fn left_out(what: &str, incomplete: &[Incomplete], bad: &[Skipped]) -> Option<LeftOut> {
     let count = incomplete.len() + bad.len();
     let file =
         |path: &Path| path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -91,7 +91,7 @@ pub(super) fn left_out(incomplete: &[Incomplete], bad: &[Skipped]) -> Option<Lef
         more => format!(" and {more} more"),
     };
     (count > 0).then(|| LeftOut {
-        what: "bad records".into(),
+        what: what.into(),
         count: Some(count as u64),
         why: format!("{}{more}", first.join("; ")),
         warn: true,
@@ -178,8 +178,10 @@ mod tests {
 
     #[test]
     fn of_what_is_left_out_number_and_first_reasons_are_told() {
-        assert_eq!(left_out(&[], &[]), None);
-        let said = |lacking: &[Incomplete], bad: &[Skipped]| left_out(lacking, bad).unwrap().to_string();
+        assert_eq!(left_out("bad records", &[], &[]), None);
+        let said = |lacking: &[Incomplete], bad: &[Skipped]| {
+            left_out("bad records", lacking, bad).unwrap().to_string()
+        };
         assert_eq!(said(&[], &bad(1)), "bad records: 1 (train/a/0.png: cut short)");
         let lacks = "x.tar: a/7.png: the record has no label";
         assert_eq!(

@@ -13,7 +13,7 @@ use super::memory;
 use super::options::{Cache, Options};
 use super::reading::{Reader, Refusal, first_shape, mark};
 use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
-use super::report::Report;
+use super::report::{self, Report};
 use super::retry::PAUSES;
 use super::skip_list::{SkipList, Skipped};
 use mixfeed_pipeline::dataset::{SplitDigest, digest_of, digest_with};
@@ -110,7 +110,10 @@ pub(super) fn open(
     let bad = train.bad(Split::Train).chain(test.bad(Split::Test)).collect();
     let listed = list.records.len();
     bad_records::apply(options.bad_records, place, &found.incomplete, bad, &mut list)?;
-    report.left_out.extend(bad_records::left_out(&found.incomplete, &list.records[listed..]));
+    let by_list = bad_records::left_out("records of the skip list", &[], &list.records[..listed]);
+    // Whoever gives a list knows of them: no warning.
+    report.left_out.extend(by_list.map(|left| report::LeftOut { warn: false, ..left }));
+    report.left_out.extend(bad_records::left_out("bad records", &found.incomplete, &list.records[listed..]));
     report.skipped.clone_from(&list.records);
     if !list.records.is_empty() {
         digest = list.digest(&digest);

@@ -40,6 +40,10 @@ fn every_command_that_reads_data_leaves_out_what_the_list_names() {
         let output = run(&[command, &["--data", &data, "--skip-list", &list]].concat());
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command:?}: {stderr}");
+        if command[0] == "inspect" {
+            let told = String::from_utf8_lossy(&output.stdout);
+            assert!(told.contains("records of the skip list: 1 ("), "{told}");
+        }
         if command[0] == "replay" {
             let batch: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
             assert_eq!(batch["rows"].as_array().unwrap().len(), 19);

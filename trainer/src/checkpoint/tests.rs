@@ -32,6 +32,7 @@ pub(super) fn header() -> Header {
         classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
         algorithm_fingerprint: "11".repeat(32),
         spec_digest: "22".repeat(32),
+        recipe_digest: String::new(),
         next_batch: 7,
         loss_sum: 0.1 + 0.2,
         loss_rows: 3,

@@ -18,7 +18,7 @@ use mixfeed_ops::{print, println};
 pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     let CompareArgs { trials, grid, settings, run, resume } = args;
     let asked = Asked { trials, grid };
-    let flags = settings.augmentation.clone();
+    let flags = settings.clone();
     let given = settings.over(run.config.as_deref())?;
     if asked.grid.is_empty() {
         given.check_effect(&flags)?;

@@ -14,7 +14,7 @@ use mixfeed_ops::{print, println};
 
 pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
     let TrainArgs { settings, run, resume } = args;
-    let flags = settings.augmentation.clone();
+    let flags = settings.clone();
     let given = settings.over(run.config.as_deref())?;
     given.check_effect(&flags)?;
     let earlier = resume.map(|resume| earlier(resume, &given, &run)).transpose()?.flatten();

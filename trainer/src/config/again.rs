@@ -100,6 +100,17 @@ impl Settings {
         table.filter(|(key, _)| shapes(key) && !of_source.contains(key)).collect()
     }
 
+    /// The digest, hexadecimal, of what has to come from the run: a run file that somebody edited is found out by it.
+    pub(crate) fn recipe_digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for (key, value) in self.hyperparameters() {
+            if !TOLD.contains(&&*key) {
+                hasher.update(format!("{key} = {value}\n").as_bytes());
+            }
+        }
+        hasher.finalize().to_string()
+    }
+
     /// Where learning rates depend on the number of epochs, another one would have made other weights
     /// from the first step on.
     fn keeps_the_rates_of(&self, run: &Settings) -> Result<(), UsageError> {

@@ -142,8 +142,19 @@ impl Settings {
     ///
     /// # Errors
     /// One line that names the flag and what it needs.
-    pub fn check_effect(&self, flags: &AugmentationArgs) -> Result<(), UsageError> {
-        flags.check_effect(&self.clone().complete().augmentation).map_err(UsageError)
+    pub fn check_effect(&self, flags: &Settings) -> Result<(), UsageError> {
+        let of_loaders = [
+            ("tls-ca", &flags.tls_ca),
+            ("tls-cert", &flags.tls_cert),
+            ("tls-key", &flags.tls_key),
+            ("auth-token-file", &flags.auth_token_file),
+        ];
+        if let Some((name, _)) = of_loaders.iter().find(|(_, flag)| flag.is_some() && self.data.is_some()) {
+            return Err(UsageError(format!(
+                "--{name} is for --loaders; the loader of --data is in this process"
+            )));
+        }
+        flags.augmentation.check_effect(&self.clone().complete().augmentation).map_err(UsageError)
     }
 
     /// Completes and checks these settings.

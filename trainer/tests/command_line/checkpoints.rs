@@ -40,6 +40,29 @@ fn a_run_does_not_go_on_from_a_checkpoint_of_other_images() {
     assert!(line.contains("belongs to a different run: its size of images differs"), "{line}");
 }
 
+#[test]
+fn a_run_file_that_was_edited_is_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut train = trainer(folder.path());
+    train.args(MOMENT).args(["--model", "linear", "--data", "synthetic:100", "--output", "run"]);
+    let trained = train.output().unwrap();
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let file = folder.path().join("run/run.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let edited = text.replace("weight-decay = 0.0\n", "weight-decay = 0.1\n");
+    assert_ne!(edited, text);
+    fs::write(&file, edited).unwrap();
+    let resume =
+        || trainer(folder.path()).args(["train", "--output", "run", "--resume", "--epochs", "2"]).output();
+    let resumed = resume().unwrap();
+    assert_eq!(resumed.status.code(), Some(3), "{}", stderr(&resumed));
+    let line = error_line(&resumed);
+    assert!(line.contains("belongs to a different run: its recipe differs"), "{line}");
+    fs::write(&file, text).unwrap();
+    let resumed = resume().unwrap();
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+}
+
 /// Read as a tree of values, this header would take 32 bytes for each two of its own.
 #[test]
 #[cfg(target_os = "linux")]

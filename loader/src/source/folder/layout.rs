@@ -4,6 +4,7 @@
 //! name, and folders of its own: beside folders of images that are no splits, such a one is a class. Where both can be
 //! meant, the set is refused with both readings, and `--train` and `--test` decide.
 
+mod alike;
 mod worded;
 
 use super::tree::Tree;
@@ -60,6 +61,11 @@ impl Finder<'_> {
         let Some(train) = train else { return self.told(&top, test) };
         // The folders of the place are classes, but for the one that is chosen to test by.
         let classes = if train.is_empty() { top.clone() } else { self.tree.folders(&train)? };
+        if classes.is_empty() {
+            return Err(
+                self.refused(format!("{}/ has no class folders to train on", train.trim_end_matches('/')))
+            );
+        }
         let test = match test {
             Some(test) => test.map(|test| self.must_test(test, &classes)).transpose()?,
             None if train.is_empty() => None,
@@ -161,17 +167,6 @@ impl Finder<'_> {
         Ok(false)
     }
 
-    /// Whether each folder has a training split inside.
-    fn are_all_divided(&self, folders: &[String]) -> Result<bool, SourceError> {
-        for name in folders {
-            let has = |split| self.tree.has_folder(&format!("{name}/{split}"));
-            if !has("train")? && !has("training")? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// The folders of the place are classes; `odd` ones may look like splits.
     fn classes(
         &mut self,
@@ -181,7 +176,7 @@ impl Finder<'_> {
         test: Option<Option<String>>,
     ) -> Result<Layout, SourceError> {
         // A set in a folder of its own, or splits within each class.
-        if odd.is_empty() && !others.is_empty() && self.are_all_divided(others)? {
+        if odd.is_empty() && !others.is_empty() && alike::are_divided(self.tree, others)? {
             let what = if others.len() == 1 { "it" } else { "one of them" };
             return Err(self.refused(format!(
                 "{} with a training split inside: give {what} as the place, or --train . to take all for classes",
@@ -194,6 +189,9 @@ impl Finder<'_> {
                 folders(others),
                 folders(odd)
             ));
+        }
+        if odd.is_empty() && test.is_none() {
+            self.report.warnings.extend(alike::warning(self.tree, others)?);
         }
         let test = test.flatten().map(|test| self.must_test(test, top)).transpose()?;
         Ok(Layout { train: String::new(), test, classes: top.to_vec() })
@@ -214,7 +212,8 @@ impl Finder<'_> {
         let train = match trains {
             [one] => *one,
             several => {
-                let bare = several.iter().find(|folder| is_bare(&folder.name));
+                let mut bare = several.iter().filter(|folder| is_bare(&folder.name));
+                let bare = bare.next().filter(|_| bare.next().is_none());
                 let names: Vec<&String> = several.iter().map(|folder| &folder.name).collect();
                 bare.ok_or_else(|| {
                     self.refused(format!(

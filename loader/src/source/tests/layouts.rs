@@ -123,6 +123,25 @@ fn names_in_camel_case_tell_splits() {
 }
 
 #[test]
+fn classes_with_the_same_folders_in_them_are_told() {
+    let (train, test, classes, said) =
+        read(&["trainset/a/0.png", "trainset/b/0.png", "testset/a/0.png"], None, None);
+    assert_eq!((train, test, classes), (3, 0, names(&["testset", "trainset"])));
+    let warning = "taken for classes: testset/, trainset/, which all have folders a; if they are splits, --train and \
+                   --test choose them";
+    assert_eq!(said, [warning]);
+    assert_eq!(read(&["cats/a/0.png", "dogs/b/0.png"], None, None).3, names(&[]));
+}
+
+#[test]
+fn two_folders_of_one_word_are_refused() {
+    let message = refused(&["Train/a/0.png", "train/a/0.png"], None, None);
+    assert!(message.contains("may all be the training split: choose with --train"), "{message}");
+    let message = refused(&["train/0.png", "val/a/0.png"], Some("train"), None);
+    assert!(message.ends_with("train/ has no class folders to train on"), "{message}");
+}
+
+#[test]
 fn an_evaluation_folder_without_labels_does_not_hide_one_that_has_some() {
     let set = ["train/a/0.png", "train/b/0.png", "valid/b/0.png"];
     let with = |more: &[&'static str]| read(&[&set[..], more].concat(), None, None);

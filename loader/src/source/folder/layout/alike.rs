@@ -1,0 +1,38 @@
+//! Folders that are taken for classes, and have folders in them as splits have.
+
+use super::folders;
+use crate::source::SourceError;
+use crate::source::folder::tree::Tree;
+use crate::source::report::named;
+
+/// More folders than these are no splits, and looking into all of them takes time.
+const MAX_SPLITS: usize = 4;
+
+/// What is to be said where all classes have the same folders in them, as splits have whose names no word tells.
+pub(super) fn warning(tree: &Tree, classes: &[String]) -> Result<Option<String>, SourceError> {
+    if !(2..=MAX_SPLITS).contains(&classes.len()) {
+        return Ok(None);
+    }
+    let inner: Vec<Vec<String>> =
+        classes.iter().map(|class| tree.folders_with_images(class)).collect::<Result<_, _>>()?;
+    let is_shared = |name: &&String| inner[1..].iter().all(|other| other.contains(name));
+    let shared: Vec<&String> = inner[0].iter().filter(is_shared).collect();
+    Ok((!shared.is_empty()).then(|| {
+        format!(
+            "taken for classes: {}, which all have folders {}; if they are splits, --train and --test choose them",
+            folders(classes),
+            named(&shared)
+        )
+    }))
+}
+
+/// Whether each folder has a training split inside.
+pub(super) fn are_divided(tree: &Tree, folders: &[String]) -> Result<bool, SourceError> {
+    for name in folders {
+        let has = |split| tree.has_folder(&format!("{name}/{split}"));
+        if !has("train")? && !has("training")? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
