@@ -37,6 +37,8 @@ mod reference;
 mod remote;
 #[path = "command_line/resume.rs"]
 mod resume;
+#[path = "command_line/resume_data.rs"]
+mod resume_data;
 #[path = "command_line/signals.rs"]
 mod signals;
 #[path = "command_line/sizes.rs"]

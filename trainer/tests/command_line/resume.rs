@@ -11,8 +11,6 @@ use std::process::{Child, Command, Stdio};
 
 const DATA: &str = "synthetic:100";
 
-const PROBE: &[u8] = include_bytes!("../../../loader/pipeline/assets/probe.png");
-
 /// Three epochs of twelve small steps, with checkpoints in between.
 const TRAINING: [&str; 15] = [
     "train",
@@ -35,14 +33,14 @@ const TRAINING: [&str; 15] = [
 const STEPS: u64 = 36;
 
 /// Starts the run, with a loader inside.
-fn start(folder: &Path) -> Command {
+pub(super) fn start(folder: &Path) -> Command {
     let mut command = trainer(folder);
     command.args(TRAINING).args(["--data", DATA, "--json"]);
     command
 }
 
 /// Goes on with the run.
-fn resume(folder: &Path) -> Command {
+pub(super) fn resume(folder: &Path) -> Command {
     let mut command = trainer(folder);
     command.args(["train", "--output", "run", "--resume", "--json"]);
     command
@@ -347,73 +345,4 @@ fn a_run_that_is_not_there_is_an_error_unless_it_may_be_started() {
         (&again["resumed_from_step"], &again["weights_digest"]),
         (&0.into(), &result["weights_digest"])
     );
-}
-
-#[test]
-fn a_run_does_not_go_on_with_other_data_nor_silently_on_another_machine() {
-    let folder = tempfile::tempdir().unwrap();
-    assert_eq!(end_at(&mut start(folder.path()), 5, "TERM"), Some(143));
-    let before = fs::read(folder.path().join("run/run.toml")).unwrap();
-    let output = resume(folder.path()).args(["--data", "synthetic:101"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    let line = error_line(&output);
-    assert!(
-        line.contains("the run to resume was trained on") && line.contains("it serves data set"),
-        "{line}"
-    );
-    assert_eq!(fs::read(folder.path().join("run/run.toml")).unwrap(), before, "the run is left as it was");
-
-    let output = resume(folder.path()).args(["--threads", "2"]).output().unwrap();
-    assert!(json(&output)["resumed_from_step"].as_u64() >= Some(5));
-    let log = stderr(&output);
-    let warning = log.lines().find(|line| line.contains("WARN")).unwrap_or_default();
-    for expected in ["threads", "before=1", "now=2", "may differ"] {
-        assert!(warning.contains(expected), "{expected} in: {warning}");
-    }
-}
-
-#[test]
-fn a_run_goes_on_with_data_read_as_it_was_read_before() {
-    let folder = tempfile::tempdir().unwrap();
-    for (number, class) in (0..40).zip(["cat", "dog"].iter().cycle()) {
-        let class = folder.path().join("images").join(class);
-        fs::create_dir_all(&class).unwrap();
-        // By file name, the classes take turns.
-        fs::write(class.join(format!("{number:02}.png")), PROBE).unwrap();
-    }
-    let told = ["--test-fraction", "0.25", "--order", "name", "--image-size", "32", "--no-digest-cache"];
-    let mut command = trainer(folder.path());
-    command.args([
-        "train",
-        "--model",
-        "linear",
-        "--batch-size",
-        "4",
-        "--epochs",
-        "2",
-        "--threads",
-        "1",
-        "--steps",
-        "3",
-    ]);
-    let first =
-        json(&command.args(["--output", "run", "--json", "--data", "images"]).args(told).output().unwrap());
-    let run = fs::read_to_string(folder.path().join("run/run.toml")).unwrap();
-    for line in
-        ["test-fraction = 0.25", "order = \"name\"", "image-size = \"32x32\"", "no-digest-cache = true"]
-    {
-        assert!(run.contains(line), "{line} in {run}");
-    }
-
-    // Read in any other way, there would be no test split, and it would be another data set.
-    let second = json(&resume(folder.path()).args(["--steps", "1000"]).output().unwrap());
-    assert_eq!(
-        (first["dataset"].clone(), second["finished"].as_bool()),
-        (second["dataset"].clone(), Some(true))
-    );
-    assert_eq!(second["resumed_from_step"], 3);
-
-    let output = resume(folder.path()).args(["--epochs", "3", "--order", "path"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(error_line(&output).contains("was trained on data set"), "{}", stderr(&output));
 }
