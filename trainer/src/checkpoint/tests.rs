@@ -1,5 +1,6 @@
 use super::*;
 use crate::optimizer::{Adam, AdamConfig};
+use crate::staging::Normalisation;
 use tch::Kind;
 
 const PROBLEM: Problem = Problem { height: 4, width: 4, channels: 3, classes: 3 };
@@ -32,7 +33,7 @@ pub(super) fn header() -> Header {
         classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
         algorithm_fingerprint: "11".repeat(32),
         spec_digest: "22".repeat(32),
-        recipe_digest: String::new(),
+        recipe: [("lr".to_owned(), "0.1".to_owned())].into(),
         next_batch: 7,
         loss_sum: 0.1 + 0.2,
         loss_rows: 3,

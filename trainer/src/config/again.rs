@@ -3,6 +3,7 @@
 use super::{Settings, UsageError};
 use clap::ValueEnum;
 use mixfeed_loader::config::SourceArgs;
+use std::collections::BTreeMap;
 use toml::Table;
 
 /// Whether a run that is there goes on.
@@ -100,16 +101,12 @@ impl Settings {
         table.filter(|(key, _)| shapes(key) && !of_source.contains(key)).collect()
     }
 
-    /// The digest, hexadecimal, of what has to come from the run: a run file that somebody edited is found out by it.
-    pub(crate) fn recipe_digest(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        for (key, value) in self.hyperparameters() {
-            // Which test images are scored shapes no weights, though it may not be given again.
-            if !TOLD.contains(&&*key) && key != "test-limit" {
-                hasher.update(format!("{key} = {value}\n").as_bytes());
-            }
-        }
-        hasher.finalize().to_string()
+    /// What has to come from the run, as names and values: a run file that somebody edited is found out by it.
+    pub(crate) fn recipe(&self) -> BTreeMap<String, String> {
+        // Which test images are scored shapes no weights, though it may not be given again.
+        let is_kept = |key: &str| !TOLD.contains(&key) && key != "test-limit";
+        let all = self.hyperparameters().into_iter().filter(|(key, _)| is_kept(key));
+        all.map(|(key, value)| (key, value.to_string())).collect()
     }
 
     /// Where learning rates depend on the number of epochs, another one would have made other weights
@@ -161,6 +158,15 @@ mod tests {
         );
         for name in ["threads", "log", "data", "workers", "device", "auth-token-file"] {
             assert_eq!(of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_recipe_is_what_a_run_keeps() {
+        let recipe = Settings { test_limit: Some(5), threads: Some(3), ..run() }.recipe();
+        assert_eq!((recipe["lr"].as_str(), recipe["mixup-alpha"].as_str()), ("0.1", "0.2"));
+        for name in ["epochs", "steps", "test-limit", "threads", "data"] {
+            assert!(!recipe.contains_key(name), "{name}");
         }
     }
 

@@ -74,7 +74,7 @@ impl Run<'_> {
             classes: info.dataset.classes.clone(),
             algorithm_fingerprint: hex(info.algorithm_fingerprint),
             spec_digest: hex(digest_of(&config.training.stream)),
-            recipe_digest: config.settings.recipe_digest(),
+            recipe: config.settings.recipe(),
             next_batch: self.position,
             loss_sum,
             loss_rows,

@@ -49,7 +49,7 @@ fn header() -> Header {
         classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
         algorithm_fingerprint: "11".repeat(32),
         spec_digest: "22".repeat(32),
-        recipe_digest: "33".repeat(32),
+        recipe: [("lr".to_owned(), "0.1".to_owned())].into(),
         next_batch: 7,
         loss_sum: 0.5,
         loss_rows: 3,
