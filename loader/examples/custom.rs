@@ -58,3 +58,11 @@ pub(crate) fn extensions() -> Extensions {
 fn main() -> ExitCode {
     commands::run_with(Cli::parse(), &extensions())
 }
+
+#[cfg(test)]
+#[test]
+fn the_transform_and_the_source_conform() -> Result<(), mixfeed_loader::conformance::Violation> {
+    use mixfeed_loader::conformance;
+    conformance::transform(&Posterise)?;
+    conformance::source(&Gradients, "100")
+}

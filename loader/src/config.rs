@@ -319,7 +319,7 @@ mod tests {
         );
         assert!(
             error(&["--data", "synthetic", "--listen", "50051"])
-                .contains("`50051` is no address to listen on")
+                .contains("`50051` is not an address to listen on")
         );
         assert!(error(&["--data", "synthetic", "--grace", "5"]).contains("give a unit"));
     }

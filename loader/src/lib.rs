@@ -3,7 +3,8 @@
 //! In the order data meets them: [`source`] reads files into a data set, [`service`] answers gRPC
 //! calls and opens streams, [`pool`] builds batches on worker threads, [`server`] carries them.
 //! [`embedded`] puts these together inside another process; [`config`] and [`commands`] are the
-//! command line, and [`extensions`] what a binary of one's own adds to it.
+//! command line, and [`extensions`] what a binary of one's own adds to it, which
+//! [`conformance`] checks.
 //!
 //! What is deliberately not here: what a batch contains (`mixfeed-pipeline`), and who reads it
 //! (`mixfeed-client`).
@@ -12,6 +13,7 @@
 mod batch;
 pub mod commands;
 pub mod config;
+pub mod conformance;
 pub mod embedded;
 pub mod extensions;
 mod failures;

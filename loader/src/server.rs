@@ -6,6 +6,7 @@ pub use listen::{Listen, ListenError};
 
 use crate::service::{Openings, Service};
 use listen::Socket;
+use mixfeed_ops::address::BindError;
 use mixfeed_ops::grpc::{Guard, Limits, Listener, ServerTls, Token, incoming, transport};
 use mixfeed_proto::limits::{MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES};
 use mixfeed_proto::v1::loader_service_server::LoaderServiceServer;
@@ -34,13 +35,8 @@ const MAX_PROBES_PER_CONNECTION: u32 = 8;
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address is not available.
-    #[error("cannot listen on {listen}: {source}")]
-    Bind {
-        /// The address.
-        listen: Listen,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The transport failed.
     #[error("server: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -169,7 +165,7 @@ impl Server {
             result = serving => ended(result),
             result = probing => ended(result),
             () = overdue => {
-                tracing::warn!(grace_seconds = grace.as_secs_f64(), "connections still open after the grace time");
+                tracing::warn!(grace_seconds = grace.as_secs_f64(), "connections still open after the grace period");
                 Ok(())
             }
         };
@@ -181,7 +177,7 @@ impl Server {
 async fn bind(listen: Listen) -> Result<(Listener, Listen), ServerError> {
     match listen.bind().await {
         Ok(bound) => Ok(bound),
-        Err(source) => Err(ServerError::Bind { listen, source }),
+        Err(source) => Err(BindError::new(listen, source).into()),
     }
 }
 

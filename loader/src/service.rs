@@ -194,7 +194,7 @@ impl v1::loader_service_server::LoaderService for Service {
         }
         let peer = request.remote_addr().map_or_else(|| "local".to_string(), |address| address.to_string());
         let mut request = request;
-        let place = request.extensions_mut().remove::<opening::Place>();
+        let place = request.extensions_mut().remove::<opening::OpeningSlot>();
         let mut inbound = request.into_inner();
         let first = tokio::time::timeout(OPEN_TIMEOUT, inbound.message())
             .await

@@ -14,11 +14,11 @@
 
 mod format;
 mod header;
-mod kept;
+mod store;
 
 pub use header::Header;
-pub use kept::{Kept, read_newest};
-pub(crate) use kept::{LAST, NAMES};
+pub use store::{CheckpointStore, read_newest};
+pub(crate) use store::{LAST, NAMES};
 
 use crate::ema::Ema;
 use crate::model::{self, Model, ModelError, ModelKind, ParametersError, Problem};

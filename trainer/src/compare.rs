@@ -18,6 +18,6 @@ pub(crate) use arm::way_of;
 pub use arm::{Amount, Arm};
 pub use grid::{Grid, GridAxis, GridAxisError};
 pub(crate) use picture::draw_grid;
-pub use plan::{Asked, CompareFile, Plan};
+pub use plan::{CompareFile, ComparisonRequest, Plan};
 pub use result::{ArmResult, Comparison};
 pub use statistic::{Difference, Statistic};

@@ -25,7 +25,7 @@ pub enum DeviceChoice {
 
 /// A text is no [`DeviceChoice`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no device: give auto, cpu, cuda or cuda:N")]
+#[error("`{0}` is not a device: give auto, cpu, cuda or cuda:N")]
 pub struct DeviceParseError(String);
 
 impl FromStr for DeviceChoice {

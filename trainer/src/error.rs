@@ -7,15 +7,17 @@ use crate::image_error::ImageError;
 use crate::model::ModelError;
 use crate::remote::RemoteError;
 use crate::run_folder::RunFolderError;
-use crate::stop::Asked;
+use crate::stop::StopCause;
 use crate::tally::Diverged;
 use mixfeed_client::StreamError;
+use mixfeed_loader::config::AugmentationArgs;
 use mixfeed_loader::embedded::LoaderError;
 use mixfeed_ops::config::ConfigError;
 use mixfeed_ops::exit;
 use mixfeed_ops::grpc::SecurityError;
 use mixfeed_ops::logging::LoggingError;
 use mixfeed_ops::metrics::MetricsError;
+use std::borrow::Cow;
 use std::io;
 
 /// Why a command ended early.
@@ -45,6 +47,9 @@ pub enum TrainError {
     /// The loader inside this process cannot start.
     #[error(transparent)]
     Loader(#[from] LoaderError),
+    /// The same, of a run that goes on.
+    #[error("{0}; --data beside --resume says where the data is now")]
+    LoaderOfRun(LoaderError),
     /// Batches do not come.
     #[error("{error}{remedy}", error = .0, remedy = remedy(.0))]
     Stream(#[from] StreamError),
@@ -92,7 +97,7 @@ pub enum TrainError {
     Checkpoint(#[from] CheckpointError),
     /// The end was asked for.
     #[error("stopped {0}")]
-    Stopped(Asked),
+    Stopped(StopCause),
     /// Progress cannot be served, or that of another trainer not be read.
     #[error(transparent)]
     Remote(#[from] RemoteError),
@@ -113,8 +118,11 @@ pub enum TrainError {
 }
 
 /// What to do about a batch that cannot be made.
-fn remedy(error: &StreamError) -> &'static str {
-    match error {
+fn remedy(error: &StreamError) -> Cow<'static, str> {
+    Cow::Borrowed(match error {
+        StreamError::Refused { message, .. } => {
+            return flag_of(message).map_or(Cow::Borrowed(""), |flag| format!(" ({flag})").into());
+        }
         StreamError::DataLoss { .. } => {
             "; leave out what is damaged and --resume: `mixfeed-loader inspect --write-skip-list FILE` lists it, \
              --skip-list FILE or --bad-records skip (of the loaders, where they are processes of their own) leaves it out"
@@ -123,6 +131,15 @@ fn remedy(error: &StreamError) -> &'static str {
             "; put back what the loaders started with and --resume, or restart them and begin anew"
         }
         _ => "",
+    })
+}
+
+/// The flag behind a field of the stream spec that a loader refuses, as in "spec.limit: 9 is not allowed, …".
+fn flag_of(refusal: &str) -> Option<&'static str> {
+    match refusal.strip_prefix("spec.")?.split_once(": ")?.0 {
+        "limit" => Some("--limit, or --test-limit for the test split"),
+        "batch_size" => Some("--batch-size"),
+        field => AugmentationArgs::flag_of(field),
     }
 }
 
@@ -135,7 +152,7 @@ impl TrainError {
             TrainError::Security(_) => exit::USAGE,
             TrainError::Metrics(_) => exit::FAILURE,
             TrainError::Device(_) | TrainError::Gpu(_) => exit::DEVICE,
-            TrainError::Loader(error) => error.exit_code(),
+            TrainError::Loader(error) | TrainError::LoaderOfRun(error) => error.exit_code(),
             TrainError::Stream(StreamError::NoLoader { .. }) => exit::NO_LOADER,
             TrainError::Stream(StreamError::DataLoss { .. } | StreamError::DataChanged { .. }) => exit::DATA,
             TrainError::Stream(
@@ -156,8 +173,8 @@ impl TrainError {
             TrainError::Threads { .. } | TrainError::Write { .. } => exit::FAILURE,
             TrainError::Remote(error) if error.is_usage() => exit::USAGE,
             TrainError::Remote(_) => exit::FAILURE,
-            TrainError::Stopped(Asked::Signal(signal)) => signal.exit_code(),
-            TrainError::Stopped(Asked::Call) => exit::DONE,
+            TrainError::Stopped(StopCause::Signal(signal)) => signal.exit_code(),
+            TrainError::Stopped(StopCause::Call) => exit::DONE,
         }
     }
 }

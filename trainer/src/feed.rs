@@ -96,7 +96,7 @@ impl Feed {
             self.preloaded.push_back(batch);
         }
         self.waited = Duration::ZERO;
-        tracing::info!(batches = self.preloaded.len(), bytes, "all batches are in memory");
+        tracing::info!(batches = self.preloaded.len(), bytes, "preloaded: all batches are in memory");
         Ok(())
     }
 

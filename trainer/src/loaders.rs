@@ -207,7 +207,7 @@ fn run_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stop::Asked;
+    use crate::stop::StopCause;
     use mixfeed_ops::signals::Signal;
 
     #[test]
@@ -223,7 +223,10 @@ mod tests {
         let spec = StreamSpec::default();
         let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Never, expected: None };
         let ended = loaders.open(request, &stop).err();
-        assert!(matches!(ended, Some(TrainError::Stopped(Asked::Signal(Signal::Terminate)))), "{ended:?}");
+        assert!(
+            matches!(ended, Some(TrainError::Stopped(StopCause::Signal(Signal::Terminate)))),
+            "{ended:?}"
+        );
         thread.join().unwrap();
     }
 }

@@ -22,7 +22,7 @@ const MAX_ROWS: usize = 256;
 /// width, f32, whole numbers of 0 to 255.
 ///
 /// # Errors
-/// When the file is no image, or the model does not take such images.
+/// When the file is not an image, or the model does not take such images.
 pub fn read(path: &Path, problem: Problem) -> Result<Tensor, ImageError> {
     let bytes = std::fs::read(path).map_err(|source| ImageError::Read { path: path.to_owned(), source })?;
     let pixels = decode_to(&bytes, problem.height as u32, problem.width as u32)

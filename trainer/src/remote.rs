@@ -16,10 +16,10 @@ pub use call::Trainer;
 pub use serve::Served;
 pub use status::{FinishedEpoch, State, Status};
 
+use mixfeed_ops::address::BindError;
 #[cfg(doc)]
 use mixfeed_ops::grpc::Access;
 use mixfeed_ops::grpc::SecurityError;
-use std::net::SocketAddr;
 
 /// Where a trainer listens, and is looked for, unless said otherwise: on this machine only.
 pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:50061";
@@ -31,13 +31,8 @@ pub enum RemoteError {
     #[error(transparent)]
     Security(#[from] SecurityError),
     /// The address is taken or not ours.
-    #[error("cannot listen on {address}: {source}")]
-    Bind {
-        /// What was asked for.
-        address: SocketAddr,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// Nobody answers.
     #[error("no trainer answers at {address} ({problem}); was it started with --listen")]
     Unreachable {
@@ -67,6 +62,6 @@ pub enum RemoteError {
 impl RemoteError {
     /// Whether asking otherwise is the way out.
     pub(crate) fn is_usage(&self) -> bool {
-        matches!(self, RemoteError::Security(_) | RemoteError::Bind { .. } | RemoteError::Refused { .. })
+        matches!(self, RemoteError::Security(_) | RemoteError::Refused { .. })
     }
 }

@@ -5,7 +5,7 @@
 //! any batch from its index. What else is needed (parameters, optimiser, the losses of the unfinished
 //! epoch, the finished epochs) is in the checkpoint.
 
-use crate::checkpoint::{Checkpoint, CheckpointError, Header, Kept};
+use crate::checkpoint::{Checkpoint, CheckpointError, CheckpointStore, Header};
 use crate::config::{RunConfig, Training, UsageError};
 use crate::device;
 use crate::error::TrainError;
@@ -36,7 +36,7 @@ impl ResumePoint {
             let text = "this release makes another stream of the run's settings than the one it began with";
             return Err(UsageError::new(text).into());
         }
-        let checkpoint = Kept::newest(folder.path(), |header| fits(header, &run, training))?;
+        let checkpoint = CheckpointStore::newest(folder.path(), |header| fits(header, &run, training))?;
         // To begin with the first step would be to drop what was learnt.
         let epochs = folder.recorded_epochs();
         if checkpoint.is_none() && epochs > 0 {
@@ -122,7 +122,12 @@ impl ResumePoint {
         let before = [last.device.clone(), last.threads.to_string(), last.cpu.clone()];
         for ((what, before), now) in ["device", "threads", "processor"].into_iter().zip(before).zip(now) {
             if before != now {
-                tracing::warn!(what, before, now, "not as before: the last bits of the weights may differ");
+                tracing::warn!(
+                    what,
+                    before,
+                    now,
+                    "environment differs from before: the last bits of the weights may differ"
+                );
             }
         }
     }

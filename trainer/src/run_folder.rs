@@ -7,24 +7,26 @@
 //! | `curves.png`, `curves.svg` | the same, drawn |
 //! | `events.out.tfevents.…` | the same for TensorBoard, see [`crate::tensorboard`] |
 //! | `compare.toml`, `compare.json`, `compare.csv`, `grid.png`, `grid.svg` | the same of a comparison |
-//! | `checkpoint-….safetensors` | the model, the optimiser and the position: the last two and the best, see [`Kept`] |
+//! | `checkpoint-….safetensors` | the model, the optimiser and the position: the last two and the best, see [`CheckpointStore`] |
 //!
 //! Whatever else is in the folder stays as it is ([`own`]), and a start that comes to nothing leaves nothing behind.
 
+mod error;
 mod lock;
 mod own;
 mod run_file;
 
+pub use error::RunFolderError;
 pub use run_file::{AlgorithmRecord, DatasetRecord, FORMAT, LeftOutRecord, MachineRecord, RunFile};
 
 #[cfg(doc)]
-use crate::checkpoint::Kept;
+use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::LAST;
 use crate::observer::Epoch;
 use crate::tensorboard;
 use lock::Lock;
 use mixfeed_ops::files::write_atomically;
-use own::Found;
+use own::RunFiles;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,91 +38,16 @@ const METRICS: &str = "metrics.csv";
 
 const CURVES: &str = RunFolder::CURVES;
 
-/// A run folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RunFolderError {
-    /// It holds a run already.
-    #[error(
-        "{path} already holds a run; give another --output, or --overwrite, or --resume",
-        path = .0.display()
-    )]
-    Taken(PathBuf),
-    /// It holds a file that a run would replace and no run wrote.
-    #[error("{path} is no file of a run, and would be replaced; move it, or give another --output", path = .0.display())]
-    Foreign(PathBuf),
-    /// Another process works in it.
-    #[error("another process is training in {path}; give another --output, or wait for it", path = .0.display())]
-    InUse(PathBuf),
-    /// It is to be gone on with and holds no run.
-    #[error("{path} holds no run to resume (`--resume auto` starts one)", path = .0.display())]
-    NoRun(PathBuf),
-    /// `run.toml` is damaged.
-    #[error("cannot read {path}: {problem}", path = path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A newer release wrote `run.toml`.
-    #[error(
-        "{path} has format {format}, release {release} reads up to {FORMAT}",
-        path = path.display(), release = mixfeed_ops::build::RELEASE
-    )]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        format: i64,
-    },
-    /// It cannot be made or taken.
-    #[error("cannot use {path} for a run: {source}; give another --output", path = path.display())]
-    Take {
-        /// The folder, or the file by which it is taken.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A file of the run cannot be written.
-    #[error("cannot write {path}: {source}", path = path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The run cannot be written down.
-    #[error("cannot describe the run: {0}")]
-    Describe(#[from] toml::ser::Error),
-}
-
-impl RunFolderError {
-    /// Whether another `--output` is the way out.
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
-        !matches!(
-            self,
-            RunFolderError::Describe(_) | RunFolderError::Unreadable { .. } | RunFolderError::Write { .. }
-        )
-    }
-
-    /// Whether a file of the run is to blame.
-    #[must_use]
-    pub fn is_data(&self) -> bool {
-        matches!(self, RunFolderError::Unreadable { .. })
-    }
-}
-
 /// A run folder, locked for this process until the last copy is dropped.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    held: Arc<Held>,
+    lease: Arc<Lease>,
 }
 
 /// What is given back when the last copy of a [`RunFolder`] is dropped.
 #[derive(Debug)]
-struct Held {
+struct Lease {
     path: PathBuf,
     lock: Lock,
     made: Made,
@@ -132,7 +59,7 @@ struct Held {
     is_kept: AtomicBool,
 }
 
-impl Drop for Held {
+impl Drop for Lease {
     fn drop(&mut self) {
         if self.is_kept.load(Ordering::Relaxed) {
             self.made.0.clear();
@@ -140,7 +67,7 @@ impl Drop for Held {
         }
         // As far as it can be: whoever failed to begin has a better error to tell than that some of this stays.
         if self.has_begun.load(Ordering::Relaxed) {
-            for name in Found::of(&self.path).own {
+            for name in RunFiles::of(&self.path).own {
                 let _ = fs::remove_file(self.path.join(name));
             }
             let _ = tensorboard::clear(&self.path, &self.events);
@@ -208,7 +135,7 @@ impl RunFolder {
     /// # Errors
     /// When it may not.
     pub(crate) fn check(path: &Path, overwrite: bool) -> Result<(), RunFolderError> {
-        let Found { own, foreign } = Found::of(path);
+        let RunFiles { own, foreign } = RunFiles::of(path);
         if !own.is_empty() && !overwrite {
             return Err(RunFolderError::Taken(path.to_owned()));
         }
@@ -268,13 +195,13 @@ impl RunFolder {
         let lock = Lock::of(path)?;
         let events = tensorboard::files(path).unwrap_or_default();
         let (path, has_begun, is_kept) = (path.to_owned(), false.into(), is_kept.into());
-        let held = Held { path: path.clone(), lock, made, events, has_begun, is_kept };
-        Ok(RunFolder { path, held: Arc::new(held) })
+        let lease = Lease { path: path.clone(), lock, made, events, has_begun, is_kept };
+        Ok(RunFolder { path, lease: Arc::new(lease) })
     }
 
     /// Has it stay: there is something in it that is worth it.
     pub fn keep(&self) {
-        self.held.is_kept.store(true, Ordering::Relaxed);
+        self.lease.is_kept.store(true, Ordering::Relaxed);
     }
 
     /// Where it lies.
@@ -323,7 +250,7 @@ impl RunFolder {
     /// # Errors
     /// When a file cannot be removed.
     pub(crate) fn clear(&self) -> Result<(), RunFolderError> {
-        let Found { own, .. } = Found::of(&self.path);
+        let RunFiles { own, .. } = RunFiles::of(&self.path);
         if !own.is_empty() {
             tensorboard::clear(&self.path, &[]).map_err(|source| self.error("", source))?;
         }
@@ -335,7 +262,7 @@ impl RunFolder {
                 _ => {}
             }
         }
-        self.held.has_begun.store(true, Ordering::Relaxed);
+        self.lease.has_begun.store(true, Ordering::Relaxed);
         Ok(())
     }
 

@@ -58,6 +58,15 @@ pub struct ScheduleConfig {
 }
 
 impl ScheduleConfig {
+    /// What is odd about the schedule in a training of so many epochs.
+    #[must_use]
+    pub fn warning(&self, epochs: u64) -> Option<String> {
+        let first = *self.milestones.first()?;
+        (first >= epochs).then(|| {
+            format!("the learning rate stays as it is: the first milestone, epoch {first}, is not before the end, {epochs}")
+        })
+    }
+
     /// The rates of a training of so many epochs.
     #[must_use]
     pub fn over(&self, epochs: u64, batches_per_epoch: u64) -> Schedule {

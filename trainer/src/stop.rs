@@ -11,24 +11,24 @@ use tokio::sync::watch;
 
 /// Who asked for the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum StopCause {
     /// A signal.
     Signal(Signal),
     /// `mixfeed-trainer stop`, or whoever else calls the service.
     Call,
 }
 
-impl From<Signal> for Asked {
+impl From<Signal> for StopCause {
     fn from(signal: Signal) -> Self {
-        Asked::Signal(signal)
+        StopCause::Signal(signal)
     }
 }
 
-impl std::fmt::Display for Asked {
+impl std::fmt::Display for StopCause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Asked::Signal(_) => "by a signal",
-            Asked::Call => "as asked for",
+            StopCause::Signal(_) => "by a signal",
+            StopCause::Call => "as asked for",
         })
     }
 }
@@ -36,7 +36,7 @@ impl std::fmt::Display for Asked {
 /// A wish that is made once; a signal overrides a call, which leaves time for an evaluation.
 #[derive(Clone, Debug)]
 pub struct Stop {
-    wish: Arc<watch::Sender<Option<Asked>>>,
+    wish: Arc<watch::Sender<Option<StopCause>>>,
     save: Arc<watch::Sender<bool>>,
     signals_only: bool,
 }
@@ -70,13 +70,13 @@ impl Stop {
     }
 
     /// Asks for the end. The first wish counts, or the first signal.
-    pub fn request(&self, asked: impl Into<Asked>) {
+    pub fn request(&self, asked: impl Into<StopCause>) {
         let asked = asked.into();
         self.wish.send_if_modified(|wish| {
             let counts = match wish {
                 None => true,
-                Some(Asked::Call) => asked != Asked::Call,
-                Some(Asked::Signal(_)) => false,
+                Some(StopCause::Call) => asked != StopCause::Call,
+                Some(StopCause::Signal(_)) => false,
             };
             if counts {
                 *wish = Some(asked);
@@ -107,7 +107,7 @@ impl Stop {
 
     /// Who asked for the end, if anyone did.
     #[must_use]
-    pub fn requested(&self) -> Option<Asked> {
+    pub fn requested(&self) -> Option<StopCause> {
         self.wish.borrow().filter(|asked| self.heeds(*asked))
     }
 
@@ -115,15 +115,15 @@ impl Stop {
     ///
     /// # Panics
     /// Never: the sender is held by `self`.
-    pub async fn wait(&self) -> Asked {
+    pub async fn wait(&self) -> StopCause {
         let mut wishes = self.wish.subscribe();
         let heard = wishes.wait_for(|wish| wish.is_some_and(|asked| self.heeds(asked)));
         let wish = *heard.await.expect("the sender lives as long as this");
         wish.expect("waited for one")
     }
 
-    fn heeds(&self, asked: Asked) -> bool {
-        !self.signals_only || asked != Asked::Call
+    fn heeds(&self, asked: StopCause) -> bool {
+        !self.signals_only || asked != StopCause::Call
     }
 }
 
@@ -135,15 +135,15 @@ mod tests {
     fn a_signal_overrides_a_call_and_nothing_overrides_a_signal() {
         let stop = Stop::default();
         assert_eq!(stop.requested(), None);
-        stop.request(Asked::Call);
-        assert_eq!(stop.requested(), Some(Asked::Call));
+        stop.request(StopCause::Call);
+        assert_eq!(stop.requested(), Some(StopCause::Call));
         let patient = stop.of_signals_only();
         assert_eq!(patient.requested(), None, "a call does not cut this short");
         stop.request(Signal::Terminate);
         stop.request(Signal::Interrupt);
-        stop.request(Asked::Call);
+        stop.request(StopCause::Call);
         for stop in [stop, patient] {
-            assert_eq!(stop.requested(), Some(Asked::Signal(Signal::Terminate)));
+            assert_eq!(stop.requested(), Some(StopCause::Signal(Signal::Terminate)));
         }
     }
 

@@ -10,7 +10,7 @@ mod saving;
 
 pub(crate) use opening::try_stream;
 
-use crate::checkpoint::{self, CheckpointError, Kept};
+use crate::checkpoint::{self, CheckpointError, CheckpointStore};
 use crate::clock::{Clock, Lap};
 use crate::config::{Recipe, RunConfig, UsageError};
 use crate::curves;
@@ -29,14 +29,14 @@ use crate::resume::{self, ResumePoint};
 use crate::run_folder::{RunFile, RunFolder};
 use crate::schedule::Schedule;
 use crate::staging::Stager;
-use crate::stop::{Asked, Stop};
+use crate::stop::{Stop, StopCause};
 use crate::tally::{Losses, Tally};
 use mixfeed_client::{Batch, StreamInfo, StreamStats};
 use std::time::Instant;
 use tch::Device;
 
 /// Everything a training needs.
-pub struct Job<'a> {
+pub struct TrainingJob<'a> {
     /// What to do.
     pub config: &'a RunConfig,
     /// Where batches come from.
@@ -70,7 +70,7 @@ pub struct Trained {
 /// # Panics
 /// Never: the last step is followed by a checkpoint.
 pub fn train(
-    job: &Job<'_>,
+    job: &TrainingJob<'_>,
     resume: Option<ResumePoint>,
     observer: &mut dyn Observer,
 ) -> Result<Trained, TrainError> {
@@ -87,19 +87,22 @@ pub fn train(
     };
     observer.started(&run.start());
     let mut ended = run.steps(&mut feed, observer);
-    if matches!(ended, Err(TrainError::Stopped(Asked::Call))) && run.position > 0 {
+    if matches!(ended, Err(TrainError::Stopped(StopCause::Call))) && run.position > 0 {
         ended = run.end_here(&feed, observer);
     }
     observer.ended();
     if job.config.audit_every > 0 {
         let StreamStats { audited, unaudited, .. } = feed.stats();
         if audited == 0 {
-            tracing::warn!(unaudited, "nothing was audited: --audit needs two loaders that serve the stream");
+            tracing::warn!(
+                unaudited,
+                "audit compared nothing: --audit needs two loaders that serve the stream"
+            );
         } else {
             tracing::info!(
                 audited,
                 unaudited,
-                "batches that two loaders agreed on, and that had one loader only"
+                "audit: batches on which two loaders agreed, and batches with one loader only"
             );
         }
     }
@@ -116,7 +119,7 @@ pub fn train(
 
 /// A training under way.
 struct Run<'a> {
-    job: &'a Job<'a>,
+    job: &'a TrainingJob<'a>,
     info: StreamInfo,
     stager: Stager,
     model: Box<dyn Model>,
@@ -128,7 +131,7 @@ struct Run<'a> {
     clock: Clock,
     /// Epochs that are finished.
     history: Vec<Epoch>,
-    kept: Kept,
+    kept: CheckpointStore,
     /// When the last checkpoint was written.
     saved_at: Instant,
     /// Index of the next batch.
@@ -139,14 +142,14 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn begin(job: &'a Job<'a>, info: StreamInfo) -> Result<Self, TrainError> {
+    fn begin(job: &'a TrainingJob<'a>, info: StreamInfo) -> Result<Self, TrainError> {
         let run = Run::fresh(job, info)?;
         job.folder.begin(&RunFile::of(job.config, &run.info, job.device))?;
         Ok(run)
     }
 
     /// Takes over all that the newest checkpoint holds; without one, begins with the first batch.
-    fn resume(job: &'a Job<'a>, info: StreamInfo, point: &ResumePoint) -> Result<Self, TrainError> {
+    fn resume(job: &'a TrainingJob<'a>, info: StreamInfo, point: &ResumePoint) -> Result<Self, TrainError> {
         point.compare_machine(job.config, job.device);
         let mut run = if let Some(checkpoint) = point.checkpoint() {
             if checkpoint.header.problem != problem(&info) {
@@ -165,7 +168,7 @@ impl<'a> Run<'a> {
                 data_wait_seconds: header.epoch_data_wait_seconds,
                 images: header.loss_rows,
             });
-            run.kept = Kept::after(job.folder.path(), header.clone());
+            run.kept = CheckpointStore::after(job.folder.path(), header.clone());
             run.history = point.history();
             run
         } else {
@@ -181,7 +184,7 @@ impl<'a> Run<'a> {
     }
 
     /// The initial weights that the seed gives, or those that another run ended with.
-    fn fresh(job: &'a Job<'a>, info: StreamInfo) -> Result<Self, TrainError> {
+    fn fresh(job: &'a TrainingJob<'a>, info: StreamInfo) -> Result<Self, TrainError> {
         let training = &job.config.training;
         let mut model =
             model::build(training.model.clone(), problem(&info), training.stream.seed, job.device)?;
@@ -195,7 +198,7 @@ impl<'a> Run<'a> {
     }
 
     /// No step done yet.
-    fn with(job: &'a Job<'a>, info: StreamInfo, model: Box<dyn Model>) -> Result<Self, TrainError> {
+    fn with(job: &'a TrainingJob<'a>, info: StreamInfo, model: Box<dyn Model>) -> Result<Self, TrainError> {
         let training = &job.config.training;
         let recipe = &training.recipe;
         let average = || model::build_again(training.model.clone(), model.file(), problem(&info), job.device);
@@ -208,7 +211,7 @@ impl<'a> Run<'a> {
             tally: Tally::new(job.device),
             clock: Clock::paused(Lap::default()),
             history: Vec::new(),
-            kept: Kept::none(job.folder.path()),
+            kept: CheckpointStore::none(job.folder.path()),
             saved_at: Instant::now(),
             position: 0,
             end: resume::end(training, info.batches_per_epoch),
@@ -297,7 +300,7 @@ impl<'a> Run<'a> {
     /// When the evaluation fails, for want of loaders or on a signal, the epoch stays unfinished: it
     /// is evaluated by whoever resumes the run.
     fn finish_epoch(&mut self, feed: &Feed, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        let Job { folder, config, .. } = *self.job;
+        let TrainingJob { folder, config, .. } = *self.job;
         let losses = self.tally.all()?;
         self.clock.pause();
         let Lap { seconds, data_wait_seconds, images } = self.clock.lap();
@@ -334,7 +337,7 @@ impl<'a> Run<'a> {
     }
 
     fn evaluate(&self, observer: &mut dyn Observer) -> Result<Evaluation, TrainError> {
-        let Job { loaders, stop, config, .. } = *self.job;
+        let TrainingJob { loaders, stop, config, .. } = *self.job;
         let training_rows = config.training.stream.batch_size;
         let images = TestImages { loaders, stream: &self.info, training_rows, limit: config.test_limit };
         let loss = config.training.recipe.loss;

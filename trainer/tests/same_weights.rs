@@ -11,7 +11,7 @@ use mixfeed_trainer::error::TrainError;
 use mixfeed_trainer::model::ModelKind;
 use mixfeed_trainer::observer::{Epoch, Observer, Step};
 use mixfeed_trainer::outcome::Outcome;
-use mixfeed_trainer::stop::{Asked, Stop};
+use mixfeed_trainer::stop::{Stop, StopCause};
 use mixfeed_trainer::train::Trained;
 use support::{LoaderProcess, StopAt, Unwatched, run, run_in, small};
 
@@ -128,7 +128,7 @@ fn weights_and_accuracies_do_not_depend_on_being_ended_by_a_call_and_resumed() {
     let golden = run(settings(), &mut Unwatched);
     let output = tempfile::tempdir().unwrap();
     for step in [3, 8, 13] {
-        let mut stopper = StopAt { step, stop: Stop::default(), asked: Asked::Call };
+        let mut stopper = StopAt { step, stop: Stop::default(), asked: StopCause::Call };
         let stop = stopper.stop.clone();
         let ended = run_in(output.path(), settings(), &mut stopper, &stop).unwrap();
         assert_eq!((ended.outcome.steps, ended.outcome.finished), (step, false));

@@ -4,25 +4,54 @@
 //! the same words.
 
 use serde::{Deserialize as _, Deserializer};
+use std::fmt;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
-/// Text that is no address to listen on.
+/// Text that is not an address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// It has another form.
     #[error(
-        "`{0}` is no address to listen on: give HOST:PORT, as in 127.0.0.1:50051 for this machine alone or \
+        "`{0}` is not an address to listen on: give HOST:PORT, as in 127.0.0.1:50051 for this machine alone or \
          0.0.0.0:50051 for all that can reach it"
     )]
     Form(String),
     /// Its name stands for no address.
-    #[error("`{text}` is no address to listen on: {problem}")]
+    #[error("`{text}` is not an address to listen on: {problem}")]
     Unknown {
         /// What was given.
         text: String,
         /// What the resolver said.
         problem: String,
     },
+}
+
+/// An address cannot be listened on. Another process may free it, so that trying again may help.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}{remedy}", remedy = remedy(source))]
+pub struct BindError {
+    /// What was asked for: an address, or the path of a socket.
+    pub address: String,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+impl BindError {
+    /// Of what the operating system said.
+    pub fn new(address: impl fmt::Display, source: io::Error) -> Self {
+        Self { address: address.to_string(), source }
+    }
+}
+
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::AddrInUse => {
+            "; another process listens there: end it, or give another address (port 0 picks a free one)"
+        }
+        ErrorKind::AddrNotAvailable => "; give an address of this machine, or 0.0.0.0 for all that it has",
+        _ => "",
+    }
 }
 
 /// Reads an address; a name stands for the first address that it has, one of IPv4 before others.
@@ -83,12 +112,23 @@ mod tests {
         ] {
             let error = listen(text).unwrap_err().to_string();
             let expected =
-                format!("`{text}` is no address to listen on: give HOST:PORT, as in 127.0.0.1:50051");
+                format!("`{text}` is not an address to listen on: give HOST:PORT, as in 127.0.0.1:50051");
             assert!(error.starts_with(&expected), "{error}");
         }
         // A name that cannot be: no label may be empty. Whatever the resolver says of it, it is named.
         let error = listen("no..such..name:1").unwrap_err().to_string();
-        assert!(error.starts_with("`no..such..name:1` is no address to listen on: "), "{error}");
+        assert!(error.starts_with("`no..such..name:1` is not an address to listen on: "), "{error}");
+    }
+
+    #[test]
+    fn an_address_in_use_is_said_with_what_to_do() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = BindError::new(address, std::net::TcpListener::bind(address).unwrap_err()).to_string();
+        assert!(error.starts_with(&format!("cannot listen on {address}: ")), "{error}");
+        assert!(error.ends_with("give another address (port 0 picks a free one)"), "{error}");
+        let other = BindError::new("x", io::Error::other("odd")).to_string();
+        assert_eq!(other, "cannot listen on x: odd");
     }
 
     #[test]

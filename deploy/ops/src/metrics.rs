@@ -4,6 +4,7 @@
 //! do, and needs no runtime for it. Names and meaning of the metrics are not here: each program
 //! keeps its own in one file.
 
+use crate::address::BindError;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::collections::BTreeMap;
 use std::io;
@@ -45,13 +46,8 @@ static RUNTIMES: Mutex<BTreeMap<&'static str, Handle>> = Mutex::new(BTreeMap::ne
 #[derive(Debug, thiserror::Error)]
 pub enum MetricsError {
     /// The address is taken or not ours.
-    #[error("cannot serve metrics on {address}: {source}")]
-    Bind {
-        /// What was asked for.
-        address: SocketAddr,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    #[error("metrics: {0}")]
+    Bind(#[from] BindError),
     /// Metrics were installed before, by whomever.
     #[error("cannot install metrics: {0}")]
     Install(#[from] BuildError),
@@ -65,7 +61,7 @@ pub enum MetricsError {
 /// # Errors
 /// When the address cannot be bound, or a recorder is already installed.
 pub fn install(address: SocketAddr) -> Result<SocketAddr, MetricsError> {
-    let refused = |source| MetricsError::Bind { address, source };
+    let refused = |source| BindError::new(address, source);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
     let listener = runtime.block_on(TcpListener::bind(address)).map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;

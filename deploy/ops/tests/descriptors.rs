@@ -51,8 +51,8 @@ async fn without_descriptors_connections_wait_without_spinning_and_are_taken_lat
     while let Ok(next) = tokio::time::timeout(second, incoming.next()).await {
         taken.push(next.unwrap().unwrap());
     }
-    let most = taken.len();
-    assert!((1..=4).contains(&most), "{most} were taken");
+    let max = taken.len();
+    assert!((1..=4).contains(&max), "{max} were taken");
     let before = ticks(&mut stat);
     assert!(
         tokio::time::timeout(second, incoming.next()).await.is_err(),

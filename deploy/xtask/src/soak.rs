@@ -92,7 +92,7 @@ pub(crate) struct Outcome {
 pub(crate) struct Held {
     pub(crate) growth: Growth,
     /// Of all looks.
-    pub(crate) most: Sample,
+    pub(crate) max: Sample,
     pub(crate) before: Counts,
     pub(crate) after: Counts,
 }
@@ -144,7 +144,7 @@ fn soak(options: &Options, data: &str, programs: &Path, folder: &Path) -> Result
     let (mut due, mut told) = (started, Duration::ZERO);
     while started.elapsed() < time {
         sleep(TICK);
-        let [trainer, loader] = watched.look()?;
+        let [trainer, loader] = watched.sample()?;
         log.write(started.elapsed(), trainer, loader)?;
         calm.advance(&children, watched.steps)?;
         if Instant::now() >= due {
@@ -186,8 +186,8 @@ fn soak(options: &Options, data: &str, programs: &Path, folder: &Path) -> Result
     children.end()?;
     let held = |samples: &[(Duration, Sample)], before, after| -> Result<Held> {
         let growth = Growth::after(samples, WARM_UP).context("too few samples: soak for longer")?;
-        let most = samples.iter().fold(Sample::default(), |most, (_, sample)| most.max(*sample));
-        Ok(Held { growth, most, before, after })
+        let max = samples.iter().fold(Sample::default(), |max, (_, sample)| max.max(*sample));
+        Ok(Held { growth, max, before, after })
     };
     Ok(Outcome {
         data: data.to_owned(),
@@ -213,26 +213,26 @@ struct Watched<'a> {
 
 impl Watched<'_> {
     /// Looks at both.
-    fn look(&mut self) -> Result<[Sample; 2]> {
+    fn sample(&mut self) -> Result<[Sample; 2]> {
         for (process, name) in [(&self.trainer, "trainer"), (&self.loader, "lasting loader")] {
             if let Some(status) = self.children.ended(process.id)? {
                 bail!("the {name} ended with {status}; its log is in soak/");
             }
         }
-        let (trainer, text) = self.trainer.look()?;
+        let (trainer, text) = self.trainer.take()?;
         self.steps = sample::metric(&text, "mixfeed_trainer_steps_total").unwrap_or(0.0) as u64;
-        Ok([trainer, self.loader.look()?.0])
+        Ok([trainer, self.loader.take()?.0])
     }
 
     /// The fewest tasks and descriptors of some looks.
     fn quiet(&mut self) -> Result<[Counts; 2]> {
-        let mut least: Option<[Counts; 2]> = None;
+        let mut min: Option<[Counts; 2]> = None;
         for _ in 0..QUIET_TICKS {
             sleep(TICK);
-            let now = self.look()?.map(|sample| sample.counts);
-            least = Some(least.map_or(now, |least| [least[0].min(now[0]), least[1].min(now[1])]));
+            let now = self.sample()?.map(|sample| sample.counts);
+            min = Some(min.map_or(now, |min| [min[0].min(now[0]), min[1].min(now[1])]));
         }
-        least.context("nothing was looked at")
+        min.context("nothing was looked at")
     }
 
     /// Waits until the trainer trains, and reads from so many loaders.

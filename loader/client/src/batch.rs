@@ -41,6 +41,33 @@ impl Batch {
             lambdas: &lambdas,
         })
     }
+
+    /// Returns soft targets, `rows` times `classes`, for a loss over class probabilities: lambda at a sample's own class
+    /// and 1 - lambda at its partner's (mixup, arXiv:1710.09412); each row sums to 1.
+    ///
+    /// # Panics
+    /// When a label is not below `classes`: give the number that [`DatasetInfo`](crate::DatasetInfo) tells.
+    ///
+    /// ```
+    /// # use mixfeed_client::Batch;
+    /// # let pixels = vec![0; 2].into();
+    /// let batch = Batch { rows: 2, labels: vec![0, 2], partner_labels: vec![1, 2], lambdas: vec![49_152, 65_536],
+    /// #     index: 0, epoch: 0, pixels, spec_digest: [0; 32],
+    /// };
+    /// assert_eq!(batch.soft_targets(3), [0.75, 0.25, 0.0, 0.0, 0.0, 1.0]);
+    /// ```
+    #[must_use]
+    pub fn soft_targets(&self, classes: usize) -> Vec<f32> {
+        let mut targets = vec![0.0; self.rows * classes];
+        let parts = self.labels.iter().zip(&self.partner_labels).zip(&self.lambdas);
+        for (row, ((label, partner), lambda)) in targets.chunks_exact_mut(classes.max(1)).zip(parts) {
+            // Both are exact: f32 holds every multiple of 1/65536 up to 1.
+            let lambda = *lambda as f32 / 65_536.0;
+            row[*label as usize] += lambda;
+            row[*partner as usize] += 1.0 - lambda;
+        }
+        targets
+    }
 }
 
 /// Little-endian bytes of `values`, as on the wire.

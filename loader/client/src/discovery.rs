@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 /// What a look-up found for the endpoint at `position` of the user's list.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct Resolution {
     pub(crate) position: usize,
     pub(crate) targets: Result<Vec<Target>, String>,
 }
@@ -32,7 +32,7 @@ pub(crate) fn start(
     endpoints: &[Endpoint],
     interval: Duration,
     tasks: &mut JoinSet<()>,
-    found: &mpsc::Sender<Found>,
+    found: &mpsc::Sender<Resolution>,
 ) -> usize {
     let mut names = 0;
     for (position, endpoint) in endpoints.iter().enumerate() {
@@ -44,10 +44,10 @@ pub(crate) fn start(
     names
 }
 
-async fn watch(position: usize, name: String, interval: Duration, found: mpsc::Sender<Found>) {
+async fn watch(position: usize, name: String, interval: Duration, found: mpsc::Sender<Resolution>) {
     loop {
         let targets = look_up(&name, interval.max(Duration::from_secs(5))).await;
-        if found.send(Found { position, targets }).await.is_err() {
+        if found.send(Resolution { position, targets }).await.is_err() {
             return;
         }
         tokio::time::sleep(interval).await;

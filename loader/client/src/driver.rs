@@ -7,7 +7,7 @@
 
 use crate::batch::Batch;
 use crate::config::StreamConfig;
-use crate::discovery::{self, Found};
+use crate::discovery::{self, Resolution};
 use crate::error::StreamError;
 use crate::failures::FailureLog;
 use crate::geometry::Geometry;
@@ -50,7 +50,7 @@ pub(crate) struct Driver {
     out: mpsc::Sender<Item>,
     events: mpsc::Receiver<Event>,
     report: mpsc::Sender<Event>,
-    found: mpsc::Receiver<Found>,
+    found: mpsc::Receiver<Resolution>,
     /// All tasks of the stream; they end with the driver.
     tasks: JoinSet<()>,
     started: Instant,
@@ -302,7 +302,7 @@ impl Driver {
         }
     }
 
-    fn found(&mut self, found: Found) {
+    fn found(&mut self, found: Resolution) {
         let now = self.now();
         match found.targets {
             Ok(targets) => {
@@ -311,7 +311,7 @@ impl Driver {
             }
             Err(reason) => {
                 if self.opening.looked_up(found.position, Some(reason.clone())) {
-                    tracing::warn!(reason, "name of loaders not resolved");
+                    tracing::warn!(reason, "loader name not resolved");
                 }
             }
         }
@@ -326,7 +326,7 @@ impl Driver {
                 Action::Disputed { index, replicas } => {
                     let name = |key: &ReplicaKey| self.roster.get(*key).map(|e| e.position.1.to_string());
                     let loaders: Vec<_> = replicas.iter().filter_map(name).collect();
-                    tracing::error!(index, ?loaders, "loaders contradict each other; asking a third");
+                    tracing::error!(index, ?loaders, "loaders disagree on a batch; asking a third");
                 }
                 Action::Distrust { replica, index, why } => self.distrust(replica, index, why),
             }

@@ -81,14 +81,14 @@ impl Mailbox {
     }
 
     /// Takes the next request of at most `most` indices each way, lowest first.
-    pub(crate) fn take(&self, most: usize) -> Request {
+    pub(crate) fn take(&self, max: usize) -> Request {
         let mut orders = self.lock();
         // An index that is withdrawn and wanted again goes out in this order, in two messages: within one
         // message the loader would be free to read it either way.
-        let withdrawn = take_first(&mut orders.withdrawn, most);
+        let withdrawn = take_first(&mut orders.withdrawn, max);
         let clash = |index: &u64| withdrawn.contains(index);
         let wanted = if orders.withdrawn.is_empty() && !orders.wanted.iter().any(clash) {
-            take_first(&mut orders.wanted, most)
+            take_first(&mut orders.wanted, max)
         } else {
             Vec::new()
         };
@@ -96,8 +96,8 @@ impl Mailbox {
     }
 }
 
-fn take_first(set: &mut BTreeSet<u64>, most: usize) -> Vec<u64> {
-    let rest = set.iter().nth(most).copied().map(|first| set.split_off(&first)).unwrap_or_default();
+fn take_first(set: &mut BTreeSet<u64>, max: usize) -> Vec<u64> {
+    let rest = set.iter().nth(max).copied().map(|first| set.split_off(&first)).unwrap_or_default();
     std::mem::replace(set, rest).into_iter().collect()
 }
 

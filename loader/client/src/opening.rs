@@ -222,10 +222,10 @@ pub(crate) fn bounds(config: &StreamConfig, geometry: &Geometry) -> Bounds {
 /// Indices that a replica may owe at a time, whose window has so many batches.
 pub(crate) fn max_owed(tuning: &Tuning, geometry: &Geometry, max_wanted: u32, window_batches: u32) -> usize {
     // The scheduler may go a little beyond its limit when the head of the line depends on it.
-    let most = u64::from(max_wanted.min(MAX_WANTED)).saturating_sub(2);
+    let max = u64::from(max_wanted.min(MAX_WANTED)).saturating_sub(2);
     let limit = (u64::from(window_batches) * CREDITS_PER_BATCH)
         .min(tuning.replica_bytes / geometry.batch_bytes().max(1))
-        .min(most)
+        .min(max)
         .max(1);
     limit as usize
 }

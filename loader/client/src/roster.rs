@@ -137,7 +137,7 @@ impl Roster {
         }
         if self.entries.len() >= self.tuning.max_replicas {
             if !std::mem::replace(&mut self.full_said, true) {
-                tracing::warn!(most = self.tuning.max_replicas, "more loaders found than are used");
+                tracing::warn!(max = self.tuning.max_replicas, "more loaders found than are used");
             }
             return;
         }
@@ -191,7 +191,7 @@ impl Roster {
         }
         self.by_target.remove(&entry.position.1);
         self.count(entry.condition, -1);
-        tracing::info!(loader = %entry.position.1, "loader no longer listed");
+        tracing::info!(loader = %entry.position.1, "loader no longer in DNS");
     }
 
     pub(crate) fn next_retry(&self) -> Option<Micros> {

@@ -8,7 +8,7 @@
 //! batches are made of; [`spec`] is what is asked for, and [`CheckedSpec`] that it can be had; [`key`], [`order`] (with [`left_out`]) and [`lambda`] are the
 //! draws that [`plan`] consists of, together with [`augment`] and [`blend`], which say what is done to
 //! images; [`mix`] and [`mod@collate`] do the arithmetic; [`fingerprint`] names the algorithm by what it
-//! computes.
+//! computes, and [`conformance`] is what custom transforms and data sets keep to.
 //!
 //! What is deliberately not here: files, sockets, clocks, threads, environment and async. Bytes
 //! come in as slices, results go out in buffers.
@@ -19,6 +19,7 @@ pub mod blend;
 mod checked;
 pub mod cifar;
 pub mod collate;
+pub mod conformance;
 pub mod content;
 pub mod dataset;
 pub mod decode;

@@ -56,7 +56,7 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
         server = server.with_health(address).await.map_err(Failure::other)?;
     }
     if let Some(missing) = config.access.warning(server.address().reach()) {
-        tracing::warn!(address = %server.address(), "others can reach this loader, and {missing}");
+        tracing::warn!(address = %server.address(), "this loader can be reached from other machines, and {missing}");
     }
     tracing::info!(data = %config.data, "reading data");
     let service = {

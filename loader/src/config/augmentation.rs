@@ -159,6 +159,12 @@ impl AugmentationArgs {
         Some(format!("{flag} is {}, it must be {}", error.value, error.allowed))
     }
 
+    /// The flag that a field is set by, where it is out of the range that the data allows.
+    #[must_use]
+    pub fn flag_of(field: &str) -> Option<&'static str> {
+        Self::default().flag(field)
+    }
+
     /// The flag that a field comes from; none for one that no flag sets.
     fn flag(&self, field: &str) -> Option<&'static str> {
         Some(match field {

@@ -26,7 +26,7 @@ pub enum ListenError {
     Address(#[from] AddressError),
     /// The path of a socket has no root.
     #[error(
-        "`{0}` is no address to listen on: the path of a socket is absolute, as in unix:///run/loader.sock"
+        "`{0}` is not an address to listen on: the path of a socket is absolute, as in unix:///run/loader.sock"
     )]
     Path(String),
 }
@@ -156,7 +156,7 @@ mod tests {
         assert!(local.ends_with(":50051") && !local.contains("localhost"), "{local}");
         for wrong in ["", "50051", ":50051", "localhost", "unix://relative", "127.0.0.1"] {
             let error = wrong.parse::<Listen>().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("`{wrong}` is no address to listen on: ")), "{error}");
+            assert!(error.starts_with(&format!("`{wrong}` is not an address to listen on: ")), "{error}");
         }
     }
 

@@ -51,10 +51,10 @@ impl Admission {
         full: usize,
     ) -> Result<Window, Status> {
         let batch_bytes = batch_bytes.max(1);
-        let least = batch_bytes.saturating_mul(1 + IN_TRANSPORT).saturating_add(beside_bytes);
-        if least > self.limit_bytes {
+        let min = batch_bytes.saturating_mul(1 + IN_TRANSPORT).saturating_add(beside_bytes);
+        if min > self.limit_bytes {
             return Err(Status::failed_precondition(format!(
-                "this stream needs {least} bytes at least, but this loader has {} for all streams; \
+                "this stream needs {min} bytes at least, but this loader has {} for all streams; \
                  ask for smaller batches, or give the loader more --stream-memory",
                 self.limit_bytes
             )));
@@ -64,7 +64,7 @@ impl Admission {
         let room = (free / batch_bytes).saturating_sub(IN_TRANSPORT);
         if room == 0 {
             return Err(come_again(format!(
-                "this stream needs {least} bytes at least and {} of {} are reserved by other streams; \
+                "this stream needs {min} bytes at least and {} of {} are reserved by other streams; \
                  try again later, or give the loader more --stream-memory",
                 *reserved, self.limit_bytes
             )));

@@ -23,7 +23,7 @@ pub(crate) struct Openings(Arc<Semaphore>);
 
 /// The place of a call; it goes with its request, or when what opens a stream was read.
 #[derive(Clone, Debug)]
-pub(super) struct Place(#[allow(dead_code)] Arc<OwnedSemaphorePermit>);
+pub(super) struct OpeningSlot(#[allow(dead_code)] Arc<OwnedSemaphorePermit>);
 
 impl Default for Openings {
     fn default() -> Self {
@@ -37,7 +37,7 @@ impl Interceptor for Openings {
             let text = format!("{MAX_OPENING} calls are being opened already; try again later");
             return Err(come_again(text));
         };
-        request.extensions_mut().insert(Place(Arc::new(permit)));
+        request.extensions_mut().insert(OpeningSlot(Arc::new(permit)));
         Ok(request)
     }
 }

@@ -55,19 +55,19 @@ pub(super) fn apply(
     let count = (bad.len() + incomplete.len()) as u64;
     match policy {
         BadRecords::Fail => {
-            name(&[], &bad, "bad record, which fails every batch that it is in");
+            name(&[], &bad, "bad record: every batch with it fails");
             if count > 0 {
                 tracing::warn!(bad_records = count, "batches will fail: {REMEDY}");
             }
         }
-        BadRecords::Skip { most } if count > most => {
+        BadRecords::Skip { max } if count > max => {
             let first = match (incomplete.first(), bad.first()) {
                 (Some(Incomplete { path, reason }), _) => format!("{}: {reason}", path.display()),
                 (None, Some(Skipped { record, reason, .. })) => format!("{record}: {reason}"),
                 (None, None) => unreachable!("there are some"),
             };
             let text =
-                format!("{count} bad records are more than --bad-records skip={most} allows, first {first}");
+                format!("{count} bad records are more than --bad-records skip={max} allows, first {first}");
             return Err(SourceError::Set { path: place.into(), reason: text });
         }
         BadRecords::Skip { .. } => {

@@ -126,6 +126,6 @@ mod tests {
     fn options_for_image_files_are_refused() {
         let options = Options { test_fraction: 0.5, ..Default::default() };
         let place: Place = "one:7".parse().unwrap();
-        assert!(matches!(open_with(&place.with(options), &[&ONE]), Err(SourceError::Options(_))));
+        assert!(matches!(open_with(&place.with(options), &[&ONE]), Err(SourceError::Options { .. })));
     }
 }

@@ -122,7 +122,7 @@ pub(super) struct DigestCache {
 
 impl DigestCache {
     /// Looks at the files of a set, and at what is known of them.
-    pub(super) fn look(place: &Path, files: Vec<PathBuf>, options: &Options) -> (Self, Option<Known>) {
+    pub(super) fn find(place: &Path, files: Vec<PathBuf>, options: &Options) -> (Self, Option<Known>) {
         let Options { train, test, order, test_fraction, image_size, .. } = options;
         let size = image_size.map(|size| size.to_string());
         let splits = format!("{train:?} {test:?}");
@@ -150,14 +150,14 @@ impl DigestCache {
             return;
         }
         if !self.settled || self.now().0 != self.key {
-            tracing::debug!("digests are not kept: files have changed a moment ago");
+            tracing::debug!("digest cache not written: files have just changed");
             return;
         }
         let bytes = encode(known, &self.key);
         for path in &self.places {
             match write(path, &bytes) {
-                Ok(()) => return tracing::info!(path = %path.display(), "digests kept for the next start"),
-                Err(error) => tracing::debug!(path = %path.display(), %error, "digests are not kept here"),
+                Ok(()) => return tracing::info!(path = %path.display(), "digest cache written"),
+                Err(error) => tracing::debug!(path = %path.display(), %error, "digest cache not written"),
             }
         }
     }
@@ -247,7 +247,7 @@ pub(super) fn rekeyed(place: &Path, options: &Options, bytes: &[u8]) -> Vec<u8> 
     let tars = tars.collect();
     let found = super::shards::divide(place, tars, options, &mut super::Report::default(), |_| Ok(None));
     let files = found.unwrap().into_iter().map(|(_, path)| path).collect();
-    let (cache, _) = DigestCache::look(place, files, options);
+    let (cache, _) = DigestCache::find(place, files, options);
     let old = bytes[MAGIC.len()..][..HASH].try_into().unwrap();
     encode(&decode(bytes, &old).unwrap(), &cache.key)
 }

@@ -8,10 +8,10 @@
 use super::bad_records;
 use super::digest_cache::{DigestCache, Known, KnownSplit};
 use super::error::SourceError;
-use super::kept::Kept;
 use super::memory;
 use super::options::{Cache, Options};
 use super::reading::{Reader, Refusal, first_shape, mark};
+use super::record_cache::RecordCache;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
 use super::report::{self, Report};
 use super::retry::PAUSES;
@@ -60,7 +60,7 @@ pub(super) fn open(
     };
     let keep = what_to_keep(&found, shape, options, known.as_ref());
     let archive: Arc<dyn Archive> = Arc::from(found.archive);
-    let kept = [&found.train, &found.test].map(|records| Kept::new(keep, records.len()));
+    let kept = [&found.train, &found.test].map(|records| RecordCache::new(keep, records.len()));
     let was_known = known.is_some();
     let known = match known {
         Some(known) => known,
@@ -187,7 +187,7 @@ struct Encoded {
     archive: Arc<dyn Archive>,
     records: Vec<Record>,
     shape: ImageShape,
-    kept: Kept,
+    kept: RecordCache,
     /// See [`mark`].
     marks: Vec<u64>,
     /// Records known to be bad, by sample, with the reason.

@@ -58,10 +58,13 @@ pub enum SourceError {
         reason: String,
     },
     /// The set is complete in itself.
-    #[error(
-        "{0}: train, test, order, test fraction, image size and skip list are for image files, in folders, shards or tables"
-    )]
-    Options(String),
+    #[error("{place}: {flags}: only for image files in folders, shards or tables")]
+    Options {
+        /// The set.
+        place: String,
+        /// The settings that it contradicts.
+        flags: String,
+    },
     /// There is to be no test split, and there is to be one.
     #[error("--test none and --test-fraction {0} contradict each other: give one of them")]
     NoTestAndFraction(f64),
@@ -88,7 +91,7 @@ impl SourceError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::SyntheticSize(_) | Self::Options(_) | Self::NoTestAndFraction(_) => exit::USAGE,
+            Self::SyntheticSize(_) | Self::Options { .. } | Self::NoTestAndFraction(_) => exit::USAGE,
             _ => exit::DATA,
         }
     }

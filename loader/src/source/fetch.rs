@@ -8,7 +8,7 @@
 
 mod download;
 mod error;
-mod held;
+mod existing;
 mod origin;
 mod part;
 mod sums;
@@ -16,12 +16,12 @@ mod unpack;
 
 pub use download::Told;
 pub use error::FetchError;
-pub use held::Verified;
+pub use existing::Verified;
 pub use origin::{Origin, OriginError};
 
 use super::cifar;
 use super::published::Published;
-use held::Held;
+use existing::Existing;
 use mixfeed_pipeline::Dataset;
 use part::Part;
 use std::ffi::OsString;
@@ -61,9 +61,9 @@ pub struct Fetched {
 pub fn fetch(request: &Request, told: &mut Told<'_>) -> Result<Fetched, FetchError> {
     let Request { set, output, origin, sha256, overwrite } = request;
     let wanted = sha256.unwrap_or_else(|| set.sha256());
-    match held::look(output, *set, sha256.as_ref(), *overwrite)? {
-        Held::Set(dataset, verified) => return Ok(Fetched { dataset, already: Some(verified) }),
-        Held::Nothing => {}
+    match existing::detect(output, *set, sha256.as_ref(), *overwrite)? {
+        Existing::Set(dataset, verified) => return Ok(Fetched { dataset, already: Some(verified) }),
+        Existing::Nothing => {}
     }
     let part = beside(output, "", ".tar.gz.part")?;
     if let Some(parent) = part.parent() {

@@ -12,7 +12,7 @@ pub(super) enum FileError {
     /// The system cannot read it now.
     Read(io::Error),
     /// It is not what it should be.
-    Wrong(String),
+    Invalid(String),
 }
 
 impl FileError {
@@ -20,14 +20,14 @@ impl FileError {
     pub(super) fn at(self, path: &Path) -> SourceError {
         match self {
             Self::Read(source) => SourceError::Read { path: path.into(), source },
-            Self::Wrong(reason) => SourceError::Set { path: path.into(), reason },
+            Self::Invalid(reason) => SourceError::Set { path: path.into(), reason },
         }
     }
 
     /// Says of wrong bytes where they are.
     pub(super) fn said(self, say: impl FnOnce(&str) -> String) -> Self {
         match self {
-            Self::Wrong(reason) => Self::Wrong(say(&reason)),
+            Self::Invalid(reason) => Self::Invalid(say(&reason)),
             read @ Self::Read(_) => read,
         }
     }
@@ -38,14 +38,14 @@ impl From<io::Error> for FileError {
     fn from(error: io::Error) -> Self {
         match error.raw_os_error() {
             Some(_) => Self::Read(error),
-            None => Self::Wrong(error.to_string()),
+            None => Self::Invalid(error.to_string()),
         }
     }
 }
 
 impl From<String> for FileError {
     fn from(reason: String) -> Self {
-        Self::Wrong(reason)
+        Self::Invalid(reason)
     }
 }
 
@@ -54,9 +54,9 @@ impl From<ParquetError> for FileError {
         match error {
             ParquetError::External(cause) => match cause.downcast::<io::Error>() {
                 Ok(error) => (*error).into(),
-                Err(cause) => Self::Wrong(ParquetError::External(cause).to_string()),
+                Err(cause) => Self::Invalid(ParquetError::External(cause).to_string()),
             },
-            other => Self::Wrong(other.to_string()),
+            other => Self::Invalid(other.to_string()),
         }
     }
 }
@@ -65,7 +65,7 @@ impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(error) => error.fmt(f),
-            Self::Wrong(reason) => f.write_str(reason),
+            Self::Invalid(reason) => f.write_str(reason),
         }
     }
 }

@@ -88,7 +88,7 @@ fn read(place: &Path, options: &Options, report: &mut Report) -> Result<Option<D
     report.test.from = test.as_deref().map(said).unwrap_or_default();
     let name = place.file_name().map_or_else(|| "images".into(), |name| name.to_string_lossy().into_owned());
     let full = files.paths.iter().map(|path| place.join(path)).collect();
-    let (cache, known) = DigestCache::look(place, full, options);
+    let (cache, known) = DigestCache::find(place, full, options);
     let (train, test) = (train_records, test_records.unwrap_or_default());
     let found = Found { name, classes, archive: Box::new(files), train, test, incomplete: Vec::new() };
     encoded::open(place, found, options, &cache, known, report).map(Some)

@@ -50,8 +50,14 @@ pub(super) fn detect<'a>(
             },
         },
     };
-    if options.are_for_image_files() {
-        return Err(SourceError::Options(place.to_string()));
+    let [contradicted, idle] = options.for_image_files();
+    if !contradicted.is_empty() {
+        return Err(SourceError::Options { place: place.to_string(), flags: contradicted.join(", ") });
+    }
+    if !idle.is_empty() {
+        report
+            .warnings
+            .push(format!("no effect on this data set, which is in memory whole: {}", idle.join(", ")));
     }
     Ok(complete)
 }

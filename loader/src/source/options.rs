@@ -34,16 +34,23 @@ pub struct Options {
 }
 
 impl Options {
-    /// Tells whether anything is said that has no meaning for a set that is complete in itself.
-    pub(crate) fn are_for_image_files(&self) -> bool {
-        let Self { train, test, order, test_fraction, image_size, skip_list, .. } = self;
-        // A policy for bad records is no contradiction where there are none.
-        train.is_some()
-            || test.is_some()
-            || *order != Order::Path
-            || *test_fraction > 0.0
-            || image_size.is_some()
-            || skip_list.is_some()
+    /// Returns the names of the settings that a set complete in itself contradicts, and of those that have no effect on
+    /// it. (A policy for bad records is neither where there are none.)
+    pub(crate) fn for_image_files(&self) -> [Vec<&'static str>; 2] {
+        let Self { train, test, order, test_fraction, image_size, skip_list, cache, cache_bytes, .. } = self;
+        let given = |settings: &[(bool, &'static str)]| {
+            settings.iter().filter(|(is_given, _)| *is_given).map(|(_, name)| *name).collect()
+        };
+        let contradicted = given(&[
+            (train.is_some(), "--train"),
+            (test.is_some(), "--test"),
+            (*order != Order::Path, "--order"),
+            (*test_fraction > 0.0, "--test-fraction"),
+            (image_size.is_some(), "--image-size"),
+            (skip_list.is_some(), "--skip-list"),
+        ]);
+        let idle = given(&[(*cache != Cache::Auto, "--cache"), (cache_bytes.is_some(), "--cache-memory")]);
+        [contradicted, idle]
     }
 }
 
@@ -83,7 +90,7 @@ pub enum BadRecords {
     /// They are left out, if they are at most so many.
     Skip {
         /// The most that may be left out.
-        most: u64,
+        max: u64,
     },
 }
 
@@ -98,14 +105,14 @@ impl FromStr for BadRecords {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let most = match text.split_once('=') {
+        let max = match text.split_once('=') {
             None if text == "fail" => return Ok(Self::Fail),
             None if text == "skip" => Some(u64::MAX),
-            Some(("skip", most)) => most.parse().ok(),
+            Some(("skip", max)) => max.parse().ok(),
             _ => None,
         };
         let wrong = || format!("{text} is not allowed: fail, skip, or skip=N for at most N records");
-        most.map(|most| Self::Skip { most }).ok_or_else(wrong)
+        max.map(|max| Self::Skip { max }).ok_or_else(wrong)
     }
 }
 
@@ -113,8 +120,8 @@ impl fmt::Display for BadRecords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fail => f.write_str("fail"),
-            Self::Skip { most: u64::MAX } => f.write_str("skip"),
-            Self::Skip { most } => write!(f, "skip={most}"),
+            Self::Skip { max: u64::MAX } => f.write_str("skip"),
+            Self::Skip { max } => write!(f, "skip={max}"),
         }
     }
 }

@@ -104,11 +104,11 @@ pub(super) fn open(
         }
         rows.append(path, images);
     }
-    let most = train.iter().chain(&test).map(|record: &Record| record.label as usize + 1).max().unwrap_or(0);
-    classes.extend((classes.len()..most).map(|class| class.to_string()));
+    let max = train.iter().chain(&test).map(|record: &Record| record.label as usize + 1).max().unwrap_or(0);
+    classes.extend((classes.len()..max).map(|class| class.to_string()));
     let name = place.file_stem().map_or_else(|| "table".into(), |name| name.to_string_lossy().into_owned());
     let files = rows.files.iter().map(|(_, path)| path.clone()).collect();
-    let (cache, known) = DigestCache::look(place, files, options);
+    let (cache, known) = DigestCache::find(place, files, options);
     let found = Found { name, classes, archive: Box::new(rows), train, test, incomplete };
     encoded::open(place, found, options, &cache, known, report)
 }
@@ -247,7 +247,7 @@ fn reader(path: &Path) -> Result<SerializedFileReader<File>, FileError> {
 /// it otherwise, or takes more memory than `room`, is for [`Table`] to name.
 fn without_labels(path: &Path, room: u64) -> Result<Option<u64>, FileError> {
     match catch_unwind(|| rows_without_labels(path, room)) {
-        Err(_) | Ok(Err(FileError::Wrong(_))) => Ok(None),
+        Err(_) | Ok(Err(FileError::Invalid(_))) => Ok(None),
         Ok(found) => found,
     }
 }
@@ -277,11 +277,11 @@ fn rows_without_labels(path: &Path, room: u64) -> Result<Option<u64>, FileError>
 }
 
 /// Reads a column of labels of a group of `most` rows.
-fn whole_numbers(column: ColumnReader, most: u64) -> Result<Vec<Option<i64>>, FileError> {
+fn whole_numbers(column: ColumnReader, max: u64) -> Result<Vec<Option<i64>>, FileError> {
     match column {
-        ColumnReader::Int64ColumnReader(reader) => values(reader, most),
+        ColumnReader::Int64ColumnReader(reader) => values(reader, max),
         ColumnReader::Int32ColumnReader(reader) => {
-            Ok(values(reader, most)?.into_iter().map(|label| label.map(i64::from)).collect())
+            Ok(values(reader, max)?.into_iter().map(|label| label.map(i64::from)).collect())
         }
         _ => Err("the column of labels holds no whole numbers".to_string().into()),
     }
@@ -320,11 +320,11 @@ fn rows(group: &RowGroupMetaData) -> u64 {
 
 /// Reads a column of a group of `most` rows; what is missing is `None`. Pages may claim any number of
 /// missing values in a few bytes: the group's rows, for which there is room, bound them.
-fn values<T: DataType>(mut reader: ColumnReaderImpl<T>, most: u64) -> Result<Vec<Option<T::T>>, FileError> {
+fn values<T: DataType>(mut reader: ColumnReaderImpl<T>, max: u64) -> Result<Vec<Option<T::T>>, FileError> {
     let mut all = Vec::new();
     loop {
-        if all.len() as u64 > most {
-            return Err(format!("a group of {most} rows has more of them").into());
+        if all.len() as u64 > max {
+            return Err(format!("a group of {max} rows has more of them").into());
         }
         let (mut levels, mut values) = (Vec::new(), Vec::new());
         let (rows, _, _) = reader.read_records(ROWS, Some(&mut levels), None, &mut values)?;
@@ -336,9 +336,9 @@ fn values<T: DataType>(mut reader: ColumnReaderImpl<T>, most: u64) -> Result<Vec
             continue;
         }
         // The highest level is that of a value that is there.
-        let most = levels.iter().copied().max().unwrap_or(0);
+        let max = levels.iter().copied().max().unwrap_or(0);
         let mut values = values.into_iter();
-        let there = |level: &i16| *level == most;
+        let there = |level: &i16| *level == max;
         all.extend(levels.iter().map(|level| if there(level) { values.next() } else { None }));
     }
 }

@@ -5,8 +5,8 @@
 //! another set.
 
 use super::digest_cache::KnownSplit;
-use super::kept::Kept;
 use super::options::Cache;
+use super::record_cache::RecordCache;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
 use crate::parallel::in_chunks;
 use mixfeed_pipeline::ImageShape;
@@ -135,7 +135,7 @@ impl Whole {
 
 impl Reader<'_> {
     /// Reads the records of a split. What is to be kept of them is put into `kept` on the way.
-    pub(super) fn read(&self, records: &[Record], kept: &Kept) -> Result<KnownSplit, Refusal> {
+    pub(super) fn read(&self, records: &[Record], kept: &RecordCache) -> Result<KnownSplit, Refusal> {
         let mut whole = Whole::new(records.len());
         for chunk in in_chunks(records.len(), |range| self.chunk(records, range, kept)) {
             whole.add(chunk?);
@@ -143,7 +143,7 @@ impl Reader<'_> {
         for pause in self.pauses {
             let again = std::mem::take(&mut whole.unreadable);
             let Some((_, reason)) = again.first() else { break };
-            tracing::warn!(records = again.len(), reason, "records cannot be read, trying again");
+            tracing::warn!(records = again.len(), reason, "reading records failed, retrying");
             std::thread::sleep(*pause);
             let retry = |range: std::ops::Range<usize>| {
                 self.chunk(records, again[range].iter().map(|(sample, _)| *sample), kept)
@@ -163,7 +163,7 @@ impl Reader<'_> {
         &self,
         records: &[Record],
         samples: impl Iterator<Item = usize>,
-        kept: &Kept,
+        kept: &RecordCache,
     ) -> Result<Chunk, Refusal> {
         let (mut chunk, mut bytes) = (Chunk::default(), Vec::new());
         for sample in samples {
@@ -172,7 +172,7 @@ impl Reader<'_> {
             let read = match self.archive.read(number, &mut bytes) {
                 Ok(()) => Ok(()),
                 // A record that is none has no bytes, and enters the digest as such.
-                Err(ReadError::Record(reason)) => Err(Trouble::Record(reason)),
+                Err(ReadError::Record(reason)) => Err(ImageProblem::Record(reason)),
                 Err(error) => {
                     let reason = format!("{}: {error}", self.archive.path(number));
                     chunk.unreadable.push((sample, reason));
@@ -187,27 +187,27 @@ impl Reader<'_> {
             match shape.and_then(|_| self.pixels(&bytes, kept.what())) {
                 Ok(Some(pixels)) => kept.offer(Cache::Decoded, sample as u64, &pixels),
                 Ok(None) => kept.offer(Cache::Encoded, sample as u64, &bytes),
-                Err(Trouble::Size(shape)) => {
+                Err(ImageProblem::Size(shape)) => {
                     return Err(Refusal::Set(format!(
                         "{} is {shape}, others are {}; give --image-size to bring all to one size",
                         self.archive.path(number),
                         self.shape
                     )));
                 }
-                Err(Trouble::Record(reason)) => chunk.bad.push((sample as u64, reason)),
+                Err(ImageProblem::Record(reason)) => chunk.bad.push((sample as u64, reason)),
             }
         }
         Ok(chunk)
     }
 
     /// Looks at an image's header.
-    fn shape(&self, bytes: &[u8]) -> Result<ImageShape, Trouble> {
+    fn shape(&self, bytes: &[u8]) -> Result<ImageShape, ImageProblem> {
         let shape = shape_of(bytes)?;
-        if self.scaled || shape == self.shape { Ok(shape) } else { Err(Trouble::Size(shape)) }
+        if self.scaled || shape == self.shape { Ok(shape) } else { Err(ImageProblem::Size(shape)) }
     }
 
     /// Decodes an image where pixels are kept, or every damage is to be found.
-    fn pixels(&self, bytes: &[u8], keep: Cache) -> Result<Option<Vec<u8>>, Trouble> {
+    fn pixels(&self, bytes: &[u8], keep: Cache) -> Result<Option<Vec<u8>>, ImageProblem> {
         let decoded = || decode_to(bytes, self.shape.height, self.shape.width);
         match keep {
             Cache::Decoded => Ok(Some(decoded()?)),
@@ -225,14 +225,14 @@ fn form(bytes: &[u8], shape: ImageShape) -> String {
 }
 
 /// What may be wrong with one image.
-enum Trouble {
+enum ImageProblem {
     /// It is damaged.
     Record(String),
     /// It is of another size than the rest.
     Size(ImageShape),
 }
 
-impl From<DecodeError> for Trouble {
+impl From<DecodeError> for ImageProblem {
     fn from(error: DecodeError) -> Self {
         Self::Record(error.to_string())
     }

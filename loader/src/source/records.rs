@@ -44,7 +44,7 @@ pub(super) trait Archive: Send + Sync + fmt::Debug {
 /// Why a record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
-    /// It is no image, whoever reads it and whenever: too large, or nothing at all.
+    /// It is not an image, whoever reads it and whenever: too large, or nothing at all.
     #[error("{0}")]
     Record(String),
     /// It was there when the set was listed and is not any more, or is shorter, while what holds it is there.

@@ -24,7 +24,7 @@ pub(super) fn patiently<T>(mut attempt: impl FnMut() -> Result<T, SourceError>) 
     for pause in PAUSES {
         match attempt() {
             Err(error @ SourceError::Read { .. }) => {
-                tracing::warn!(%error, "cannot be read, trying again");
+                tracing::warn!(%error, "read failed, retrying");
                 std::thread::sleep(pause);
             }
             done => return done,

@@ -38,7 +38,7 @@ pub(super) fn open(
 ) -> Result<Dataset, SourceError> {
     let found = shards::divide(place, files, options, report, |path| patiently(|| without_labels(path)))?;
     let (splits, paths): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-    let (cache, known) = DigestCache::look(place, paths.clone(), options);
+    let (cache, known) = DigestCache::find(place, paths.clone(), options);
     let listing = known.as_ref().and_then(|known| known.listing.as_ref());
     let (archive, labels) = match listing.map(|listing| Shards::known(&paths, listing)).transpose()?.flatten()
     {
@@ -52,16 +52,16 @@ pub(super) fn open(
     }
     let folder = if is_folder(place)? { place } else { place.parent().unwrap_or(place) };
     let mut classes = text_lines(&folder.join(NAMES_FILE))?;
-    let most = train.iter().chain(&test).map(|record: &Record| record.label as usize + 1).max().unwrap_or(0);
+    let max = train.iter().chain(&test).map(|record: &Record| record.label as usize + 1).max().unwrap_or(0);
     if let Some(name) = named_twice(&classes) {
         let reason = format!("it names two classes {name:?}");
         return Err(SourceError::Set { path: folder.join(NAMES_FILE), reason });
     }
-    if !classes.is_empty() && classes.len() < most {
-        let reason = format!("it names {} classes, but the shards have {most}", classes.len());
+    if !classes.is_empty() && classes.len() < max {
+        let reason = format!("it names {} classes, but the shards have {max}", classes.len());
         return Err(SourceError::Set { path: folder.join(NAMES_FILE), reason });
     }
-    classes.extend((classes.len()..most).map(|class| class.to_string()));
+    classes.extend((classes.len()..max).map(|class| class.to_string()));
     let name = place.file_stem().map_or_else(|| "shards".into(), |name| name.to_string_lossy().into_owned());
     let incomplete = archive.incomplete.iter().map(|(file, reason)| Incomplete {
         path: archive.files[*file as usize].0.clone(),
@@ -279,7 +279,7 @@ fn without_labels(path: &Path) -> Result<Option<u64>, SourceError> {
     loop {
         let entry = match entries.next() {
             Err(FileError::Read(source)) => return Err(failed(source)),
-            Err(FileError::Wrong(_)) => return Ok(None),
+            Err(FileError::Invalid(_)) => return Ok(None),
             Ok(entry) => entry,
         };
         let Some(entry) = entry else { return Ok(Some(images)) };
@@ -296,7 +296,7 @@ fn without_labels(path: &Path) -> Result<Option<u64>, SourceError> {
         }
         let bytes = match entries.content(&entry).map_err(FileError::from) {
             Err(FileError::Read(source)) => return Err(failed(source)),
-            Err(FileError::Wrong(_)) => return Ok(None),
+            Err(FileError::Invalid(_)) => return Ok(None),
             Ok(bytes) => bytes,
         };
         let none = match extension {

@@ -6,7 +6,7 @@ use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd, StreamError, Strea
 use mixfeed_pipeline::Split;
 use std::path::Path;
 
-/// The images of a set, of which number 5 is cut short and number 9 is no image.
+/// The images of a set, of which number 5 is cut short and number 9 is not an image.
 fn images() -> Vec<(Vec<u8>, u32)> {
     let mut images: Vec<_> =
         write::drawings(Split::Train, 12).iter().map(|image| (image.png(), image.label)).collect();

@@ -127,7 +127,7 @@ fn an_address_that_is_none_is_refused_in_the_same_words_wherever_it_is_given() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(2), "{said}");
             assert!(
-                said.contains(&format!("`{wrong}` is no address to listen on: give HOST:PORT")),
+                said.contains(&format!("`{wrong}` is not an address to listen on: give HOST:PORT")),
                 "{said}"
             );
         }

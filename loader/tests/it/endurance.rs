@@ -129,9 +129,9 @@ fn sixteen_clients_of_one_loader_get_a_fair_share_each() {
     let loader = loader();
     let shares = shares(&loader, 16, if slow() { 1000 } else { 60 });
     let mean = shares.iter().sum::<u64>() as f64 / shares.len() as f64;
-    let least = *shares.iter().min().unwrap() as f64;
-    assert!(least >= mean / FAIR, "{shares:?}");
-    eprintln!("16 clients: {mean:.0} batches on average, {:.3} of that at least", least / mean);
+    let min = *shares.iter().min().unwrap() as f64;
+    assert!(min >= mean / FAIR, "{shares:?}");
+    eprintln!("16 clients: {mean:.0} batches on average, {:.3} of that at least", min / mean);
     loader.is_as_before();
 }
 
@@ -164,8 +164,8 @@ fn a_client_that_rests_between_batches_keeps_its_place_and_slows_nobody() {
             taken += ROUND;
             // One that rests has its window built, and no more.
             let built = loader.metric("mixfeed_loader_batches_total") as usize;
-            let most = taken + batches + 4 * WINDOW as usize + 2 * WINDOW as usize;
-            assert!(built <= most, "{built} batches built, {taken} taken");
+            let max = taken + batches + 4 * WINDOW as usize + 2 * WINDOW as usize;
+            assert!(built <= max, "{built} batches built, {taken} taken");
         }
     });
     assert!(in_company < alone.mul_f64(UNDISTURBED), "{in_company:?} beside a slow client, {alone:?} alone");
@@ -238,17 +238,17 @@ async fn a_loader_at_all_its_limits_has_no_more_memory_than_it_said() {
             built = now;
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        let (most, mib) = (loader.most_resident(), |bytes: u64| bytes >> 20);
+        let (max, mib) = (loader.most_resident(), |bytes: u64| bytes >> 20);
         eprintln!(
             "{} streams of {batch_size} a batch, 1,024 connections: {} MiB of {} MiB, {} MiB at first",
             streams.len(),
-            mib(most),
+            mib(max),
             mib(bound),
             mib(at_first)
         );
-        assert!(most <= bound, "{} MiB, at most {} MiB", mib(most), mib(bound));
+        assert!(max <= bound, "{} MiB, at most {} MiB", mib(max), mib(bound));
         // The limits were reached: large batches fill their memory.
-        assert!(batch_size == 1 || most > at_first + STREAM_MEMORY / 2, "{} MiB", mib(most));
+        assert!(batch_size == 1 || max > at_first + STREAM_MEMORY / 2, "{} MiB", mib(max));
         assert!(loader.metric("mixfeed_loader_refused_streams_total") > 0);
         drop((streams, idle));
         loader.is_as_before();

@@ -37,9 +37,9 @@ fn field<T>(
 }
 
 /// A number from 0 to `most`.
-fn share(name: &'static str, make: impl Fn(f64) -> StreamSpec, most: f64) -> Field {
-    let past = [-1e-300, -1.0, most.next_up(), f64::MAX];
-    field(name, make, [0.0, f64::MIN_POSITIVE, most], past.into_iter().chain(NOT_FINITE))
+fn share(name: &'static str, make: impl Fn(f64) -> StreamSpec, max: f64) -> Field {
+    let past = [-1e-300, -1.0, max.next_up(), f64::MAX];
+    field(name, make, [0.0, f64::MIN_POSITIVE, max], past.into_iter().chain(NOT_FINITE))
 }
 
 fn augmented(augmentation: Augmentation) -> StreamSpec {
@@ -143,13 +143,13 @@ fn fields() -> Vec<Field> {
         ),
         field(
             "spec.augmentation.resized_crop.area",
-            |(least, most)| crop(least, most, 1.0, 1.0),
+            |(min, max)| crop(min, max, 1.0, 1.0),
             [(0.08, 1.0), (1.0, 1.0)],
             [(0.0, 1.0), (0.5, 0.4), (0.5, 1.0_f64.next_up()), (f64::NAN, 1.0), (0.5, f64::INFINITY)],
         ),
         field(
             "spec.augmentation.resized_crop.ratio",
-            |(least, most)| crop(0.5, 1.0, least, most),
+            |(min, max)| crop(0.5, 1.0, min, max),
             [(0.75, 4.0 / 3.0)],
             [(0.0, 1.0), (2.0, 1.0), (1.0, f64::MAX), (f64::NAN, f64::NAN), (-1.0, 1.0)],
         ),
@@ -160,7 +160,7 @@ fn fields() -> Vec<Field> {
         ),
         field(
             "spec.augmentation.random_erasing.area",
-            |(least, most)| erasing(0.5, least, most),
+            |(min, max)| erasing(0.5, min, max),
             [(0.02, 1.0)],
             [(0.0, 1.0), (0.2, 0.1), (0.1, 2.0), (f64::NAN, 1.0)],
         ),

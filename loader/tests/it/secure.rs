@@ -182,7 +182,8 @@ fn an_open_door_is_warned_of_or_refused() {
     let output =
         crate::commands::loader(&["serve", "--data", "/no/such/folder", "--listen", "0.0.0.0:0"]).output();
     let log = String::from_utf8(output.unwrap().stderr).unwrap();
-    let warnings: Vec<_> = log.lines().filter(|line| line.contains("others can reach this loader")).collect();
+    let warnings: Vec<_> =
+        log.lines().filter(|line| line.contains("this loader can be reached from other machines")).collect();
     assert_eq!(warnings.len(), 1, "{log}");
 }
 

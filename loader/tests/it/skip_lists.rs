@@ -6,7 +6,7 @@ use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd, StreamSpec};
 use mixfeed_pipeline::Split;
 use std::path::Path;
 
-/// A set whose third training image is no image, and a list that leaves it out.
+/// A set whose third training image is not an image, and a list that leaves it out.
 fn set_and_list(place: &Path) -> [String; 2] {
     let data = place.join("set");
     write::folder(&data, &write::drawings(Split::Train, 20), &write::drawings(Split::Test, 5));
@@ -139,5 +139,5 @@ fn a_list_that_does_not_fit_is_named_and_exits_with_3() {
     assert!(serve(&[]).contains("the skip list was made for data set "));
 
     let line = refused(2, &["inspect", "--data", "synthetic:10", "--skip-list", &list]);
-    assert!(line.contains("image size and skip list are for image files"), "{line}");
+    assert!(line.contains("--skip-list: only for image files"), "{line}");
 }

@@ -3,7 +3,7 @@
 use super::setup::{self, Setup};
 use super::train::finished;
 use crate::cli::{CompareArgs, RunArgs};
-use crate::compare::{Arm, Asked, CompareFile, Comparison, Plan, draw_grid, way_of};
+use crate::compare::{Arm, CompareFile, Comparison, ComparisonRequest, Plan, draw_grid, way_of};
 use crate::config::{Resume, Settings, UsageError};
 use crate::curves::{self, Figure};
 use crate::error::TrainError;
@@ -11,13 +11,15 @@ use crate::loaders::Loaders;
 use crate::resume::ResumePoint;
 use crate::run_folder::{RunFolder, RunFolderError};
 use crate::table::{Table, counted};
-use crate::train::{Job, Trained, train, try_stream};
+use crate::train::{Trained, TrainingJob, train, try_stream};
 use mixfeed_client::Mixing;
 use mixfeed_ops::{print, println};
+use std::fs;
+use std::path::Path;
 
 pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     let CompareArgs { trials, grid, settings, run, resume } = args;
-    let asked = Asked { trials, grid };
+    let asked = ComparisonRequest { trials, grid };
     let flags = settings.clone();
     let given = settings.over(run.config.as_deref())?;
     if asked.grid.is_empty() {
@@ -50,7 +52,7 @@ pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
 fn compare(
     setup: &Setup,
     plan: &Plan,
-    asked: &Asked,
+    asked: &ComparisonRequest,
     earlier: Option<RunFolder>,
     overwrite: bool,
 ) -> Result<Comparison, TrainError> {
@@ -67,13 +69,13 @@ fn compare(
         }
     };
     CompareFile::write(&folder, asked, &setup.config)?;
-    let place = Place { setup, loaders: &loaders, folder: &folder, plan, resumes };
+    let trials = Trials { setup, loaders: &loaders, folder: &folder, plan, resumes };
 
     let mut arms = vec![Vec::new(); plan.arms.len()];
     let all = plan.trainings().count() as u64;
     for (position, (number, arm, trial)) in (1..).zip(plan.trainings()) {
-        let trained = place.train_one(arm, trial, all - position);
-        if place.has_begun(arm, trial)? {
+        let trained = trials.train_one(arm, trial, all - position);
+        if trials.has_begun(arm, trial)? {
             folder.keep();
         }
         let trained = trained?;
@@ -81,7 +83,7 @@ fn compare(
             tracing::info!("stopped; --resume goes on with the comparison");
             return Err(TrainError::Stopped(asked));
         }
-        place.same_data(&arms[0], &trained)?;
+        trials.same_data(&arms[0], &trained)?;
         arms[number].push(trained);
     }
 
@@ -111,7 +113,7 @@ fn earlier(
         return Err(UsageError::new(text).into());
     }
     match CompareFile::read(output)? {
-        None if resume == Resume::Yes => Err(RunFolderError::NoRun(output.clone()).into()),
+        None if resume == Resume::Yes => Err(RunFolderError::no_run(output, true).into()),
         None => Ok(None),
         Some(file) => Ok(RunFolder::existing(output)?.map(|folder| (folder, file))),
     }
@@ -127,9 +129,31 @@ fn clear(folder: &RunFolder, plan: &Plan, setup: &Setup, overwrite: bool) -> Res
         RunFolder::check(&path, overwrite)?;
         earlier.extend(RunFolder::existing(&path)?);
     }
+    let others = others(folder.path(), &earlier)?;
+    if !others.is_empty() {
+        tracing::warn!(
+            folders = others.join(", "),
+            "trainings of an earlier comparison stay beside this one's"
+        );
+    }
     folder.clear()?;
     earlier.iter().try_for_each(RunFolder::clear)?;
     Ok(())
+}
+
+/// Names of the folders of runs in `folder` that are none of `known`.
+fn others(folder: &Path, known: &[RunFolder]) -> Result<Vec<String>, TrainError> {
+    let failed = |source| RunFolderError::Take { path: folder.to_owned(), source };
+    let mut others = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_known = known.iter().any(|run| run.path() == path);
+        if !is_known && path.is_dir() && RunFolder::check(&path, false).is_err() {
+            others.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    others.sort();
+    Ok(others)
 }
 
 /// Name of the folder of one training.
@@ -138,7 +162,7 @@ fn trial_name(arm: Arm, seed: u64) -> String {
 }
 
 /// Where the trainings of a comparison take place.
-struct Place<'a> {
+struct Trials<'a> {
     setup: &'a Setup,
     loaders: &'a Loaders,
     folder: &'a RunFolder,
@@ -147,10 +171,10 @@ struct Place<'a> {
     resumes: bool,
 }
 
-impl Place<'_> {
+impl Trials<'_> {
     /// Trains, goes on with a training, or finds it finished; `following` others come after it.
     fn train_one(&self, arm: Arm, trial: u32, following: u64) -> Result<Trained, TrainError> {
-        let Place { setup, loaders, folder, plan, resumes } = self;
+        let Trials { setup, loaders, folder, plan, resumes } = self;
         let config = arm.trial(&setup.config, trial)?;
         let path = folder.path().join(trial_name(arm, config.training.stream.seed));
         let (trials, number) = (plan.trials, trial + 1);
@@ -169,7 +193,13 @@ impl Place<'_> {
             return Ok(trained);
         }
         tracing::info!(arm = arm.name(), trial = number, trials, "trial");
-        let job = Job { config: &config, loaders, device: setup.device, folder: &folder, stop: &setup.stop };
+        let job = TrainingJob {
+            config: &config,
+            loaders,
+            device: setup.device,
+            folder: &folder,
+            stop: &setup.stop,
+        };
         let title = arm.title(setup.config.training.stream.mixing);
         let label = format!("{title} {number}/{trials}");
         train(&job, point, &mut setup.observers(&config, label, following, &folder))

@@ -4,6 +4,7 @@ use super::setup;
 use crate::cli::PredictArgs;
 use crate::config::UsageError;
 use crate::error::TrainError;
+use crate::image_error::ImageError;
 use crate::table::Table;
 use crate::{checkpoint, device, predict};
 use mixfeed_ops::logging::LogFormat;
@@ -21,11 +22,21 @@ pub(super) fn run(args: PredictArgs) -> Result<(), TrainError> {
     let (path, checkpoint) = checkpoint::read_newest(&path)?;
     let header = &checkpoint.header;
     let model = checkpoint.model(device)?;
-    // All are read before any is scored: of a list with a mistake nothing is told.
-    let images =
-        paths.iter().map(|path| predict::read(path, header.problem)).collect::<Result<Vec<_>, _>>()?;
-    let shares = predict::probabilities(&*model, header, device, &images);
-    let predictions = paths.into_iter().zip(shares);
+    let all = paths.len();
+    let (mut read, mut images, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    for path in paths {
+        match predict::read(&path, header.problem) {
+            Ok(image) => {
+                read.push(path);
+                images.push(image);
+            }
+            Err(error @ ImageError::Channels(_)) => return Err(error.into()),
+            Err(error) => failed.push(error),
+        }
+    }
+    let shares =
+        if images.is_empty() { Vec::new() } else { predict::probabilities(&*model, header, device, &images) };
+    let predictions = read.into_iter().zip(shares);
     let report = Report {
         checkpoint: path.display().to_string(),
         model: header.model.name(),
@@ -39,7 +50,13 @@ pub(super) fn run(args: PredictArgs) -> Result<(), TrainError> {
     } else {
         print!("{}", report.table());
     }
-    Ok(())
+    failed.iter().skip(1).for_each(|error| tracing::warn!("not predicted: {error}"));
+    let count = failed.len();
+    match failed.into_iter().next() {
+        None => Ok(()),
+        Some(only) if all == 1 => Err(only.into()),
+        Some(first) => Err(ImageError::Some { failed: count, all, first: first.into() }.into()),
+    }
 }
 
 /// What is told, in this order.

@@ -47,6 +47,9 @@ pub(super) fn prepare(config: RunConfig, run: &RunArgs) -> Result<Option<Setup>,
     let served = config.listen.map(|address| serve(address, &config.access, &stop)).transpose()?;
     let device = select_device(config.device, config.threads)?;
     config.switches.set(device)?;
+    if let Some(warning) = config.training.recipe.schedule.warning(config.training.epochs) {
+        tracing::warn!("{warning}");
+    }
     Ok(Some(Setup { config, device, stop, served, terminal }))
 }
 
@@ -58,7 +61,7 @@ fn serve(address: SocketAddr, access: &Access, stop: &Stop) -> Result<Served, Tr
     tracing::info!(%address, tls, token, "serving progress");
     if let Some(missing) = access.warning(Reach::of(address)) {
         let stopping = if access.asks_for_proof() { "" } else { "; nobody can stop training from there" };
-        tracing::warn!(%address, "others can reach this training, and {missing}{stopping}");
+        tracing::warn!(%address, "this training can be reached from other machines, and {missing}{stopping}");
     }
     Ok(served)
 }
@@ -84,7 +87,10 @@ impl Setup {
 
     /// Finds the loaders of a run that goes on.
     pub(super) fn go_on(&self, folder: &RunFolder) -> Result<Loaders, TrainError> {
-        let loaders = Loaders::of(&self.config)?;
+        let loaders = Loaders::of(&self.config).map_err(|error| match error {
+            TrainError::Loader(error) => TrainError::LoaderOfRun(error),
+            other => other,
+        })?;
         tell(folder, &loaders);
         Ok(loaders)
     }

@@ -9,7 +9,7 @@ use crate::outcome::{Outcome, Resumed};
 use crate::resume::ResumePoint;
 use crate::run_folder::{RunFile, RunFolder, RunFolderError};
 use crate::table::{Table, counted};
-use crate::train::{Job, Trained, train};
+use crate::train::{Trained, TrainingJob, train};
 use mixfeed_ops::{print, println};
 
 pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
@@ -53,7 +53,7 @@ fn earlier(
         );
     }
     match RunFolder::open(output)? {
-        None if resume == Resume::Yes => Err(RunFolderError::NoRun(output.clone()).into()),
+        None if resume == Resume::Yes => Err(RunFolderError::no_run(output, false).into()),
         found => Ok(found),
     }
 }
@@ -61,7 +61,7 @@ fn earlier(
 fn begin(setup: &Setup, overwrite: bool) -> Result<Outcome, TrainError> {
     let (loaders, folder) = setup.begin(setup.config.training.preset.name(), overwrite)?;
     let Setup { config, device, stop, .. } = setup;
-    let job = Job { config, loaders: &loaders, device: *device, folder: &folder, stop };
+    let job = TrainingJob { config, loaders: &loaders, device: *device, folder: &folder, stop };
     Ok(train(&job, None, &mut setup.observers(config, String::new(), 0, &folder))?.outcome)
 }
 
@@ -73,7 +73,7 @@ fn go_on(setup: &Setup, folder: &RunFolder, earlier: RunFile) -> Result<Outcome,
         return Ok(outcome);
     }
     let loaders = setup.go_on(folder)?;
-    let job = Job { config, loaders: &loaders, device: *device, folder, stop };
+    let job = TrainingJob { config, loaders: &loaders, device: *device, folder, stop };
     Ok(train(&job, Some(point), &mut setup.observers(config, String::new(), 0, folder))?.outcome)
 }
 

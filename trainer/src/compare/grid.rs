@@ -34,7 +34,7 @@ impl Setting {
 /// A text is no [`GridAxis`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no row of a grid: give mixup-alpha or mixup-prob and different values, as in mixup-alpha=0.2,1"
+    "`{0}` is not an axis of a grid: give mixup-alpha or mixup-prob and different values above 0, as in mixup-alpha=0.2,1"
 )]
 pub struct GridAxisError(String);
 
@@ -45,9 +45,10 @@ impl FromStr for GridAxis {
         let error = || GridAxisError(text.to_owned());
         let (name, values) = text.split_once('=').ok_or_else(error)?;
         let setting = Setting::ALL.into_iter().find(|setting| setting.name() == name).ok_or_else(error)?;
+        // Without mixup there is an arm anyway.
         let values: Vec<f64> = values
             .split(',')
-            .map(|value| value.trim().parse().ok().filter(|value: &f64| value.is_finite()))
+            .map(|value| value.trim().parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0))
             .collect::<Option<_>>()
             .ok_or_else(error)?;
         let is_new = |(position, value): (usize, &f64)| !values[..position].contains(value);
@@ -128,9 +129,16 @@ mod tests {
         for text in ["mixup-alpha=0.2,1", "mixup-prob=0.5"] {
             assert_eq!(axis(text).to_string(), text);
         }
-        for wrong in
-            ["", "mixup-alpha", "mixup-alpha=", "mixup-alpha=a", "lr=1", "mixup-prob=1,1", "mixup-prob=NaN"]
-        {
+        for wrong in [
+            "",
+            "mixup-alpha",
+            "mixup-alpha=",
+            "mixup-alpha=a",
+            "lr=1",
+            "mixup-prob=1,1",
+            "mixup-prob=NaN",
+            "mixup-alpha=0,1",
+        ] {
             assert!(wrong.parse::<GridAxis>().unwrap_err().to_string().contains("as in"), "{wrong}");
         }
     }

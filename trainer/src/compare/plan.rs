@@ -29,7 +29,7 @@ impl Plan {
     ///
     /// # Errors
     /// When there are no trials, or an arm is out of range or mixes nothing.
-    pub fn of(asked: &Asked, base: &RunConfig) -> Result<Self, UsageError> {
+    pub fn of(asked: &ComparisonRequest, base: &RunConfig) -> Result<Self, UsageError> {
         if asked.trials == Some(0) {
             return Err(UsageError::new("--trials is 0, it must be at least 1"));
         }
@@ -55,20 +55,20 @@ impl Plan {
 /// What a person asked for, besides the settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-pub struct Asked {
+pub struct ComparisonRequest {
     /// Trainings of each arm.
     pub trials: Option<u32>,
     /// The axes of a grid; none compares with and without mixup.
     pub grid: Vec<GridAxis>,
 }
 
-impl Asked {
+impl ComparisonRequest {
     /// What an earlier comparison was asked for, with what is asked for now laid over it: its trials may be
     /// raised, its grid stays.
     ///
     /// # Errors
     /// When there would be fewer trials, or another grid.
-    pub fn over(self, earlier: Asked) -> Result<Self, UsageError> {
+    pub fn over(self, earlier: ComparisonRequest) -> Result<Self, UsageError> {
         if !self.grid.is_empty() && self.grid != earlier.grid {
             return Err(UsageError::new("--grid is another than that of the comparison to resume"));
         }
@@ -78,7 +78,7 @@ impl Asked {
                 let text = format!("--trials is {trials}, the comparison to resume has {before} already");
                 Err(UsageError::new(&text))
             }
-            trials => Ok(Asked { trials: Some(trials.unwrap_or(before)), grid: earlier.grid }),
+            trials => Ok(ComparisonRequest { trials: Some(trials.unwrap_or(before)), grid: earlier.grid }),
         }
     }
 }
@@ -92,7 +92,7 @@ pub struct CompareFile {
     /// That release.
     release: String,
     /// What was asked for, besides the settings.
-    pub asked: Asked,
+    pub asked: ComparisonRequest,
     /// All settings, in the form that `--config` reads.
     pub settings: Settings,
 }
@@ -102,7 +102,11 @@ impl CompareFile {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(folder: &RunFolder, asked: &Asked, config: &RunConfig) -> Result<(), TrainError> {
+    pub fn write(
+        folder: &RunFolder,
+        asked: &ComparisonRequest,
+        config: &RunConfig,
+    ) -> Result<(), TrainError> {
         let file = CompareFile {
             format: FORMAT,
             release: mixfeed_ops::build::RELEASE.to_owned(),
@@ -148,18 +152,18 @@ mod tests {
 
     #[test]
     fn each_trial_runs_every_arm_before_the_next_begins() {
-        let plan = Plan::of(&Asked { trials: Some(2), grid: Vec::new() }, &base()).unwrap();
+        let plan = Plan::of(&ComparisonRequest { trials: Some(2), grid: Vec::new() }, &base()).unwrap();
         let order: Vec<_> = plan.trainings().map(|(number, _, trial)| (number, trial)).collect();
         assert_eq!(order, [(0, 0), (1, 0), (0, 1), (1, 1)]);
-        assert!(Plan::of(&Asked { trials: Some(0), grid: Vec::new() }, &base()).is_err());
+        assert!(Plan::of(&ComparisonRequest { trials: Some(0), grid: Vec::new() }, &base()).is_err());
     }
 
     #[test]
     fn a_comparison_that_goes_on_may_have_more_trials_and_no_other_grid() {
         let grid: Vec<GridAxis> = vec!["mixup-alpha=0.2,1".parse().unwrap()];
-        let earlier = || Asked { trials: None, grid: grid.clone() };
-        let now = |trials, grid| Asked { trials, grid }.over(earlier());
-        assert_eq!(now(None, Vec::new()).unwrap(), Asked { trials: Some(3), ..earlier() });
+        let earlier = || ComparisonRequest { trials: None, grid: grid.clone() };
+        let now = |trials, grid| ComparisonRequest { trials, grid }.over(earlier());
+        assert_eq!(now(None, Vec::new()).unwrap(), ComparisonRequest { trials: Some(3), ..earlier() });
         assert_eq!(now(Some(5), grid.clone()).unwrap().trials, Some(5));
         assert!(now(Some(2), Vec::new()).is_err());
         assert!(now(None, vec!["mixup-alpha=0.2".parse().unwrap()]).is_err());
@@ -170,7 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::create(folder.path(), false).unwrap();
         assert_eq!(CompareFile::read(folder.path()).unwrap(), None);
-        let asked = Asked { trials: Some(2), grid: vec!["mixup-prob=0.5,1".parse().unwrap()] };
+        let asked = ComparisonRequest { trials: Some(2), grid: vec!["mixup-prob=0.5,1".parse().unwrap()] };
         CompareFile::write(&run, &asked, &base()).unwrap();
         let read = CompareFile::read(folder.path()).unwrap().unwrap();
         assert_eq!((read.asked, read.settings), (asked, base().settings));

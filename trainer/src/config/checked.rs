@@ -154,7 +154,19 @@ impl Settings {
                 "--{name} is for --loaders; the loader of --data is in this process"
             )));
         }
-        flags.augmentation.check_effect(&self.clone().complete().augmentation).map_err(UsageError)
+        let all = self.clone().complete();
+        if flags.decay_norm_bias.is_some() && all.weight_decay.is_none_or(|rate| rate == 0.0) {
+            return Err(UsageError::new(
+                "--decay-norm-bias has no effect: it needs a --weight-decay above 0",
+            ));
+        }
+        if let (Some([.., last]), Some(epochs)) = (flags.milestones.as_deref(), all.epochs)
+            && *last >= epochs
+        {
+            let text = format!("--milestones has {last}, which is not before the end of {epochs} epochs");
+            return Err(UsageError(text));
+        }
+        flags.augmentation.check_effect(&all.augmentation).map_err(UsageError)
     }
 
     /// Completes and checks these settings.

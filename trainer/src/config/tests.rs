@@ -65,7 +65,7 @@ fn an_address_is_taken_by_its_name_also_in_a_file() {
     assert!(settings.metrics.unwrap().ip().is_loopback() && settings.listen.is_some());
     for key in ["metrics", "listen"] {
         let error = read(&format!("{key} = '9464'")).unwrap_err().to_string();
-        assert!(error.contains("`9464` is no address to listen on: give HOST:PORT"), "{error}");
+        assert!(error.contains("`9464` is not an address to listen on: give HOST:PORT"), "{error}");
     }
 }
 
@@ -82,4 +82,18 @@ fn a_key_that_is_no_setting_is_an_error_that_names_it() {
         let error = Settings::default().over(Some(&path)).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn flags_that_would_do_nothing_are_refused() {
+    let error = |flags: &Settings| flags.clone().check_effect(flags).map_err(|error| error.to_string());
+    let none = || Settings { data: Some("synthetic".into()), ..Settings::default() };
+    let norms = Settings { decay_norm_bias: Some(false), ..none() };
+    assert!(error(&norms).unwrap_err().contains("--decay-norm-bias has no effect"));
+    assert_eq!(error(&Settings { weight_decay: Some(0.1), ..norms }), Ok(()));
+    let step = Settings { milestones: Some(vec![5, 10]), epochs: Some(10), ..none() };
+    assert!(
+        error(&step).unwrap_err().contains("--milestones has 10, which is not before the end of 10 epochs")
+    );
+    assert_eq!(error(&Settings { epochs: Some(11), ..step }), Ok(()));
 }

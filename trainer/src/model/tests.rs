@@ -44,13 +44,13 @@ fn every_size_that_a_network_takes_is_scored_and_trained_on() {
     for kind in BUILT_IN {
         for (height, width) in [(16, 16), (17, 23), (40, 9), (8, 8), (1, 3)] {
             let problem = Problem { height, width, channels: 3, classes: 7 };
-            let least = match kind {
+            let min = match kind {
                 ModelKind::Linear => 1,
                 ModelKind::ArticleCnn => 16,
                 _ => 8,
             };
             let built = build(kind.clone(), problem, 0, Device::Cpu);
-            assert_eq!(built.is_ok(), height.min(width) >= least, "{kind} on {height} x {width}");
+            assert_eq!(built.is_ok(), height.min(width) >= min, "{kind} on {height} x {width}");
             let Ok(model) = built else { continue };
             let images = wave(2 * 3 * height * width, 5.0).reshape([2, 3, height, width]);
             for mode in [Mode::Evaluation, Mode::Training] {

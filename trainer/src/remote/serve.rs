@@ -1,7 +1,8 @@
 //! The serving end: a listener, a small thread, and the three calls.
 
 use super::{Broadcast, RemoteError, State, Status};
-use crate::stop::{Asked, Stop};
+use crate::stop::{Stop, StopCause};
+use mixfeed_ops::address::BindError;
 use mixfeed_ops::grpc::{
     Access, Guard, Limits, Listener, Reach, RefusedConnections, ServerTls, incoming, transport,
 };
@@ -53,7 +54,7 @@ impl Served {
     /// When the address is taken or not ours, or a file of `access` cannot be used.
     pub fn start(address: SocketAddr, access: &Access, stop: &Stop) -> Result<Self, RemoteError> {
         let (tls, token) = access.read()?;
-        let error = |source| RemoteError::Bind { address, source };
+        let error = |source| BindError::new(address, source);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("trainer-service")
@@ -148,8 +149,8 @@ impl TrainerService for Calls {
             0 => DEFAULT_INTERVAL_MILLISECONDS,
             given if INTERVAL_MILLISECONDS.contains(&given) => given,
             given => {
-                let (least, most) = (INTERVAL_MILLISECONDS.start(), INTERVAL_MILLISECONDS.end());
-                let text = format!("interval_milliseconds is {given}, it must be {least} to {most}");
+                let (min, max) = (INTERVAL_MILLISECONDS.start(), INTERVAL_MILLISECONDS.end());
+                let text = format!("interval_milliseconds is {given}, it must be {min} to {max}");
                 return Err(tonic::Status::invalid_argument(text));
             }
         };
@@ -176,7 +177,7 @@ impl TrainerService for Calls {
                 self.address
             )));
         }
-        tracing::info!("asked to stop: finishing the step, evaluating, and writing a checkpoint");
+        tracing::info!("stop requested: finishing the step, evaluating, and writing a checkpoint");
         self.status.send_if_modified(|status| {
             let stops = status.state != State::Ended;
             if stops {
@@ -184,7 +185,7 @@ impl TrainerService for Calls {
             }
             stops
         });
-        self.stop.request(Asked::Call);
+        self.stop.request(StopCause::Call);
         Ok(Response::new(v1::StopResponse {}))
     }
 }
@@ -251,7 +252,7 @@ mod tests {
             assert_eq!(Status::from(answer.status.unwrap()), training);
             assert_eq!(stop.requested(), None);
             client.stop(v1::StopRequest {}).await.unwrap();
-            assert_eq!(stop.requested(), Some(Asked::Call));
+            assert_eq!(stop.requested(), Some(StopCause::Call));
             let answer = client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
             assert_eq!(Status::from(answer.status.unwrap()).state, State::Stopping);
         });

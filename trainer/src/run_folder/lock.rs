@@ -44,7 +44,7 @@ impl Lock {
                 Err(TryLockError::WouldBlock) => return Err(RunFolderError::InUse(path.to_owned())),
                 // A file system without locks is no reason not to train.
                 Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => {
-                    tracing::warn!(path = %path.display(), "this file system has no locks; use the folder once only");
+                    tracing::warn!(path = %path.display(), "file system without locks; use the folder from one process only");
                 }
                 Err(TryLockError::Error(source)) => return Err(error(source)),
             }

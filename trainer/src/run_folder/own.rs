@@ -36,14 +36,14 @@ const KINDS: [Kind; 2] = [
 
 /// What is in a folder under names that runs use.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct RunFiles {
     /// Files of a run, its record last: whoever removes them in this order may be interrupted.
     pub(super) own: Vec<&'static str>,
     /// A file that no run left there.
     pub(super) foreign: Option<&'static str>,
 }
 
-impl Found {
+impl RunFiles {
     /// Looks into a folder, which need not be there.
     pub(super) fn of(folder: &Path) -> Self {
         let is_there = |name: &&str| folder.join(name).symlink_metadata().is_ok();
@@ -54,7 +54,7 @@ impl Found {
         let foreign = all.into_iter().filter(|name| !own.contains(name)).find(is_there);
         own.retain(is_there);
         own.dedup();
-        Found { own, foreign }
+        RunFiles { own, foreign }
     }
 }
 
@@ -72,18 +72,18 @@ mod tests {
 
     const RECORD: &str = "format = 1\nrelease = \"0.1.0\"\n";
 
-    fn found(files: &[(&str, &str)]) -> Found {
+    fn found(files: &[(&str, &str)]) -> RunFiles {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             fs::write(folder.path().join(name), text).unwrap();
         }
-        Found::of(folder.path())
+        RunFiles::of(folder.path())
     }
 
     #[test]
     fn files_are_a_runs_where_its_record_is_and_of_its_kind() {
-        let own = |own: &[&'static str]| Found { own: own.to_vec(), foreign: None };
-        let foreign = |name, own: &[&'static str]| Found { own: own.to_vec(), foreign: Some(name) };
+        let own = |own: &[&'static str]| RunFiles { own: own.to_vec(), foreign: None };
+        let foreign = |name, own: &[&'static str]| RunFiles { own: own.to_vec(), foreign: Some(name) };
         assert_eq!(found(&[("notes.txt", ""), ("events.out.tfevents.1.host", "")]), own(&[]));
         assert_eq!(found(&[(RUN, RECORD), (METRICS, ""), (CURVES, "")]), own(&[METRICS, CURVES, RUN]));
         let comparison = [(RunFolder::COMPARE, RECORD), (CURVES, ""), (RunFolder::GRID, "")];
@@ -96,13 +96,13 @@ mod tests {
         }
         // Beside a training, a file of a kind that trainings do not write.
         assert_eq!(found(&[(RUN, RECORD), (RunFolder::GRID, "")]), foreign(RunFolder::GRID, &[RUN]));
-        assert_eq!(Found::of(Path::new("/no/such/folder")), own(&[]));
+        assert_eq!(RunFiles::of(Path::new("/no/such/folder")), own(&[]));
     }
 
     #[test]
     fn a_link_is_a_file_wherever_it_points() {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/no/such/file", folder.path().join(METRICS)).unwrap();
-        assert_eq!(Found::of(folder.path()).foreign, Some(METRICS));
+        assert_eq!(RunFiles::of(folder.path()).foreign, Some(METRICS));
     }
 }

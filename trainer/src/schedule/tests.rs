@@ -93,3 +93,14 @@ fn the_shortest_trainings_have_rates_too() {
         }
     }
 }
+
+#[test]
+fn milestones_that_are_never_reached_are_told() {
+    let config = ScheduleConfig { milestones: vec![100, 150], ..ScheduleConfig::default() };
+    assert_eq!(config.warning(200), None);
+    assert_eq!(config.warning(101), None);
+    assert!(
+        config.warning(100).unwrap().contains("the first milestone, epoch 100, is not before the end, 100")
+    );
+    assert_eq!(ScheduleConfig::default().warning(1), None);
+}

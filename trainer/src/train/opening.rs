@@ -1,7 +1,7 @@
 //! How the stream of a training is opened: where it begins, on which data, and whether there is all that training needs
 //! of them.
 
-use super::Job;
+use super::TrainingJob;
 use crate::config::{RunConfig, Training, UsageError};
 use crate::error::TrainError;
 use crate::feed::Feed;
@@ -13,7 +13,7 @@ use crate::table::counted;
 use mixfeed_client::{BadRecordsInfo, StreamEnd, StreamError, StreamInfo};
 
 /// Opens the stream of batches that are left.
-pub(super) fn open(job: &Job<'_>, resume: Option<&ResumePoint>) -> Result<Feed, TrainError> {
+pub(super) fn open(job: &TrainingJob<'_>, resume: Option<&ResumePoint>) -> Result<Feed, TrainError> {
     let Training { stream: spec, epochs, .. } = &job.config.training;
     let Some(point) = resume else {
         let request = StreamRequest { spec, start: 0, end: StreamEnd::Epoch(*epochs), expected: None };
@@ -29,7 +29,7 @@ pub(super) fn open(job: &Job<'_>, resume: Option<&ResumePoint>) -> Result<Feed, 
 
 /// Opens the stream where loaders serve another data set than the run's: it may be the same less records that the run
 /// has not met.
-fn open_with_less(job: &Job<'_>, point: &ResumePoint, detail: &str) -> Result<Feed, TrainError> {
+fn open_with_less(job: &TrainingJob<'_>, point: &ResumePoint, detail: &str) -> Result<Feed, TrainError> {
     let training = &job.config.training;
     // An epoch may have fewer batches without them, and so may all.
     let end = StreamEnd::Epoch(training.epochs);
@@ -40,7 +40,7 @@ fn open_with_less(job: &Job<'_>, point: &ResumePoint, detail: &str) -> Result<Fe
             tracing::warn!(
                 records,
                 step = point.step(),
-                "records are left out that the run has not met: it goes on as if they had been from its start"
+                "records are left out that the run has not seen yet: it continues as if they had been left out from the start"
             );
             Ok(feed)
         }
@@ -79,13 +79,13 @@ pub(crate) fn try_stream(config: &RunConfig, loaders: &Loaders, stop: &Stop) -> 
 }
 
 /// Says before the first step what loaders elsewhere know to be bad. One in this process has said so itself.
-pub(super) fn warn_of_bad_records(job: &Job<'_>, info: &StreamInfo) {
+pub(super) fn warn_of_bad_records(job: &TrainingJob<'_>, info: &StreamInfo) {
     let BadRecordsInfo { count, examples } = &info.dataset.bad_records;
     if *count == 0 || job.loaders.is_embedded() {
         return;
     }
     for record in examples {
-        tracing::warn!(record, "bad record, which fails every batch that it is in");
+        tracing::warn!(record, "bad record: every batch with it fails");
     }
     tracing::warn!(
         bad_records = count,

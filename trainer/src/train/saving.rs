@@ -37,7 +37,7 @@ impl Run<'_> {
         tracing::info!(
             step = self.position,
             checkpoint = %checkpoint.display(),
-            "wrote a checkpoint; --resume continues from it"
+            "checkpoint written; --resume continues from it"
         );
         Ok(())
     }
@@ -51,7 +51,7 @@ impl Run<'_> {
         tracing::info!(
             step = self.position,
             checkpoint = %checkpoint.display(),
-            "wrote a checkpoint as a signal asked, training continues"
+            "checkpoint written on a signal; training continues"
         );
         Ok(())
     }

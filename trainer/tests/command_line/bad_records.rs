@@ -95,7 +95,7 @@ fn a_run_that_a_bad_record_ended_goes_on_without_it_as_if_it_had_never_been_ther
         assert_eq!(learnt(place, "run", &json(&output)), golden, "{flags:?}");
         let said = stderr(&output);
         assert!(
-            said.contains("records are left out that the run has not met") && said.contains("records=1"),
+            said.contains("records are left out that the run has not seen yet") && said.contains("records=1"),
             "{said}"
         );
         // Its checkpoints are those of the set without the record from now on.

@@ -199,6 +199,25 @@ fn a_comparison_over_another_takes_nothing_of_it() {
     let output = compare(folder.path()).args(["--overwrite", "--json"]).output().unwrap();
     assert!(!stderr(&output).contains("finished before"));
     json(&output);
+    let output =
+        compare(folder.path()).args(["--overwrite", "--json", "--grid", "mixup-alpha=1"]).output().unwrap();
+    let log = stderr(&output);
+    assert!(
+        log.contains("trainings of an earlier comparison stay") && log.contains("with-mixup-seed-5"),
+        "{log}"
+    );
+    json(&output);
+
+    // What another command left is resumed by that command.
+    for (command, place, expected) in [
+        ("train", "both", "it holds a comparison: resume that with `compare`"),
+        ("compare", "both/with-mixup-seed-5", "it holds a run: resume that with `train`"),
+    ] {
+        let arguments = [command, "--output", place, "--resume"];
+        let output = trainer(folder.path()).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(error_line(&output).contains(expected), "{}", stderr(&output));
+    }
 }
 
 #[test]
@@ -227,7 +246,7 @@ fn a_grid_compares_each_amount_with_training_without_mixup() {
     assert!(svg.contains("the highest test accuracy of 4 fields") && svg.contains("without mixup"), "{svg}");
     assert!(fs::read_to_string(run.join("grid.svg")).unwrap().contains("95 % CI"));
     assert_eq!(fs::read_to_string(run.join("compare.csv")).unwrap().lines().count(), 11);
-    for (wrong, expected) in [("lr=1", "no row of a grid"), ("mixup-prob=2", "--mixup-prob is 2")] {
+    for (wrong, expected) in [("lr=1", "not an axis of a grid"), ("mixup-prob=2", "--mixup-prob is 2")] {
         let mut command = trainer(folder.path());
         command.args(COMPARISON).args(["--overwrite", "--grid", wrong]);
         let output = command.output().unwrap();

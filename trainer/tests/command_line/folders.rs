@@ -175,3 +175,19 @@ fn a_start_that_fails_leaves_a_run_that_was_there_as_it_was() {
         assert_eq!(files(folder.path()), before, "{mode}");
     }
 }
+
+#[test]
+fn what_the_data_does_not_allow_is_said_with_the_flag() {
+    let folder = tempfile::tempdir().unwrap();
+    for (flags, expected) in [
+        (["--limit", "101"], "spec.limit: 101 is not allowed"),
+        (["--crop-padding", "32"], "spec.augmentation.crop_padding: 32 is not allowed"),
+        (["--cutout", "66"], "spec.augmentation.cutout_size: 66 is not allowed"),
+    ] {
+        let mut command = trainer(folder.path());
+        let output = command.args(["train", "--data", "synthetic:100"]).args(flags).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let line = error_line(&output);
+        assert!(line.contains(expected) && line.contains(&format!(" ({}", flags[0])), "{line}");
+    }
+}

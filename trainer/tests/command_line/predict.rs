@@ -78,10 +78,13 @@ fn image_files_get_classes_and_probabilities() {
     assert_eq!(table.lines().filter(|line| line.contains(" %")).count(), 3, "three choices in:\n{table}");
 
     fs::write(folder.path().join("notes.txt"), "not an image").unwrap();
-    for (path, expected) in [("notes.txt", "is no image"), ("nowhere.png", "cannot read")] {
+    for (path, expected) in [("notes.txt", "is not an image"), ("nowhere.png", "cannot read")] {
         let output = predict(folder.path(), &["a.png", path]);
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-        let line = error_line(&output);
+        let line = stderr(&output);
         assert!(line.contains(path) && line.contains(expected), "{line}");
+        assert!(line.starts_with("error: 1 of 2 images are not predicted"), "{line}");
+        let table = String::from_utf8(output.stdout).unwrap();
+        assert!(table.contains("a.png") && !table.contains(path), "{table}");
     }
 }

@@ -204,7 +204,7 @@ fn a_training_with_tls_and_a_token_is_watched_and_ended_by_those_who_have_both()
     assert_eq!(code, Some(0), "{}", stderr(&output));
     let result = training.result();
     let log = stderr(&result);
-    assert!(!log.contains(TOKEN) && !log.contains("others can reach"), "{log}");
+    assert!(!log.contains(TOKEN) && !log.contains("can be reached from other machines"), "{log}");
     assert_eq!(json(&result)["finished"], false);
 }
 

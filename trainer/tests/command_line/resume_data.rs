@@ -70,6 +70,13 @@ fn a_run_goes_on_with_data_read_as_it_was_read_before() {
     );
     assert_eq!(second["resumed_from_step"], 3);
 
+    let (there, moved) = (folder.path().join("images"), folder.path().join("moved"));
+    fs::rename(&there, &moved).unwrap();
+    let output = resume(folder.path()).args(["--epochs", "3"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(error_line(&output).ends_with("; --data beside --resume says where the data is now"));
+    fs::rename(&moved, &there).unwrap();
+
     let output = resume(folder.path()).args(["--epochs", "3", "--order", "path"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(error_line(&output).contains("was trained on data set"), "{}", stderr(&output));

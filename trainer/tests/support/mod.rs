@@ -10,8 +10,8 @@ use mixfeed_trainer::loaders::Loaders;
 use mixfeed_trainer::observer::{Observer, Step};
 use mixfeed_trainer::resume::ResumePoint;
 use mixfeed_trainer::run_folder::RunFolder;
-use mixfeed_trainer::stop::{Asked, Stop};
-use mixfeed_trainer::train::{Job, Trained, train};
+use mixfeed_trainer::stop::{Stop, StopCause};
+use mixfeed_trainer::train::{Trained, TrainingJob, train};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -106,7 +106,7 @@ pub(crate) fn run_in(
         None => (RunFolder::create(output, false)?, None),
     };
     let loaders = Loaders::of(&config)?;
-    let job = Job { config: &config, loaders: &loaders, device: Device::Cpu, folder: &folder, stop };
+    let job = TrainingJob { config: &config, loaders: &loaders, device: Device::Cpu, folder: &folder, stop };
     train(&job, resume, observer)
 }
 
@@ -119,7 +119,7 @@ impl Observer for Unwatched {}
 pub(crate) struct StopAt {
     pub(crate) step: u64,
     pub(crate) stop: Stop,
-    pub(crate) asked: Asked,
+    pub(crate) asked: StopCause,
 }
 
 impl Observer for StopAt {

@@ -41,11 +41,8 @@ impl Token {
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         if !BYTES.contains(&bytes.len()) {
-            let (least, most) = (BYTES.start(), BYTES.end());
-            return Err(content(format!(
-                "a token has {least} to {most} bytes, this one has {}",
-                bytes.len()
-            )));
+            let (min, max) = (BYTES.start(), BYTES.end());
+            return Err(content(format!("a token has {min} to {max} bytes, this one has {}", bytes.len())));
         }
         match std::str::from_utf8(bytes) {
             Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Self(text.into())),

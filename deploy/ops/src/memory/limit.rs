@@ -81,7 +81,7 @@ fn group_limit(
                 Version::Two => "v2",
             };
             for (bytes, beyond) in limits(mount.version, |file| read(&at.join(file))) {
-                if lowest.as_ref().is_none_or(|(least, _)| bytes < *least) {
+                if lowest.as_ref().is_none_or(|(min, _)| bytes < *min) {
                     lowest = Some((bytes, format!("cgroup {number} {}{beyond}", name.display())));
                 }
             }

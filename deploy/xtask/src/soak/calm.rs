@@ -54,7 +54,7 @@ impl Calm {
 
     /// Looks after it while the soak is at `step`.
     pub(super) fn advance(&mut self, children: &Children, step: u64) -> Result<()> {
-        self.look(children)?;
+        self.sample(children)?;
         if self.running.is_none() && step >= self.done + PART {
             self.begin(children, self.done + PART)?;
         }
@@ -65,7 +65,7 @@ impl Calm {
     pub(super) fn finish(mut self, children: &Children, step: u64) -> Result<String> {
         ensure!(step > self.done || self.done == step, "the soak went back from {} to {step}", self.done);
         loop {
-            self.look(children)?;
+            self.sample(children)?;
             if self.running.is_none() {
                 if self.done == step {
                     return Ok(self.digest);
@@ -97,7 +97,7 @@ impl Calm {
         Ok(())
     }
 
-    fn look(&mut self, children: &Children) -> Result<()> {
+    fn sample(&mut self, children: &Children) -> Result<()> {
         let Some((id, end)) = self.running else { return Ok(()) };
         let Some(status) = children.ended(id)? else { return Ok(()) };
         ensure!(status.success(), "the training in calm ended with {status}; see soak/calm.log");

@@ -65,7 +65,7 @@ impl Sample {
 
 impl Process {
     /// Looks at it, and returns its metrics too.
-    pub(super) fn look(&self) -> Result<(Sample, String)> {
+    pub(super) fn take(&self) -> Result<(Sample, String)> {
         let text = http::get(&self.metrics, "/metrics")?;
         let tasks = metric(&text, self.tasks).with_context(|| format!("no {} is told", self.tasks))? as u64;
         let read = |file: &str| {
@@ -141,7 +141,7 @@ mod tests {
         let counts = |tasks, descriptors, threads| Counts { tasks, descriptors, threads };
         assert_eq!(counts(1, 9, 3).min(counts(2, 4, 3)), counts(1, 4, 3));
         let sample = |resident_kib, counts| Sample { resident_kib, counts };
-        let most = sample(5, counts(1, 9, 3)).max(sample(7, counts(2, 4, 3)));
-        assert_eq!((most.resident_kib, most.counts), (7, counts(2, 9, 3)));
+        let max = sample(5, counts(1, 9, 3)).max(sample(7, counts(2, 4, 3)));
+        assert_eq!((max.resident_kib, max.counts), (7, counts(2, 9, 3)));
     }
 }

@@ -24,14 +24,14 @@ pub(super) fn of(outcome: &Outcome) -> String {
     };
     line("memory after the warm-up, MiB", &|held| format!("{:.1}", held.growth.first_mib));
     line("memory at the end, MiB", &|held| format!("{:.1}", held.growth.last_mib));
-    line("most, MiB", &|held| format!("{:.1}", held.most.mib()));
+    line("most, MiB", &|held| format!("{:.1}", held.max.mib()));
     line("growth, MiB an hour", &|held| {
         format!("{:.2} ± {:.2}", held.growth.mib_per_hour, held.growth.standard_error)
     });
     for (what, pick) in COUNTS {
         line(&format!("{what} before, most, after"), &|held| {
-            let [before, most, after] = [held.before, held.most.counts, held.after].map(pick);
-            format!("{before}, {most}, {after}")
+            let [before, max, after] = [held.before, held.max.counts, held.after].map(pick);
+            format!("{before}, {max}, {after}")
         });
     }
     let digest = trained["weights_digest"].as_str().unwrap_or("none");
@@ -83,7 +83,7 @@ mod tests {
         let held = || {
             let counts = Counts { tasks: 7, descriptors: 20, threads: 5 };
             let growth = Growth { first_mib: 300.0, last_mib: 300.5, mib_per_hour: 0.5, standard_error: 0.4 };
-            Held { growth, most: Sample { resident_kib: 310 << 10, counts }, before: counts, after: counts }
+            Held { growth, max: Sample { resident_kib: 310 << 10, counts }, before: counts, after: counts }
         };
         Outcome {
             data: "synthetic:9".to_owned(),

@@ -13,16 +13,16 @@ pub(super) enum Step {
 }
 
 /// How `batch` is sent when a message has at most `most` bytes of pixels. A fault needs three parts at least to show.
-pub(super) fn steps(mut batch: Batch, most: usize, fault: Option<PartFault>) -> Vec<Step> {
+pub(super) fn steps(mut batch: Batch, max: usize, fault: Option<PartFault>) -> Vec<Step> {
     let (index, mut parts) = (batch.index, Vec::new());
     let mut offset = 0;
-    while batch.pixels.len() > most {
-        let pixels = batch.pixels.split_to(most);
+    while batch.pixels.len() > max {
+        let pixels = batch.pixels.split_to(max);
         parts.push(BatchPart { index, pixels, offset });
-        offset += most as u64;
+        offset += max as u64;
     }
     let (empty, of_another) = (
-        BatchPart { index, offset: most as u64, ..BatchPart::default() },
+        BatchPart { index, offset: max as u64, ..BatchPart::default() },
         BatchPart { index: index + 1, ..parts.first().cloned().unwrap_or_default() },
     );
     let failure = BatchFailure { index: index + 1, reason: 2, message: "a worker failed".into() };

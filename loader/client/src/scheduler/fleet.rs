@@ -1,6 +1,6 @@
 //! The replicas that may be asked: what each owes, how much it may owe, how fast it is.
 
-use super::pace::{Asked, Pace, WARM};
+use super::pace::{Pace, PendingRequest, WARM};
 use super::ranks::{Rank, Ranks};
 use super::words::{FailureKind, Micros, ReplicaKey};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,7 @@ const MOST_FAILURES: u32 = 8;
 
 #[derive(Debug)]
 struct Replica {
-    owed: BTreeMap<u64, Asked>,
+    owed: BTreeMap<u64, PendingRequest>,
     withdrawn: BTreeSet<u64>,
     /// Withdrawn indices below it may be forgotten.
     forgotten: u64,
@@ -138,7 +138,7 @@ impl Fleet {
     }
 
     /// What is expected of `key` for `index`, if it owes it.
-    pub(super) fn asked(&self, key: ReplicaKey, index: u64) -> Option<&Asked> {
+    pub(super) fn asked(&self, key: ReplicaKey, index: u64) -> Option<&PendingRequest> {
         self.replicas.get(&key)?.owed.get(&index)
     }
 

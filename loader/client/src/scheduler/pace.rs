@@ -46,7 +46,7 @@ pub(super) struct Pace {
 
 /// What is expected for one index, noted when it was asked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct PendingRequest {
     pub(super) at: Micros,
     expected: Micros,
     /// When it is worth asking one who has nothing else to do.
@@ -89,7 +89,7 @@ impl Pace {
 
     /// Notes that an index is asked for while `ahead` others are owed; `typical` is what all replicas take for
     /// one, 0 while unknown.
-    pub(super) fn ask(&mut self, now: Micros, ahead: usize, typical: f64) -> Asked {
+    pub(super) fn ask(&mut self, now: Micros, ahead: usize, typical: f64) -> PendingRequest {
         let expected = if ahead == 0 {
             self.since = now;
             now + self.service()
@@ -105,11 +105,11 @@ impl Pace {
             now + UNKNOWN_LATENESS
         };
         let overdue_at = late_at.min(expected.max(now + typical as Micros) + LEAST_LATENESS as Micros);
-        Asked { at: now, expected, overdue_at, late_at, ahead }
+        PendingRequest { at: now, expected, overdue_at, late_at, ahead }
     }
 
     /// Notes a delivery; `left` are still owed.
-    pub(super) fn deliver(&mut self, now: Micros, asked: Option<Asked>, left: usize) {
+    pub(super) fn deliver(&mut self, now: Micros, asked: Option<PendingRequest>, left: usize) {
         let mut gap = now.saturating_sub(self.since) as f64;
         self.since = now;
         let weight = (1.0 / f64::from(self.deliveries + 1)).max(WEIGHT);

@@ -158,9 +158,9 @@ mod wave {
             let from_left = _mm256_or_si256(_mm256_abs_epi16(to_left), left_always);
             let from_up = _mm256_or_si256(_mm256_abs_epi16(to_up), up_always);
             let from_both = _mm256_abs_epi16(_mm256_add_epi16(to_left, to_up));
-            let least = _mm256_min_epi16(_mm256_min_epi16(from_left, from_up), from_both);
-            let nearest = _mm256_blendv_epi8(left_up, up, _mm256_cmpeq_epi16(from_up, least));
-            let nearest = _mm256_blendv_epi8(nearest, left, _mm256_cmpeq_epi16(from_left, least));
+            let min = _mm256_min_epi16(_mm256_min_epi16(from_left, from_up), from_both);
+            let nearest = _mm256_blendv_epi8(left_up, up, _mm256_cmpeq_epi16(from_up, min));
+            let nearest = _mm256_blendv_epi8(nearest, left, _mm256_cmpeq_epi16(from_left, min));
             let value = _mm256_add_epi16(_mm256_and_si256(nearest, any), filtered);
             now = _mm256_and_si256(value, begun[step.min(ROWS - 1)]);
             let bytes = _mm256_packus_epi16(now, now);

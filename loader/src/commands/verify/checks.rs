@@ -147,10 +147,10 @@ fn mixup_shows(alpha: f64) -> f64 {
 /// so 1 - lambda must be at least 4 over the square of the smaller side.
 fn cutmix_shows(alpha: f64, image: ImageShape) -> f64 {
     let side = u64::from(image.height.min(image.width)).max(1);
-    let least = (512_u64 * 512).div_ceil(side * side);
-    let most = 65_536_u64.checked_sub(least);
-    match most {
-        Some(most) if alpha > 0.0 => beta_below((most as f64 + 0.5) / 65_536.0, alpha, alpha),
+    let min = (512_u64 * 512).div_ceil(side * side);
+    let max = 65_536_u64.checked_sub(min);
+    match max {
+        Some(max) if alpha > 0.0 => beta_below((max as f64 + 0.5) / 65_536.0, alpha, alpha),
         _ => 0.0,
     }
 }
@@ -159,16 +159,16 @@ fn cutmix_shows(alpha: f64, image: ImageShape) -> f64 {
 fn distance(lambdas: &mut [Lambda], up_to: impl Fn(i64) -> f64) -> f64 {
     lambdas.sort_unstable();
     let count = lambdas.len() as f64;
-    let mut most = 0.0_f64;
+    let mut max = 0.0_f64;
     let mut before = 0;
     for group in lambdas.chunk_by(PartialEq::eq) {
         let units = i64::from(group[0].to_q16());
         let after = before + group.len();
-        most = most.max((before as f64 / count - up_to(units - 1)).abs());
-        most = most.max((after as f64 / count - up_to(units)).abs());
+        max = max.max((before as f64 / count - up_to(units - 1)).abs());
+        max = max.max((after as f64 / count - up_to(units)).abs());
         before = after;
     }
-    most
+    max
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ const MAX_ARCHIVE: ByteSize = ByteSize::mib(512);
 pub type Told<'a> = dyn FnMut(u64, Option<u64>) + 'a;
 
 /// How an attempt ended early.
-enum Trouble {
+enum AttemptError {
     /// The connection: another attempt may do better.
     Cut(String),
     /// Anything that another attempt does not change.
@@ -104,16 +104,16 @@ fn complete(url: &str, part: &mut Part, told: &mut Told<'_>) -> Result<(), Fetch
     loop {
         match attempt(&agent, url, part, &mut validator, told) {
             Ok(()) => return Ok(()),
-            Err(Trouble::Final(error)) => return Err(error),
+            Err(AttemptError::Final(error)) => return Err(error),
             // Where nothing has come at all there is nothing to go on with: the machine is not reachable.
-            Err(Trouble::Cut(reason)) if resumptions == RESUMPTIONS || part.bytes() == began_at => {
+            Err(AttemptError::Cut(reason)) if resumptions == RESUMPTIONS || part.bytes() == began_at => {
                 let kept = match part.bytes() {
                     0 => String::new(),
                     bytes => format!(" ({} are kept, the next attempt goes on there)", ByteSize(bytes)),
                 };
                 return Err(FetchError::Download { origin: url.into(), reason: reason + &kept });
             }
-            Err(Trouble::Cut(_)) => {
+            Err(AttemptError::Cut(_)) => {
                 std::thread::sleep(Duration::from_secs(resumptions.min(LONGEST_PAUSE).into()));
                 resumptions += 1;
             }
@@ -142,8 +142,8 @@ fn attempt(
     part: &mut Part,
     validator: &mut Option<String>,
     told: &mut Told<'_>,
-) -> Result<(), Trouble> {
-    let never = |reason: String| Trouble::Final(FetchError::Download { origin: url.into(), reason });
+) -> Result<(), AttemptError> {
+    let never = |reason: String| AttemptError::Final(FetchError::Download { origin: url.into(), reason });
     let mut request = agent.get(url);
     if part.bytes() > 0 {
         request = request.header(header::RANGE, format!("bytes={}-", part.bytes()));
@@ -151,11 +151,11 @@ fn attempt(
             request = request.header(header::IF_RANGE, validator);
         }
     }
-    let mut response = request.call().map_err(|error| Trouble::Cut(error.to_string()))?;
+    let mut response = request.call().map_err(|error| AttemptError::Cut(error.to_string()))?;
     let total = match response.status() {
         StatusCode::OK => {
             // All of it, because that was asked for, or because the server knows no parts or has another version.
-            part.restart().map_err(Trouble::Final)?;
+            part.restart().map_err(AttemptError::Final)?;
             *validator = strong_validator(&response);
             field(&response, header::CONTENT_LENGTH).and_then(|length| length.parse().ok())
         }
@@ -174,8 +174,8 @@ fn attempt(
             if total.and_then(|total| total.parse().ok()) == Some(part.bytes()) {
                 return Ok(());
             }
-            part.restart().map_err(Trouble::Final)?;
-            return Err(Trouble::Cut("the server has fewer bytes than have come".into()));
+            part.restart().map_err(AttemptError::Final)?;
+            return Err(AttemptError::Cut("the server has fewer bytes than have come".into()));
         }
         status => return Err(never(format!("the server answers {status}"))),
     };
@@ -183,17 +183,17 @@ fn attempt(
     let mut body = response.body_mut().as_reader();
     let mut buffer = vec![0; 64 << 10];
     loop {
-        let read = body.read(&mut buffer).map_err(|error| Trouble::Cut(error.to_string()))?;
+        let read = body.read(&mut buffer).map_err(|error| AttemptError::Cut(error.to_string()))?;
         if read == 0 {
             break;
         }
         check_size(part.bytes() + read as u64).map_err(never)?;
-        part.append(&buffer[..read]).map_err(Trouble::Final)?;
+        part.append(&buffer[..read]).map_err(AttemptError::Final)?;
         told(part.bytes(), total);
     }
     match total {
         Some(total) if part.bytes() < total => {
-            Err(Trouble::Cut(format!("the connection ended at {} of {total} bytes", part.bytes())))
+            Err(AttemptError::Cut(format!("the connection ended at {} of {total} bytes", part.bytes())))
         }
         _ => Ok(()),
     }

@@ -15,7 +15,7 @@ pub enum Origin {
 
 /// A text that is no [`Origin`].
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0} is no place to fetch from: give https://…, http://… or file:///path")]
+#[error("{0} is not a place to fetch from: give https://…, http://… or file:///path")]
 pub struct OriginError(String);
 
 impl FromStr for Origin {

@@ -12,6 +12,7 @@ use crate::source::SourceError;
 use crate::source::options::Options;
 use crate::source::report::{Report, named};
 use crate::source::splits::{self, NONE, PLACE, Told, ambiguous, is_bare, told_by};
+use std::path::Path;
 use worded::{NO_CLASSES, Worded};
 
 /// Said of an evaluation split.
@@ -80,7 +81,8 @@ impl Finder<'_> {
 
     /// The one folder that a flag names, by its path or as [`splits::matching`] has it.
     fn chosen(&self, flag: &str, pattern: &str, top: &[String]) -> Result<String, SourceError> {
-        let path = pattern.trim_end_matches('/').trim_start_matches("./");
+        let within = Path::new(pattern).strip_prefix(self.tree.root()).ok().and_then(Path::to_str);
+        let path = within.unwrap_or(pattern).trim_end_matches('/').trim_start_matches("./");
         if !path.is_empty() && self.tree.has_folder(path)? {
             return Ok(path.into());
         }
@@ -329,7 +331,11 @@ impl Finder<'_> {
             let what = format!("{name}/");
             let taken = under(train, name) || test.is_some_and(|test| under(test, name));
             let said = self.report.left_out.iter().any(|left| left.what == what);
-            if taken || said || !self.tree.has_image(name)? {
+            if taken || said {
+                continue;
+            }
+            let images = self.tree.count_images(name)?;
+            if images == 0 {
                 continue;
             }
             let why = match test {
@@ -338,7 +344,7 @@ impl Finder<'_> {
                 }
                 _ => format!("{train}/ is the training split"),
             };
-            self.report.leave_out(what, None, why);
+            self.report.leave_out(what, Some(images), why);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 //! the Apache Parquet format (2.11) has them.
 
 use super::super::file_error::FileError;
-use super::thrift::{Thrift, Wrong};
+use super::thrift::{Thrift, ThriftError};
 use ::parquet::basic::Compression;
 use ::parquet::file::metadata::ColumnChunkMetaData;
 use flate2::read::MultiGzDecoder;
@@ -55,7 +55,7 @@ pub(super) fn unpacked_bytes<R: Read + Seek>(
         let mut thrift = Thrift::new(&mut input);
         let header = read_header(&mut thrift);
         let header_bytes = thrift.bytes();
-        let header = header.map_err(|Wrong| match input.failed {
+        let header = header.map_err(|ThriftError| match input.failed {
             Some(error) => error.into(),
             None => FileError::from(wrong("has a damaged header")),
         })?;
@@ -103,7 +103,7 @@ impl<R: Read> Read for Noting<R> {
 }
 
 /// Reads `PageHeader`.
-fn read_header<R: Read>(thrift: &mut Thrift<R>) -> Result<Header, Wrong> {
+fn read_header<R: Read>(thrift: &mut Thrift<R>) -> Result<Header, ThriftError> {
     let mut header = Header::default();
     thrift.fields(|thrift, id, kind| match id {
         2 => thrift.size(kind).map(|size| header.unpacked = Some(size)),

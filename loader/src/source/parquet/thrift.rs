@@ -11,7 +11,7 @@ const MAX_DEPTH: u32 = 8;
 
 /// Something that is no header.
 #[derive(Debug)]
-pub(super) struct Wrong;
+pub(super) struct ThriftError;
 
 /// The type of a field, as it is written.
 pub(super) type Kind = u8;
@@ -40,11 +40,11 @@ impl<R: Read> Thrift<R> {
     /// Hands each field of a structure, by number and type, to `field`, which reads its value.
     pub(super) fn fields(
         &mut self,
-        mut field: impl FnMut(&mut Self, i64, Kind) -> Result<(), Wrong>,
-    ) -> Result<(), Wrong> {
+        mut field: impl FnMut(&mut Self, i64, Kind) -> Result<(), ThriftError>,
+    ) -> Result<(), ThriftError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(Wrong);
+            return Err(ThriftError);
         }
         let mut last = 0;
         loop {
@@ -58,7 +58,7 @@ impl<R: Read> Thrift<R> {
                 step => last + i64::from(step),
             };
             if id <= last || id > i64::from(i16::MAX) {
-                return Err(Wrong);
+                return Err(ThriftError);
             }
             last = id;
             field(self, id, byte & 0x0F)?;
@@ -69,29 +69,29 @@ impl<R: Read> Thrift<R> {
     pub(super) fn structure(
         &mut self,
         kind: Kind,
-        field: impl FnMut(&mut Self, i64, Kind) -> Result<(), Wrong>,
-    ) -> Result<(), Wrong> {
-        if kind == STRUCTURE { self.fields(field) } else { Err(Wrong) }
+        field: impl FnMut(&mut Self, i64, Kind) -> Result<(), ThriftError>,
+    ) -> Result<(), ThriftError> {
+        if kind == STRUCTURE { self.fields(field) } else { Err(ThriftError) }
     }
 
     /// An i32.
-    pub(super) fn integer(&mut self, kind: Kind) -> Result<i64, Wrong> {
-        let value = if kind == 5 { self.zigzag()? } else { return Err(Wrong) };
-        i32::try_from(value).map(i64::from).map_err(|_too_large| Wrong)
+    pub(super) fn integer(&mut self, kind: Kind) -> Result<i64, ThriftError> {
+        let value = if kind == 5 { self.zigzag()? } else { return Err(ThriftError) };
+        i32::try_from(value).map(i64::from).map_err(|_too_large| ThriftError)
     }
 
     /// An i32 that is a number of bytes.
-    pub(super) fn size(&mut self, kind: Kind) -> Result<u64, Wrong> {
-        self.integer(kind).and_then(|size| u64::try_from(size).map_err(|_negative| Wrong))
+    pub(super) fn size(&mut self, kind: Kind) -> Result<u64, ThriftError> {
+        self.integer(kind).and_then(|size| u64::try_from(size).map_err(|_negative| ThriftError))
     }
 
     /// A boolean, whose value is its type.
-    pub(super) fn boolean(&mut self, kind: Kind) -> Result<bool, Wrong> {
-        if matches!(kind, TRUE | FALSE) { Ok(kind == TRUE) } else { Err(Wrong) }
+    pub(super) fn boolean(&mut self, kind: Kind) -> Result<bool, ThriftError> {
+        if matches!(kind, TRUE | FALSE) { Ok(kind == TRUE) } else { Err(ThriftError) }
     }
 
     /// Reads past a field of any type.
-    pub(super) fn skip(&mut self, kind: Kind) -> Result<(), Wrong> {
+    pub(super) fn skip(&mut self, kind: Kind) -> Result<(), ThriftError> {
         match kind {
             TRUE | FALSE => Ok(()),
             _ => self.skip_element(kind),
@@ -99,7 +99,7 @@ impl<R: Read> Thrift<R> {
     }
 
     /// The same in a list or a map, where a boolean takes a byte.
-    fn skip_element(&mut self, kind: Kind) -> Result<(), Wrong> {
+    fn skip_element(&mut self, kind: Kind) -> Result<(), ThriftError> {
         match kind {
             TRUE | FALSE | 3 => self.pass(1),
             4..=6 => self.varint().map(drop),
@@ -121,18 +121,18 @@ impl<R: Read> Thrift<R> {
                 }
             },
             STRUCTURE => self.fields(Self::skip_field),
-            _ => Err(Wrong),
+            _ => Err(ThriftError),
         }
     }
 
-    fn skip_field(&mut self, _id: i64, kind: Kind) -> Result<(), Wrong> {
+    fn skip_field(&mut self, _id: i64, kind: Kind) -> Result<(), ThriftError> {
         self.skip(kind)
     }
 
-    fn skip_elements(&mut self, count: u64, kinds: &[Kind]) -> Result<(), Wrong> {
+    fn skip_elements(&mut self, count: u64, kinds: &[Kind]) -> Result<(), ThriftError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(Wrong);
+            return Err(ThriftError);
         }
         // Each takes a byte at least, so the input bounds them.
         for _ in 0..count {
@@ -142,39 +142,40 @@ impl<R: Read> Thrift<R> {
         Ok(())
     }
 
-    fn zigzag(&mut self) -> Result<i64, Wrong> {
+    fn zigzag(&mut self) -> Result<i64, ThriftError> {
         let value = self.varint()?;
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
     /// Seven bits a byte, the lowest first, no more bytes than the number needs.
-    fn varint(&mut self) -> Result<u64, Wrong> {
+    fn varint(&mut self) -> Result<u64, ThriftError> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
             let bits = u64::from(byte & 0x7F);
             if (bits << shift) >> shift != bits || (byte == 0 && shift > 0) {
-                return Err(Wrong);
+                return Err(ThriftError);
             }
             value |= bits << shift;
             if byte & 0x80 == 0 {
                 return Ok(value);
             }
         }
-        Err(Wrong)
+        Err(ThriftError)
     }
 
-    fn byte(&mut self) -> Result<u8, Wrong> {
+    fn byte(&mut self) -> Result<u8, ThriftError> {
         let mut byte = [0];
-        self.input.read_exact(&mut byte).map_err(|_end| Wrong)?;
+        self.input.read_exact(&mut byte).map_err(|_end| ThriftError)?;
         self.bytes += 1;
         Ok(byte[0])
     }
 
-    fn pass(&mut self, bytes: u64) -> Result<(), Wrong> {
-        let passed = io::copy(&mut self.input.by_ref().take(bytes), &mut io::sink()).map_err(|_end| Wrong)?;
+    fn pass(&mut self, bytes: u64) -> Result<(), ThriftError> {
+        let passed =
+            io::copy(&mut self.input.by_ref().take(bytes), &mut io::sink()).map_err(|_end| ThriftError)?;
         self.bytes += passed;
-        if passed == bytes { Ok(()) } else { Err(Wrong) }
+        if passed == bytes { Ok(()) } else { Err(ThriftError) }
     }
 }
 
@@ -182,7 +183,7 @@ impl<R: Read> Thrift<R> {
 mod tests {
     use super::*;
 
-    fn sizes(bytes: &[u8]) -> Result<Vec<(i64, u64)>, Wrong> {
+    fn sizes(bytes: &[u8]) -> Result<Vec<(i64, u64)>, ThriftError> {
         let mut thrift = Thrift::new(bytes);
         let mut found = Vec::new();
         thrift.fields(|thrift, id, kind| match kind {

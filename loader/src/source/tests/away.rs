@@ -70,7 +70,7 @@ fn a_shard_a_table_a_class_or_a_split_whose_target_is_away_is_refused_by_name() 
             let mut message = String::new();
             let log = logged(|| message = refusal_with(place.path(), options()));
             assert!(message.starts_with(&format!("{}: No such file", link.display())), "{message}");
-            assert_eq!(log.matches("trying again").count(), 5, "{log}");
+            assert_eq!(log.matches("retrying").count(), 5, "{log}");
             std::fs::rename(store.path().join("away"), &target).unwrap();
             assert_eq!(read_with(place.path(), options()).digest, whole, "it is back");
         }

@@ -77,7 +77,14 @@ fn contradictions_between_data_and_settings_are_named() {
     let message = refusal_with(place.path(), Options::default());
     assert!(message.contains("class folder test/class-new has no counterpart"), "{message}");
     let synthetic = Place::from(Location::Synthetic(10)).with(divided);
-    assert!(open(&synthetic).unwrap_err().to_string().contains("are for image files"));
+    let message = open(&synthetic).unwrap_err().to_string();
+    assert!(message.contains("synthetic:10: --test-fraction: only for image files"), "{message}");
+    let cached = Options { cache: Cache::None, cache_bytes: Some(1), ..Options::default() };
+    let report = open_with_report(&Place::from(Location::Synthetic(10)).with(cached), &[]).unwrap().1;
+    assert_eq!(
+        report.warnings,
+        ["no effect on this data set, which is in memory whole: --cache, --cache-memory"]
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use mixfeed_pipeline::content::content_digest;
 use mixfeed_pipeline::spec::{Augmentation, Mixing, StreamSpec};
-use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Scratch, Split, collate};
+use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Scratch, Split, collate, conformance};
 
 const BY_NAME: Options = Options {
     train: None,
@@ -69,6 +69,7 @@ fn one_set_of_images_gives_one_content_digest_and_equal_batches_in_every_format(
             }
             let data = read_with(&place.path().join(name), Options { cache, ..options.clone() });
             assert_eq!((data.train.count(), data.test.count(), data.classes.len()), (100, 20, 10), "{name}");
+            conformance::dataset(&data).unwrap();
             let this = (batches(&data), content_digest(&data).unwrap());
             match &first {
                 None => first = Some(this),

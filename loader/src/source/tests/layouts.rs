@@ -4,7 +4,7 @@ use super::*;
 use mixfeed_pipeline::Split;
 use write::tar_file;
 
-/// A folder with an image at each of these paths, or a text where the name is no image's.
+/// A folder with an image at each of these paths, or a text where the name is not an image's.
 pub(super) fn place(paths: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let image = write::drawings(Split::Train, 1)[0].png();
@@ -106,6 +106,11 @@ fn flags_choose_among_folders() {
     assert_eq!((train, test), (2, 1));
     assert_eq!(said.len(), 2, "{said:?}");
     assert_eq!(read(&many, Some("train1"), Some("none")).1, 0);
+    let place = place(&many);
+    let absolute = place.path().join("train2").to_string_lossy().into_owned();
+    let (_, report) = open_at(place.path(), options(Some(&absolute), Some("val"))).unwrap();
+    assert_eq!(report.train.from, "train2/");
+    assert_eq!(report.warnings().len(), 2, "{:?}", report.warnings());
     assert_eq!(read(&["sets/one/a/0.png", "sets/two/a/0.png"], Some("sets/one"), Some("sets/two/")).1, 1);
     let message = refused(&many, Some("train"), None);
     assert!(message.contains("--train train matches train1/, train2/; a split is one folder"), "{message}");
@@ -159,7 +164,7 @@ fn an_evaluation_folder_without_labels_does_not_hide_one_that_has_some() {
     let remedy = "there are class folders in test/images/: --test test/images";
     assert_eq!(said, [format!("left out: test/: 2 (an evaluation split without labels; {remedy})")]);
     // With labels it comes first, and the other is named.
-    assert_eq!(with(&["test/a/0.png"]).3, ["left out: valid/ (test/ is the test split)"]);
+    assert_eq!(with(&["test/a/0.png"]).3, ["left out: valid/: 1 (test/ is the test split)"]);
     assert_eq!(with(&["eval/a/0.png", "eval/b/0.png"]).1, 2);
     // What has class folders has labels, and they must be known.
     let message = refused(&[&set[..], &["test/c/0.png"]].concat(), None, None);
@@ -189,7 +194,7 @@ fn what_is_left_out_is_counted_and_named() {
     assert_eq!(data.classes, ["cat", "dog"]);
     let said: Vec<String> = report.left_out.iter().map(ToString::to_string).collect();
     let expected = [
-        "masks/ (train/ is the training split)",
+        "masks/: 1 (train/ is the training split)",
         "without ending: 1 (not images)",
         ".heic: 2 (not read: images of another format)",
         ".txt: 1 (not images)",

@@ -65,7 +65,7 @@ impl Archive for Flaky {
     }
 }
 
-/// A set of ten training images and two for testing, of which number 4 is no image.
+/// A set of ten training images and two for testing, of which number 4 is not an image.
 struct Set {
     place: tempfile::TempDir,
     images: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -85,7 +85,7 @@ impl Set {
 
     fn open(&self, options: &Options) -> Result<Dataset, SourceError> {
         let place = self.place.path();
-        let (cache, known) = DigestCache::look(place, vec![place.join("list")], options);
+        let (cache, known) = DigestCache::find(place, vec![place.join("list")], options);
         let records = |numbers: std::ops::Range<u64>| {
             numbers.map(|number| Record { number, label: 0 }).collect::<Vec<_>>()
         };

@@ -48,11 +48,11 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 /// The messages that a loader would send in the place of `answer`, if they were to be small.
 fn in_parts(answer: &v1::StreamBatchesResponse) -> Vec<v1::StreamBatchesResponse> {
     let Some(Kind::Batch(mut batch)) = answer.kind.clone() else { return vec![answer.clone()] };
-    let (index, most) = (batch.index, batch.pixels.len() / 3);
+    let (index, max) = (batch.index, batch.pixels.len() / 3);
     let mut kinds = Vec::new();
-    while batch.pixels.len() > most {
-        let offset = (kinds.len() * most) as u64;
-        kinds.push(Kind::Part(v1::BatchPart { index, pixels: batch.pixels.split_to(most), offset }));
+    while batch.pixels.len() > max {
+        let offset = (kinds.len() * max) as u64;
+        kinds.push(Kind::Part(v1::BatchPart { index, pixels: batch.pixels.split_to(max), offset }));
     }
     kinds.push(Kind::Batch(batch));
     kinds.into_iter().map(|kind| v1::StreamBatchesResponse { kind: Some(kind) }).collect()

@@ -318,8 +318,8 @@ fn check(batch: &v1::Batch, spec: &v1::StreamSpec) {
 /// Names the first field that is not what `loader.proto` allows for the set served here.
 pub(super) fn out_of_range(spec: &v1::StreamSpec) -> Option<&'static str> {
     let share = |value: f64| (0.0..=1.0).contains(&value);
-    let areas = |least: f64, most: f64| least > 0.0 && least <= most && most <= 1.0;
-    let ratios = |least: f64, most: f64| (0.01..=100.0).contains(&least) && least <= most && most <= 100.0;
+    let areas = |min: f64, max: f64| min > 0.0 && min <= max && max <= 1.0;
+    let ratios = |min: f64, max: f64| (0.01..=100.0).contains(&min) && min <= max && max <= 100.0;
     let mut wrong = None;
     let mut check = |field, holds: bool| {
         if !holds {

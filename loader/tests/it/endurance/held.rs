@@ -105,12 +105,12 @@ impl Watched {
     /// The same once what was freed is given back.
     pub(super) fn resident_at_rest(&self) -> u64 {
         let deadline = Instant::now() + GIVING_BACK;
-        let mut least = u64::MAX;
+        let mut min = u64::MAX;
         while Instant::now() < deadline {
-            least = least.min(self.resident());
+            min = min.min(self.resident());
             std::thread::sleep(LOOK);
         }
-        least
+        min
     }
 
     /// Bytes of memory that were resident at most.

@@ -25,11 +25,11 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 
 /// An integer in the low `bits` of a byte that begins with zeroes, and as many more as it needs.
 fn integer(value: usize, bits: u32) -> Vec<u8> {
-    let most = (1 << bits) - 1;
-    if value < most {
+    let max = (1 << bits) - 1;
+    if value < max {
         return vec![value as u8];
     }
-    let (mut bytes, mut rest) = (vec![most as u8], value - most);
+    let (mut bytes, mut rest) = (vec![max as u8], value - max);
     while rest >= 128 {
         bytes.push((rest % 128) as u8 | 128);
         rest /= 128;

@@ -141,14 +141,14 @@ fn figures_for_scaling() {
             setting.step = if hungry { 0 } else { (1.0 / (0.7 * ideal)) as Micros };
             let report = World::new(setting).run(36_000 * SECOND);
             // Of the largest fleet the start, with nothing there yet, is a good part of the run.
-            let least = if count > 1000 {
+            let min = if count > 1000 {
                 0.4
             } else if hungry {
                 0.75
             } else {
                 0.6
             };
-            assert!(!hedge || report.rate > least * report.ideal_rate, "{count} replicas: {report:?}");
+            assert!(!hedge || report.rate > min * report.ideal_rate, "{count} replicas: {report:?}");
             println!(
                 "| {count} | {} | {} | {} | {:.0} % | {:.1} % | {:.1} ms | {:.0} ms | {} | {:.2} % | {:.2} % |",
                 if fate { "each replica struck every 100 s" } else { "calm" },

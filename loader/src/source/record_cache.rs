@@ -6,12 +6,12 @@ use mixfeed_pipeline::LeftOut;
 use std::sync::OnceLock;
 
 /// Pixels or files, a place for each sample.
-pub(super) struct Kept {
+pub(super) struct RecordCache {
     what: Cache,
     places: Vec<OnceLock<Box<[u8]>>>,
 }
 
-impl Kept {
+impl RecordCache {
     /// Makes room for this many samples. What is kept is decided by now: `Auto` keeps nothing.
     pub(super) fn new(what: Cache, samples: usize) -> Self {
         let places = match what {
@@ -57,13 +57,13 @@ mod tests {
 
     #[test]
     fn only_what_is_to_be_kept_is_kept() {
-        let kept = Kept::new(Cache::Encoded, 2);
+        let kept = RecordCache::new(Cache::Encoded, 2);
         kept.offer(Cache::Decoded, 0, b"pixels");
         kept.offer(Cache::Encoded, 1, b"file");
         kept.offer(Cache::Encoded, 7, b"of nobody");
         assert_eq!((kept.get(0), kept.get(1), kept.get(7)), (None, Some(&b"file"[..]), None));
         assert_eq!(kept.missing(), 1);
-        let none = Kept::new(Cache::None, 2);
+        let none = RecordCache::new(Cache::None, 2);
         none.offer(Cache::None, 0, b"file");
         assert_eq!(none.get(0), None);
     }

@@ -26,7 +26,7 @@ pub(crate) const NAMES: [&str; 3] = [LAST, PREVIOUS, BEST];
 
 /// The checkpoints in a run folder.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct CheckpointStore {
     folder: PathBuf,
     /// What the newest says; none before the first.
     last: Option<Header>,
@@ -58,11 +58,11 @@ pub fn read_newest(path: &Path) -> Result<(PathBuf, Checkpoint), CheckpointError
     }
 }
 
-impl Kept {
+impl CheckpointStore {
     /// None yet.
     #[must_use]
     pub fn none(folder: &Path) -> Self {
-        Kept { folder: folder.to_owned(), last: None }
+        CheckpointStore { folder: folder.to_owned(), last: None }
     }
 
     /// Finds the newest whole one that a run left, and makes it the last if it is not; none when there
@@ -93,7 +93,7 @@ impl Kept {
                 Err(CheckpointError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
                 Err(newer @ CheckpointError::Newer { .. }) => return Err(newer),
                 Err(problem) => {
-                    tracing::warn!(%problem, "this checkpoint is not used");
+                    tracing::warn!(%problem, "skipping a checkpoint that cannot be used");
                     problems.push(problem.to_string());
                 }
             }
@@ -121,7 +121,7 @@ impl Kept {
     /// Goes on with those that are there, of which the last is whole and says `last`.
     #[must_use]
     pub fn after(folder: &Path, last: Header) -> Self {
-        Kept { folder: folder.to_owned(), last: Some(last) }
+        CheckpointStore { folder: folder.to_owned(), last: Some(last) }
     }
 
     /// What the newest says; none before the first.
@@ -193,7 +193,7 @@ mod tests {
         accuracies.iter().enumerate().map(row).collect()
     }
 
-    fn save(kept: &mut Kept, step: u64, accuracies: &[f64]) {
+    fn save(kept: &mut CheckpointStore, step: u64, accuracies: &[f64]) {
         let (model, adam) = trained();
         let history = history(accuracies);
         kept.save(Header { next_batch: step, history, ..header() }, &contents(&*model, &adam)).unwrap();
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn the_last_two_and_the_best_are_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let mut kept = Kept::none(folder.path());
+        let mut kept = CheckpointStore::none(folder.path());
         save(&mut kept, 5, &[]);
         assert_eq!(steps(folder.path()), [Some(5), None, None]);
         save(&mut kept, 10, &[0.5]);
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn an_epoch_that_was_not_evaluated_is_never_the_best() {
         let folder = tempfile::tempdir().unwrap();
-        let mut kept = Kept::none(folder.path());
+        let mut kept = CheckpointStore::none(folder.path());
         save(&mut kept, 10, &[-1.0]);
         assert_eq!(steps(folder.path()), [Some(10), None, None]);
         save(&mut kept, 20, &[-1.0, 0.0]);
@@ -246,13 +246,13 @@ mod tests {
     #[test]
     fn the_newest_whole_one_is_used_and_takes_the_place_of_a_damaged_last_one() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Kept::newest(folder.path(), any).unwrap().is_none(), "there is none");
-        let mut kept = Kept::none(folder.path());
+        assert!(CheckpointStore::newest(folder.path(), any).unwrap().is_none(), "there is none");
+        let mut kept = CheckpointStore::none(folder.path());
         for step in [5, 8] {
             save(&mut kept, step, &[]);
         }
         let newest = |expected| {
-            let checkpoint = Kept::newest(folder.path(), any).unwrap().unwrap();
+            let checkpoint = CheckpointStore::newest(folder.path(), any).unwrap().unwrap();
             assert_eq!(checkpoint.header.next_batch, expected);
             checkpoint
         };
@@ -261,25 +261,25 @@ mod tests {
         let checkpoint = newest(5);
         assert_eq!(steps(folder.path()), [Some(5), Some(5), None]);
         // The next one makes two again.
-        save(&mut Kept::after(folder.path(), checkpoint.header), 9, &[]);
+        save(&mut CheckpointStore::after(folder.path(), checkpoint.header), 9, &[]);
         assert_eq!(steps(folder.path()), [Some(9), Some(5), None]);
 
         let of_others = |_: &Header| Err("data set");
-        let error = Kept::newest(folder.path(), of_others).unwrap_err();
+        let error = CheckpointStore::newest(folder.path(), of_others).unwrap_err();
         assert!(error.is_data() && error.to_string().contains("its data set differs"), "{error}");
         for name in NAMES {
             fs::write(folder.path().join(name), "").unwrap();
         }
-        let error = Kept::newest(folder.path(), any).unwrap_err();
+        let error = CheckpointStore::newest(folder.path(), any).unwrap_err();
         assert!(error.is_data() && error.to_string().contains(LAST), "{error}");
     }
 
     #[test]
     fn the_best_gets_its_name_even_when_the_process_was_killed_before_that() {
         let folder = tempfile::tempdir().unwrap();
-        save(&mut Kept::none(folder.path()), 10, &[0.5]);
+        save(&mut CheckpointStore::none(folder.path()), 10, &[0.5]);
         fs::remove_file(folder.path().join(BEST)).unwrap();
-        Kept::newest(folder.path(), any).unwrap().unwrap();
+        CheckpointStore::newest(folder.path(), any).unwrap().unwrap();
         assert_eq!(steps(folder.path()), [Some(10), None, Some(10)]);
     }
 
@@ -287,11 +287,11 @@ mod tests {
     fn one_of_a_newer_release_is_refused_and_not_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let (model, adam) = trained();
-        let mut kept = Kept::none(folder.path());
+        let mut kept = CheckpointStore::none(folder.path());
         save(&mut kept, 5, &[]);
         let newer = Header { format: super::super::FORMAT + 1, next_batch: 8, ..header() };
         kept.save(newer, &contents(&*model, &adam)).unwrap();
-        let error = Kept::newest(folder.path(), any).unwrap_err();
+        let error = CheckpointStore::newest(folder.path(), any).unwrap_err();
         assert!(matches!(error, CheckpointError::Newer { .. }), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the folder that a set shall be in holds already.
+//! What the target folder already contains.
 
 use super::error::FetchError;
 use super::sums;
@@ -23,7 +23,7 @@ pub enum Verified {
 }
 
 /// What is there.
-pub(super) enum Held {
+pub(super) enum Existing {
     /// Nothing, or what may be replaced.
     Nothing,
     /// The set, and how that is known.
@@ -34,15 +34,15 @@ pub(super) enum Held {
 const OVERWRITE: &str = ", or fetch the set again by --overwrite";
 
 /// Looks at the folder; `archive` is the digest of an archive other than the authors'.
-pub(super) fn look(
+pub(super) fn detect(
     output: &Path,
     set: Published,
     archive: Option<&[u8; 32]>,
     overwrite: bool,
-) -> Result<Held, FetchError> {
+) -> Result<Existing, FetchError> {
     let taken = |found: String, hint| FetchError::Taken { output: output.into(), found, hint };
     let entries = match fs::read_dir(output) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Existing::Nothing),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(taken("is a file".into(), ""));
         }
@@ -60,7 +60,7 @@ pub(super) fn look(
         empty = false;
     }
     if empty || overwrite {
-        return Ok(Held::Nothing);
+        return Ok(Existing::Nothing);
     }
     let wanted = archive.copied().unwrap_or_else(|| set.sha256());
     let unfit = |found: String| taken(found, OVERWRITE);
@@ -72,19 +72,21 @@ pub(super) fn look(
             let reason = "not what was unpacked; --overwrite fetches the set again".into();
             return Err(SourceError::Set { path: output.join(file), reason }.into());
         }
-        return Ok(Held::Set(cifar::open(output, set.set())?, Verified::Checksums));
+        return Ok(Existing::Set(cifar::open(output, set.set())?, Verified::Checksums));
     }
     let dataset = cifar::open(output, set.set())?;
     if archive.is_some() {
-        return Ok(Held::Set(dataset, Verified::Form));
+        return Ok(Existing::Set(dataset, Verified::Form));
     }
     let images = [dataset.train.count(), dataset.test.count()];
     if images != set.images() {
         return Err(unfit(format!("holds {} and {} images, not {:?}", images[0], images[1], set.images())));
     }
     match set.content() {
-        None => Ok(Held::Set(dataset, Verified::Form)),
-        Some(content) if content == content_digest(&dataset)? => Ok(Held::Set(dataset, Verified::Content)),
+        None => Ok(Existing::Set(dataset, Verified::Form)),
+        Some(content) if content == content_digest(&dataset)? => {
+            Ok(Existing::Set(dataset, Verified::Content))
+        }
         Some(_) => Err(unfit("holds images that are not the authors'".into())),
     }
 }
