@@ -4,9 +4,9 @@
 //! setting, here.
 
 use crate::compare::GridAxis;
+use crate::config::DEFAULT_ADDRESS;
 use crate::config::{Resume, Settings, environment_twin};
-use crate::device::DeviceChoice;
-use crate::remote::DEFAULT_ADDRESS;
+use crate::machine::device::DeviceChoice;
 use clap::{Args, Parser, Subcommand};
 use mixfeed_loader::config::SourceArgs;
 use mixfeed_ops::build;
@@ -265,7 +265,7 @@ impl FromArgs {
 }
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
-    format!("{} (commit {}, libtorch {})", build::RELEASE, build::COMMIT, crate::device::LIBTORCH)
+    format!("{} (commit {}, libtorch {})", build::RELEASE, build::COMMIT, crate::machine::device::LIBTORCH)
 });
 
 #[cfg(test)]

@@ -18,12 +18,12 @@ pub use every::{CheckpointEvery, CheckpointEveryError};
 pub use preset::Preset;
 pub use recipe::Recipe;
 
-use crate::device::DeviceChoice;
-use crate::loss::Loss;
-use crate::model::ModelKind;
-use crate::optimizer::OptimizerKind;
-use crate::precision::Precision;
-use crate::schedule::ScheduleKind;
+use crate::learn::loss::Loss;
+use crate::learn::model::ModelKind;
+use crate::learn::optimizer::OptimizerKind;
+use crate::learn::precision::Precision;
+use crate::learn::schedule::ScheduleKind;
+use crate::machine::device::DeviceChoice;
 use clap::Args;
 use merge::Merge;
 use mixfeed_loader::config::{AugmentationArgs, SourceArgs};
@@ -33,6 +33,9 @@ use mixfeed_ops::logging::LogFormat;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+
+/// Where a trainer listens, and is looked for, unless said otherwise: on this machine only.
+pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:50061";
 
 /// The settings of `train` and `compare`; as a file, the same names in TOML, and in the environment, `MIXFEED_TRAINER_`
 /// and the name in capitals.
@@ -198,7 +201,7 @@ pub struct Settings {
     pub log_every: Option<u64>,
     /// Serve progress on this address, for `watch` and `stop` [ADDR, when not given: 127.0.0.1:50061]
     #[arg(long, value_name = "ADDR", help_heading = "Results")]
-    #[arg(num_args = 0..=1, default_missing_value = crate::remote::DEFAULT_ADDRESS)]
+    #[arg(num_args = 0..=1, default_missing_value = DEFAULT_ADDRESS)]
     #[arg(value_parser = address::listen)]
     #[serde(deserialize_with = "address::deserialize")]
     pub listen: Option<SocketAddr>,

@@ -1,14 +1,15 @@
 //! Everything that ends a command before it is done, and the exit code each of them means.
 
-use crate::checkpoint::CheckpointError;
 use crate::config::UsageError;
-use crate::device::DeviceError;
-use crate::image_error::ImageError;
-use crate::model::ModelError;
+use crate::learn::model::ModelError;
+use crate::learn::tally::Diverged;
+use crate::machine::device::DeviceError;
+use crate::machine::stop::StopCause;
+use crate::predict::image_error::ImageError;
 use crate::remote::RemoteError;
-use crate::run_folder::RunFolderError;
-use crate::stop::StopCause;
-use crate::tally::Diverged;
+use crate::report::canvas::PictureError;
+use crate::run::checkpoint::CheckpointError;
+use crate::run::run_folder::RunFolderError;
 use mixfeed_client::StreamError;
 use mixfeed_loader::config::AugmentationArgs;
 use mixfeed_loader::embedded::LoaderError;
@@ -107,6 +108,9 @@ pub enum TrainError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// A picture cannot be written.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
     /// A result cannot be written.
     #[error("cannot write {what}: {source}")]
     Write {
@@ -170,7 +174,7 @@ impl TrainError {
             TrainError::Checkpoint(error) if error.is_usage() => exit::USAGE,
             TrainError::Checkpoint(error) if error.is_data() => exit::DATA,
             TrainError::RunFolder(_) | TrainError::Checkpoint(_) => exit::FAILURE,
-            TrainError::Threads { .. } | TrainError::Write { .. } => exit::FAILURE,
+            TrainError::Threads { .. } | TrainError::Picture(_) | TrainError::Write { .. } => exit::FAILURE,
             TrainError::Remote(error) if error.is_usage() => exit::USAGE,
             TrainError::Remote(_) => exit::FAILURE,
             TrainError::Stopped(StopCause::Signal(signal)) => signal.exit_code(),

@@ -3,9 +3,11 @@
 //! The client fetches ahead on its own thread; while that keeps up, no time passes here. To measure
 //! what even that costs, all batches can be read before the first is asked for.
 
+pub mod loaders;
+
 use crate::config::UsageError;
 use crate::error::TrainError;
-use crate::stop::Stop;
+use crate::machine::stop::Stop;
 use mixfeed_client::{Batch, BatchStream, StreamConfig, StreamInfo, StreamStats};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -4,7 +4,8 @@ use mixfeed_ops::{command_line, eprintln, exit, logging, memory, signals};
 use mixfeed_trainer::cli::Cli;
 use mixfeed_trainer::commands;
 use mixfeed_trainer::error::TrainError;
-use mixfeed_trainer::{openmp, panics};
+use mixfeed_trainer::machine::openmp;
+use mixfeed_trainer::panics;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -5,7 +5,7 @@
 //! was tried. Any other panic stays one.
 
 use crate::error::TrainError;
-use crate::model::ModelError;
+use crate::learn::model::ModelError;
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 

@@ -6,11 +6,13 @@
 //!
 //! This is the one place where the trainer reads images itself.
 
-use crate::checkpoint::Header;
-use crate::evaluate::rows_at_once;
-use crate::image_error::ImageError;
-use crate::model::{Model, Problem};
-use crate::staging::Normalisation;
+pub mod image_error;
+
+use crate::learn::model::{Model, Problem};
+use crate::learn::rows::rows_at_once;
+use crate::learn::staging::Normalisation;
+use crate::predict::image_error::ImageError;
+use crate::run::checkpoint::Header;
 use mixfeed_pipeline::decode::decode_to;
 use std::path::Path;
 use tch::{Device, Kind, Tensor, no_grad};

@@ -1,6 +1,6 @@
 //! Watching and ending a training from another process: `TrainerService` of `trainer.proto`.
 //!
-//! The training tells a [`Served`] how it goes, as it tells every [`Observer`](crate::observer::Observer); a
+//! The training tells a [`Served`] how it goes, as it tells every [`Observer`](crate::run::observer::Observer); a
 //! thread of its own answers whoever asks. `mixfeed-trainer watch` and `stop` are at the other end
 //! ([`Trainer`]). Callers prove themselves by a token or a certificate, where [`Access`] asks for one; a trainer that
 //! listens beyond its own machine and asks for neither refuses to be stopped.
@@ -20,9 +20,6 @@ use mixfeed_ops::address::BindError;
 #[cfg(doc)]
 use mixfeed_ops::grpc::Access;
 use mixfeed_ops::grpc::SecurityError;
-
-/// Where a trainer listens, and is looked for, unless said otherwise: on this machine only.
-pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:50061";
 
 /// Why progress cannot be served or read.
 #[derive(Debug, thiserror::Error)]

@@ -52,7 +52,7 @@ mod torch_script;
 use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd};
 use mixfeed_loader::embedded::EmbeddedLoader;
 use mixfeed_ops::testing;
-use mixfeed_trainer::run_folder::RunFolder;
+use mixfeed_trainer::run::run_folder::RunFolder;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -272,7 +272,7 @@ fn a_loader_builds_a_batch_of_the_run_again(run: &Path, result: &Value) {
 /// The script is the one in the documentation of `weights.rs`.
 fn python_recomputes_the_digest(checkpoint: &Path, result: &Value) {
     let Some(python) = testing::require("python", python_with("blake3, numpy, safetensors")) else { return };
-    let script = python_block(include_str!("../src/weights.rs"));
+    let script = python_block(include_str!("../src/learn/weights.rs"));
     let output = Command::new(python)
         .args(["-c", &script])
         .current_dir(checkpoint.parent().unwrap())

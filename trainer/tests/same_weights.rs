@@ -8,11 +8,11 @@ mod support;
 use mixfeed_ops::signals::Signal;
 use mixfeed_trainer::config::Settings;
 use mixfeed_trainer::error::TrainError;
-use mixfeed_trainer::model::ModelKind;
-use mixfeed_trainer::observer::{Epoch, Observer, Step};
-use mixfeed_trainer::outcome::Outcome;
-use mixfeed_trainer::stop::{Stop, StopCause};
+use mixfeed_trainer::learn::model::ModelKind;
+use mixfeed_trainer::machine::stop::{Stop, StopCause};
+use mixfeed_trainer::run::observer::{Epoch, Observer, Step};
 use mixfeed_trainer::train::Trained;
+use mixfeed_trainer::train::outcome::Outcome;
 use support::{LoaderProcess, StopAt, Unwatched, run, run_in, small};
 
 /// Kills a loader when so many steps are done.

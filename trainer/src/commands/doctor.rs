@@ -3,11 +3,11 @@
 use super::setup;
 use crate::cli::DoctorArgs;
 use crate::config::Source;
-use crate::device;
 use crate::error::TrainError;
 use crate::evaluate::test_spec;
-use crate::loaders::{Answer, Loaders, StreamRequest};
-use crate::table::Table;
+use crate::feed::loaders::{Answer, Loaders, StreamRequest};
+use crate::machine::device;
+use crate::report::table::Table;
 use mixfeed_client::{StreamEnd, StreamError, StreamInfo};
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::logging::LogFormat;

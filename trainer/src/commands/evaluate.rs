@@ -1,18 +1,18 @@
 //! `evaluate`: how good a checkpoint is on the clean test split.
 
 use super::setup;
-use crate::canvas::Format;
-use crate::checkpoint::{self, Header};
 use crate::cli::EvaluateArgs;
 use crate::config::{Settings, Source, UsageError};
-use crate::device;
 use crate::error::TrainError;
 use crate::evaluate::{Assessment, Attacked, Confusion, TestImages, assess};
-use crate::loaders::{Loaders, StreamRequest};
-use crate::model::Problem;
-use crate::progress::EvaluationProgress;
-use crate::staging::Stager;
-use crate::table::Table;
+use crate::feed::loaders::{Loaders, StreamRequest};
+use crate::learn::model::Problem;
+use crate::learn::staging::Stager;
+use crate::machine::device;
+use crate::report::canvas::Format;
+use crate::report::progress::EvaluationProgress;
+use crate::report::table::Table;
+use crate::run::checkpoint::{self, Header};
 use mixfeed_client::{StreamEnd, StreamInfo, StreamSpec};
 use mixfeed_ops::{files, print, println};
 use serde::Serialize;

@@ -3,16 +3,16 @@
 
 use crate::cli::{RunArgs, ToTrainer};
 use crate::config::RunConfig;
-use crate::device;
 use crate::error::TrainError;
-use crate::loaders::Loaders;
-use crate::metrics::TrainerMetrics;
-use crate::observer::{Observer, Observers};
-use crate::progress::{Progress, Terminal};
+use crate::feed::loaders::Loaders;
+use crate::machine::device;
+use crate::machine::stop::Stop;
 use crate::remote::{Served, Trainer};
-use crate::run_folder::RunFolder;
-use crate::stop::Stop;
-use crate::tensorboard::TensorBoard;
+use crate::report::metrics::TrainerMetrics;
+use crate::report::progress::{Progress, Terminal};
+use crate::run::observer::{Observer, Observers};
+use crate::run::run_folder::RunFolder;
+use crate::run::tensorboard::TensorBoard;
 use mixfeed_ops::grpc::{Access, Reach};
 use mixfeed_ops::println;
 use mixfeed_ops::{logging, metrics};

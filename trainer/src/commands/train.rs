@@ -3,12 +3,12 @@
 use super::setup::{self, Setup};
 use crate::cli::{RunArgs, TrainArgs};
 use crate::config::{Resume, RunConfig, Settings, Source, UsageError};
-use crate::curves;
 use crate::error::TrainError;
-use crate::outcome::{Outcome, Resumed};
-use crate::resume::ResumePoint;
-use crate::run_folder::{RunFile, RunFolder, RunFolderError};
-use crate::table::{Table, counted};
+use crate::report::curves;
+use crate::report::table::{Table, counted};
+use crate::run::run_folder::{RunFile, RunFolder, RunFolderError};
+use crate::train::outcome::{Outcome, Resumed};
+use crate::train::resume::ResumePoint;
 use crate::train::{Trained, TrainingJob, train};
 use mixfeed_ops::{print, println};
 

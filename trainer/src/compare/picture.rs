@@ -2,9 +2,9 @@
 
 use super::statistic::points;
 use super::{ArmResult, Comparison, Difference, Grid};
-use crate::error::TrainError;
-use crate::heat_map::{Axis, Cell, HeatMap};
-use crate::table::counted;
+use crate::report::canvas::PictureError;
+use crate::report::heat_map::{Axis, Cell, HeatMap};
+use crate::report::table::counted;
 use std::path::Path;
 
 /// Room for an interval.
@@ -14,7 +14,7 @@ const CELL_PIXELS: (u32, u32) = (150, 74);
 const DARKEST: f64 = 0.8;
 
 /// Draws the table of a comparison that is one, as PNG and, beside it, as SVG.
-pub(crate) fn draw_grid(path: &Path, grid: &Grid, comparison: &Comparison) -> Result<(), TrainError> {
+pub(crate) fn draw_grid(path: &Path, grid: &Grid, comparison: &Comparison) -> Result<(), PictureError> {
     let Some((without, fields)) = comparison.arms.split_first() else { return Ok(()) };
     let mean = |arm: &ArmResult| arm.difference.map_or(0.0, |difference| difference.mean);
     let largest = fields.iter().map(|arm| mean(arm).abs()).fold(0.0, f64::max);

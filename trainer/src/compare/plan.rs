@@ -3,7 +3,7 @@
 use super::{Arm, Grid, GridAxis};
 use crate::config::{RunConfig, Settings, UsageError};
 use crate::error::TrainError;
-use crate::run_folder::{RunFolder, RunFolderError};
+use crate::run::run_folder::{RunFolder, RunFolderError};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

@@ -2,10 +2,10 @@
 
 use super::{Arm, Difference, Grid, Plan, Statistic};
 use crate::config::RunConfig;
-use crate::outcome::Outcome;
-use crate::run_folder::{RunFolder, number_or_nothing};
-use crate::table;
+use crate::report::table;
+use crate::run::run_folder::{RunFolder, number_or_nothing};
 use crate::train::Trained;
+use crate::train::outcome::Outcome;
 use serde::Serialize;
 
 /// What a comparison came to.

@@ -134,7 +134,7 @@ fn table(settings: &Settings) -> Result<Table, UsageError> {
 mod tests {
     use super::*;
     use crate::config::Source;
-    use crate::schedule::ScheduleKind;
+    use crate::learn::schedule::ScheduleKind;
     use mixfeed_loader::source::Order;
 
     fn run() -> Settings {

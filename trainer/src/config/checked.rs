@@ -3,9 +3,9 @@
 use super::ranges::{filled, integer};
 use super::recipe::{self, Recipe};
 use super::{CheckpointEvery, Preset, Settings, access};
-use crate::device::{self, DeviceChoice, Switches};
-use crate::model::ModelKind;
-use crate::staging::Normalisation;
+use crate::learn::model::ModelKind;
+use crate::learn::staging::Normalisation;
+use crate::machine::device::{self, DeviceChoice, Switches};
 use crate::usage::UsageError;
 use merge::Merge as _;
 use mixfeed_client::{Endpoint, Split, StreamSpec};

@@ -1,11 +1,11 @@
 //! Named recipes: the published settings that a run starts from.
 
 use super::Settings;
-use crate::loss::Loss;
-use crate::model::ModelKind;
-use crate::optimizer::OptimizerKind;
-use crate::precision::Precision;
-use crate::schedule::ScheduleKind;
+use crate::learn::loss::Loss;
+use crate::learn::model::ModelKind;
+use crate::learn::optimizer::OptimizerKind;
+use crate::learn::precision::Precision;
+use crate::learn::schedule::ScheduleKind;
 use clap::ValueEnum;
 use mixfeed_client::{LambdaScope, PartnerSource};
 use mixfeed_loader::config::AugmentationArgs;

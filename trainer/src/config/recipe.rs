@@ -2,10 +2,10 @@
 
 use super::ranges::{filled, number};
 use super::{Settings, UsageError};
-use crate::loss::Loss;
-use crate::optimizer::{AdamConfig, OptimizerConfig, OptimizerKind, Rule, SgdConfig, WeightDecay};
-use crate::precision::Precision;
-use crate::schedule::{ScheduleConfig, ScheduleKind};
+use crate::learn::loss::Loss;
+use crate::learn::optimizer::{AdamConfig, OptimizerConfig, OptimizerKind, Rule, SgdConfig, WeightDecay};
+use crate::learn::precision::Precision;
+use crate::learn::schedule::{ScheduleConfig, ScheduleKind};
 
 /// Momentum of SGD when nothing is said of it.
 const MOMENTUM: f64 = 0.9;

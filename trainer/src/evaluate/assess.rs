@@ -2,10 +2,10 @@
 
 use super::{Fgsm, Quality, QualityResult, TestBatches, TestImages, labels};
 use crate::error::TrainError;
-use crate::model::Model;
-use crate::observer::Evaluating;
-use crate::staging::Stager;
-use crate::stop::Stop;
+use crate::learn::model::Model;
+use crate::learn::staging::Stager;
+use crate::machine::stop::Stop;
+use crate::run::observer::Evaluating;
 use std::time::Instant;
 use tch::{Device, Kind, Tensor, no_grad};
 

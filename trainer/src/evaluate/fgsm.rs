@@ -5,8 +5,8 @@
 //! range of pixels. What is left of the accuracy is a measure of robustness, one that stronger attacks
 //! would lower further.
 
-use crate::model::Model;
-use crate::staging::Stager;
+use crate::learn::model::Model;
+use crate::learn::staging::Stager;
 use mixfeed_client::Batch;
 use tch::{Reduction, Tensor, no_grad};
 

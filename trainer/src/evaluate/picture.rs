@@ -1,8 +1,8 @@
 //! The confusion matrix as a picture.
 
 use super::Confusion;
-use crate::error::TrainError;
-use crate::heat_map::{Axis, Cell, HeatMap};
+use crate::report::canvas::PictureError;
+use crate::report::heat_map::{Axis, Cell, HeatMap};
 use std::path::Path;
 
 /// Side of a class's field: room for `100`.
@@ -16,7 +16,7 @@ impl Confusion {
     ///
     /// # Errors
     /// When the picture cannot be written.
-    pub fn draw(&self, path: &Path, classes: &[String], about: &str) -> Result<(), TrainError> {
+    pub fn draw(&self, path: &Path, classes: &[String], about: &str) -> Result<(), PictureError> {
         let share =
             |row: usize, column: usize| self.rows()[row][column] as f64 / self.samples_of(row).max(1) as f64;
         let all = || (0..classes.len()).flat_map(|row| (0..classes.len()).map(move |column| (row, column)));

@@ -1,7 +1,7 @@
 //! What PyTorch says of the same scores and the same network: `tests/reference/evaluate.py` made it.
 
-use crate::model::{self, Model, ModelKind, Problem};
-use crate::staging::{Normalisation, Stager};
+use crate::learn::model::{self, Model, ModelKind, Problem};
+use crate::learn::staging::{Normalisation, Stager};
 use mixfeed_client::{Batch, DatasetInfo, ImageShape, StreamInfo};
 use serde::Deserialize;
 use tch::{Device, Tensor};

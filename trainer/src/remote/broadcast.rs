@@ -1,9 +1,9 @@
 //! The observer that keeps a [`Status`] up to date.
 
 use super::{FinishedEpoch, State, Status};
-use crate::eta::Eta;
-use crate::observer::{Epoch, Evaluating, Observer, Start, Step};
-use crate::pace::{Pace, Recent, loaders_wanted};
+use crate::report::eta::Eta;
+use crate::report::pace::{Pace, Recent, loaders_wanted};
+use crate::run::observer::{Epoch, Evaluating, Observer, Start, Step};
 use std::sync::Arc;
 use tokio::sync::watch;
 

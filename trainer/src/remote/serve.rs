@@ -1,7 +1,7 @@
 //! The serving end: a listener, a small thread, and the three calls.
 
 use super::{Broadcast, RemoteError, State, Status};
-use crate::stop::{Stop, StopCause};
+use crate::machine::stop::{Stop, StopCause};
 use mixfeed_ops::address::BindError;
 use mixfeed_ops::grpc::{
     Access, Guard, Limits, Listener, Reach, RefusedConnections, ServerTls, incoming, transport,
@@ -112,7 +112,7 @@ async fn serve(listener: TcpListener, tls: Option<ServerTls>, guard: Guard, call
     let ended = async move { drop(status.wait_for(|status| status.state == State::Ended).await) };
     let service = TrainerServiceServer::new(calls).max_decoding_message_size(MAX_REQUEST_BYTES);
     let limits = Limits { connections: MAX_CONNECTIONS, ..Limits::default() };
-    let refused = RefusedConnections::counted_as(crate::metrics::REFUSED_CONNECTIONS);
+    let refused = RefusedConnections::counted_as(crate::report::metrics::REFUSED_CONNECTIONS);
     let served = transport(MAX_CALLS_PER_CONNECTION)
         .layer(InterceptorLayer::new(guard))
         .add_service(service)

@@ -1,6 +1,6 @@
 //! How a training goes, at one moment.
 
-use crate::observer::Epoch;
+use crate::run::observer::Epoch;
 
 /// Where a training is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use super::TrainingJob;
 use crate::config::{RunConfig, Training, UsageError};
 use crate::error::TrainError;
 use crate::feed::Feed;
-use crate::left_out;
-use crate::loaders::{Loaders, StreamRequest};
-use crate::resume::ResumePoint;
-use crate::stop::Stop;
-use crate::table::counted;
+use crate::feed::loaders::{Loaders, StreamRequest};
+use crate::machine::stop::Stop;
+use crate::report::table::counted;
+use crate::run::left_out;
+use crate::train::resume::ResumePoint;
 use mixfeed_client::{BadRecordsInfo, StreamEnd, StreamError, StreamInfo};
 
 /// Opens the stream of batches that are left.

@@ -1,15 +1,15 @@
 //! How a training is written down: checkpoints, metrics, curves.
 
 use super::{Run, problem};
-use crate::checkpoint::{self, Contents, Header};
-use crate::clock::Lap;
 use crate::config::CheckpointEvery;
-use crate::curves;
-use crate::device;
-use crate::ema::Ema;
 use crate::error::TrainError;
 use crate::feed::Feed;
-use crate::tally::Losses;
+use crate::learn::ema::Ema;
+use crate::learn::tally::Losses;
+use crate::machine::clock::Lap;
+use crate::machine::device;
+use crate::report::curves;
+use crate::run::checkpoint::{self, Contents, Header};
 use mixfeed_proto::digest_of;
 use std::time::Instant;
 

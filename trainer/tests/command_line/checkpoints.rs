@@ -1,9 +1,9 @@
 //! Checkpoints whose digests are right, and which are not what they should be.
 
 use super::{MOMENT, error_line, stderr, trainer};
-use mixfeed_trainer::checkpoint::{self, Contents, Header};
-use mixfeed_trainer::model::Problem;
-use mixfeed_trainer::optimizer::{Adam, AdamConfig};
+use mixfeed_trainer::learn::model::Problem;
+use mixfeed_trainer::learn::optimizer::{Adam, AdamConfig};
+use mixfeed_trainer::run::checkpoint::{self, Contents, Header};
 use std::fs;
 use tch::Device;
 

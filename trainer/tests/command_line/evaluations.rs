@@ -49,7 +49,7 @@ fn evaluated(folder: &Path) -> Vec<bool> {
 /// Step of the best checkpoint, as its header has it.
 fn best_step(folder: &Path) -> u64 {
     let path = folder.join("run/checkpoint-best.safetensors");
-    mixfeed_trainer::checkpoint::read(&path).unwrap().header.next_batch
+    mixfeed_trainer::run::checkpoint::read(&path).unwrap().header.next_batch
 }
 
 #[test]

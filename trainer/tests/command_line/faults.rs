@@ -5,7 +5,7 @@
 use super::resume::Seeded;
 use super::{error_line, json, namespaces, stderr, trainer};
 use mixfeed_ops::testing;
-use mixfeed_trainer::checkpoint::{self, CheckpointError};
+use mixfeed_trainer::run::checkpoint::{self, CheckpointError};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;

@@ -2,7 +2,7 @@
 
 use super::{error_line, json, stderr, trainer};
 use crate::support::LoaderProcess;
-use mixfeed_trainer::checkpoint;
+use mixfeed_trainer::run::checkpoint;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader};

@@ -3,7 +3,7 @@
 
 use super::{json, trainer};
 use mixfeed_ops::testing;
-use mixfeed_trainer::checkpoint;
+use mixfeed_trainer::run::checkpoint;
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};

@@ -6,8 +6,8 @@ use crate::support::{Unwatched, loader_binary, run, small};
 use mixfeed_loader::config::AugmentationArgs;
 use mixfeed_testing::Replicas;
 use mixfeed_trainer::config::Settings;
-use mixfeed_trainer::model::ModelKind;
-use mixfeed_trainer::observer::{Observer, Step};
+use mixfeed_trainer::learn::model::ModelKind;
+use mixfeed_trainer::run::observer::{Observer, Step};
 use std::time::{Duration, Instant};
 
 const DATA: &str = "synthetic:4800";

@@ -6,14 +6,14 @@ use clap::ValueEnum as _;
 use mixfeed_client::{LambdaScope, PartnerSource};
 use mixfeed_loader::config::AugmentationArgs;
 use mixfeed_ops::signals::Signal;
-use mixfeed_trainer::checkpoint;
 use mixfeed_trainer::config::Settings;
 use mixfeed_trainer::error::TrainError;
-use mixfeed_trainer::model::ModelKind;
-use mixfeed_trainer::optimizer::OptimizerKind;
-use mixfeed_trainer::precision::Precision;
-use mixfeed_trainer::schedule::ScheduleKind;
-use mixfeed_trainer::stop::Stop;
+use mixfeed_trainer::learn::model::ModelKind;
+use mixfeed_trainer::learn::optimizer::OptimizerKind;
+use mixfeed_trainer::learn::precision::Precision;
+use mixfeed_trainer::learn::schedule::ScheduleKind;
+use mixfeed_trainer::machine::stop::Stop;
+use mixfeed_trainer::run::checkpoint;
 use mixfeed_trainer::train::Trained;
 use tch::{Device, Tensor};
 
@@ -147,7 +147,7 @@ fn the_average_is_what_is_evaluated_and_kept() {
     let settings = Settings { ema: Some(0.5), ..settings() };
     let trained = run_in(folder.path(), settings, &mut Unwatched, &Stop::default()).unwrap();
     let checkpoint = checkpoint::read(&folder.path().join("checkpoint-last.safetensors")).unwrap();
-    let weight = |model: &dyn mixfeed_trainer::model::Model| -> Tensor {
+    let weight = |model: &dyn mixfeed_trainer::learn::model::Model| -> Tensor {
         model.parameters().iter().next().unwrap().1.shallow_clone()
     };
     let [kept, behind] = [checkpoint.model(Device::Cpu), checkpoint.trained_model(Device::Cpu)]

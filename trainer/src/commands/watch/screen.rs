@@ -89,7 +89,7 @@ fn loaders(status: &Status) -> String {
     let Status { replicas, loaders_wanted, data_wait_ratio, .. } = status;
     let (plural, keep) = if *replicas == 1 { ("", "keeps") } else { ("s", "keep") };
     // Below that nothing would be gained by more.
-    let verdict = if *data_wait_ratio < crate::outcome::KEPT_UP_RATIO {
+    let verdict = if *data_wait_ratio < crate::train::outcome::KEPT_UP_RATIO {
         format!(", which {keep} up")
     } else {
         format!(", about {:.0} would keep up", loaders_wanted.ceil())

@@ -4,11 +4,11 @@
 //! somebody would write who means harm.
 
 use blake3::{Hash, Hasher};
-use mixfeed_trainer::checkpoint::{self, Contents, FORMAT, Header};
-use mixfeed_trainer::ema::Ema;
-use mixfeed_trainer::model::{self, Model, ModelKind, Problem};
-use mixfeed_trainer::optimizer::{Adam, AdamConfig, Optimizer as _};
-use mixfeed_trainer::staging::Normalisation;
+use mixfeed_trainer::learn::ema::Ema;
+use mixfeed_trainer::learn::model::{self, Model, ModelKind, Problem};
+use mixfeed_trainer::learn::optimizer::{Adam, AdamConfig, Optimizer as _};
+use mixfeed_trainer::learn::staging::Normalisation;
+use mixfeed_trainer::run::checkpoint::{self, Contents, FORMAT, Header};
 use safetensors::SafeTensors;
 use serde::de::IgnoredAny;
 use std::path::Path;

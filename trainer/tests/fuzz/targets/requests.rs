@@ -3,8 +3,8 @@
 use bytes::{Buf as _, BufMut as _};
 use mixfeed_ops::grpc::Access;
 use mixfeed_proto::v1;
+use mixfeed_trainer::machine::stop::Stop;
 use mixfeed_trainer::remote::Served;
-use mixfeed_trainer::stop::Stop;
 use prost::Message as _;
 use std::path::Path;
 use std::time::Duration;

@@ -6,9 +6,9 @@ use mixfeed_ops::config::to_toml;
 use mixfeed_proto::digest_of;
 use mixfeed_trainer::compare::{Grid, GridAxis};
 use mixfeed_trainer::config::{CheckpointEvery, Preset, RunConfig, Settings};
-use mixfeed_trainer::device::DeviceChoice;
-use mixfeed_trainer::model::ModelKind;
-use mixfeed_trainer::run_folder::{
+use mixfeed_trainer::learn::model::ModelKind;
+use mixfeed_trainer::machine::device::DeviceChoice;
+use mixfeed_trainer::run::run_folder::{
     AlgorithmRecord, DatasetRecord, FORMAT, MachineRecord, RunFile, RunFolder,
 };
 use std::fmt::Display;

@@ -1,0 +1,232 @@
+//! The loaders that a command reads from: processes somewhere, or one inside this process.
+//!
+//! Both are reached over the same gRPC path, so that nothing after this file knows the difference.
+
+use crate::config::{RunConfig, Source};
+use crate::error::TrainError;
+use crate::feed::Feed;
+use crate::machine::stop::Stop;
+use mixfeed_client::{
+    BatchStream, Endpoint, Expected, Security, Split, StreamConfig, StreamEnd, StreamError, StreamInfo,
+    StreamSpec,
+};
+use mixfeed_loader::embedded::{EmbeddedLoader, LoaderError};
+use mixfeed_loader::source::Place;
+use mixfeed_ops::grpc::{Credentials, TlsCredentials};
+use mixfeed_ops::memory;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// Loaders, ready to be read from.
+pub struct Loaders {
+    endpoints: Vec<Endpoint>,
+    timeout: Duration,
+    security: Security,
+    /// Every so many batches, one is fetched from two loaders; 0 for none.
+    audit_every: u64,
+    run_id: String,
+    /// One thread, which receives and checks batches while the training computes. There from
+    /// starting to dropping.
+    runtime: Option<Runtime>,
+    embedded: Option<EmbeddedLoader>,
+}
+
+/// An address, and what was said there of the stream.
+pub type Answer = (Endpoint, Result<StreamInfo, StreamError>);
+
+/// Which batches to read.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamRequest<'a> {
+    /// What shapes them.
+    pub spec: &'a StreamSpec,
+    /// Index of the first.
+    pub start: u64,
+    /// Where they end.
+    pub end: StreamEnd,
+    /// What an earlier stream of the same run read, so that this one reads no other data.
+    pub expected: Option<Expected>,
+}
+
+/// What a later stream of the same run has to find.
+#[must_use]
+pub fn same_as(info: &StreamInfo) -> Expected {
+    Expected { dataset_digest: info.dataset.digest, algorithm_fingerprint: info.algorithm_fingerprint }
+}
+
+impl Loaders {
+    /// Takes the addresses as they are, or starts a loader in this process.
+    ///
+    /// # Errors
+    /// When the data for a loader in this process cannot be read.
+    pub fn start(source: &Source, timeout: Duration) -> Result<Self, TrainError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("mixfeed-client")
+            .enable_all()
+            .build()
+            .map_err(|source| TrainError::Threads { source })?;
+        let (endpoints, embedded) = match source {
+            Source::Loaders(endpoints) => (endpoints.clone(), None),
+            Source::Embedded { data, options, workers } => {
+                let place: Place = data.parse().map_err(LoaderError::from)?;
+                let loader = EmbeddedLoader::start_at(&place.with(options.clone()), *workers)?;
+                // What reading took beyond the data.
+                memory::give_back();
+                (vec![Endpoint::from(loader.address())], Some(loader))
+            }
+        };
+        Ok(Loaders {
+            endpoints,
+            timeout,
+            security: Security::default(),
+            audit_every: 0,
+            run_id: run_id(),
+            runtime: Some(runtime),
+            embedded,
+        })
+    }
+
+    /// The same from the settings of a run.
+    ///
+    /// # Errors
+    /// As for [`Loaders::start`], and when a certificate or token cannot be used.
+    pub fn of(config: &RunConfig) -> Result<Self, TrainError> {
+        // A loader inside this process is met over loopback, in plain text and without a token.
+        let security = match &config.source {
+            Source::Loaders(_) => security(&config.credentials.read()?)?,
+            Source::Embedded { .. } => Security::default(),
+        };
+        let mut loaders = Self::start(&config.source, config.loader_timeout)?;
+        if let (Some(_), Some(runtime)) = (config.metrics, &loaders.runtime) {
+            mixfeed_ops::metrics::count_tasks(crate::report::metrics::TASKS, runtime.handle());
+        }
+        loaders.security = security;
+        loaders.audit_every = config.audit_every;
+        Ok(loaders)
+    }
+
+    /// Opens a stream of batches over all of them, which `stop` ends. A stream of a run that has begun
+    /// names what the first one found, so that no part of a run reads other data than the rest.
+    ///
+    /// # Errors
+    /// When no loader is to be had in time, or none accepts the stream, or the end was asked for.
+    ///
+    /// # Panics
+    /// In an async task: it blocks.
+    pub fn open(&self, request: StreamRequest<'_>, stop: &Stop) -> Result<Feed, TrainError> {
+        let runtime = self.runtime.as_ref().expect("there until dropping");
+        Feed::open(self.config(self.endpoints.clone(), request), runtime.handle(), stop)
+    }
+
+    /// Asks each address by itself whether it would serve a stream, all at once, and gives their answers in
+    /// the order of the addresses.
+    ///
+    /// # Errors
+    /// When the end was asked for.
+    ///
+    /// # Panics
+    /// In an async task: it blocks.
+    pub fn ask_each(&self, request: StreamRequest<'_>, stop: &Stop) -> Result<Vec<Answer>, TrainError> {
+        let runtime = self.runtime.as_ref().expect("there until dropping");
+        let ask = |endpoint: &Endpoint| {
+            let stream = BatchStream::open(self.config(vec![endpoint.clone()], request));
+            runtime.spawn(async move { stream.await.map(|stream| stream.info().clone()) })
+        };
+        let asked: Vec<_> = self.endpoints.iter().map(|endpoint| (endpoint.clone(), ask(endpoint))).collect();
+        runtime.block_on(async {
+            let mut answers = Vec::new();
+            for (endpoint, answer) in asked {
+                let answer = tokio::select! {
+                    asked = stop.wait() => return Err(TrainError::Stopped(asked)),
+                    answer = answer => answer.expect("asking never panics"),
+                };
+                answers.push((endpoint, answer));
+            }
+            Ok(answers)
+        })
+    }
+
+    fn config(&self, endpoints: Vec<Endpoint>, request: StreamRequest<'_>) -> StreamConfig {
+        let StreamRequest { spec, start, end, expected } = request;
+        let mut config = StreamConfig {
+            start,
+            end,
+            loader_timeout: self.timeout,
+            run_id: self.run_id.clone(),
+            expected,
+            security: self.security.clone(),
+            ..StreamConfig::new(endpoints, *spec)
+        };
+        // A test stream is opened after each epoch; that its loaders are there is no news.
+        config.tuning.quiet = spec.split == Split::Test;
+        config.tuning.audit_every = self.audit_every;
+        config
+    }
+
+    /// Whether the loader runs inside this process.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// The random name under which loaders log this run.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+}
+
+impl Drop for Loaders {
+    fn drop(&mut self) {
+        // Not waited for: a name that is being looked up may take seconds.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The same in the client's terms, which knows no files.
+fn security(credentials: &Credentials) -> Result<Security, StreamError> {
+    let mut security = Security::default();
+    if let Some(TlsCredentials { ca, identity }) = &credentials.tls {
+        security =
+            security.with_tls(ca, identity.as_ref().map(|(certificate, key)| (&**certificate, &**key)));
+    }
+    match &credentials.token {
+        Some(token) => security.with_token(token.expose()),
+        None => Ok(security),
+    }
+}
+
+/// Sixteen random digits. They name a run in logs and shape nothing.
+fn run_id() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::stop::StopCause;
+    use mixfeed_ops::signals::Signal;
+
+    #[test]
+    fn the_wish_to_end_ends_the_wait_for_a_loader() {
+        // Nobody listens there, and the timeout is longer than any test run.
+        let source = Source::Loaders(vec!["127.0.0.1:9".parse().unwrap()]);
+        let loaders = Loaders::start(&source, Duration::from_secs(86_400)).unwrap();
+        let stop = Stop::default();
+        let wish = stop.clone();
+        // A test may start a thread.
+        #[allow(clippy::disallowed_methods)]
+        let thread = std::thread::spawn(move || wish.request(Signal::Terminate));
+        let spec = StreamSpec::default();
+        let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Never, expected: None };
+        let ended = loaders.open(request, &stop).err();
+        assert!(
+            matches!(ended, Some(TrainError::Stopped(StopCause::Signal(Signal::Terminate)))),
+            "{ended:?}"
+        );
+        thread.join().unwrap();
+    }
+}
