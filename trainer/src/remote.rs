@@ -8,13 +8,13 @@
 mod broadcast;
 mod call;
 mod serve;
-mod status;
-mod translate;
 
 pub(crate) use broadcast::Broadcast;
 pub use call::Trainer;
+pub use mixfeed_proto::v1::{
+    EvaluationProgress, FinishedEpoch, TrainerState as State, TrainerStatus as Status,
+};
 pub use serve::Served;
-pub use status::{FinishedEpoch, State, Status};
 
 use mixfeed_ops::address::BindError;
 #[cfg(doc)]

@@ -16,7 +16,7 @@ pub(super) fn run(args: &StopArgs) -> Result<(), TrainError> {
     let mut statuses = trainer.watch(INTERVAL)?;
     trainer.stop()?;
     while let Some(status) = statuses.next()? {
-        if status.state == State::Ended {
+        if status.state() == State::Ended {
             println!("{}", status.ending);
         }
     }

@@ -7,7 +7,7 @@ use super::setup;
 use crate::cli::WatchArgs;
 use crate::config::UsageError;
 use crate::error::TrainError;
-use crate::remote::{FinishedEpoch, State, Status};
+use crate::remote::{EvaluationProgress, FinishedEpoch, State, Status};
 use crate::report::eta;
 use crate::report::table::count;
 use lines::Lines;
@@ -66,7 +66,7 @@ struct Shown {
 impl Shown {
     fn show(&mut self, status: &Status, view: &mut dyn View) {
         let training = (status.run.clone(), status.label.clone());
-        if status.state != State::Starting
+        if !matches!(status.state(), State::Unspecified | State::Starting)
             && !status.run.is_empty()
             && self.training.as_ref() != Some(&training)
         {
@@ -77,7 +77,7 @@ impl Shown {
             view.epoch(epoch);
         }
         self.epoch_steps = status.finished_epochs.last().map_or(self.epoch_steps, |epoch| epoch.steps);
-        if status.state == State::Ended {
+        if status.state() == State::Ended {
             view.end(&status.ending);
         } else {
             view.now(status);
@@ -103,7 +103,9 @@ fn pace(status: &Status) -> String {
 fn left(status: &Status) -> String {
     let left = eta::words(status.seconds_left);
     match status.evaluation {
-        Some((images, of)) => format!("evaluating {}/{}  {left} left", count(images), count(of)),
+        Some(EvaluationProgress { images_done, images }) => {
+            format!("evaluating {}/{}  {left} left", count(images_done), count(images))
+        }
         None => format!("{left} left"),
     }
 }
@@ -153,7 +155,7 @@ mod tests {
             images_per_second: 1.0,
         };
         Status {
-            state: State::Training,
+            state: State::Training.into(),
             run: "runs/a".to_owned(),
             label: label.to_owned(),
             step,
@@ -165,7 +167,8 @@ mod tests {
     #[test]
     fn each_training_begins_once_and_each_of_its_epochs_is_shown_once() {
         let (mut shown, mut view) = (Shown::default(), Record::default());
-        let ended = Status { state: State::Ended, ending: "finished".to_owned(), ..status("b", 10, 1) };
+        let ended =
+            Status { state: State::Ended.into(), ending: "finished".to_owned(), ..status("b", 10, 1) };
         for status in [
             Status::default(),
             status("a", 21, 2),
@@ -189,7 +192,8 @@ mod tests {
     fn an_evaluation_under_way_is_told() {
         let status = Status { seconds_left: Some(61.0), ..Status::default() };
         assert_eq!(left(&status), "1m 01s left");
-        let status = Status { evaluation: Some((3_200, 10_000)), ..status };
+        let status =
+            Status { evaluation: Some(EvaluationProgress { images_done: 3_200, images: 10_000 }), ..status };
         assert_eq!(left(&status), "evaluating 3,200/10,000  1m 01s left");
     }
 }

@@ -1,6 +1,6 @@
 //! The observer that keeps a [`Status`] up to date.
 
-use super::{FinishedEpoch, State, Status};
+use super::{EvaluationProgress, FinishedEpoch, State, Status};
 use crate::report::eta::Eta;
 use crate::report::pace::{Pace, Recent, loaders_wanted};
 use crate::run::observer::{Epoch, Evaluating, Observer, Start, Step};
@@ -36,7 +36,7 @@ impl Observer for Broadcast {
         self.eta.start(start);
         let first = start.history.len().saturating_sub(MAX_EPOCHS);
         let status = Status {
-            state: State::Training,
+            state: State::Training.into(),
             run: self.run.clone(),
             label: self.label.clone(),
             model: start.model.to_owned(),
@@ -48,7 +48,7 @@ impl Observer for Broadcast {
             epoch: start.done / start.stream.batches_per_epoch.max(1),
             steps: start.steps,
             step: start.done,
-            finished_epochs: start.history[first..].iter().map(FinishedEpoch::from).collect(),
+            finished_epochs: start.history[first..].iter().map(told).collect(),
             ..Status::default()
         };
         self.status.send_replace(status);
@@ -74,7 +74,8 @@ impl Observer for Broadcast {
         self.eta.evaluating(evaluating);
         let seconds_left = self.eta.seconds();
         self.status.send_modify(|status| {
-            status.evaluation = Some((evaluating.images, evaluating.of));
+            status.evaluation =
+                Some(EvaluationProgress { images_done: evaluating.images, images: evaluating.of });
             status.seconds_left = seconds_left;
         });
     }
@@ -87,10 +88,22 @@ impl Observer for Broadcast {
             status.seconds_left = seconds_left;
             // One that was not evaluated at first, and turned out to be the last, is told again.
             status.finished_epochs.pop_if(|last| last.steps == epoch.steps);
-            status.finished_epochs.push(epoch.into());
+            status.finished_epochs.push(told(epoch));
             if status.finished_epochs.len() > MAX_EPOCHS {
                 status.finished_epochs.remove(0);
             }
         });
+    }
+}
+
+/// What an epoch came to, as the message has it.
+fn told(epoch: &Epoch) -> FinishedEpoch {
+    FinishedEpoch {
+        epoch: epoch.epoch,
+        steps: epoch.steps,
+        train_loss: epoch.train_loss,
+        test_accuracy: epoch.test_accuracy,
+        test_loss: epoch.test_loss,
+        images_per_second: epoch.images_per_second(),
     }
 }

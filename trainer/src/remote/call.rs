@@ -66,7 +66,7 @@ impl Trainer {
         let mut client = self.client.clone();
         let answer =
             self.runtime.block_on(client.get_status(request)).map_err(|status| self.unanswered(&status))?;
-        Ok(Status::from(answer.into_inner().status.unwrap_or_default()))
+        Ok(answer.into_inner().status.unwrap_or_default())
     }
 
     /// Hears how training goes, not more often than once in an `interval`.
@@ -126,6 +126,6 @@ impl Watching<'_> {
     pub fn next(&mut self) -> Result<Option<Status>, RemoteError> {
         let message = self.trainer.runtime.block_on(self.stream.message());
         let message = message.map_err(|status| self.trainer.error(&status))?;
-        Ok(message.and_then(|message| message.status).map(Status::from))
+        Ok(message.and_then(|message| message.status))
     }
 }

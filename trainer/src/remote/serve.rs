@@ -63,7 +63,8 @@ impl Served {
             .map_err(error)?;
         let listener = runtime.block_on(TcpListener::bind(address)).map_err(error)?;
         let address = listener.local_addr().map_err(error)?;
-        let status = Arc::new(watch::Sender::new(Status::default()));
+        let status =
+            Arc::new(watch::Sender::new(Status { state: State::Starting.into(), ..Status::default() }));
         let calls = Calls {
             status: Arc::clone(&status),
             stop: stop.clone(),
@@ -89,7 +90,7 @@ impl Served {
     /// Tells those who watch how it ended.
     pub fn end(&self, ending: String) {
         self.status.send_modify(|status| {
-            status.state = State::Ended;
+            status.set_state(State::Ended);
             status.ending = ending;
         });
     }
@@ -98,7 +99,7 @@ impl Served {
 impl Drop for Served {
     fn drop(&mut self) {
         // Also when nobody said how it ended: nothing more happens.
-        self.status.send_modify(|status| status.state = State::Ended);
+        self.status.send_modify(|status| status.set_state(State::Ended));
         if let (Some(runtime), Some(serving)) = (self.runtime.take(), self.serving.take()) {
             let _ = runtime.block_on(async { tokio::time::timeout(GRACE, serving).await });
             runtime.shutdown_background();
@@ -109,7 +110,7 @@ impl Drop for Served {
 /// Answers until training has ended and all calls have.
 async fn serve(listener: TcpListener, tls: Option<ServerTls>, guard: Guard, calls: Calls) {
     let mut status = calls.status.subscribe();
-    let ended = async move { drop(status.wait_for(|status| status.state == State::Ended).await) };
+    let ended = async move { drop(status.wait_for(|status| status.state() == State::Ended).await) };
     let service = TrainerServiceServer::new(calls).max_decoding_message_size(MAX_REQUEST_BYTES);
     let limits = Limits { connections: MAX_CONNECTIONS, ..Limits::default() };
     let refused = RefusedConnections::counted_as(crate::report::metrics::REFUSED_CONNECTIONS);
@@ -141,7 +142,7 @@ impl TrainerService for Calls {
 
     async fn get_status(&self, _request: Request<v1::GetStatusRequest>) -> Answer<v1::GetStatusResponse> {
         let status = self.status.borrow().clone();
-        Ok(Response::new(v1::GetStatusResponse { status: Some(status.into()) }))
+        Ok(Response::new(v1::GetStatusResponse { status: Some(status) }))
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Answer<Self::WatchStream> {
@@ -179,9 +180,9 @@ impl TrainerService for Calls {
         }
         tracing::info!("stop requested: finishing the step, evaluating, and writing a checkpoint");
         self.status.send_if_modified(|status| {
-            let stops = status.state != State::Ended;
+            let stops = status.state() != State::Ended;
             if stops {
-                status.state = State::Stopping;
+                status.set_state(State::Stopping);
             }
             stops
         });
@@ -200,14 +201,14 @@ async fn tell(
     let mut end = status.clone();
     loop {
         let now = status.borrow_and_update().clone();
-        let ended = now.state == State::Ended;
-        let answer = v1::WatchResponse { status: Some(now.into()) };
+        let ended = now.state() == State::Ended;
+        let answer = v1::WatchResponse { status: Some(now) };
         if answers.send(Ok(answer)).await.is_err() || ended {
             return;
         }
         tokio::select! {
             () = tokio::time::sleep(interval) => {}
-            _ = end.wait_for(|status| status.state == State::Ended) => {}
+            _ = end.wait_for(|status| status.state() == State::Ended) => {}
             () = answers.closed() => return,
         }
         tokio::select! {
@@ -245,30 +246,30 @@ mod tests {
 
     #[test]
     fn the_status_is_told_and_the_wish_to_end_is_heard() {
-        let training = Status { state: State::Training, step: 7, steps: 9, ..Status::default() };
+        let training = Status { state: State::Training.into(), step: 7, steps: 9, ..Status::default() };
         let (served, stop) = serve(training.clone());
         call(&served, async |mut client| {
             let answer = client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
-            assert_eq!(Status::from(answer.status.unwrap()), training);
+            assert_eq!(answer.status.unwrap(), training);
             assert_eq!(stop.requested(), None);
             client.stop(v1::StopRequest {}).await.unwrap();
             assert_eq!(stop.requested(), Some(StopCause::Call));
             let answer = client.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
-            assert_eq!(Status::from(answer.status.unwrap()).state, State::Stopping);
+            assert_eq!(answer.status.unwrap().state(), State::Stopping);
         });
     }
 
     #[test]
     fn who_watches_hears_the_end_at_once_and_nothing_after_it() {
-        let (served, _) = serve(Status { state: State::Training, ..Status::default() });
+        let (served, _) = serve(Status { state: State::Training.into(), ..Status::default() });
         call(&served, async |mut client| {
             // The longest interval: waiting for it would fail this test by its time.
             let mut stream = client.watch(watch(60_000)).await.unwrap().into_inner();
             let first = stream.message().await.unwrap().unwrap().status.unwrap();
-            assert_eq!(Status::from(first).state, State::Training);
+            assert_eq!(first.state(), State::Training);
             served.end("finished".to_owned());
-            let last = Status::from(stream.message().await.unwrap().unwrap().status.unwrap());
-            assert_eq!((last.state, &*last.ending), (State::Ended, "finished"));
+            let last = stream.message().await.unwrap().unwrap().status.unwrap();
+            assert_eq!((last.state(), &*last.ending), (State::Ended, "finished"));
             assert_eq!(stream.message().await.unwrap(), None);
         });
     }

@@ -24,8 +24,8 @@ impl View for Lines {
     }
 
     fn now(&mut self, status: &Status) {
-        match status.state {
-            State::Starting => println!("waiting for loaders"),
+        match status.state() {
+            State::Unspecified | State::Starting => println!("waiting for loaders"),
             State::Stopping => println!("stopping at step {}", status.step),
             State::Training | State::Ended => println!(
                 "epoch {}/{}  step {}/{}  {}  {}",

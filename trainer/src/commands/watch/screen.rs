@@ -63,8 +63,8 @@ impl View for Screen {
     fn now(&mut self, status: &Status) {
         self.bar.set_length(status.steps.max(1));
         self.bar.set_position(status.step);
-        let message = match status.state {
-            State::Starting => "waiting for loaders".to_owned(),
+        let message = match status.state() {
+            State::Unspecified | State::Starting => "waiting for loaders".to_owned(),
             State::Stopping => "stopping: evaluating, writing a checkpoint".to_owned(),
             State::Training | State::Ended => {
                 format!("{}  {}", super::pace(status), super::left(status))
