@@ -64,20 +64,20 @@ pub struct Cli {
 pub enum Command {
     /// Serve batches to trainers.
     Serve(Box<ServeArgs>),
-    /// Download a published data set, check it and unpack it.
+    /// Download a published dataset, check it and unpack it.
     Fetch(FetchArgs),
-    /// Describe a data set: counts, classes, mean and standard deviation, bad records, digests.
+    /// Describe a dataset: counts, classes, mean and standard deviation, bad records, digests.
     Inspect(InspectArgs),
-    /// Draw a page of mixed images with their labels and lambdas.
+    /// Save a grid of augmented and mixed images with their labels and lambdas (PNG).
     Preview(PreviewArgs),
-    /// Build one batch of a run again: its digest, what it contains, a picture.
+    /// Rebuild one batch of a run: its digest, its contents, a picture.
     Replay(ReplayArgs),
-    /// Check by their plans that batches are what a spec asks for: each sample once an epoch, as much mixing
-    /// as asked for, lambdas of the distribution asked for. Exits with 1 when they are not.
+    /// Check a stream's sampling statistically, without decoding images: every sample once per epoch, the probability of
+    /// mixing, lambda's distribution. Exits with 1 on failure.
     Verify(VerifyArgs),
-    /// Measure images a second: in one thread, and from a loader process over loopback gRPC.
+    /// Measure throughput in images/s: in one thread, and from a loader process over loopback gRPC.
     Bench(BenchArgs),
-    /// Exit with 0 when a loader is ready, for containers.
+    /// Check that a loader is ready: exit code 0 or 1 (container probe).
     Healthcheck(HealthcheckArgs),
 }
 
@@ -88,13 +88,13 @@ pub enum Command {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 #[merge(strategy = merge::option::overwrite_none)]
 pub struct ServeArgs {
-    /// Data set: a folder or file, or synthetic[:N] for N drawings.
+    /// Dataset: a folder or file, or synthetic[:N] for N generated images.
     #[arg(long, value_name = "WHERE")]
     pub data: Option<String>,
     /// Address to listen on: HOST:PORT (port 0 picks one) or unix:///path [default: 127.0.0.1:50051].
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
-    /// Worker threads [default: one for each CPU].
+    /// Worker threads [default: one per CPU core].
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
     /// How it is read.
@@ -118,7 +118,7 @@ pub struct ServeArgs {
     /// Require the bearer token in this file [default: off].
     #[arg(long, value_name = "FILE")]
     pub auth_token_file: Option<PathBuf>,
-    /// Refuse to start without authentication, and without TLS where others can reach it [default: false].
+    /// Require authentication, and TLS on addresses that other machines can reach, or refuse to start [default: false].
     #[arg(
         long,
         value_name = "BOOL",
@@ -127,11 +127,11 @@ pub struct ServeArgs {
         default_missing_value = "true"
     )]
     pub require_auth: Option<bool>,
-    /// Serve gRPC health checks alone, without TLS or token, on this address, for probes [default: off].
+    /// Address for health checks only, in plaintext and without a token [default: off].
     #[arg(long, value_name = "ADDR", value_parser = address::listen)]
     #[serde(deserialize_with = "address::deserialize")]
     pub health_listen: Option<SocketAddr>,
-    /// Memory for the prefetched batches of all streams, as in 512MiB [default: 1GiB].
+    /// Memory for the prefetched batches of all streams, e.g. 512MiB [default: 1GiB].
     #[arg(long, value_name = "SIZE")]
     pub stream_memory: Option<ByteSize>,
     /// Grace period: time that streams may take to end after SIGTERM [default: 10s].
@@ -149,7 +149,7 @@ pub struct ServeArgs {
     /// Log format [default: text].
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// Log filter, as in info or warn,mixfeed_loader=debug [default: info].
+    /// Log filter, e.g. info or warn,mixfeed_loader=debug [default: info].
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
     /// Read settings from this TOML file; flags and environment win.

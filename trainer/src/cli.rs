@@ -36,11 +36,11 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Predict the classes of image files with a checkpoint
     Predict(PredictArgs),
-    /// Show the progress of a training that was started with --listen, live
+    /// Show the progress of a training run that was started with --listen, live
     Watch(WatchArgs),
-    /// Stop a training that was started with --listen, with a checkpoint
+    /// Checkpoint and stop a training run that was started with --listen
     Stop(StopArgs),
-    /// Exit with 0 when a training that was started with --listen answers, for containers
+    /// Check that a training run started with --listen answers: exit code 0 or 1 (container probe)
     Healthcheck(HealthcheckArgs),
     /// Diagnose this machine's set-up: libtorch, CUDA, loaders
     Doctor(DoctorArgs),
@@ -66,10 +66,10 @@ pub struct TrainArgs {
 #[derive(Args, Debug)]
 #[command(mut_args(environment_twin))]
 pub struct CompareArgs {
-    /// Trials of each arm, with and without mixup; trial I of both has seed + I [default: 3]
+    /// Trials of each arm, with and without mixup; in both, trial i (from 0) has seed + i [default: 3]
     #[arg(long, value_name = "N")]
     pub trials: Option<u32>,
-    /// Grid search over mixup's settings, as in mixup-alpha=0.2,1 mixup-prob=0.2,0.5,1
+    /// Grid over mixup-alpha, mixup-prob or both, e.g. mixup-alpha=0.2,1 mixup-prob=0.2,0.5,1
     #[arg(long, value_name = "SETTING=VALUE,…", num_args = 1..)]
     pub grid: Vec<GridAxis>,
     /// Settings.
@@ -105,7 +105,7 @@ pub struct RunArgs {
 #[derive(Args, Debug)]
 #[command(mut_args(environment_twin))]
 pub struct EvaluateArgs {
-    /// The checkpoint, or the run folder that holds it
+    /// Checkpoint file, or run folder (for its newest, checkpoint-last.safetensors)
     #[arg(long, value_name = "PATH")]
     pub checkpoint: PathBuf,
     /// Where test images come from.
@@ -114,7 +114,7 @@ pub struct EvaluateArgs {
     /// Device: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value_t)]
     pub device: DeviceChoice,
-    /// CPU threads of libtorch [default: one per core]
+    /// CPU threads of libtorch [default: one per CPU core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
     /// Also evaluate under the FGSM attack, with each pixel moved by EPS/255
@@ -132,7 +132,7 @@ pub struct EvaluateArgs {
 #[derive(Args, Debug)]
 #[command(mut_args(environment_twin))]
 pub struct PredictArgs {
-    /// The checkpoint, or the run folder that holds it
+    /// Checkpoint file, or run folder (for its newest, checkpoint-last.safetensors)
     #[arg(long, value_name = "PATH")]
     pub checkpoint: PathBuf,
     /// PNG, JPEG, WebP, BMP, GIF or TIFF files; one of another size is cut to the model's proportions and scaled
@@ -144,7 +144,7 @@ pub struct PredictArgs {
     /// Device: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value_t)]
     pub device: DeviceChoice,
-    /// CPU threads of libtorch [default: one per core]
+    /// CPU threads of libtorch [default: one per CPU core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
     /// Print one JSON object instead of a table
@@ -230,13 +230,13 @@ pub struct FromArgs {
     /// Loaders to read from: host:port, dns:///host:port or unix:///path, separated by commas
     #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
     pub loaders: Option<Vec<String>>,
-    /// Instead of --loaders: start a loader inside this process for a folder, synthetic or synthetic:N
-    #[arg(long, value_name = "WHERE")]
+    /// Dataset to read in this process, without separate loaders: a folder or file, or synthetic[:N] for N generated images
+    #[arg(long, value_name = "PATH|synthetic[:N]")]
     pub data: Option<String>,
     /// How that loader reads the data.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// How long to wait when no loader is available
+    /// How long to wait when no loader is available [default: 10m; doctor: 5s]
     #[arg(long, value_name = "TIME")]
     pub loader_timeout: Option<Duration>,
     /// Use TLS; trust loaders whose certificates are signed by a CA in this file (PEM)

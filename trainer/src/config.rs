@@ -47,10 +47,10 @@ pub struct Settings {
     #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
     #[arg(help_heading = "Data")]
     pub loaders: Option<Vec<String>>,
-    /// Instead of --loaders: start a loader inside this process for a folder, synthetic or synthetic:N
-    #[arg(long, value_name = "WHERE", help_heading = "Data")]
+    /// Dataset to read in this process, without separate loaders: a folder or file, or synthetic[:N] for N generated images
+    #[arg(long, value_name = "PATH|synthetic[:N]", help_heading = "Data")]
     pub data: Option<String>,
-    /// Worker threads of the loader inside this process [default: one per core]
+    /// Worker threads of the loader inside this process [default: one per CPU core]
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub workers: Option<usize>,
     /// How that loader reads the data.
@@ -80,10 +80,10 @@ pub struct Settings {
     #[arg(long, value_name = "BOOL", help_heading = "Data")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     pub preload: Option<bool>,
-    /// Use only the first N training samples
+    /// Use only the first N training samples, before shuffling; in class folders they may all be of one class
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub limit: Option<u64>,
-    /// Evaluate on the first N test images only
+    /// Evaluate on the first N test samples only
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub test_limit: Option<u64>,
 
@@ -91,19 +91,19 @@ pub struct Settings {
     #[arg(long, help_heading = "Training")]
     pub preset: Option<Preset>,
     /// Network: article-cnn (images of 16x16 to 512x512), preact-resnet18, fast-resnet (both: 8x8 or larger), linear (any
-    /// size), or a TorchScript file [article: article-cnn]
+    /// size), or a TorchScript file [default: article-cnn; paper: preact-resnet18; fast: fast-resnet]
     #[arg(long, value_name = "NAME|FILE.pt", help_heading = "Training")]
     pub model: Option<ModelKind>,
     /// Initialise weights from this checkpoint, or from the newest in this run folder
     #[arg(long, value_name = "PATH", help_heading = "Training")]
     pub init_from: Option<PathBuf>,
-    /// Epochs: passes through the training samples [article: 30]
+    /// Epochs: passes through the training samples [default: 30; paper: 200; fast: 24]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub epochs: Option<u64>,
-    /// Stop after N optimiser steps, if that is earlier
+    /// Maximum number of optimiser steps: training ends at --epochs or --steps, whichever comes first
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub steps: Option<u64>,
-    /// Batch size: samples of a step [article: 128]
+    /// Batch size, in samples; the last, smaller batch of an epoch is kept [default: 128; fast: 512]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub batch_size: Option<u32>,
     /// Random seed, of initial weights, order, augmentation and mixing [default: 0]
@@ -114,57 +114,58 @@ pub struct Settings {
     #[serde(flatten)]
     #[merge(strategy = Merge::merge)]
     pub augmentation: AugmentationArgs,
-    /// Loss function [article: soft-ce]
+    /// Loss function [default: soft-ce]
     #[arg(long, help_heading = "Training")]
     pub loss: Option<Loss>,
-    /// Label smoothing: share of each target spread evenly over all classes, 0 to below 1 [article: 0]
-    #[arg(long, value_name = "SHARE", help_heading = "Training")]
+    /// Label smoothing: fraction of each target spread evenly over all classes, 0 to below 1 [default: 0; fast: 0.1]
+    #[arg(long, value_name = "FRACTION", help_heading = "Training")]
     #[arg(allow_negative_numbers = true)]
     pub label_smoothing: Option<f64>,
 
-    /// Optimiser [article: adam]
+    /// Optimiser [default: adam; paper and fast: sgd]
     #[arg(long, help_heading = "Optimisation")]
     pub optimizer: Option<OptimizerKind>,
-    /// Learning rate, the peak of the schedule [article: 0.001]
+    /// Learning rate, the peak of the schedule [default: 0.001; paper: 0.1; fast: 0.4]
     #[arg(long, value_name = "RATE", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
     pub lr: Option<f64>,
-    /// Momentum of SGD [default: 0.9]
-    #[arg(long, value_name = "SHARE", help_heading = "Optimisation")]
+    /// Momentum of SGD, 0 to below 1 [default: 0.9]
+    #[arg(long, value_name = "M", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
     pub momentum: Option<f64>,
-    /// Use Nesterov momentum with SGD [default: false]
+    /// Use Nesterov momentum with SGD [default: false; fast: true]
     #[arg(long, value_name = "BOOL", help_heading = "Optimisation")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     pub nesterov: Option<bool>,
-    /// Weight decay [article: 0]
+    /// Weight decay [default: 0; paper: 0.0001; fast: 0.0005]
     #[arg(long, value_name = "RATE", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
     pub weight_decay: Option<f64>,
-    /// Apply weight decay to biases and normalisation layers too [article: true]
+    /// Apply weight decay to biases and normalisation layers too [default: true; fast: false]
     #[arg(long, value_name = "BOOL", help_heading = "Optimisation")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     pub decay_norm_bias: Option<bool>,
-    /// Learning-rate schedule [article: constant]
+    /// Learning-rate schedule [default: constant; paper: step; fast: one-cycle]
     #[arg(long, help_heading = "Optimisation")]
     pub schedule: Option<ScheduleKind>,
-    /// Warm-up: epochs over which the learning rate rises [article: 0; one-cycle: 30 % of all]
+    /// Warm-up: epochs over which the learning rate rises linearly to --lr, up to --epochs; 0.5 is half an epoch [default: 0;
+    /// fast: 5; other one-cycle schedules: 30 % of all]
     #[arg(long, value_name = "EPOCHS", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
     pub warmup: Option<f64>,
-    /// Milestones of --schedule step: epochs after which the learning rate drops
+    /// Milestones of --schedule step: epochs after which the learning rate is multiplied by --lr-factor [paper: 100,150]
     #[arg(long, value_name = "N,…", help_heading = "Optimisation")]
     #[arg(value_delimiter = ',')]
     pub milestones: Option<Vec<u64>>,
-    /// Factor of the learning rate at each milestone [default: 0.1]
+    /// Factor of the learning rate at each milestone (gamma) [default: 0.1]
     #[arg(long, value_name = "FACTOR", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
     pub lr_factor: Option<f64>,
-    /// Gradient clipping: clip the global gradient norm to this value; 0 disables it [article: 0]
+    /// Gradient clipping: clip the global gradient norm to this value; 0 disables it [default: 0]
     #[arg(long, value_name = "NORM", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
     pub clip_norm: Option<f64>,
-    /// Evaluate and save an exponential moving average of the weights with this decay; 0 disables it [article: 0]
+    /// Evaluate and save an exponential moving average of the weights with this decay; 0 disables it [default: 0]
     #[arg(long, value_name = "DECAY", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
     pub ema: Option<f64>,
@@ -172,10 +173,10 @@ pub struct Settings {
     /// Device: auto, cpu, cuda or cuda:N [default: auto]
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     pub device: Option<DeviceChoice>,
-    /// CPU threads of libtorch; results depend on their number [default: one per core]
+    /// CPU threads of libtorch; results depend on their number [default: one per CPU core]
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub threads: Option<usize>,
-    /// Precision of the forward pass (mixed precision) [article: fp32, fast: auto]
+    /// Precision of the forward pass (mixed precision) [default: fp32; fast: auto]
     #[arg(long, help_heading = "Machine")]
     pub precision: Option<Precision>,
     /// Use deterministic GPU algorithms only [default: false]
@@ -217,11 +218,11 @@ pub struct Settings {
     /// Require the bearer token in this file
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub listen_auth_token_file: Option<PathBuf>,
-    /// Refuse to start without authentication, and without TLS where others can reach it [default: false]
+    /// Require authentication, and TLS on addresses that other machines can reach, or refuse to start [default: false]
     #[arg(long, value_name = "BOOL", help_heading = "Results")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     pub listen_require_auth: Option<bool>,
-    /// Serve Prometheus metrics on this address, as in 127.0.0.1:9464
+    /// Serve Prometheus metrics on this address, e.g. 127.0.0.1:9464
     #[arg(long, value_name = "ADDR", help_heading = "Results")]
     #[arg(value_parser = address::listen)]
     #[serde(deserialize_with = "address::deserialize")]
@@ -229,7 +230,7 @@ pub struct Settings {
     /// Log format [default: text]
     #[arg(long, help_heading = "Results")]
     pub log_format: Option<LogFormat>,
-    /// Log filter, as in warn,mixfeed_client=debug [default: info,mixfeed_loader=warn]
+    /// Log filter, e.g. warn,mixfeed_client=debug [default: info,mixfeed_loader=warn]
     #[arg(long, value_name = "FILTER", help_heading = "Results")]
     pub log: Option<String>,
 }

@@ -3,6 +3,8 @@
 use super::data::open_data;
 use super::failure::Failure;
 use super::page::{Page, check_output};
+use super::spec;
+use super::spec::read_toml;
 use super::view;
 use crate::config::{ReplayArgs, SourceArgs};
 use crate::extensions::Extensions;
@@ -70,6 +72,11 @@ impl Wanted {
     fn new(args: &ReplayArgs) -> Result<Self, Failure> {
         let needs_data = || Failure::usage("--data is missing: say where the data of this stream is");
         if let Some(run) = &args.run {
+            if run.join("compare.toml").exists() && !run.join("run.toml").exists() {
+                let text =
+                    format!("{} holds a comparison: give the folder of one of its trainings", run.display());
+                return Err(Failure::usage(text));
+            }
             let run: RunFile = read_toml(&run.join("run.toml"))?;
             let batches = run.batches();
             let data = args.data.clone().or(run.settings.data).ok_or_else(needs_data)?;
@@ -84,7 +91,7 @@ impl Wanted {
             });
         }
         let file = args.spec.as_ref().ok_or_else(|| Failure::usage("give --run or --spec"))?;
-        let spec: StreamSpec = read_toml(file)?;
+        let spec = spec::read(file)?;
         let data = args.data.clone().ok_or_else(needs_data)?;
         Ok(Self { spec, data, source: args.source.clone(), recorded: None, batches: None })
     }
@@ -189,11 +196,4 @@ fn rows(plan: &BatchPlan, dataset: &Dataset, samples: &dyn Samples) -> Vec<Value
             object
         })
         .collect()
-}
-
-pub(super) fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, Failure> {
-    #[allow(clippy::disallowed_methods)]
-    let text =
-        std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
-    toml::from_str(&text).map_err(|e| Failure::usage(format!("{}: {}", path.display(), e.message())))
 }

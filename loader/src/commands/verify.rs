@@ -7,8 +7,7 @@ mod statistics;
 
 use super::data::open_data;
 use super::failure::Failure;
-use super::replay::read_toml;
-use super::spec::{ARTICLE_SHARE, asked, checked};
+use super::spec::{self, ARTICLE_SHARE, asked, checked};
 use crate::config::VerifyArgs;
 use crate::extensions::Extensions;
 use crate::parallel::in_chunks;
@@ -26,7 +25,7 @@ pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Fail
             checked(&args.augmentation, spec, &dataset, extensions)?
         }
         // Shards are cut from the whole batch, which is what the spec describes.
-        Some(file) => extensions.check(StreamSpec { shard: None, ..read_toml(file)? }, &dataset)?,
+        Some(file) => extensions.check(StreamSpec { shard: None, ..spec::read(file)? }, &dataset)?,
     };
     let checks = check(&checked, args.epochs.into(), args.significance);
     let failed = checks.iter().filter(|check| !check.passed).count();

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 /// Flags of `bench`.
 #[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
-    /// Data set: a folder or file, or synthetic[:N] for N drawings.
-    #[arg(long, value_name = "WHERE", default_value = "synthetic")]
+    /// Dataset: a folder or file, or synthetic[:N] for N generated images.
+    #[arg(long, value_name = "PATH|synthetic[:N]", default_value = "synthetic")]
     pub data: String,
     /// How it is read.
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub struct BenchArgs {
     /// Rounds; each measures everything in turn.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
-    /// Worker threads of the measured loader [default: one for each CPU].
+    /// Worker threads of the measured loader [default: one per CPU core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_WORKERS as i64))]
     pub workers: Option<u32>,
     /// Batch size.
@@ -39,7 +39,7 @@ pub struct BenchArgs {
     /// How images are augmented and mixed.
     #[command(flatten)]
     pub augmentation: AugmentationArgs,
-    /// For `--measure tls`: the loader's certificate (PEM), for 127.0.0.1 and one that vouches for itself.
+    /// Certificate for --measure tls: self-signed, for 127.0.0.1 (PEM).
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// Private key of the certificate (PEM).
@@ -56,7 +56,7 @@ pub struct BenchArgs {
 /// What `bench` can measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Measured {
-    /// Plan and collate, in one thread.
+    /// Batches built in one thread: fetch, augment, mix, collate.
     PlanCollate,
     /// A loader process and a client, over loopback TCP.
     Loopback,
@@ -64,7 +64,7 @@ pub enum Measured {
     Unix,
     /// The same over loopback TCP, with TLS.
     Tls,
-    /// The same over loopback TCP, with pixels turned into normalised f32 in planes by the client.
+    /// The same over loopback TCP, with the client converting pixels to normalised f32, channels first (NCHW).
     Float,
     /// A bare gRPC stream of equal messages, with the client's settings and with tonic's.
     Transport,

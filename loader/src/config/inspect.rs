@@ -7,8 +7,8 @@ use std::path::PathBuf;
 /// Flags of `inspect`.
 #[derive(Clone, Debug, Args)]
 pub struct InspectArgs {
-    /// Data set: a folder or file, or synthetic[:N] for N drawings.
-    #[arg(long, value_name = "WHERE")]
+    /// Dataset: a folder or file, or synthetic[:N] for N generated images.
+    #[arg(long, value_name = "PATH|synthetic[:N]")]
     pub data: String,
     /// How it is read.
     #[command(flatten)]

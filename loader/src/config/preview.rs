@@ -7,8 +7,8 @@ use std::path::PathBuf;
 /// Flags of `preview`.
 #[derive(Clone, Debug, Args)]
 pub struct PreviewArgs {
-    /// Data set: a folder or file, or synthetic[:N] for N drawings.
-    #[arg(long, value_name = "WHERE")]
+    /// Dataset: a folder or file, or synthetic[:N] for N generated images.
+    #[arg(long, value_name = "PATH|synthetic[:N]")]
     pub data: String,
     /// How it is read.
     #[command(flatten)]
@@ -22,7 +22,7 @@ pub struct PreviewArgs {
     /// Seed of the stream.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Index of the batch.
+    /// Index of the batch, counted from 0.
     #[arg(long, default_value_t = 0)]
     pub index: u64,
     /// Images per row.

@@ -10,19 +10,19 @@ pub struct ReplayArgs {
     /// Folder of the run that the batch belongs to.
     #[arg(long, value_name = "DIR", conflicts_with = "spec", required_unless_present = "spec")]
     pub run: Option<PathBuf>,
-    /// A stream spec as TOML: the keys of a run's [stream] table.
+    /// Stream spec (TOML): a run's run.toml, or the contents of its [stream] table.
     #[arg(long, value_name = "FILE.toml")]
     pub spec: Option<PathBuf>,
-    /// Data set [default: the run's own, if it read the data itself].
-    #[arg(long, value_name = "WHERE")]
+    /// Dataset [default: the run's own, if it read the data itself].
+    #[arg(long, value_name = "PATH|synthetic[:N]")]
     pub data: Option<String>,
     /// How it is read.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Index of the batch, from the start of training.
+    /// Index of the batch from the start of training, counted from 0.
     #[arg(long)]
     pub index: u64,
-    /// Draw the batch into this picture (PNG).
+    /// Save the batch as this picture (PNG).
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Print one JSON object, with every row.

@@ -14,27 +14,27 @@ use std::path::PathBuf;
 #[serde(rename_all = "kebab-case", default)]
 #[merge(strategy = merge::option::overwrite_none)]
 pub struct SourceArgs {
-    /// Training split: its files or folders by name, path or pattern, several with commas; `.` for the folders of the
-    /// place as classes [default: as their names tell].
+    /// Training split: comma-separated names, paths or globs of its files or folders; `.` takes the top-level folders as
+    /// classes [default: detected from names such as train].
     #[arg(long, value_name = "NAME")]
     pub train: Option<String>,
-    /// Test split, the same way; none for no test split [default: test or else val, if it has labels].
+    /// Test split, for evaluation, the same way; none for none [default: the first with labels of test, val and other names].
     #[arg(long, value_name = "NAME")]
     pub test: Option<String>,
     /// Order of image files: by path as torchvision has it, or by file name [default: path].
     #[arg(long, value_name = "ORDER")]
     pub order: Option<Order>,
-    /// Test split of data without one: the share of image files set apart, by a key of each path [default: 0].
-    #[arg(long, value_name = "SHARE")]
+    /// Fraction of the image files held out as test split of data without one, by a hash of each path; 0 to below 1 [default: 0].
+    #[arg(long, value_name = "FRACTION")]
     pub test_fraction: Option<f64>,
-    /// Cache of image files in memory: decoded pixels, encoded files or none [default: what fits].
-    #[arg(long, value_name = "WHAT")]
+    /// Cache of image files in memory: decoded pixels, encoded files or none [default: auto, what fits].
+    #[arg(long, value_name = "CACHE")]
     pub cache: Option<Cache>,
-    /// Size of that cache, as in 4GiB [default: half of the free memory].
+    /// Size of that cache, e.g. 4GiB [default: half of the free memory].
     #[arg(long, value_name = "SIZE")]
     pub cache_memory: Option<ByteSize>,
-    /// Resize images to this size, cutting off what does not fit the proportions: a side, or HEIGHTxWIDTH [default: the
-    /// size that all have].
+    /// Crop images in the centre to the proportions of this size, then resize (bilinear, antialiased): a side, or
+    /// HEIGHTxWIDTH [default: their own size, the same for all].
     #[arg(long, value_name = "SIZE")]
     pub image_size: Option<ImageSize>,
     /// Skip the records in this file, as `inspect --write-skip-list` writes it. All loaders of a run need the same.

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 /// Flags of `verify`.
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
-    /// Data set: a folder or file, or synthetic[:N] for N drawings.
-    #[arg(long, value_name = "WHERE")]
+    /// Dataset: a folder or file, or synthetic[:N] for N generated images.
+    #[arg(long, value_name = "PATH|synthetic[:N]")]
     pub data: String,
     /// How it is read.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// A stream spec as TOML: the keys of a run's [stream] table. It takes the place of the seed, the batch size and the flags of augmentation.
+    /// Stream spec (TOML): a run's run.toml, or the contents of its [stream] table. It takes the place of the seed, the batch size and the flags of augmentation.
     #[arg(long, value_name = "FILE.toml", conflicts_with = "AugmentationArgs")]
     pub spec: Option<PathBuf>,
     /// How images are augmented and mixed.
@@ -28,8 +28,8 @@ pub struct VerifyArgs {
     /// Epochs to check, from the first on.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub epochs: u32,
-    /// Significance level: outcomes less likely than this fail a check. A right loader fails one check in a million by the
-    /// default, and then each time, because nothing is drawn anew; try another seed.
+    /// Significance level: outcomes less likely than this fail a check. By default a correct loader fails one check in a
+    /// million; as one seed always gives the same result, try another then.
     #[arg(long, default_value_t = 1e-6, value_name = "P", value_parser = probability)]
     pub significance: f64,
     /// Print one JSON object instead of a table.

@@ -93,7 +93,7 @@ fn fits(header: &Header, info: &StreamInfo) -> Result<(), UsageError> {
     }
     if header.classes != info.dataset.classes {
         return Err(UsageError::new(&format!(
-            "the checkpoint knows the {} classes of {}, data set {} has {} others",
+            "the checkpoint was trained on the {} classes of {}, dataset {} has {} different ones",
             header.classes.len(),
             header.dataset,
             info.dataset.name,

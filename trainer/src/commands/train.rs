@@ -97,7 +97,7 @@ fn table(outcome: &Outcome) -> Table {
     Table::of_pairs([
         ("model", format!("{} ({}), seed {}", outcome.model, outcome.preset, outcome.seed)),
         ("data", format!("{}, from {} loader{plural}", outcome.data(), outcome.replicas_seen)),
-        ("device", format!("{}, {} CPU threads", outcome.device, outcome.threads)),
+        ("device", format!("{}, {}", outcome.device, counted(outcome.threads as u64, "CPU thread"))),
         (
             "trained",
             format!(

@@ -9,7 +9,7 @@ use crate::config::UsageError;
 use crate::error::TrainError;
 use crate::remote::{EvaluationProgress, FinishedEpoch, State, Status};
 use crate::report::eta;
-use crate::report::table::count;
+use crate::report::table::{count, counted};
 use lines::Lines;
 use screen::Screen;
 use std::io::IsTerminal as _;
@@ -89,7 +89,7 @@ impl Shown {
 fn what(status: &Status) -> String {
     let Status { label, model, dataset, device, threads, run, .. } = status;
     let label = if label.is_empty() { String::new() } else { format!("{label} · ") };
-    format!("{label}{model} on {dataset} · {device}, {threads} CPU threads · {run}")
+    format!("{label}{model} on {dataset} · {device}, {} · {run}", counted(u64::from(*threads), "CPU thread"))
 }
 
 /// Speed and loss, in one line.

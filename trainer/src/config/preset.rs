@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
-    /// The article on mixup for CIFAR-10: a small network, Adam, one image in five mixed
+    /// A small CNN on CIFAR-10, Adam, one image in five mixed: the article whose result the README repeats
     #[default]
     Article,
-    /// The mixup paper for CIFAR-10: PreAct ResNet-18, SGD for 200 epochs, every batch mixed
+    /// The mixup paper on CIFAR-10 (Zhang et al., 2018): PreAct ResNet-18, SGD for 200 epochs, every batch mixed
     Paper,
     /// A small residual network that learns quickly on one GPU, without mixing
     Fast,

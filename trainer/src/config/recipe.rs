@@ -121,7 +121,13 @@ fn schedule(settings: &Settings) -> Result<ScheduleConfig, UsageError> {
     };
     // Whatever the number of epochs is: that one is checked elsewhere.
     let epochs = settings.epochs.unwrap_or(1) as f64;
-    let warmup = settings.warmup.map(|warmup| number("warmup", Some(warmup), 0.0..=epochs)).transpose()?;
+    let warmup = settings.warmup.map(|warmup| number("warmup", Some(warmup), 0.0..=f64::MAX)).transpose()?;
+    if let Some(warmup) = warmup.filter(|warmup| *warmup > epochs) {
+        let text = format!(
+            "--warmup is {warmup} (of the preset, where it is not given), more than the {epochs} --epochs: give a shorter one"
+        );
+        return Err(UsageError(text));
+    }
     Ok(ScheduleConfig {
         kind,
         learning_rate: number("lr", settings.lr, f64::MIN_POSITIVE..=1e6)?,
@@ -180,7 +186,10 @@ mod tests {
                 "--lr-factor is 0",
             ),
             (Settings { milestones: Some(vec![5]), ..settings() }, "--milestones is for --schedule step"),
-            (Settings { warmup: Some(31.0), ..settings() }, "--warmup is 31, it must be 0 to 30"),
+            (
+                Settings { warmup: Some(31.0), ..settings() },
+                "--warmup is 31 (of the preset, where it is not given), more than the 30 --epochs",
+            ),
             (Settings { warmup: Some(f64::NAN), ..settings() }, "--warmup is NaN"),
             (Settings { ema: Some(1.0), ..settings() }, "--ema is 1"),
             (Settings { label_smoothing: Some(-1.0), ..settings() }, "--label-smoothing is -1"),

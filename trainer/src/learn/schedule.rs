@@ -26,11 +26,11 @@ pub enum ScheduleKind {
     /// The same rate for all steps
     #[default]
     Constant,
-    /// Lower by a factor from each milestone on
+    /// Multiplied by --lr-factor at each milestone (PyTorch's MultiStepLR)
     Step,
-    /// Down to zero along half a cosine
+    /// Down to zero along half a cosine (CosineAnnealingLR)
     Cosine,
-    /// Up to the rate and down to almost zero, along two halves of a cosine
+    /// Up to the rate and down to almost zero, along two halves of a cosine (OneCycleLR)
     OneCycle,
 }
 

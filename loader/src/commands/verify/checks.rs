@@ -86,7 +86,7 @@ impl Drawn {
         let cutmix = mixing.probability * share * boxes_show;
         let fraction = |name, count: u64, expected: f64| {
             let found = format!(
-                "{count} of {} are {:.5}, expected {expected:.5}",
+                "{count} of {} samples ({:.5}), expected {expected:.5}",
                 self.trials,
                 count as f64 / self.trials.max(1) as f64
             );
@@ -103,7 +103,7 @@ impl Drawn {
                 |units: i64| beta_below((units as f64 + 0.5) / 65_536.0, mixup_alpha, mixup_alpha) / all;
             let distance = distance(&mut self.mixup, up_to);
             let found = format!(
-                "{mixed} lambdas are off Beta({mixup_alpha}, {mixup_alpha}) by {distance:.5} at most"
+                "{mixed} lambdas, Kolmogorov-Smirnov distance from Beta({mixup_alpha}, {mixup_alpha}) {distance:.5}"
             );
             let p_value = kolmogorov_p(distance, mixed);
             checks.push(Check::of_chance("lambda's distribution", p_value, significance, found));
@@ -115,8 +115,8 @@ impl Drawn {
             let mut lambdas: Vec<_> = self.cutmix.iter().map(|blend| blend.lambda).collect();
             let distance = distance(&mut lambdas, |units| law.up_to(units));
             let found = format!(
-                "{pasted} lambdas are off those of boxes by Beta({cutmix_alpha}, {cutmix_alpha}), cut off at the border, by \
-                 {distance:.5} at most"
+                "{pasted} lambdas, Kolmogorov-Smirnov distance from those of boxes by Beta({cutmix_alpha}, {cutmix_alpha}), cut off \
+                 at the border, {distance:.5}"
             );
             // Between few lambdas that are possible, what is found is at least as likely as this.
             let p_value = kolmogorov_p(distance, pasted);
