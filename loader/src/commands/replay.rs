@@ -15,7 +15,6 @@ use mixfeed_pipeline::{BatchBuffer, BatchPlan, Dataset, Samples, Scratch, Stream
 use mixfeed_proto::{BatchBytes, batch_checksum, batch_digest, digest_of};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::Path;
 
 /// Images in a row of the picture.
 const COLUMNS: u32 = 8;
