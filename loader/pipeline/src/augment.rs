@@ -46,7 +46,7 @@ pub use custom::{Custom, CustomAugmentation, CustomView, Parameters};
 pub use trivial::{Op, Trivial};
 
 use crate::blend::Region;
-use crate::key::{Key, Purpose, Seed, unit};
+use crate::key::{Key, Seed};
 use crop::Crop;
 use mixfeed_streamspec::{Augmentation, ImageShape, StreamSpec};
 
@@ -140,27 +140,27 @@ impl AugmentDraw {
         let hole = |region| Hole { region, value: erased_value };
         let mut view = View::PLAIN;
         if let Some(setting) = resized_crop {
-            view.resized = Some(resized_crop::draw(key(Purpose::ResizedCrop), &setting, self.image));
+            view.resized = Some(resized_crop::draw(key(resized_crop::PURPOSE), &setting, self.image));
         }
         if crop_padding > 0 {
-            Crop { down: view.down, right: view.right } = Crop::draw(key(Purpose::Crop), crop_padding);
+            Crop { down: view.down, right: view.right } = Crop::draw(key(crop::CROP), crop_padding);
         }
         if flip_probability > 0.0 {
-            view.flipped = unit(key(Purpose::Flip).words::<1>()[0]) < flip_probability;
+            view.flipped = key(crop::FLIP).happens(flip_probability);
         }
         if trivial_augment {
-            view.trivial = Trivial::draw(key(Purpose::TrivialAugment));
+            view.trivial = Trivial::draw(key(trivial::PURPOSE));
         }
         if let Some(setting) = color_jitter {
-            view.jitter = color_jitter::draw(key(Purpose::ColorJitter), &setting);
+            view.jitter = color_jitter::draw(key(color_jitter::PURPOSE), &setting);
         }
         if let Some(setting) = random_erasing {
-            view.erased = erasing::draw(key(Purpose::Erasing), &setting, self.image).map(hole);
+            view.erased = erasing::draw(key(erasing::ERASING), &setting, self.image).map(hole);
         }
         if cutout_size > 0 {
-            view.cutout = erasing::draw_cutout(key(Purpose::Cutout), cutout_size, self.image).map(hole);
+            view.cutout = erasing::draw_cutout(key(erasing::CUTOUT), cutout_size, self.image).map(hole);
         }
-        view.custom = self.custom.map(|transform| transform.draw(key(Purpose::Custom), self.image));
+        view.custom = self.custom.map(|transform| transform.draw(key(custom::PURPOSE), self.image));
         view
     }
 }

@@ -132,7 +132,7 @@ mod tests {
     const SHAPE: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
 
     fn key() -> Key {
-        Key::new(Seed(1), Purpose::Mixing)
+        Key::new(Seed(1), Purpose::MIXING)
     }
 
     fn draws(mixing: Mixing, n: u64) -> Vec<Option<Blend>> {

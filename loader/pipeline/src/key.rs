@@ -9,7 +9,7 @@
 //! use mixfeed_pipeline::Seed;
 //! use mixfeed_pipeline::key::{Key, Purpose, unit};
 //!
-//! let key = Key::new(Seed(1), Purpose::Flip).at(0).at(42); // epoch 0, place 42
+//! let key = Key::new(Seed(1), Purpose::MIXING).at(0).at(42); // epoch 0, place 42
 //! let [word] = key.words();
 //! assert!((0.0..1.0).contains(&unit(word)));
 //! assert_eq!(key.words(), [word]);
@@ -23,33 +23,24 @@ use rand_xoshiro::rand_core::SeedableRng;
 pub struct Seed(pub u64);
 
 /// What a stream of random numbers is for. Streams of two purposes are unrelated.
+///
+/// It stands beside the code that draws for it; a test finds all of them and that no two share a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u64)]
-pub enum Purpose {
+pub struct Purpose(u64);
+
+impl Purpose {
     /// The order of samples in an epoch.
-    Order = 1,
+    pub const ORDER: Self = Purpose::new(1);
     /// Whether, with whom and by how much a sample is mixed.
-    Mixing = 2,
+    pub const MIXING: Self = Purpose::new(2);
     /// The permutation of a batch that gives its partners.
-    Partners = 3,
+    pub const PARTNERS: Self = Purpose::new(3);
     /// The drawings of the synthetic data set.
-    Drawing = 4,
-    /// Where an image is cropped.
-    Crop = 5,
-    /// Whether an image is mirrored.
-    Flip = 6,
-    /// Which part of an image is brought to its size.
-    ResizedCrop = 7,
-    /// The change of TrivialAugment.
-    TrivialAugment = 8,
-    /// Changes of colour and their order.
-    ColorJitter = 9,
-    /// The hole of random erasing.
-    Erasing = 10,
-    /// The hole of Cutout.
-    Cutout = 11,
-    /// A custom transform.
-    Custom = 12,
+    pub const DRAWING: Self = Purpose::new(4);
+
+    pub(crate) const fn new(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 /// A point in the tree of keys, 128 bits wide.
@@ -67,7 +58,7 @@ impl Key {
     /// Returns the root key of `purpose` under `seed`.
     #[must_use]
     pub fn new(seed: Seed, purpose: Purpose) -> Self {
-        Self(LANE).at(seed.0).at(purpose as u64)
+        Self(LANE).at(seed.0).at(purpose.0)
     }
 
     /// Returns the key of child `position`.
@@ -85,6 +76,12 @@ impl Key {
             bytes.copy_from_slice(&word.to_le_bytes());
         }
         Xoshiro256PlusPlus::from_seed(seed)
+    }
+
+    /// Draws whether something of this probability happens.
+    #[must_use]
+    pub fn happens(self, probability: f64) -> bool {
+        unit(self.words::<1>()[0]) < probability
     }
 
     /// Returns `N` words that belong to this key.
@@ -136,14 +133,14 @@ mod tests {
 
     #[test]
     fn neighbouring_seeds_purposes_epochs_and_positions_give_unrelated_streams() {
-        let base = Key::new(Seed(7), Purpose::Mixing).at(3).at(100);
+        let base = Key::new(Seed(7), Purpose::MIXING).at(3).at(100);
         let others = [
-            Key::new(Seed(8), Purpose::Mixing).at(3).at(100),
-            Key::new(Seed(7), Purpose::Order).at(3).at(100),
-            Key::new(Seed(7), Purpose::Mixing).at(4).at(100),
-            Key::new(Seed(7), Purpose::Mixing).at(3).at(101),
-            Key::new(Seed(7), Purpose::Mixing).at(100).at(3),
-            Key::new(Seed(7), Purpose::Mixing).at(3),
+            Key::new(Seed(8), Purpose::MIXING).at(3).at(100),
+            Key::new(Seed(7), Purpose::ORDER).at(3).at(100),
+            Key::new(Seed(7), Purpose::MIXING).at(4).at(100),
+            Key::new(Seed(7), Purpose::MIXING).at(3).at(101),
+            Key::new(Seed(7), Purpose::MIXING).at(100).at(3),
+            Key::new(Seed(7), Purpose::MIXING).at(3),
         ];
         for other in others {
             // 16,384 bits: five standard deviations are 0.0195.
@@ -152,10 +149,32 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods)] // It reads the sources.
+    fn no_two_purposes_share_a_number() {
+        let mut numbers = Vec::new();
+        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+        while let Some(folder) = folders.pop() {
+            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let text = std::fs::read_to_string(path).unwrap();
+                    let made =
+                        text.split("= Purpose::new(").skip(1).filter_map(|rest| rest.split(')').next());
+                    numbers.extend(made.filter_map(|number| number.parse::<u64>().ok()));
+                }
+            }
+        }
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+        assert!(numbers.len() >= 12, "{numbers:?}");
+    }
+
+    #[test]
     fn seed_and_epoch_do_not_add_up() {
         // What a sum would confuse: seed 1 in epoch 2, seed 2 in epoch 1, seed 3 in epoch 0.
         let keys: Vec<_> = (0..=20)
-            .flat_map(|seed| (0..=20).map(move |epoch| Key::new(Seed(seed), Purpose::Order).at(epoch)))
+            .flat_map(|seed| (0..=20).map(move |epoch| Key::new(Seed(seed), Purpose::ORDER).at(epoch)))
             .collect();
         let distinct: std::collections::HashSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());

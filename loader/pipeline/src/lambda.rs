@@ -71,7 +71,7 @@ mod tests {
 
     fn draws(alpha: f64, n: u64) -> Vec<f64> {
         let draw = LambdaDraw::new(alpha);
-        let key = Key::new(Seed(42), Purpose::Mixing);
+        let key = Key::new(Seed(42), Purpose::MIXING);
         let mut lambdas: Vec<f64> =
             (0..n).map(|i| draw.draw(&mut key.at(i).generator()).unwrap().to_unit()).collect();
         lambdas.sort_by(f64::total_cmp);

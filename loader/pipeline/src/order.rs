@@ -11,11 +11,11 @@
 //! use mixfeed_pipeline::key::{Key, Purpose};
 //! use mixfeed_pipeline::order::Permutation;
 //!
-//! let order = Permutation::new(Key::new(Seed(1), Purpose::Order), 1_000_000_000);
+//! let order = Permutation::new(Key::new(Seed(1), Purpose::ORDER), 1_000_000_000);
 //! let sample = order.at(123_456_789);
 //! assert_eq!(order.at(123_456_789), sample);
 //!
-//! let small = Permutation::new(Key::new(Seed(1), Purpose::Order), 10);
+//! let small = Permutation::new(Key::new(Seed(1), Purpose::ORDER), 10);
 //! let mut all: Vec<u64> = (0..10).map(|position| small.at(position)).collect();
 //! all.sort_unstable();
 //! assert_eq!(all, (0..10).collect::<Vec<_>>());
@@ -149,7 +149,7 @@ mod tests {
     use std::collections::HashMap;
 
     fn permutation(seed: u64, epoch: u64, len: u64) -> Permutation {
-        Permutation::new(Key::new(Seed(seed), Purpose::Order).at(epoch), len)
+        Permutation::new(Key::new(Seed(seed), Purpose::ORDER).at(epoch), len)
     }
 
     fn all(permutation: &Permutation) -> Vec<u64> {

@@ -68,7 +68,7 @@ impl BatchPlan {
         let (epoch, step) = (epochs.epoch(index), epochs.step(index));
         let first = step * u64::from(spec.batch_size);
 
-        let key = Key::new(Seed(spec.seed), Purpose::Order).at(epoch);
+        let key = Key::new(Seed(spec.seed), Purpose::ORDER).at(epoch);
         let permutation = spec.shuffle.then(|| Permutation::new(key, checked.all_samples()));
         let order = EpochOrder::new(permutation, checked.left_out().clone());
         let sample_at = |row: u64| order.at(first + row);

@@ -69,7 +69,7 @@ struct Drawings {
 
 impl Drawings {
     fn new(seed: Seed, count: u64) -> Self {
-        Self { key: Key::new(seed, Purpose::Drawing), count }
+        Self { key: Key::new(seed, Purpose::DRAWING), count }
     }
 
     /// The records are drawings, which follow from their number. Their hash is that of the first

@@ -117,7 +117,7 @@ fn whatever_happens_to_loaders_each_batch_comes_once_in_order_with_the_same_byte
     for seed in 0..seeds {
         let mut replicas = replicas();
         let addresses = replicas.addresses.clone();
-        let mut chaos = Key::new(Seed(seed), Purpose::Drawing).generator();
+        let mut chaos = Key::new(Seed(seed), Purpose::DRAWING).generator();
         let mut next = 10 + chaos.next_u64() % 40;
         let (batches, took) = read(seed, &addresses, |step| {
             if step == next {

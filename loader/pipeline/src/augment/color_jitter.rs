@@ -1,8 +1,10 @@
 //! Random brightness, contrast, saturation and hue, in a random order (torchvision's `ColorJitter`).
 
 use super::color;
-use crate::key::{Key, below, unit};
+use crate::key::{Key, Purpose, below, unit};
 use mixfeed_streamspec::ColorJitter;
+
+pub(super) const PURPOSE: Purpose = Purpose::new(9);
 
 /// A factor in units of 1/65536, as lambda is: what the plan shows is exactly what is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +84,11 @@ pub(super) fn apply(jitter: &Jitter, image: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::{Purpose, Seed};
+    use crate::key::Seed;
     use std::collections::HashSet;
 
     fn draws(setting: ColorJitter) -> Vec<Jitter> {
-        (0..4_000).map(|i| draw(Key::new(Seed(1), Purpose::ColorJitter).at(i), &setting)).collect()
+        (0..4_000).map(|i| draw(Key::new(Seed(1), PURPOSE).at(i), &setting)).collect()
     }
 
     #[test]

@@ -3,8 +3,11 @@
 //!
 //! Bytes are moved or set to zero, so the result is the same on every machine.
 
-use crate::key::{Key, below};
+use crate::key::{Key, Purpose, below};
 use mixfeed_streamspec::ImageShape;
+
+pub(super) const CROP: Purpose = Purpose::new(5);
+pub(super) const FLIP: Purpose = Purpose::new(6);
 
 /// Where a crop of the image's own size lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

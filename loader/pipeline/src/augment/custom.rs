@@ -40,9 +40,11 @@
 //! assert_eq!(Custom::new(&Invert).name(), "invert");
 //! ```
 
-use crate::key::Key;
+use crate::key::{Key, Purpose};
 use mixfeed_streamspec::{CustomTransform, ImageShape, MAX_NAME_CHARS, SpecError, is_name};
 use std::fmt;
+
+pub(super) const PURPOSE: Purpose = Purpose::new(12);
 
 /// What a transform does to one image: words of its own meaning, which `preview` and `replay` print.
 pub type Parameters = [u32; 4];

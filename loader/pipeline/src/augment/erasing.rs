@@ -11,10 +11,13 @@
 
 use super::resized_crop::sides;
 use crate::blend::Region;
-use crate::key::{Key, below, unit};
+use crate::key::{Key, Purpose, below, unit};
 use mixfeed_streamspec::ImageShape;
 use mixfeed_streamspec::RandomErasing;
 use rand::Rng as _;
+
+pub(super) const ERASING: Purpose = Purpose::new(10);
+pub(super) const CUTOUT: Purpose = Purpose::new(11);
 
 /// Holes that are tried before the image stays whole.
 const TRIES: usize = 10;
@@ -64,12 +67,12 @@ pub(super) fn apply(region: Region, value: u8, shape: ImageShape, image: &mut [u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::{Purpose, Seed};
+    use crate::key::Seed;
 
     const SHAPE: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
 
     fn key(i: u64) -> Key {
-        Key::new(Seed(3), Purpose::Erasing).at(i)
+        Key::new(Seed(3), ERASING).at(i)
     }
 
     #[test]

@@ -6,10 +6,12 @@
 
 use super::elementary::{exp, ln};
 use crate::blend::Region;
-use crate::key::{Key, below, unit};
+use crate::key::{Key, Purpose, below, unit};
 use mixfeed_streamspec::ImageShape;
 use mixfeed_streamspec::{Interval, ResizedCrop};
 use rand::Rng;
+
+pub(super) const PURPOSE: Purpose = Purpose::new(7);
 
 /// Parts that are tried before the largest one in the middle is taken.
 const TRIES: usize = 10;
@@ -120,12 +122,12 @@ impl Region {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::{Purpose, Seed};
+    use crate::key::Seed;
 
     const SHAPE: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
 
     fn draws(setting: ResizedCrop, shape: ImageShape, n: u64) -> Vec<Region> {
-        (0..n).map(|i| draw(Key::new(Seed(5), Purpose::ResizedCrop).at(i), &setting, shape)).collect()
+        (0..n).map(|i| draw(Key::new(Seed(5), PURPOSE).at(i), &setting, shape)).collect()
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //! there: of an image of 32 pixels, the farthest shows nothing.
 
 use super::{affine, color, tone};
-use crate::key::{Key, below};
+use crate::key::{Key, Purpose, below};
 use mixfeed_streamspec::ImageShape;
+
+pub(super) const PURPOSE: Purpose = Purpose::new(8);
 
 /// The strongest level; the weakest is 0.
 const STRONGEST: u8 = 30;
@@ -118,13 +120,13 @@ impl Trivial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::{Purpose, Seed};
+    use crate::key::Seed;
 
     #[test]
     fn each_of_the_fourteen_and_each_strength_is_equally_likely() {
         let (mut ops, mut levels, mut negative) = ([0.0_f64; 14], [0.0_f64; 31], 0);
         for i in 0..140_000 {
-            let drawn = Trivial::draw(Key::new(Seed(2), Purpose::TrivialAugment).at(i));
+            let drawn = Trivial::draw(Key::new(Seed(2), PURPOSE).at(i));
             ops[drawn.map_or(0, |drawn| drawn.op as usize + 1)] += 1.0;
             if let Some(drawn) = drawn.filter(|drawn| drawn.op == Op::Rotate) {
                 levels[usize::from(drawn.level)] += 1.0;

@@ -27,7 +27,7 @@ impl Mixer {
     pub(super) fn new(checked: &CheckedSpec, mixing: &Mixing, index: u64) -> Self {
         let (spec, epochs) = (checked.spec(), checked.epochs());
         let (epoch, step) = (epochs.epoch(index), epochs.step(index));
-        let key = Key::new(Seed(spec.seed), Purpose::Mixing).at(epoch);
+        let key = Key::new(Seed(spec.seed), Purpose::MIXING).at(epoch);
         let draw = BlendDraw::new(mixing, checked.image());
         let shared = match mixing.lambda_scope {
             LambdaScope::Sample => None,
@@ -40,7 +40,7 @@ impl Mixer {
                 Partners::Dataset { all: checked.all_samples(), left_out: checked.left_out().clone() }
             }
             PartnerSource::Batch => {
-                let key = Key::new(Seed(spec.seed), Purpose::Partners).at(epoch).at(step);
+                let key = Key::new(Seed(spec.seed), Purpose::PARTNERS).at(epoch).at(step);
                 Partners::Batch(Permutation::new(key, epochs.global_rows(index)))
             }
         };
