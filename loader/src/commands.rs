@@ -13,7 +13,6 @@ mod replay;
 mod serve;
 mod spec;
 mod verify;
-mod view;
 
 use crate::config::{Cli, Command};
 use crate::extensions::Extensions;

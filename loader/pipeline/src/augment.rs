@@ -38,6 +38,8 @@ pub mod custom;
 mod elementary;
 mod erasing;
 mod resized_crop;
+#[cfg(test)]
+mod tests;
 mod tone;
 mod trivial;
 
@@ -49,11 +51,14 @@ use crate::blend::Region;
 use crate::key::{Key, Seed};
 use crop::Crop;
 use mixfeed_streamspec::{Augmentation, ImageShape, StreamSpec};
+use serde::Serialize;
 
-/// How one occurrence of an image is shown. The fields stand in the order in which they are applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How one occurrence of an image is shown. The fields stand in the order in which they are applied; what left the
+/// image as it was is not serialised, but for a crop and a mirror.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct View {
     /// The part that is brought to the image's size.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resized: Option<Region>,
     /// The crop lies this many rows below the image (above, when negative); outside it is black.
     pub down: i32,
@@ -62,21 +67,28 @@ pub struct View {
     /// Whether it is then mirrored left to right.
     pub flipped: bool,
     /// The change of TrivialAugment.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub trivial: Option<Trivial>,
     /// Changes of colour.
+    #[serde(rename = "colors", skip_serializing_if = "color_jitter::is_none")]
+    #[serde(serialize_with = "color_jitter::serialize")]
     pub jitter: Jitter,
     /// The hole of random erasing.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub erased: Option<Hole>,
     /// The hole of Cutout.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cutout: Option<Hole>,
     /// What a custom transform does.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub custom: Option<CustomView>,
 }
 
 /// A part of an image that is overwritten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Hole {
     /// Where it is.
+    #[serde(flatten)]
     pub region: Region,
     /// What all its values become.
     pub value: u8,
@@ -95,6 +107,29 @@ impl View {
         cutout: None,
         custom: None,
     };
+
+    /// What was done in a few signs, in the order in which it is applied, each with what it means; no sign for a
+    /// transform that left the image as it was.
+    #[must_use]
+    pub fn signs(&self) -> [(Option<String>, &'static str); 7] {
+        let Self { resized, down, right, flipped, trivial, jitter, erased, cutout, custom } = *self;
+        let moved = (down, right) != (0, 0);
+        [
+            (resized.map(|_| "crop".into()), "crop: a random part, resized"),
+            (flipped.then(|| "↔".into()), "↔ flipped"),
+            (
+                moved.then(|| format!("{right:+},{down:+}")),
+                "+x,+y: crop of the padded image, moved to the right and down by so many pixels",
+            ),
+            (
+                trivial.map(|it| it.to_string()),
+                "a name and a number: TrivialAugment's operation and its strength, 0 to 30",
+            ),
+            ((!color_jitter::is_none(&jitter)).then(|| "colours".into()), "colours: colour jitter"),
+            (erased.or(cutout).map(|_| "hole".into()), "hole: random erasing or Cutout"),
+            (custom.map(|it| it.transform.name().into()), "a name alone: a transform of the loader's own"),
+        ]
+    }
 }
 
 /// Which image of a row is meant. The numbers are part of the key.
@@ -214,150 +249,4 @@ pub fn apply<'a>(view: &View, shape: ImageShape, image: &[u8], frames: &'a mut F
         custom.apply(shape, &mut frames.now);
     }
     &frames.now
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::HashMap;
-
-    const SHAPE: ImageShape = ImageShape { height: 4, width: 5, channels: 3 };
-
-    fn numbered() -> Vec<u8> {
-        (1..=SHAPE.values() as u8).collect()
-    }
-
-    /// torchvision's way: pad, cut out, mirror; one value after the other.
-    fn reference(view: View, padding: i32) -> Vec<u8> {
-        let (h, w) = (SHAPE.height as i32, SHAPE.width as i32);
-        let image = numbered();
-        let padded = |y: i32, x: i32, c: i32| {
-            let (y, x) = (y - padding, x - padding);
-            let inside = (0..h).contains(&y) && (0..w).contains(&x);
-            if inside { image[((y * w + x) * 3 + c) as usize] } else { 0 }
-        };
-        let (top, left) = (view.down + padding, view.right + padding);
-        let mut out = Vec::new();
-        for (y, x, c) in (0..h).flat_map(|y| (0..w).flat_map(move |x| (0..3).map(move |c| (y, x, c)))) {
-            let x = if view.flipped { w - 1 - x } else { x };
-            out.push(padded(top + y, left + x, c));
-        }
-        out
-    }
-
-    fn shown(view: View, image: &[u8]) -> Vec<u8> {
-        apply(&view, SHAPE, image, &mut Frames::default()).to_vec()
-    }
-
-    fn views(augmentation: Augmentation, n: u64) -> impl Iterator<Item = View> {
-        let draw = AugmentDraw { augmentation, custom: None, image: SHAPE, seed: Seed(9), epoch: 3 };
-        (0..n).map(move |position| draw.view(position, Role::Base))
-    }
-
-    proptest! {
-        #[test]
-        fn crops_and_mirrors_as_torchvision_does(down in -9..=9_i32, right in -9..=9_i32, flipped: bool) {
-            let view = View { down, right, flipped, ..View::PLAIN };
-            // What was there before must not show through.
-            let mut frames = Frames { now: vec![77; 3], next: vec![77; 300] };
-            let out = apply(&view, SHAPE, &numbered(), &mut frames);
-            prop_assert_eq!(out, reference(view, 9));
-        }
-    }
-
-    #[test]
-    fn every_place_of_a_crop_is_equally_likely_the_last_included() {
-        let augmentation = Augmentation { crop_padding: 4, ..Augmentation::NONE };
-        let mut counts: HashMap<(i32, i32), f64> = HashMap::new();
-        for view in views(augmentation, 81_000) {
-            *counts.entry((view.down, view.right)).or_default() += 1.0;
-        }
-        assert!((-4..=4).all(|y| (-4..=4).all(|x| counts.contains_key(&(y, x)))) && counts.len() == 81);
-        let chi2: f64 = counts.values().map(|n| (n - 1000.0).powi(2) / 1000.0).sum();
-        // 80 degrees of freedom: 124.8 is the 99.9 % quantile.
-        assert!(chi2 < 124.8, "chi-squared {chi2}");
-    }
-
-    #[test]
-    fn the_share_mirrored_is_the_probability() {
-        for (probability, range) in
-            [(0.0, 0..=0), (0.2, 19_370..=20_630), (0.5, 49_200..=50_800), (1.0, 100_000..=100_000)]
-        {
-            let augmentation = Augmentation { flip_probability: probability, ..Augmentation::NONE };
-            let flipped = views(augmentation, 100_000).filter(|view| view.flipped).count();
-            assert!(range.contains(&flipped), "{flipped} at {probability}");
-        }
-    }
-
-    #[test]
-    fn one_transform_does_not_move_the_draws_of_another() {
-        let all: Vec<_> = views(Augmentation::EVERY, 200).collect();
-        let alone = |augmentation, same: fn(&View, &View) -> bool| {
-            views(augmentation, 200).zip(&all).all(|(one, other)| same(&one, other))
-        };
-        let none = Augmentation::NONE;
-        let every = Augmentation::EVERY;
-        let Augmentation { crop_padding, flip_probability, cutout_size, erased_value, .. } = every;
-        assert!(
-            alone(Augmentation { resized_crop: every.resized_crop, ..none }, |a, b| a.resized == b.resized)
-        );
-        assert!(alone(Augmentation { crop_padding, ..none }, |a, b| (a.down, a.right) == (b.down, b.right)));
-        assert!(alone(Augmentation { flip_probability, ..none }, |a, b| a.flipped == b.flipped));
-        assert!(alone(Augmentation { trivial_augment: true, ..none }, |a, b| a.trivial == b.trivial));
-        assert!(alone(Augmentation { color_jitter: every.color_jitter, ..none }, |a, b| a.jitter == b.jitter));
-        let random_erasing = every.random_erasing;
-        assert!(alone(Augmentation { random_erasing, erased_value, ..none }, |a, b| a.erased == b.erased));
-        assert!(alone(Augmentation { cutout_size, erased_value, ..none }, |a, b| a.cutout == b.cutout));
-    }
-
-    #[test]
-    fn transforms_are_applied_in_the_order_of_the_contract() {
-        let image = numbered();
-        let mut expected = image.clone();
-        let custom = Some(Custom::new(&custom::tests::Brighter));
-        let draw =
-            AugmentDraw { augmentation: Augmentation::EVERY, custom, image: SHAPE, seed: Seed(9), epoch: 3 };
-        for view in (0..100).map(|position| draw.view(position, Role::Base)) {
-            // One at a time, each on what the one before it left.
-            expected.copy_from_slice(&image);
-            let View { resized, down, right, flipped, trivial, jitter, erased, cutout, custom } = view;
-            for one in [
-                View { resized, ..View::PLAIN },
-                View { down, right, flipped, ..View::PLAIN },
-                View { trivial, ..View::PLAIN },
-                View { jitter, ..View::PLAIN },
-                View { erased, ..View::PLAIN },
-                View { cutout, ..View::PLAIN },
-                View { custom, ..View::PLAIN },
-            ] {
-                expected = shown(one, &expected);
-            }
-            assert_eq!(shown(view, &image), expected, "{view:?}");
-        }
-        assert_eq!(shown(View::PLAIN, &image), image);
-    }
-
-    #[test]
-    fn base_and_partner_epochs_and_seeds_are_drawn_for_independently() {
-        let both = Augmentation { crop_padding: 4, flip_probability: 0.5, ..Augmentation::NONE };
-        let draw = |seed, epoch| AugmentDraw {
-            augmentation: both,
-            custom: None,
-            image: SHAPE,
-            seed: Seed(seed),
-            epoch,
-        };
-        let base: Vec<_> = (0..1620).map(|i| draw(1, 0).view(i, Role::Base)).collect();
-        let others: [Vec<_>; 3] = [
-            (0..1620).map(|i| draw(1, 0).view(i, Role::Partner)).collect(),
-            (0..1620).map(|i| draw(1, 1).view(i, Role::Base)).collect(),
-            (0..1620).map(|i| draw(2, 0).view(i, Role::Base)).collect(),
-        ];
-        for other in others {
-            // One view of 162: 10 of 1,620 agree by chance, with a standard deviation of 3.2.
-            let same = base.iter().zip(&other).filter(|(a, b)| a == b).count();
-            assert!(same < 26, "{same} views agree");
-        }
-    }
 }

@@ -27,6 +27,7 @@ use crate::lambda::{Lambda, LambdaDraw};
 use mixfeed_streamspec::ImageShape;
 use mixfeed_streamspec::{Mixing, MixingKind};
 use rand::Rng as _;
+use serde::Serialize;
 
 /// How a partner is blended into an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub struct Blend {
 }
 
 /// A part of an image, in pixels; never empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Region {
     /// First row.
     pub top: u32,

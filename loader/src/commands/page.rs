@@ -7,7 +7,6 @@ mod canvas;
 mod legend;
 
 use super::failure::Failure;
-use super::view;
 use canvas::{Canvas, FAINT, INK};
 use image::RgbImage;
 use image::codecs::png::PngEncoder;
@@ -56,14 +55,15 @@ struct Source {
 
 /// How much of an image is in the mix, and what was done to it before; `weight` is none for one without a partner.
 fn caption(weight: Option<f64>, view: &View, mixing: Option<Mixing>) -> String {
-    let signs = view::signs(view);
+    let signs = view.signs().into_iter().filter_map(|(sign, _)| sign);
     let alone = match mixing {
         Some(Mixing { probability, .. }) if probability >= 1.0 => legend::LAMBDA_IS_ONE,
         Some(Mixing { probability, .. }) if probability > 0.0 => legend::NOT_MIXED,
         _ => "",
     };
     let weight = weight.map_or(alone.to_owned(), show_weight);
-    format!("{weight}{signs}").trim_start().to_owned()
+    let words: Vec<_> = [weight].into_iter().filter(|it| !it.is_empty()).chain(signs).collect();
+    words.join(" ")
 }
 
 /// Three digits, and no rounding to what it is not.

@@ -3,9 +3,7 @@
 use super::data::open_data;
 use super::failure::Failure;
 use super::page::{Page, check_output};
-use super::spec;
-use super::spec::read_toml;
-use super::view;
+use super::spec::{self, read_toml};
 use crate::config::{ReplayArgs, SourceArgs};
 use crate::extensions::Extensions;
 use merge::Merge as _;
@@ -179,20 +177,49 @@ fn rows(plan: &BatchPlan, dataset: &Dataset, samples: &dyn Samples) -> Vec<Value
         .map(|row| {
             let mut object = json!({ "sample": row.sample, "class": class(row.sample) });
             if row.view != View::PLAIN {
-                object["view"] = view::json(&row.view);
+                object["view"] = json!(row.view);
             }
             if let Some(partner) = row.partner {
                 object["partner"] = json!(partner.sample);
                 object["partner_class"] = json!(class(partner.sample));
                 object["lambda"] = json!(partner.blend.lambda.to_unit());
                 if partner.view != View::PLAIN {
-                    object["partner_view"] = view::json(&partner.view);
+                    object["partner_view"] = json!(partner.view);
                 }
                 if let Some(region) = partner.blend.pasted {
-                    object["pasted"] = view::region(region);
+                    object["pasted"] = json!(region);
                 }
             }
             object
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mixfeed_pipeline::augment::{ColorChange, Hole, Op, Trivial};
+    use mixfeed_pipeline::blend::Region;
+
+    #[test]
+    fn everything_that_was_done_to_an_image_is_told() {
+        let region = Region { top: 1, left: 2, height: 3, width: 4 };
+        let view = View {
+            resized: Some(region),
+            down: -2,
+            flipped: true,
+            trivial: Some(Trivial { op: Op::Rotate, level: 7, negative: true }),
+            jitter: [None, Some(ColorChange::Hue(9)), None, None],
+            cutout: Some(Hole { region, value: 128 }),
+            ..View::PLAIN
+        };
+        let part = json!({ "top": 1, "left": 2, "height": 3, "width": 4 });
+        let hole = json!({ "top": 1, "left": 2, "height": 3, "width": 4, "value": 128 });
+        let expected = json!({
+            "resized": part, "down": -2, "right": 0, "flipped": true,
+            "trivial": { "op": "Rotate", "level": 7, "negative": true },
+            "colors": [{ "hue": 9 }], "cutout": hole,
+        });
+        assert_eq!(json!(view), expected);
+    }
 }

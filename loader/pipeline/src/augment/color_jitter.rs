@@ -3,6 +3,7 @@
 use super::color;
 use crate::key::{Key, Purpose, below, unit};
 use mixfeed_streamspec::ColorJitter;
+use serde::{Serialize, Serializer};
 
 pub(super) const PURPOSE: Purpose = Purpose::new(9);
 
@@ -24,8 +25,15 @@ impl Factor {
     }
 }
 
+impl Serialize for Factor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f32(self.to_f32())
+    }
+}
+
 /// One change of colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ColorChange {
     /// From black to the image and beyond.
     Brightness(Factor),
@@ -39,6 +47,15 @@ pub enum ColorChange {
 
 /// Changes of colour in the order in which they are made.
 pub type Jitter = [Option<ColorChange>; 4];
+
+pub(super) fn is_none(jitter: &Jitter) -> bool {
+    jitter.iter().all(Option::is_none)
+}
+
+/// As a list of the changes that are made.
+pub(super) fn serialize<S: Serializer>(jitter: &Jitter, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(jitter.iter().flatten())
+}
 
 /// Draws all four and their order, whether or not each is asked for, so that asking for one more
 /// leaves the others where they were.

@@ -42,6 +42,7 @@
 
 use crate::key::{Key, Purpose};
 use mixfeed_streamspec::{CustomTransform, ImageShape, MAX_NAME_CHARS, SpecError, is_name};
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 use std::fmt;
 
 pub(super) const PURPOSE: Purpose = Purpose::new(12);
@@ -149,6 +150,16 @@ pub struct CustomView {
     pub transform: Custom,
     /// What it drew.
     pub parameters: Parameters,
+}
+
+impl Serialize for CustomView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("CustomView", 3)?;
+        fields.serialize_field("name", self.transform.name())?;
+        fields.serialize_field("version", &self.transform.version())?;
+        fields.serialize_field("parameters", &self.parameters)?;
+        fields.end()
+    }
 }
 
 impl CustomView {

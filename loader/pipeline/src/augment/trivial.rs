@@ -8,6 +8,8 @@
 use super::{affine, color, tone};
 use crate::key::{Key, Purpose, below};
 use mixfeed_streamspec::ImageShape;
+use serde::Serialize;
+use std::fmt;
 
 pub(super) const PURPOSE: Purpose = Purpose::new(8);
 
@@ -16,7 +18,7 @@ const STRONGEST: u8 = 30;
 
 /// A change of TrivialAugment. The numbers of the draw are those of torchvision's list, in which the
 /// first changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)] // They say what they do.
 pub enum Op {
     ShearX,
@@ -62,7 +64,7 @@ impl Op {
 }
 
 /// One change at one strength.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Trivial {
     /// What is changed.
     pub op: Op,
@@ -70,6 +72,13 @@ pub struct Trivial {
     pub level: u8,
     /// Whether the other way: left instead of right, weaker instead of stronger.
     pub negative: bool,
+}
+
+impl fmt::Display for Trivial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { op, level, negative } = self;
+        write!(f, "{op:?} {}{level}", if *negative { "-" } else { "" })
+    }
 }
 
 impl Trivial {
