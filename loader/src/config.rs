@@ -4,7 +4,6 @@
 // Help is shown as it is written here: "synthetic[:N]" is no link.
 #![allow(rustdoc::broken_intra_doc_links)]
 
-mod augmentation;
 mod bench;
 mod fetch;
 mod healthcheck;
@@ -14,11 +13,11 @@ mod replay;
 mod shared;
 mod verify;
 
-pub use augmentation::AugmentationArgs;
 pub use bench::{BenchArgs, Measured};
 pub use fetch::FetchArgs;
 pub use healthcheck::HealthcheckArgs;
 pub use inspect::InspectArgs;
+pub use mixfeed_streamspec::AugmentationArgs;
 pub use preview::PreviewArgs;
 pub use replay::ReplayArgs;
 pub use shared::SourceArgs;

@@ -63,10 +63,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::StreamError;
 pub use identity::{BadRecordsInfo, DatasetInfo, LeftOutInfo, StreamInfo};
 pub use interrupt::Interrupt;
-pub use mixfeed_streamspec::{
-    Augmentation, ColorJitter, CustomTransform, ImageShape, LambdaScope, Mixing, MixingKind, PartnerSource,
-    PixelLayout, PixelType, RandomErasing, Remainder, ResizedCrop, RowShard, Split, StreamSpec,
-};
+pub use mixfeed_streamspec::*;
 pub use normalise::Normaliser;
 pub use security::Security;
 pub use stats::StreamStats;

@@ -8,7 +8,6 @@ use crate::config::PreviewArgs;
 use crate::extensions::Extensions;
 use mixfeed_ops::println;
 use mixfeed_pipeline::StreamSpec;
-use mixfeed_pipeline::spec::{Augmentation, ColorJitter, Mixing, MixingKind};
 
 pub(super) fn run(args: &PreviewArgs, extensions: &Extensions) -> Result<(), Failure> {
     super::page::check_output(&args.output, Some(&args.data))?;
@@ -23,52 +22,15 @@ pub(super) fn run(args: &PreviewArgs, extensions: &Extensions) -> Result<(), Fai
 }
 
 fn describe(spec: &StreamSpec) -> String {
-    let mut parts = Vec::new();
     let mixing = spec.mixing.filter(|mixing| mixing.probability > 0.0);
-    if mixing.is_none() {
-        parts.push("no mixing".to_owned());
-    }
-    if let Some(Mixing { kind, alpha, probability, .. }) = mixing {
-        let how = match kind {
-            MixingKind::Mixup => format!("mixup, Beta({alpha}, {alpha})"),
-            MixingKind::Cutmix => format!("CutMix, Beta({alpha}, {alpha})"),
-            MixingKind::MixupOrCutmix { cutmix_alpha: cut, switch_probability } => format!(
-                "mixup, Beta({alpha}, {alpha}), or CutMix, Beta({cut}, {cut}), {switch_probability} of the time"
-            ),
-        };
-        parts.push(format!("{how}, probability {probability}"));
-    }
-    let Augmentation {
-        resized_crop,
-        crop_padding,
-        flip_probability,
-        trivial_augment,
-        color_jitter,
-        random_erasing,
-        cutout_size,
-        erased_value: _,
-        custom,
-    } = spec.augmentation;
-    let mut say = |is_set: bool, text: String| parts.extend(is_set.then_some(text));
-    let part = resized_crop.map_or(0.0, |it| it.min_area);
-    say(part > 0.0, format!("random resized crop (area ≥ {part})"));
-    say(crop_padding > 0, format!("random crop (padding {crop_padding})"));
-    say(flip_probability > 0.0, format!("flip {flip_probability}"));
-    say(trivial_augment, "TrivialAugment".into());
-    if let Some(ColorJitter { brightness, contrast, saturation, hue }) = color_jitter {
-        say(true, format!("colour jitter ({brightness}, {contrast}, {saturation}, {hue})"));
-    }
-    let erased = random_erasing.map_or(0.0, |it| it.probability);
-    say(erased > 0.0, format!("random erasing {erased}"));
-    say(cutout_size > 0, format!("Cutout {cutout_size}"));
-    parts.extend(custom.map(|transform| transform.to_string()));
-    parts.join(", ")
+    let mixing = mixing.map_or("no mixing".into(), |mixing| mixing.to_string());
+    if spec.augmentation.is_none() { mixing } else { format!("{mixing}, {}", spec.augmentation) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mixfeed_pipeline::spec::ResizedCrop;
+    use mixfeed_pipeline::spec::{Augmentation, Mixing, MixingKind, ResizedCrop};
 
     fn described(mixing: Option<Mixing>, augmentation: Augmentation) -> String {
         describe(&StreamSpec { mixing, augmentation, ..StreamSpec::train(0, 8) })

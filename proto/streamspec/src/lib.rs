@@ -22,17 +22,18 @@ mod augmentation;
 mod custom;
 mod epochs;
 mod error;
+#[cfg(feature = "flags")]
+mod flags;
+mod mixing;
 mod shape;
 mod spec;
 
-pub use augmentation::{
-    Augmentation, ColorJitter, Interval, MAX_RATIO, MAX_STRENGTH, RandomErasing, ResizedCrop,
-};
+pub use augmentation::*;
 pub use custom::{CustomTransform, MAX_NAME_CHARS, is_name};
 pub use epochs::Epochs;
 pub use error::SpecError;
+pub use mixing::{LambdaScope, MAX_ALPHA, Mixing, MixingKind, PartnerSource};
 pub use shape::{ImageShape, MAX_IMAGE_BYTES};
 pub use spec::{
-    LambdaScope, MAX_ALPHA, MAX_BATCH_BYTES, MAX_BATCH_SIZE, Mixing, MixingKind, PartnerSource, PixelLayout,
-    PixelType, Remainder, RowShard, Split, StreamSpec,
+    MAX_BATCH_BYTES, MAX_BATCH_SIZE, PixelLayout, PixelType, Remainder, RowShard, Split, StreamSpec,
 };

@@ -1,7 +1,7 @@
 //! The spec and its parts.
 
-use crate::error::{SpecError, check_range};
-use crate::{Augmentation, ImageShape};
+use crate::error::SpecError;
+use crate::{Augmentation, ImageShape, Mixing};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -12,9 +12,6 @@ pub const MAX_BATCH_SIZE: u32 = 65_536;
 /// Pixel bytes of one batch, at most: 1,700 photographs of 224 × 224 in f32. What a stream holds of such is what the
 /// loader has memory for.
 pub const MAX_BATCH_BYTES: u64 = 1 << 30;
-
-/// Largest alpha of Beta(alpha, alpha). Far below, every lambda is already about one half.
-pub const MAX_ALPHA: f64 = 1000.0;
 
 /// Everything that shapes the content of a stream of batches.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
@@ -147,106 +144,6 @@ pub enum Remainder {
     Drop,
 }
 
-/// How samples are mixed.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Mixing {
-    /// The method.
-    pub kind: MixingKind,
-    /// lambda is drawn from Beta(alpha, alpha): 0 (no mixing) to [`MAX_ALPHA`]. Where mixup and CutMix take turns,
-    /// this is mixup's.
-    pub alpha: f64,
-    /// The share of samples, or of batches, that is mixed, 0 to 1.
-    pub probability: f64,
-    /// What has a lambda of its own.
-    #[serde(default)]
-    pub lambda_scope: LambdaScope,
-    /// Where partners come from.
-    #[serde(default)]
-    pub partner_source: PartnerSource,
-}
-
-impl Mixing {
-    /// Returns mixup as the article does it: a lambda for each sample, partners from the whole set.
-    #[must_use]
-    pub const fn mixup(alpha: f64, probability: f64) -> Self {
-        Self {
-            kind: MixingKind::Mixup,
-            alpha,
-            probability,
-            lambda_scope: LambdaScope::Sample,
-            partner_source: PartnerSource::Dataset,
-        }
-    }
-
-    fn check(&self) -> Result<(), SpecError> {
-        check_range("mixing.alpha", self.alpha, MAX_ALPHA)?;
-        check_range("mixing.probability", self.probability, 1.0)?;
-        if let MixingKind::MixupOrCutmix { cutmix_alpha, switch_probability } = self.kind {
-            check_range("mixing.cutmix_alpha", cutmix_alpha, MAX_ALPHA)?;
-            check_range("mixing.switch_probability", switch_probability, 1.0)?;
-        }
-        Ok(())
-    }
-}
-
-/// A method of mixing.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
-pub enum MixingKind {
-    /// mixup (arXiv:1710.09412): the weighted sum of two images.
-    #[default]
-    Mixup,
-    /// CutMix (arXiv:1905.04899): a box of the partner, pasted over the image.
-    Cutmix,
-    /// One of the two, drawn for each sample (or batch).
-    MixupOrCutmix {
-        /// CutMix's alpha, 0 to [`MAX_ALPHA`].
-        cutmix_alpha: f64,
-        /// Of what is mixed, the share that CutMix gets, 0 to 1.
-        switch_probability: f64,
-    },
-}
-
-impl MixingKind {
-    /// The share that CutMix gets of what is mixed where both are asked for and nothing is said of it; timm's.
-    pub const SWITCH_PROBABILITY: f64 = 0.5;
-
-    /// Returns the kind that an alpha each for mixup and CutMix ask for, where 0 switches one off, and the alpha that
-    /// goes with it; none where both are off. The settings are timm's.
-    #[must_use]
-    pub fn of_alphas(mixup_alpha: f64, cutmix_alpha: f64, switch_probability: f64) -> Option<(Self, f64)> {
-        match (mixup_alpha == 0.0, cutmix_alpha == 0.0) {
-            (true, true) => None,
-            (false, true) => Some((Self::Mixup, mixup_alpha)),
-            (true, false) => Some((Self::Cutmix, cutmix_alpha)),
-            (false, false) => Some((Self::MixupOrCutmix { cutmix_alpha, switch_probability }, mixup_alpha)),
-        }
-    }
-}
-
-/// What has a lambda of its own.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LambdaScope {
-    /// Each mixed sample.
-    #[default]
-    Sample,
-    /// Each global batch.
-    Batch,
-}
-
-/// Where partners come from.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PartnerSource {
-    /// Any sample of the split.
-    #[default]
-    Dataset,
-    /// A permutation of the global batch.
-    Batch,
-}
-
 /// Rows `n * rank / world` to `n * (rank + 1) / world` of each global batch of `n` rows.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -298,6 +195,7 @@ pub enum PixelLayout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{LambdaScope, MAX_ALPHA, MixingKind, PartnerSource};
 
     const IMAGE: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
     const SPEC: StreamSpec = StreamSpec::train(0, 8);
@@ -365,19 +263,6 @@ mod tests {
             error,
             "batch_size: 22 is not allowed, 1 to 21, so that a batch has at most 1073741824 bytes"
         );
-    }
-
-    #[test]
-    fn two_alphas_say_whether_it_is_mixup_or_cutmix_or_both() {
-        let either = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
-        for (mixup, cutmix, expected) in [
-            (0.0, 0.0, None),
-            (0.4, 0.0, Some((MixingKind::Mixup, 0.4))),
-            (0.0, 1.0, Some((MixingKind::Cutmix, 1.0))),
-            (0.4, 1.0, Some((either, 0.4))),
-        ] {
-            assert_eq!(MixingKind::of_alphas(mixup, cutmix, 0.5), expected);
-        }
     }
 
     #[test]

@@ -1,72 +1,15 @@
-//! Flags that say how images are augmented and mixed: those of `preview`, `verify` and `bench`, and, as settings, those of
-//! a training. Names are timm's where it has them.
+//! From flags to a spec: how images are mixed, and errors that name the flag. The flags of augmentation stand with it.
 
-use clap::Args;
-use merge::Merge;
-use mixfeed_pipeline::spec::{
-    Augmentation, ColorJitter, CustomTransform, LambdaScope, Mixing, MixingKind, PartnerSource,
-    RandomErasing, ResizedCrop, SpecError, StreamSpec,
-};
-use serde::{Deserialize, Serialize};
-
-/// How images are augmented and mixed; as a file, the same names in TOML.
-#[derive(Clone, Debug, Default, Merge, PartialEq, Args, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-#[merge(strategy = merge::option::overwrite_none)]
-pub struct AugmentationArgs {
-    /// mixup: draw lambda from Beta(ALPHA, ALPHA); 0 disables mixup [default: 0.2; paper: 1]
-    #[arg(long, value_name = "ALPHA", allow_negative_numbers = true)]
-    pub mixup_alpha: Option<f64>,
-    /// Probability that a sample is mixed (mixup or CutMix), 0 to 1 [default: 0.2; paper and `preview`: 1; fast: 0]
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub mixup_prob: Option<f64>,
-    /// CutMix: draw lambda from Beta(ALPHA, ALPHA); 0 disables CutMix [default: 0]
-    #[arg(long, value_name = "ALPHA", allow_negative_numbers = true)]
-    pub cutmix_alpha: Option<f64>,
-    /// With mixup and CutMix: probability of CutMix instead of mixup [default: 0.5]
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub switch_prob: Option<f64>,
-    /// Draw one lambda per sample or per batch [default: sample; paper: batch]
-    #[arg(long, value_name = "WHAT", value_parser = lambda_scope)]
-    pub lambda_per: Option<LambdaScope>,
-    /// Draw partners from the whole dataset, or from a permutation of the batch [default: dataset; paper: batch]
-    #[arg(long, value_name = "WHERE", value_parser = partner_source)]
-    pub partner: Option<PartnerSource>,
-    /// Random crop: zero padding on each side before it; 0 disables it [default: 0; paper and fast: 4]
-    #[arg(long, value_name = "PIXELS")]
-    pub crop_padding: Option<u32>,
-    /// Horizontal flip: its probability [default: 0; paper and fast: 0.5]
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub flip_prob: Option<f64>,
-    /// Random resized crop: least area of the crop, as a share of the image, as in 0.08; 0 disables it [default: 0]
-    #[arg(long, value_name = "AREA", allow_negative_numbers = true)]
-    pub resized_crop: Option<f64>,
-    /// TrivialAugment (wide) [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
-    pub trivial_augment: Option<bool>,
-    /// Color jitter: one strength for brightness, contrast and saturation, or one each and the hue's [default: 0]
-    #[arg(long, value_name = "S|B,C,S[,H]", value_delimiter = ',', allow_negative_numbers = true)]
-    pub color_jitter: Option<Vec<f64>>,
-    /// Random erasing: its probability [default: 0]
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub erase_prob: Option<f64>,
-    /// Cutout: side of the erased square; 0 disables it [default: 0]
-    #[arg(long, value_name = "PIXELS")]
-    pub cutout: Option<u32>,
-    /// Value of erased pixels, 0 to 255 [default: 0]
-    #[arg(long, value_name = "VALUE")]
-    pub erased_value: Option<u8>,
-    /// Custom transform of the loaders, applied last
-    #[arg(long, value_name = "NAME:VERSION")]
-    pub custom_augmentation: Option<CustomTransform>,
-}
+use crate::{AugmentationArgs, LambdaScope, Mixing, MixingKind, PartnerSource, SpecError, StreamSpec};
+use merge::Merge as _;
 
 /// lambda's distribution, Beta(alpha, alpha), by the article.
 const ARTICLE_ALPHA: f64 = 0.2;
 
 impl AugmentationArgs {
     /// Fills in mixup of so many samples, with lambda as the article has it, where nothing is said of it.
-    pub(crate) fn or_mixup(mut self, probability: f64) -> Self {
+    #[must_use]
+    pub fn or_mixup(mut self, probability: f64) -> Self {
         let (mixup_alpha, mixup_prob) = (Some(ARTICLE_ALPHA), Some(probability));
         self.merge(Self { mixup_alpha, mixup_prob, ..Self::default() });
         self
@@ -110,28 +53,6 @@ impl AugmentationArgs {
         Ok(StreamSpec { mixing: is_mixed.then_some(mixing), ..spec })
     }
 
-    fn augmentation(&self) -> Result<Augmentation, String> {
-        let color_jitter = ColorJitter::of_strengths(self.color_jitter.as_deref().unwrap_or_default())
-            .ok_or("--color-jitter takes one, three or four numbers")?;
-        let share = |value: Option<f64>| value.filter(|share| *share != 0.0);
-        if let Some(area) = self.resized_crop.filter(|area| !(0.0..=1.0).contains(area)) {
-            return Err(format!("--resized-crop is {area}, it must be 0 to 1"));
-        }
-        Ok(Augmentation {
-            resized_crop: share(self.resized_crop)
-                .map(|min_area| ResizedCrop { min_area, ..ResizedCrop::IMAGENET }),
-            crop_padding: self.crop_padding.unwrap_or(0),
-            flip_probability: self.flip_prob.unwrap_or(0.0),
-            trivial_augment: self.trivial_augment.unwrap_or(false),
-            color_jitter: (color_jitter != ColorJitter::NONE).then_some(color_jitter),
-            random_erasing: share(self.erase_prob)
-                .map(|probability| RandomErasing { probability, ..RandomErasing::PUBLISHED }),
-            cutout_size: self.cutout.unwrap_or(0),
-            erased_value: self.erased_value.unwrap_or(0),
-            custom: self.custom_augmentation,
-        })
-    }
-
     /// Refuses flags, of which `completed` are the values in force, that would have no effect.
     ///
     /// # Errors
@@ -173,37 +94,15 @@ impl AugmentationArgs {
             "mixing.cutmix_alpha" => "--cutmix-alpha",
             "mixing.probability" => "--mixup-prob",
             "mixing.switch_probability" => "--switch-prob",
-            "augmentation.crop_padding" => "--crop-padding",
-            "augmentation.flip_probability" => "--flip-prob",
-            "augmentation.trivial_augment" => "--trivial-augment",
-            "augmentation.random_erasing.probability" => "--erase-prob",
-            "augmentation.cutout_size" => "--cutout",
-            "augmentation.erased_value" => "--erased-value",
-            field if field.starts_with("augmentation.color_jitter") => "--color-jitter",
-            _ => return None,
+            field => return Self::augmentation_flag(field),
         })
-    }
-}
-
-fn lambda_scope(text: &str) -> Result<LambdaScope, String> {
-    match text {
-        "sample" => Ok(LambdaScope::Sample),
-        "batch" => Ok(LambdaScope::Batch),
-        _ => Err("give sample or batch".to_owned()),
-    }
-}
-
-fn partner_source(text: &str) -> Result<PartnerSource, String> {
-    match text {
-        "dataset" => Ok(PartnerSource::Dataset),
-        "batch" => Ok(PartnerSource::Batch),
-        _ => Err("give dataset or batch".to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Augmentation, ColorJitter, ResizedCrop};
 
     fn spec(args: &AugmentationArgs) -> Result<StreamSpec, String> {
         args.spec(StreamSpec::train(0, 8))
