@@ -132,6 +132,13 @@ impl View {
     }
 }
 
+/// How the probes of a transform switch it on, and their digest as it was when the transform came, which stays whatever
+/// becomes of it.
+type LaterProbe = (fn(&mut Augmentation), &'static str);
+
+/// Transforms that came after the first probes of the algorithm fingerprint were frozen.
+pub(crate) const LATER: [LaterProbe; 0] = [];
+
 /// Which image of a row is meant. The numbers are part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]

@@ -7,7 +7,8 @@
 
 use mixfeed_pipeline::fingerprint::algorithm_fingerprint;
 use mixfeed_pipeline::spec::{
-    Augmentation, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType, StreamSpec,
+    Augmentation, ColorJitter, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType,
+    RandomErasing, ResizedCrop, StreamSpec,
 };
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Scratch, Split, collate, synthetic};
 use std::fmt::Write as _;
@@ -50,7 +51,18 @@ fn frozen_specs_give_the_frozen_batches() {
     let clean = StreamSpec { split: Split::Test, shuffle: false, mixing: None, ..article };
     let augmentation = Augmentation { crop_padding: 4, flip_probability: 0.5, ..Augmentation::NONE };
     let augmented = StreamSpec { augmentation, ..article };
-    let every = StreamSpec { augmentation: Augmentation::EVERY, ..article };
+    let every = Augmentation {
+        crop_padding: 2,
+        flip_probability: 0.5,
+        trivial_augment: true,
+        cutout_size: 2,
+        erased_value: 128,
+        resized_crop: Some(ResizedCrop::IMAGENET),
+        color_jitter: Some(ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
+        random_erasing: Some(RandomErasing::PUBLISHED),
+        ..Augmentation::NONE
+    };
+    let every = StreamSpec { augmentation: every, ..article };
     let cutmix = Mixing { kind: MixingKind::Cutmix, ..Mixing::mixup(1.0, 0.5) };
     let cutmix = StreamSpec { mixing: Some(cutmix), ..article };
     let either = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
