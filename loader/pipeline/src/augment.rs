@@ -5,7 +5,7 @@
 //!
 //! 1. a random part, brought to the image's size ([`resized_crop`]);
 //! 2. a crop with zero padding, and a mirror ([`crop`]);
-//! 3. one change of TrivialAugment ([`trivial`]; [`affine`], [`color`] and [`tone`] do the work);
+//! 3. one change of TrivialAugment ([`trivial`]; by [`operation`] with [`affine`], [`color`] and [`tone`]);
 //! 4. changes of colour ([`color_jitter`]);
 //! 5. holes: random erasing, then Cutout ([`erasing`]);
 //! 6. a custom transform ([`custom`]).
@@ -37,6 +37,7 @@ mod crop;
 pub mod custom;
 mod elementary;
 mod erasing;
+mod operation;
 mod resized_crop;
 #[cfg(test)]
 mod tests;
@@ -45,7 +46,7 @@ mod trivial;
 
 pub use color_jitter::{ColorChange, Factor, Jitter};
 pub use custom::{Custom, CustomAugmentation, CustomView, Parameters};
-pub use trivial::{Op, Trivial};
+pub use operation::{Op, Operation};
 
 use crate::blend::Region;
 use crate::key::{Key, Seed};
@@ -68,7 +69,7 @@ pub struct View {
     pub flipped: bool,
     /// The change of TrivialAugment.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub trivial: Option<Trivial>,
+    pub trivial: Option<Operation>,
     /// Changes of colour.
     #[serde(rename = "colors", skip_serializing_if = "color_jitter::is_none")]
     #[serde(serialize_with = "color_jitter::serialize")]
@@ -191,7 +192,7 @@ impl AugmentDraw {
             view.flipped = key(crop::FLIP).happens(flip_probability);
         }
         if trivial_augment {
-            view.trivial = Trivial::draw(key(trivial::PURPOSE));
+            view.trivial = trivial::draw(key(trivial::PURPOSE));
         }
         if let Some(setting) = color_jitter {
             view.jitter = color_jitter::draw(key(color_jitter::PURPOSE), &setting);
@@ -245,8 +246,8 @@ pub fn apply<'a>(view: &View, shape: ImageShape, image: &[u8], frames: &'a mut F
             true
         });
     }
-    if let Some(trivial) = trivial {
-        frames.step(|now, next| trivial.apply(shape, now, next));
+    if let Some(operation) = trivial {
+        frames.step(|now, next| operation.apply(&trivial::strength(operation.level), shape, now, next));
     }
     color_jitter::apply(&jitter, &mut frames.now);
     for hole in [erased, cutout].into_iter().flatten() {

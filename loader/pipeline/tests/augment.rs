@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 use mixfeed_pipeline::ImageShape;
-use mixfeed_pipeline::augment::{ColorChange, Factor, Frames, Hole, Op, Trivial, View, apply};
+use mixfeed_pipeline::augment::{ColorChange, Factor, Frames, Hole, Op, Operation, View, apply};
 use mixfeed_pipeline::blend::Region;
 
 const SHAPE: ImageShape = ImageShape { height: 16, width: 20, channels: 3 };
@@ -40,7 +40,7 @@ fn view(name: &str) -> View {
         "trivial" => {
             let op = Op::ALL.into_iter().find(|op| format!("{op:?}") == words[1]).unwrap();
             let (level, negative) = (numbers[0].unsigned_abs() as u8, numbers[0] < 0);
-            View { trivial: Some(Trivial { op, level, negative }), ..View::PLAIN }
+            View { trivial: Some(Operation { op, level, negative }), ..View::PLAIN }
         }
         "brightness" => color(ColorChange::Brightness(factor)),
         "contrast" => color(ColorChange::Contrast(factor)),

@@ -198,7 +198,7 @@ fn rows(plan: &BatchPlan, dataset: &Dataset, samples: &dyn Samples) -> Vec<Value
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mixfeed_pipeline::augment::{ColorChange, Hole, Op, Trivial};
+    use mixfeed_pipeline::augment::{ColorChange, Hole, Op, Operation};
     use mixfeed_pipeline::blend::Region;
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
             resized: Some(region),
             down: -2,
             flipped: true,
-            trivial: Some(Trivial { op: Op::Rotate, level: 7, negative: true }),
+            trivial: Some(Operation { op: Op::Rotate, level: 7, negative: true }),
             jitter: [None, Some(ColorChange::Hue(9)), None, None],
             cutout: Some(Hole { region, value: 128 }),
             ..View::PLAIN

@@ -5,7 +5,7 @@
 
 use mixfeed_streamspec::ImageShape;
 
-/// A rotation goes in steps of 4.5 degrees.
+/// The rotations of TrivialAugment go in steps of 4.5 degrees.
 const STEPS_OF_RIGHT_ANGLE: usize = 20;
 
 /// The sine of each step from 0 to 90 degrees, to 15 digits, as Pillow rounds it.
@@ -50,11 +50,16 @@ pub(super) fn translate(right: i32, down: i32) -> Matrix {
     [1.0, 0.0, -f64::from(right), 0.0, 1.0, -f64::from(down)]
 }
 
-/// Turns the image against the clock, `steps` times 4.5 degrees up to twice a right angle, or with it.
-pub(super) fn rotate(steps: usize, clockwise: bool, shape: ImageShape) -> Matrix {
+/// Sine and cosine of `steps` times 4.5 degrees, up to twice a right angle.
+pub(super) fn turn(steps: usize) -> [f64; 2] {
     let right = STEPS_OF_RIGHT_ANGLE;
     let sine = if steps <= right { SINES[steps] } else { SINES[2 * right - steps] };
     let cosine = if steps <= right { SINES[right - steps] } else { -SINES[steps - right] };
+    [sine, cosine]
+}
+
+/// Turns the image against the clock, or with it, by an angle of this sine and cosine.
+pub(super) fn rotate([sine, cosine]: [f64; 2], clockwise: bool, shape: ImageShape) -> Matrix {
     let sine = if clockwise { -sine } else { sine };
     let (x, y) = (f64::from(shape.width) / 2.0, f64::from(shape.height) / 2.0);
     let c = cosine * -x + -sine * -y + x;
@@ -102,7 +107,7 @@ mod tests {
         let image: Vec<u8> = (0..108).collect();
         let turn = |image: &[u8], clockwise| {
             let mut out = vec![0; 108];
-            apply(rotate(STEPS_OF_RIGHT_ANGLE, clockwise, shape), shape, image, &mut out);
+            apply(rotate(turn(STEPS_OF_RIGHT_ANGLE), clockwise, shape), shape, image, &mut out);
             out
         };
         let once = turn(&image, false);

@@ -123,7 +123,7 @@ fn signs_tell_what_was_done_in_the_order_in_which_it_was() {
         resized: Some(region),
         down: -2,
         flipped: true,
-        trivial: Some(Trivial { op: Op::Rotate, level: 7, negative: true }),
+        trivial: Some(Operation { op: Op::Rotate, level: 7, negative: true }),
         jitter: [None, Some(ColorChange::Hue(9)), None, None],
         cutout: Some(Hole { region, value: 128 }),
         ..View::PLAIN
