@@ -52,7 +52,7 @@ use crate::blend::Region;
 use crate::key::{Key, Seed};
 use crop::Crop;
 use mixfeed_streamspec::{Augmentation, ImageShape, StreamSpec};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// How one occurrence of an image is shown. The fields stand in the order in which they are applied; what left the
 /// image as it was is not serialised, but for a crop and a mirror.
@@ -71,8 +71,7 @@ pub struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trivial: Option<Operation>,
     /// Changes of colour.
-    #[serde(rename = "colors", skip_serializing_if = "color_jitter::is_none")]
-    #[serde(serialize_with = "color_jitter::serialize")]
+    #[serde(rename = "colors", skip_serializing_if = "none_made", serialize_with = "serialize_made")]
     pub jitter: Jitter,
     /// The hole of random erasing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,11 +125,24 @@ impl View {
                 trivial.map(|it| it.to_string()),
                 "a name and a number: TrivialAugment's operation and its strength, 0 to 30",
             ),
-            ((!color_jitter::is_none(&jitter)).then(|| "colours".into()), "colours: colour jitter"),
+            ((!none_made(&jitter)).then(|| "colours".into()), "colours: colour jitter"),
             (erased.or(cutout).map(|_| "hole".into()), "hole: random erasing or Cutout"),
             (custom.map(|it| it.transform.name().into()), "a name alone: a transform of the loader's own"),
         ]
     }
+}
+
+/// Tells whether none of some changes is made.
+fn none_made<T, const N: usize>(changes: &[Option<T>; N]) -> bool {
+    changes.iter().all(Option::is_none)
+}
+
+/// Writes the changes that are made as a list.
+fn serialize_made<S: Serializer, T: Serialize, const N: usize>(
+    changes: &[Option<T>; N],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(changes.iter().flatten())
 }
 
 /// How the probes of a transform switch it on, and their digest as it was when the transform came, which stays whatever

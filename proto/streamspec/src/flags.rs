@@ -1,5 +1,8 @@
 //! From flags to a spec: how images are mixed, and errors that name the flag. The flags of augmentation stand with it.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{AugmentationArgs, LambdaScope, Mixing, MixingKind, PartnerSource, SpecError, StreamSpec};
 use merge::Merge as _;
 
@@ -96,93 +99,5 @@ impl AugmentationArgs {
             "mixing.switch_probability" => "--switch-prob",
             field => return Self::augmentation_flag(field),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Augmentation, ColorJitter, ResizedCrop};
-
-    fn spec(args: &AugmentationArgs) -> Result<StreamSpec, String> {
-        args.spec(StreamSpec::train(0, 8))
-    }
-
-    #[test]
-    fn values_out_of_range_are_named_by_their_flags() {
-        let none = AugmentationArgs::default;
-        for (args, expected) in [
-            (
-                AugmentationArgs { mixup_alpha: Some(-1.0), ..none() },
-                "--mixup-alpha is -1, it must be 0 to 1000",
-            ),
-            (AugmentationArgs { cutmix_alpha: Some(-1.0), ..none() }, "--cutmix-alpha is -1"),
-            (
-                AugmentationArgs { mixup_prob: Some(f64::NAN), ..none() }.or_mixup(0.2),
-                "--mixup-prob is NaN, it must be 0 to 1",
-            ),
-            (
-                AugmentationArgs { switch_prob: Some(1.5), cutmix_alpha: Some(1.0), ..none() }.or_mixup(0.2),
-                "--switch-prob is 1.5",
-            ),
-            (AugmentationArgs { crop_padding: Some(1 << 30), ..none() }, "--crop-padding is 1073741824"),
-            (AugmentationArgs { flip_prob: Some(f64::NAN), ..none() }, "--flip-prob is NaN"),
-            (
-                AugmentationArgs { resized_crop: Some(2.0), ..none() },
-                "--resized-crop is 2, it must be 0 to 1",
-            ),
-            (AugmentationArgs { erase_prob: Some(-1.0), ..none() }, "--erase-prob is -1"),
-            (AugmentationArgs { cutout: Some(1), ..none() }, "--cutout is 1"),
-            (
-                AugmentationArgs { erased_value: Some(1), ..none() },
-                "--erased-value is 1, it must be 0 unless something is erased",
-            ),
-            (AugmentationArgs { color_jitter: Some(vec![0.4, 0.4]), ..none() }, "--color-jitter takes"),
-            (
-                AugmentationArgs { color_jitter: Some(vec![11.0]), ..none() },
-                "--color-jitter is 11, it must be 0 to 10",
-            ),
-            (
-                AugmentationArgs { color_jitter: Some(vec![0.0, 0.0, 0.0, 0.7]), ..none() },
-                "--color-jitter is 0.7, it must be 0 to 0.5",
-            ),
-        ] {
-            let error = spec(&args).unwrap_err();
-            assert!(error.starts_with(expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_set_is_not_done() {
-        let spec = |args| spec(&args).unwrap();
-        assert_eq!(spec(AugmentationArgs::default()), StreamSpec::train(0, 8));
-        let one = AugmentationArgs {
-            color_jitter: Some(vec![0.4]),
-            resized_crop: Some(0.2),
-            ..AugmentationArgs::default()
-        };
-        let expected = Augmentation {
-            color_jitter: Some(ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.0 }),
-            resized_crop: Some(ResizedCrop { min_area: 0.2, ..ResizedCrop::IMAGENET }),
-            ..Augmentation::NONE
-        };
-        assert_eq!(spec(one).augmentation, expected);
-        let article = spec(AugmentationArgs::default().or_mixup(0.2));
-        assert_eq!(article.mixing, Some(Mixing::mixup(0.2, 0.2)));
-        let zero = AugmentationArgs { mixup_prob: Some(0.0), ..AugmentationArgs::default() };
-        assert_eq!(spec(zero.or_mixup(0.2)).mixing, None);
-    }
-
-    #[test]
-    fn flags_without_an_effect_are_refused() {
-        let none = AugmentationArgs::default;
-        let error = |given: AugmentationArgs| given.check_effect(&given.clone().or_mixup(0.2));
-        let switch = || AugmentationArgs { switch_prob: Some(0.3), ..none() };
-        assert!(error(switch()).unwrap_err().starts_with("--switch-prob chooses between mixup and CutMix"));
-        assert_eq!(error(AugmentationArgs { cutmix_alpha: Some(1.0), ..switch() }), Ok(()));
-        let off = AugmentationArgs { mixup_alpha: Some(0.0), mixup_prob: Some(1.0), ..none() };
-        assert!(error(off.clone()).unwrap_err().starts_with("--mixup-prob has no effect"));
-        assert_eq!(error(AugmentationArgs { mixup_prob: Some(0.0), ..off.clone() }), Ok(()));
-        assert_eq!(error(AugmentationArgs { cutmix_alpha: Some(1.0), ..off }), Ok(()));
     }
 }

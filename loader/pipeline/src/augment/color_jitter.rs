@@ -48,15 +48,6 @@ pub enum ColorChange {
 /// Changes of colour in the order in which they are made.
 pub type Jitter = [Option<ColorChange>; 4];
 
-pub(super) fn is_none(jitter: &Jitter) -> bool {
-    jitter.iter().all(Option::is_none)
-}
-
-/// As a list of the changes that are made.
-pub(super) fn serialize<S: Serializer>(jitter: &Jitter, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(jitter.iter().flatten())
-}
-
 /// Draws all four and their order, whether or not each is asked for, so that asking for one more
 /// leaves the others where they were.
 pub(super) fn draw(key: Key, setting: &ColorJitter) -> Jitter {

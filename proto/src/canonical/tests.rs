@@ -1,0 +1,139 @@
+use super::*;
+use crate::v1::{
+    Augmentation, ColorJitter, CustomAugmentation, Mixing, RandomErasing, ResizedCrop, RowShard,
+};
+use prost_reflect::ReflectMessage as _;
+
+fn full() -> StreamSpec {
+    StreamSpec {
+        split: 1,
+        limit: 1000,
+        seed: u64::MAX,
+        batch_size: 128,
+        remainder: 2,
+        shuffle: true,
+        mixing: Some(Mixing {
+            kind: 1,
+            alpha: 0.2,
+            probability: 0.2,
+            lambda_scope: 1,
+            partner_source: 2,
+            cutmix_alpha: 1.0,
+            switch_probability: 0.5,
+        }),
+        shard: Some(RowShard { rank: 1, world: 4 }),
+        pixel_type: 2,
+        pixel_layout: 1,
+        augmentation: Some(Augmentation {
+            crop_padding: 4,
+            flip_probability: 0.5,
+            resized_crop: Some(ResizedCrop {
+                min_area: 0.08,
+                max_area: 1.0,
+                min_ratio: 0.75,
+                max_ratio: 1.5,
+            }),
+            trivial_augment: true,
+            color_jitter: Some(ColorJitter { brightness: 0.1, contrast: 0.2, saturation: 0.3, hue: 0.4 }),
+            random_erasing: Some(RandomErasing {
+                probability: 0.5,
+                min_area: 0.02,
+                max_area: 0.33,
+                min_ratio: 0.3,
+                max_ratio: 3.3,
+            }),
+            cutout_size: 16,
+            erased_value: 128,
+            custom: Some(CustomAugmentation { name: "posterise".into(), version: 3 }),
+        }),
+    }
+}
+
+#[test]
+fn the_example_sets_every_field_and_each_has_an_encoding() {
+    sets_every_field(&dynamic(&full()));
+}
+
+fn sets_every_field(message: &DynamicMessage) {
+    let (set, all) = (message.fields().count(), message.descriptor().fields().count());
+    assert_eq!(set, all, "the example must set every field of {}", message.descriptor().name());
+    for (_, value) in message.fields() {
+        if let Value::Message(inner) = value {
+            sets_every_field(inner);
+        }
+    }
+}
+
+#[test]
+fn every_field_moves_the_digest() {
+    let mut seen = vec![spec_digest(&full())];
+    let mixing = full().mixing.expect("set above");
+    let augmentation = full().augmentation.expect("set above");
+    let variants = [
+        StreamSpec { split: 2, ..full() },
+        StreamSpec { limit: 999, ..full() },
+        StreamSpec { seed: 0, ..full() },
+        StreamSpec { batch_size: 1, ..full() },
+        StreamSpec { remainder: 1, ..full() },
+        StreamSpec { shuffle: false, ..full() },
+        StreamSpec { mixing: None, ..full() },
+        StreamSpec { mixing: Some(Mixing { kind: 0, ..mixing }), ..full() },
+        StreamSpec { mixing: Some(Mixing { alpha: 1.0, ..mixing }), ..full() },
+        StreamSpec { mixing: Some(Mixing { probability: 0.0, ..mixing }), ..full() },
+        StreamSpec { mixing: Some(Mixing { lambda_scope: 2, ..mixing }), ..full() },
+        StreamSpec { mixing: Some(Mixing { partner_source: 1, ..mixing }), ..full() },
+        StreamSpec { mixing: Some(Mixing { cutmix_alpha: 0.0, ..mixing }), ..full() },
+        StreamSpec { mixing: Some(Mixing { switch_probability: 0.0, ..mixing }), ..full() },
+        StreamSpec { shard: None, ..full() },
+        StreamSpec { shard: Some(RowShard { rank: 0, world: 4 }), ..full() },
+        StreamSpec { shard: Some(RowShard { rank: 1, world: 2 }), ..full() },
+        StreamSpec { pixel_type: 1, ..full() },
+        StreamSpec { pixel_layout: 2, ..full() },
+        StreamSpec { augmentation: None, ..full() },
+    ];
+    let augmented = |change: &dyn Fn(&mut Augmentation)| {
+        let mut changed = augmentation.clone();
+        change(&mut changed);
+        StreamSpec { augmentation: Some(changed), ..full() }
+    };
+    let named = |name: &str, version| Some(CustomAugmentation { name: name.into(), version });
+    let augmentations = [
+        augmented(&|it| it.crop_padding = 0),
+        augmented(&|it| it.flip_probability = 1.0),
+        augmented(&|it| it.custom = None),
+        augmented(&|it| it.custom = named("posterise", 4)),
+        augmented(&|it| it.custom = named("posteris", 3)),
+        augmented(&|it| it.resized_crop = None),
+        augmented(&|it| it.resized_crop = Some(ResizedCrop::default())),
+        augmented(&|it| it.trivial_augment = false),
+        augmented(&|it| it.color_jitter = None),
+        augmented(&|it| it.color_jitter = Some(ColorJitter { hue: 0.4, ..Default::default() })),
+        augmented(&|it| it.color_jitter = Some(ColorJitter { saturation: 0.4, ..Default::default() })),
+        augmented(&|it| it.random_erasing = None),
+        augmented(&|it| {
+            it.random_erasing = Some(RandomErasing { probability: 0.3, ..Default::default() });
+        }),
+        augmented(&|it| it.cutout_size = 0),
+        augmented(&|it| it.erased_value = 0),
+    ];
+    for variant in variants.into_iter().chain(augmentations) {
+        let digest = spec_digest(&variant);
+        assert!(!seen.contains(&digest), "{variant:?} has the digest of another spec");
+        seen.push(digest);
+    }
+}
+
+#[test]
+fn a_field_left_at_its_default_does_not_move_the_digest() {
+    // Frozen when neither augmentation nor CutMix existed.
+    let mixing = Mixing { cutmix_alpha: 0.0, switch_probability: 0.0, ..full().mixing.expect("set above") };
+    let before = StreamSpec { mixing: Some(mixing), augmentation: None, ..full() };
+    let digest: String = spec_digest(&before).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(digest, "6d36f2c969418097e46bd2df3dbcf331bda6b49705f8f46bb589f8a11c24ea12");
+}
+
+#[test]
+fn the_digest_of_the_empty_spec_is_the_hash_of_the_domain() {
+    let expected: [u8; 32] = Sha256::digest(DOMAIN).into();
+    assert_eq!(spec_digest(&StreamSpec::default()), expected);
+}
