@@ -195,6 +195,7 @@ impl From<Augmentation> for v1::Augmentation {
             resized_crop,
             color_jitter,
             random_erasing,
+            grayscale_probability,
             custom,
         } = augmentation;
         Self {
@@ -213,6 +214,7 @@ impl From<Augmentation> for v1::Augmentation {
             }),
             cutout_size,
             erased_value: erased_value.into(),
+            grayscale_probability,
             custom: custom
                 .map(|it| v1::CustomAugmentation { name: it.name().to_owned(), version: it.version() }),
         }
@@ -233,11 +235,13 @@ impl TryFrom<&v1::Augmentation> for Augmentation {
             cutout_size,
             erased_value,
             custom,
+            grayscale_probability,
         } = augmentation;
         Ok(Self {
             crop_padding: *crop_padding,
             flip_probability: *flip_probability,
             trivial_augment: *trivial_augment,
+            grayscale_probability: *grayscale_probability,
             cutout_size: *cutout_size,
             erased_value: u8::try_from(*erased_value).map_err(|_too_large| {
                 SpecError::new("augmentation.erased_value", erased_value, "0 to 255")

@@ -7,8 +7,9 @@
 //! 2. a crop with zero padding, and a mirror ([`crop`]);
 //! 3. one change of TrivialAugment ([`trivial`]; by [`operation`] with [`affine`], [`color`] and [`tone`]);
 //! 4. changes of colour ([`color_jitter`]);
-//! 5. holes: random erasing, then Cutout ([`erasing`]);
-//! 6. a custom transform ([`custom`]).
+//! 5. grey in place of colour ([`grayscale`]);
+//! 6. holes: random erasing, then Cutout ([`erasing`]);
+//! 7. a custom transform ([`custom`]).
 //!
 //! Each transform has a purpose of its own, so that switching one on leaves the draws of the others
 //! where they were, and a key of its own for each *occurrence* of a sample: (epoch, place in the
@@ -37,6 +38,7 @@ mod crop;
 pub mod custom;
 mod elementary;
 mod erasing;
+mod grayscale;
 mod operation;
 mod resized_crop;
 #[cfg(test)]
@@ -73,6 +75,9 @@ pub struct View {
     /// Changes of colour.
     #[serde(rename = "colors", skip_serializing_if = "none_made", serialize_with = "serialize_made")]
     pub jitter: Jitter,
+    /// Whether all channels become the luma.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub grayscale: bool,
     /// The hole of random erasing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erased: Option<Hole>,
@@ -103,6 +108,7 @@ impl View {
         flipped: false,
         trivial: None,
         jitter: [None; 4],
+        grayscale: false,
         erased: None,
         cutout: None,
         custom: None,
@@ -111,8 +117,9 @@ impl View {
     /// What was done in a few signs, in the order in which it is applied, each with what it means; no sign for a
     /// transform that left the image as it was.
     #[must_use]
-    pub fn signs(&self) -> [(Option<String>, &'static str); 7] {
-        let Self { resized, down, right, flipped, trivial, jitter, erased, cutout, custom } = *self;
+    pub fn signs(&self) -> [(Option<String>, &'static str); 8] {
+        let Self { resized, down, right, flipped, trivial, jitter, grayscale, erased, cutout, custom } =
+            *self;
         let moved = (down, right) != (0, 0);
         [
             (resized.map(|_| "crop".into()), "crop: a random part, resized"),
@@ -126,6 +133,7 @@ impl View {
                 "a name and a number: TrivialAugment's operation and its strength, 0 to 30",
             ),
             ((!none_made(&jitter)).then(|| "colours".into()), "colours: colour jitter"),
+            (grayscale.then(|| "grey".into()), "grey: random grayscale"),
             (erased.or(cutout).map(|_| "hole".into()), "hole: random erasing or Cutout"),
             (custom.map(|it| it.transform.name().into()), "a name alone: a transform of the loader's own"),
         ]
@@ -150,7 +158,10 @@ fn serialize_made<S: Serializer, T: Serialize, const N: usize>(
 type LaterProbe = (fn(&mut Augmentation), &'static str);
 
 /// Transforms that came after the first probes of the algorithm fingerprint were frozen.
-pub(crate) const LATER: [LaterProbe; 0] = [];
+pub(crate) const LATER: [LaterProbe; 1] = [(
+    |it| it.grayscale_probability = 0.5,
+    "27c88df2c5810680e2d9c770b917bee585467e55a0376043567df68e5493b164",
+)];
 
 /// Which image of a row is meant. The numbers are part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +196,7 @@ impl AugmentDraw {
             flip_probability,
             trivial_augment,
             color_jitter,
+            grayscale_probability,
             random_erasing,
             cutout_size,
             erased_value,
@@ -209,6 +221,7 @@ impl AugmentDraw {
         if let Some(setting) = color_jitter {
             view.jitter = color_jitter::draw(key(color_jitter::PURPOSE), &setting);
         }
+        view.grayscale = key(grayscale::PURPOSE).happens(grayscale_probability);
         if let Some(setting) = random_erasing {
             view.erased = erasing::draw(key(erasing::ERASING), &setting, self.image).map(hole);
         }
@@ -243,7 +256,7 @@ impl Frames {
 /// When the image is not of `shape`.
 pub fn apply<'a>(view: &View, shape: ImageShape, image: &[u8], frames: &'a mut Frames) -> &'a [u8] {
     assert_eq!(image.len(), shape.values(), "an image of the shape");
-    let View { resized, down, right, flipped, trivial, jitter, erased, cutout, custom } = *view;
+    let View { resized, down, right, flipped, trivial, jitter, grayscale, erased, cutout, custom } = *view;
     let moved = (down, right, flipped) != (0, 0, false);
     frames.now.resize(image.len(), 0);
     // The first that moves pixels reads the image itself.
@@ -262,6 +275,9 @@ pub fn apply<'a>(view: &View, shape: ImageShape, image: &[u8], frames: &'a mut F
         frames.step(|now, next| operation.apply(&trivial::strength(operation.level), shape, now, next));
     }
     color_jitter::apply(&jitter, &mut frames.now);
+    if grayscale {
+        grayscale::apply(&mut frames.now);
+    }
     for hole in [erased, cutout].into_iter().flatten() {
         erasing::apply(hole.region, hole.value, shape, &mut frames.now);
     }

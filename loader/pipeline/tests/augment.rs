@@ -46,6 +46,7 @@ fn view(name: &str) -> View {
         "contrast" => color(ColorChange::Contrast(factor)),
         "saturation" => color(ColorChange::Saturation(factor)),
         "hue" => color(ColorChange::Hue(numbers[0] as u8)),
+        "grayscale" => View { grayscale: true, ..View::PLAIN },
         "erased" => {
             let hole = Hole { region: region(&numbers), value: numbers[4] as u8 };
             View { erased: Some(hole), ..View::PLAIN }

@@ -62,6 +62,8 @@ fn frozen_specs_give_the_frozen_batches() {
         random_erasing: Some(RandomErasing::PUBLISHED),
         ..Augmentation::NONE
     };
+    let grayscale =
+        StreamSpec { augmentation: Augmentation { grayscale_probability: 0.5, ..every }, ..article };
     let every = StreamSpec { augmentation: every, ..article };
     let cutmix = Mixing { kind: MixingKind::Cutmix, ..Mixing::mixup(1.0, 0.5) };
     let cutmix = StreamSpec { mixing: Some(cutmix), ..article };
@@ -84,6 +86,7 @@ fn frozen_specs_give_the_frozen_batches() {
         ("shared-either-batch-2", batch(shared, 2)),
         ("planar-f32-either-batch-3", batch(planar_either, 3)),
         ("every-augmentation-batch-4", batch(every, 4)),
+        ("grayscale-batch-4", batch(grayscale, 4)),
     ];
     let found = found.iter().fold(String::new(), |mut text, (name, digest)| {
         writeln!(text, "{name} {digest}").unwrap();

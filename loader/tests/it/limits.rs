@@ -131,6 +131,13 @@ fn fields() -> Vec<Field> {
             1.0,
         ),
         share(
+            "spec.augmentation.grayscale_probability",
+            |grayscale_probability| {
+                augmented(Augmentation { grayscale_probability, ..Augmentation::default() })
+            },
+            1.0,
+        ),
+        share(
             "spec.augmentation.color_jitter.hue",
             |hue| jittered(ColorJitter { hue, ..ColorJitter::default() }),
             0.5,

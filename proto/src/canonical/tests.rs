@@ -45,6 +45,7 @@ fn full() -> StreamSpec {
             cutout_size: 16,
             erased_value: 128,
             custom: Some(CustomAugmentation { name: "posterise".into(), version: 3 }),
+            grayscale_probability: 0.2,
         }),
     }
 }
@@ -115,6 +116,7 @@ fn every_field_moves_the_digest() {
         }),
         augmented(&|it| it.cutout_size = 0),
         augmented(&|it| it.erased_value = 0),
+        augmented(&|it| it.grayscale_probability = 0.0),
     ];
     for variant in variants.into_iter().chain(augmentations) {
         let digest = spec_digest(&variant);

@@ -14,14 +14,15 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Augmentation: what is done to each image before it is mixed. The contract says in which order: [`resized_crop`],
-/// [`crop_padding`], [`flip_probability`], [`trivial_augment`], [`color_jitter`], [`random_erasing`], [`cutout_size`],
-/// [`custom`]. Each time a sample comes, as itself or as a partner, it is drawn for anew.
+/// [`crop_padding`], [`flip_probability`], [`trivial_augment`], [`color_jitter`], [`grayscale_probability`],
+/// [`random_erasing`], [`cutout_size`], [`custom`]. Each time a sample comes, as itself or as a partner, it is drawn for anew.
 ///
 /// [`resized_crop`]: Self::resized_crop
 /// [`crop_padding`]: Self::crop_padding
 /// [`flip_probability`]: Self::flip_probability
 /// [`trivial_augment`]: Self::trivial_augment
 /// [`color_jitter`]: Self::color_jitter
+/// [`grayscale_probability`]: Self::grayscale_probability
 /// [`random_erasing`]: Self::random_erasing
 /// [`cutout_size`]: Self::cutout_size
 /// [`custom`]: Self::custom
@@ -36,6 +37,10 @@ pub struct Augmentation {
     /// TrivialAugment (arXiv:2103.10158), wide: one change out of 14, at one strength out of 31.
     #[serde(skip_serializing_if = "is_default")]
     pub trivial_augment: bool,
+    /// Random grayscale: the share of images whose three channels all become their luma, 0 to 1 (torchvision's
+    /// RandomGrayscale).
+    #[serde(skip_serializing_if = "is_default")]
+    pub grayscale_probability: f64,
     /// Cutout (arXiv:1708.04552): side in pixels of the square that is erased: 0 (none), or 2 to twice the larger side.
     #[serde(skip_serializing_if = "is_default")]
     pub cutout_size: u32,
@@ -63,6 +68,7 @@ impl Augmentation {
         crop_padding: 0,
         flip_probability: 0.0,
         trivial_augment: false,
+        grayscale_probability: 0.0,
         cutout_size: 0,
         erased_value: 0,
         resized_crop: None,
@@ -76,6 +82,7 @@ impl Augmentation {
         crop_padding: 2,
         flip_probability: 0.5,
         trivial_augment: true,
+        grayscale_probability: 0.5,
         cutout_size: 2,
         erased_value: 128,
         resized_crop: Some(ResizedCrop::IMAGENET),
@@ -98,6 +105,7 @@ impl Augmentation {
             flip_probability,
             trivial_augment,
             color_jitter,
+            grayscale_probability,
             random_erasing,
             cutout_size,
             erased_value,
@@ -111,6 +119,7 @@ impl Augmentation {
         }
         check_range("augmentation.flip_probability", flip_probability, 1.0)?;
         color_jitter.map_or(Ok(()), ColorJitter::check)?;
+        check_range("augmentation.grayscale_probability", grayscale_probability, 1.0)?;
         random_erasing.map_or(Ok(()), RandomErasing::check)?;
         let max = 2 * u64::from(image.height.max(image.width));
         if cutout_size == 1 || u64::from(cutout_size) > max {
@@ -124,6 +133,7 @@ impl Augmentation {
         for (is_set, field) in [
             (trivial_augment, "augmentation.trivial_augment"),
             (color_jitter.is_some_and(|it| it != ColorJitter::NONE), "augmentation.color_jitter"),
+            (grayscale_probability > 0.0, "augmentation.grayscale_probability"),
         ] {
             if is_set && image.channels != 3 {
                 return Err(SpecError::new(field, "set", "for images of three channels only"));
@@ -142,6 +152,7 @@ impl fmt::Display for Augmentation {
             flip_probability,
             trivial_augment,
             color_jitter,
+            grayscale_probability,
             random_erasing,
             cutout_size,
             erased_value: _, // Said by what erases.
@@ -153,6 +164,7 @@ impl fmt::Display for Augmentation {
             (flip_probability > 0.0).then(|| format!("flip {flip_probability}")),
             trivial_augment.then(|| "TrivialAugment".into()),
             color_jitter.map(|it| it.to_string()),
+            (grayscale_probability > 0.0).then(|| format!("random grayscale {grayscale_probability}")),
             random_erasing.map(|it| format!("random erasing {}", it.probability)),
             (cutout_size > 0).then(|| format!("Cutout {cutout_size}")),
             custom.map(|it| it.to_string()),
@@ -202,6 +214,9 @@ pub struct AugmentationArgs {
     /// Color jitter: one strength for brightness, contrast and saturation, or one each and the hue's [default: 0]
     #[arg(long, value_name = "S|B,C,S[,H]", value_delimiter = ',', allow_negative_numbers = true)]
     pub color_jitter: Option<Vec<f64>>,
+    /// Random grayscale: its probability [default: 0]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub grayscale_prob: Option<f64>,
     /// Random erasing: its probability [default: 0]
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub erase_prob: Option<f64>,
@@ -232,6 +247,7 @@ impl AugmentationArgs {
             flip_probability: self.flip_prob.unwrap_or(0.0),
             trivial_augment: self.trivial_augment.unwrap_or(false),
             color_jitter: (color_jitter != ColorJitter::NONE).then_some(color_jitter),
+            grayscale_probability: self.grayscale_prob.unwrap_or(0.0),
             random_erasing: share(self.erase_prob)
                 .map(|probability| RandomErasing { probability, ..RandomErasing::PUBLISHED }),
             cutout_size: self.cutout.unwrap_or(0),
@@ -246,6 +262,7 @@ impl AugmentationArgs {
             "augmentation.crop_padding" => "--crop-padding",
             "augmentation.flip_probability" => "--flip-prob",
             "augmentation.trivial_augment" => "--trivial-augment",
+            "augmentation.grayscale_probability" => "--grayscale-prob",
             "augmentation.random_erasing.probability" => "--erase-prob",
             "augmentation.cutout_size" => "--cutout",
             "augmentation.erased_value" => "--erased-value",

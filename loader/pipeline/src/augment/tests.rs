@@ -71,6 +71,17 @@ fn the_share_mirrored_is_the_probability() {
 }
 
 #[test]
+fn transforms_of_one_image_are_drawn_independently() {
+    let half = Augmentation { flip_probability: 0.5, grayscale_probability: 0.5, ..Augmentation::NONE };
+    let mut counts = [0; 4];
+    for view in views(half, 40_000) {
+        counts[usize::from(view.flipped) * 2 + usize::from(view.grayscale)] += 1;
+    }
+    // A quarter each, standard deviation 87.
+    assert!(counts.iter().all(|n| (9_600..10_400).contains(n)), "{counts:?}");
+}
+
+#[test]
 fn one_transform_does_not_move_the_draws_of_another() {
     let all: Vec<_> = views(Augmentation::EVERY, 200).collect();
     let alone = |augmentation, same: fn(&View, &View) -> bool| {
@@ -84,6 +95,8 @@ fn one_transform_does_not_move_the_draws_of_another() {
     assert!(alone(Augmentation { flip_probability, ..none }, |a, b| a.flipped == b.flipped));
     assert!(alone(Augmentation { trivial_augment: true, ..none }, |a, b| a.trivial == b.trivial));
     assert!(alone(Augmentation { color_jitter: every.color_jitter, ..none }, |a, b| a.jitter == b.jitter));
+    let grayscale_probability = every.grayscale_probability;
+    assert!(alone(Augmentation { grayscale_probability, ..none }, |a, b| a.grayscale == b.grayscale));
     let random_erasing = every.random_erasing;
     assert!(alone(Augmentation { random_erasing, erased_value, ..none }, |a, b| a.erased == b.erased));
     assert!(alone(Augmentation { cutout_size, erased_value, ..none }, |a, b| a.cutout == b.cutout));
@@ -99,12 +112,13 @@ fn transforms_are_applied_in_the_order_of_the_contract() {
     for view in (0..100).map(|position| draw.view(position, Role::Base)) {
         // One at a time, each on what the one before it left.
         expected.copy_from_slice(&image);
-        let View { resized, down, right, flipped, trivial, jitter, erased, cutout, custom } = view;
+        let View { resized, down, right, flipped, trivial, jitter, grayscale, erased, cutout, custom } = view;
         for one in [
             View { resized, ..View::PLAIN },
             View { down, right, flipped, ..View::PLAIN },
             View { trivial, ..View::PLAIN },
             View { jitter, ..View::PLAIN },
+            View { grayscale, ..View::PLAIN },
             View { erased, ..View::PLAIN },
             View { cutout, ..View::PLAIN },
             View { custom, ..View::PLAIN },
@@ -125,11 +139,12 @@ fn signs_tell_what_was_done_in_the_order_in_which_it_was() {
         flipped: true,
         trivial: Some(Operation { op: Op::Rotate, level: 7, negative: true }),
         jitter: [None, Some(ColorChange::Hue(9)), None, None],
+        grayscale: true,
         cutout: Some(Hole { region, value: 128 }),
         ..View::PLAIN
     };
     let signs: Vec<_> = view.signs().into_iter().filter_map(|(sign, _)| sign).collect();
-    assert_eq!(signs, ["crop", "↔", "+0,-2", "Rotate -7", "colours", "hole"]);
+    assert_eq!(signs, ["crop", "↔", "+0,-2", "Rotate -7", "colours", "grey", "hole"]);
     assert!(View::PLAIN.signs().iter().all(|(sign, _)| sign.is_none()));
 }
 

@@ -1,6 +1,6 @@
 """Writes augment.bin: an image, and what torchvision and Pillow make of it, given the parameters.
 
-    pip install torch==2.11.0 torchvision==0.26.0 numpy pillow
+    pip install torch==2.11.0 torchvision==0.26.0 numpy pillow==13.0.0
     python augment.py
 
 A record is the length of a name (one byte), the name, and 16 x 20 pixels of three bytes. The tests in
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torchvision.transforms import InterpolationMode
+from torchvision.transforms import InterpolationMode, RandomGrayscale
 from torchvision.transforms import functional as F
 from torchvision.transforms.autoaugment import _apply_op
 
@@ -71,6 +71,7 @@ def results(image):
     for shift in [-127, -60, -1, 25, 100]:
         # Half a part more, so that no rounding of the product takes one off.
         yield f"hue {shift}", F.adjust_hue(image, (abs(shift) + 0.5) / 255 * np.sign(shift))
+    yield "grayscale 1", RandomGrayscale(p=1)(image)
     for top, left, height, width, value in [(2, 3, 9, 7, 128), (0, 15, 16, 5, 0)]:
         erased = F.erase(F.pil_to_tensor(image), top, left, height, width, torch.tensor(value, dtype=torch.uint8))
         yield f"erased {top} {left} {height} {width} {value}", F.to_pil_image(erased)

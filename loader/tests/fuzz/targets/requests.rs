@@ -209,6 +209,7 @@ pub(super) fn full_spec() -> v1::StreamSpec {
             cutout_size: 8,
             erased_value: 128,
             custom: None,
+            grayscale_probability: 0.25,
         }),
     }
 }
@@ -372,6 +373,7 @@ pub(super) fn out_of_range(spec: &v1::StreamSpec) -> Option<&'static str> {
         check("cutout_size", it.cutout_size == 0 || (2..=2 * SIDE).contains(&it.cutout_size));
         let erases = it.random_erasing.is_some() || it.cutout_size > 0;
         check("erased_value", it.erased_value == 0 || erases && it.erased_value <= 255);
+        check("grayscale_probability", share(it.grayscale_probability));
         check("custom", it.custom.is_none());
     }
     wrong

@@ -41,6 +41,10 @@ fn settings_out_of_range_are_named_with_what_is_allowed() {
         ),
         (jitter(11.0, 0.0), "augmentation.color_jitter.brightness: 11 is not allowed, 0 to 10"),
         (jitter(0.0, 0.6), "augmentation.color_jitter.hue: 0.6 is not allowed, 0 to 0.5"),
+        (
+            Augmentation { grayscale_probability: 1.5, ..NONE },
+            "augmentation.grayscale_probability: 1.5 is not allowed, 0 to 1",
+        ),
         (erasing(-0.1), "augmentation.random_erasing.probability: -0.1 is not allowed, 0 to 1"),
         (
             Augmentation { cutout_size: 1, ..NONE },
@@ -58,8 +62,12 @@ fn settings_out_of_range_are_named_with_what_is_allowed() {
         assert_eq!(wrong.check(IMAGE).unwrap_err().to_string(), message);
     }
     let grey = ImageShape { channels: 1, ..IMAGE };
-    let error = Augmentation { trivial_augment: true, ..NONE }.check(grey).unwrap_err();
-    assert_eq!(error.field, "augmentation.trivial_augment");
+    for (colored, field) in [
+        (Augmentation { trivial_augment: true, ..NONE }, "augmentation.trivial_augment"),
+        (Augmentation { grayscale_probability: 0.1, ..NONE }, "augmentation.grayscale_probability"),
+    ] {
+        assert_eq!(colored.check(grey).unwrap_err().field, field);
+    }
 }
 
 #[test]
@@ -94,10 +102,12 @@ fn words_name_what_is_used_in_the_order_of_the_contract() {
         resized_crop: Some(ResizedCrop { min_area: 0.2, ..ResizedCrop::IMAGENET }),
         flip_probability: 0.5,
         color_jitter: Some(ColorJitter { hue: 0.1, ..ColorJitter::NONE }),
+        grayscale_probability: 0.2,
         cutout_size: 8,
         ..NONE
     };
-    let expected = "random resized crop (area ≥ 0.2), flip 0.5, colour jitter (0, 0, 0, 0.1), Cutout 8";
+    let expected = "random resized crop (area ≥ 0.2), flip 0.5, colour jitter (0, 0, 0, 0.1), random grayscale 0.2, \
+        Cutout 8";
     assert_eq!(augmentation.to_string(), expected);
     assert_eq!(NONE.to_string(), "");
 }

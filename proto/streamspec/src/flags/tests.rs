@@ -22,6 +22,7 @@ fn values_out_of_range_are_named_by_their_flags() {
         (AugmentationArgs { crop_padding: Some(1 << 30), ..none() }, "--crop-padding is 1073741824"),
         (AugmentationArgs { flip_prob: Some(f64::NAN), ..none() }, "--flip-prob is NaN"),
         (AugmentationArgs { resized_crop: Some(2.0), ..none() }, "--resized-crop is 2, it must be 0 to 1"),
+        (AugmentationArgs { grayscale_prob: Some(1.5), ..none() }, "--grayscale-prob is 1.5"),
         (AugmentationArgs { erase_prob: Some(-1.0), ..none() }, "--erase-prob is -1"),
         (AugmentationArgs { cutout: Some(1), ..none() }, "--cutout is 1"),
         (
