@@ -3,7 +3,8 @@
 use crate::{spec_digest, v1};
 use mixfeed_streamspec::{
     Augmentation, ColorJitter, CustomTransform, ImageShape, LambdaScope, Mixing, MixingKind, PartnerSource,
-    PixelLayout, PixelType, RandomErasing, Remainder, ResizedCrop, RowShard, SpecError, Split, StreamSpec,
+    PixelLayout, PixelType, RandAugment, RandomErasing, Remainder, ResizedCrop, RowShard, SpecError, Split,
+    StreamSpec,
 };
 
 /// Returns the digest that names `spec` on the wire, in logs and in checksums.
@@ -196,6 +197,7 @@ impl From<Augmentation> for v1::Augmentation {
             color_jitter,
             random_erasing,
             grayscale_probability,
+            rand_augment,
             custom,
         } = augmentation;
         Self {
@@ -215,6 +217,8 @@ impl From<Augmentation> for v1::Augmentation {
             cutout_size,
             erased_value: erased_value.into(),
             grayscale_probability,
+            rand_augment: rand_augment
+                .map(|RandAugment { num_ops, magnitude }| v1::RandAugment { num_ops, magnitude }),
             custom: custom
                 .map(|it| v1::CustomAugmentation { name: it.name().to_owned(), version: it.version() }),
         }
@@ -236,12 +240,15 @@ impl TryFrom<&v1::Augmentation> for Augmentation {
             erased_value,
             custom,
             grayscale_probability,
+            rand_augment,
         } = augmentation;
         Ok(Self {
             crop_padding: *crop_padding,
             flip_probability: *flip_probability,
             trivial_augment: *trivial_augment,
             grayscale_probability: *grayscale_probability,
+            rand_augment: rand_augment
+                .map(|v1::RandAugment { num_ops, magnitude }| RandAugment { num_ops, magnitude }),
             cutout_size: *cutout_size,
             erased_value: u8::try_from(*erased_value).map_err(|_too_large| {
                 SpecError::new("augmentation.erased_value", erased_value, "0 to 255")

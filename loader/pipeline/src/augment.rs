@@ -6,10 +6,11 @@
 //! 1. a random part, brought to the image's size ([`resized_crop`]);
 //! 2. a crop with zero padding, and a mirror ([`crop`]);
 //! 3. one change of TrivialAugment ([`trivial`]; by [`operation`] with [`affine`], [`color`] and [`tone`]);
-//! 4. changes of colour ([`color_jitter`]);
-//! 5. grey in place of colour ([`grayscale`]);
-//! 6. holes: random erasing, then Cutout ([`erasing`]);
-//! 7. a custom transform ([`custom`]).
+//! 4. the changes of RandAugment ([`rand_augment`]; likewise);
+//! 5. changes of colour ([`color_jitter`]);
+//! 6. grey in place of colour ([`grayscale`]);
+//! 7. holes: random erasing, then Cutout ([`erasing`]);
+//! 8. a custom transform ([`custom`]).
 //!
 //! Each transform has a purpose of its own, so that switching one on leaves the draws of the others
 //! where they were, and a key of its own for each *occurrence* of a sample: (epoch, place in the
@@ -40,6 +41,7 @@ mod elementary;
 mod erasing;
 mod grayscale;
 mod operation;
+mod rand_augment;
 mod resized_crop;
 #[cfg(test)]
 mod tests;
@@ -49,11 +51,12 @@ mod trivial;
 pub use color_jitter::{ColorChange, Factor, Jitter};
 pub use custom::{Custom, CustomAugmentation, CustomView, Parameters};
 pub use operation::{Op, Operation};
+pub use rand_augment::Operations;
 
 use crate::blend::Region;
 use crate::key::{Key, Seed};
 use crop::Crop;
-use mixfeed_streamspec::{Augmentation, ImageShape, StreamSpec};
+use mixfeed_streamspec::{Augmentation, ImageShape, RandAugment, StreamSpec};
 use serde::{Serialize, Serializer};
 
 /// How one occurrence of an image is shown. The fields stand in the order in which they are applied; what left the
@@ -72,6 +75,9 @@ pub struct View {
     /// The change of TrivialAugment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trivial: Option<Operation>,
+    /// The changes of RandAugment.
+    #[serde(skip_serializing_if = "none_made", serialize_with = "serialize_made")]
+    pub rand_augment: Operations,
     /// Changes of colour.
     #[serde(rename = "colors", skip_serializing_if = "none_made", serialize_with = "serialize_made")]
     pub jitter: Jitter,
@@ -107,6 +113,7 @@ impl View {
         right: 0,
         flipped: false,
         trivial: None,
+        rand_augment: [None; 8],
         jitter: [None; 4],
         grayscale: false,
         erased: None,
@@ -117,9 +124,21 @@ impl View {
     /// What was done in a few signs, in the order in which it is applied, each with what it means; no sign for a
     /// transform that left the image as it was.
     #[must_use]
-    pub fn signs(&self) -> [(Option<String>, &'static str); 8] {
-        let Self { resized, down, right, flipped, trivial, jitter, grayscale, erased, cutout, custom } =
-            *self;
+    pub fn signs(&self) -> [(Option<String>, &'static str); 9] {
+        let Self {
+            resized,
+            down,
+            right,
+            flipped,
+            trivial,
+            rand_augment,
+            jitter,
+            grayscale,
+            erased,
+            cutout,
+            custom,
+        } = *self;
+        let names: Vec<_> = rand_augment.iter().flatten().map(ToString::to_string).collect();
         let moved = (down, right) != (0, 0);
         [
             (resized.map(|_| "crop".into()), "crop: a random part, resized"),
@@ -131,6 +150,10 @@ impl View {
             (
                 trivial.map(|it| it.to_string()),
                 "a name and a number: TrivialAugment's operation and its strength, 0 to 30",
+            ),
+            (
+                (!names.is_empty()).then(|| names.join(", ")),
+                "names and numbers: RandAugment's operations and their strength, 0 to 30",
             ),
             ((!none_made(&jitter)).then(|| "colours".into()), "colours: colour jitter"),
             (grayscale.then(|| "grey".into()), "grey: random grayscale"),
@@ -158,10 +181,13 @@ fn serialize_made<S: Serializer, T: Serialize, const N: usize>(
 type LaterProbe = (fn(&mut Augmentation), &'static str);
 
 /// Transforms that came after the first probes of the algorithm fingerprint were frozen.
-pub(crate) const LATER: [LaterProbe; 1] = [(
-    |it| it.grayscale_probability = 0.5,
-    "27c88df2c5810680e2d9c770b917bee585467e55a0376043567df68e5493b164",
-)];
+pub(crate) const LATER: [LaterProbe; 2] = [
+    (|it| it.grayscale_probability = 0.5, "27c88df2c5810680e2d9c770b917bee585467e55a0376043567df68e5493b164"),
+    (
+        |it| it.rand_augment = Some(RandAugment::PUBLISHED),
+        "2b30545c35ed21724eb0bf207f3b1df3dde16799ec830eddbf0019c8f28fb0af",
+    ),
+];
 
 /// Which image of a row is meant. The numbers are part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,6 +221,7 @@ impl AugmentDraw {
             crop_padding,
             flip_probability,
             trivial_augment,
+            rand_augment,
             color_jitter,
             grayscale_probability,
             random_erasing,
@@ -217,6 +244,9 @@ impl AugmentDraw {
         }
         if trivial_augment {
             view.trivial = trivial::draw(key(trivial::PURPOSE));
+        }
+        if let Some(setting) = rand_augment {
+            view.rand_augment = rand_augment::draw(key(rand_augment::PURPOSE), &setting);
         }
         if let Some(setting) = color_jitter {
             view.jitter = color_jitter::draw(key(color_jitter::PURPOSE), &setting);
@@ -256,7 +286,19 @@ impl Frames {
 /// When the image is not of `shape`.
 pub fn apply<'a>(view: &View, shape: ImageShape, image: &[u8], frames: &'a mut Frames) -> &'a [u8] {
     assert_eq!(image.len(), shape.values(), "an image of the shape");
-    let View { resized, down, right, flipped, trivial, jitter, grayscale, erased, cutout, custom } = *view;
+    let View {
+        resized,
+        down,
+        right,
+        flipped,
+        trivial,
+        rand_augment,
+        jitter,
+        grayscale,
+        erased,
+        cutout,
+        custom,
+    } = *view;
     let moved = (down, right, flipped) != (0, 0, false);
     frames.now.resize(image.len(), 0);
     // The first that moves pixels reads the image itself.
@@ -273,6 +315,10 @@ pub fn apply<'a>(view: &View, shape: ImageShape, image: &[u8], frames: &'a mut F
     }
     if let Some(operation) = trivial {
         frames.step(|now, next| operation.apply(&trivial::strength(operation.level), shape, now, next));
+    }
+    for operation in rand_augment.into_iter().flatten() {
+        let strength = rand_augment::strength(operation.level, shape);
+        frames.step(|now, next| operation.apply(&strength, shape, now, next));
     }
     color_jitter::apply(&jitter, &mut frames.now);
     if grayscale {

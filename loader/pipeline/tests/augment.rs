@@ -37,10 +37,17 @@ fn view(name: &str) -> View {
     match words[0] {
         "resized" => View { resized: Some(region(&numbers)), ..View::PLAIN },
         "crop" => View { down: numbers[0], right: numbers[1], flipped: numbers[2] == 1, ..View::PLAIN },
-        "trivial" => {
+        "trivial" | "rand" => {
             let op = Op::ALL.into_iter().find(|op| format!("{op:?}") == words[1]).unwrap();
             let (level, negative) = (numbers[0].unsigned_abs() as u8, numbers[0] < 0);
-            View { trivial: Some(Operation { op, level, negative }), ..View::PLAIN }
+            let operation = Some(Operation { op, level, negative });
+            if words[0] == "trivial" {
+                View { trivial: operation, ..View::PLAIN }
+            } else {
+                let mut rand_augment = View::PLAIN.rand_augment;
+                rand_augment[0] = operation;
+                View { rand_augment, ..View::PLAIN }
+            }
         }
         "brightness" => color(ColorChange::Brightness(factor)),
         "contrast" => color(ColorChange::Contrast(factor)),
@@ -72,7 +79,8 @@ fn every_transform_gives_torchvisions_bytes() {
         .collect();
     assert!(differing.is_empty(), "{differing:#?}");
     for op in Op::ALL {
-        let prefix = format!("trivial {op:?} ");
-        assert!(records.iter().any(|(name, _)| name.starts_with(&prefix)), "{op:?} has no reference");
+        for prefix in [format!("trivial {op:?} "), format!("rand {op:?} ")] {
+            assert!(records.iter().any(|(name, _)| name.starts_with(&prefix)), "{prefix} has no reference");
+        }
     }
 }

@@ -8,7 +8,7 @@
 use mixfeed_pipeline::fingerprint::algorithm_fingerprint;
 use mixfeed_pipeline::spec::{
     Augmentation, ColorJitter, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType,
-    RandomErasing, ResizedCrop, StreamSpec,
+    RandAugment, RandomErasing, ResizedCrop, StreamSpec,
 };
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Scratch, Split, collate, synthetic};
 use std::fmt::Write as _;
@@ -64,6 +64,8 @@ fn frozen_specs_give_the_frozen_batches() {
     };
     let grayscale =
         StreamSpec { augmentation: Augmentation { grayscale_probability: 0.5, ..every }, ..article };
+    let rand_augment = Some(RandAugment { num_ops: 3, magnitude: 14 });
+    let rand_augment = StreamSpec { augmentation: Augmentation { rand_augment, ..every }, ..article };
     let every = StreamSpec { augmentation: every, ..article };
     let cutmix = Mixing { kind: MixingKind::Cutmix, ..Mixing::mixup(1.0, 0.5) };
     let cutmix = StreamSpec { mixing: Some(cutmix), ..article };
@@ -87,6 +89,7 @@ fn frozen_specs_give_the_frozen_batches() {
         ("planar-f32-either-batch-3", batch(planar_either, 3)),
         ("every-augmentation-batch-4", batch(every, 4)),
         ("grayscale-batch-4", batch(grayscale, 4)),
+        ("rand-augment-batch-4", batch(rand_augment, 4)),
     ];
     let found = found.iter().fold(String::new(), |mut text, (name, digest)| {
         writeln!(text, "{name} {digest}").unwrap();

@@ -5,8 +5,8 @@ use crate::service::{Open, mixed, opening, spec};
 use mixfeed_loader::embedded::EmbeddedLoader;
 use mixfeed_proto::v1::stream_batches_response::Kind as ResponseKind;
 use mixfeed_proto::v1::{
-    Augmentation, ColorJitter, CustomAugmentation, Mixing, RandomErasing, ResizedCrop, RowShard, StreamOpen,
-    StreamSpec,
+    Augmentation, ColorJitter, CustomAugmentation, Mixing, RandAugment, RandomErasing, ResizedCrop, RowShard,
+    StreamOpen, StreamSpec,
 };
 use tonic::Code;
 
@@ -44,6 +44,10 @@ fn share(name: &'static str, make: impl Fn(f64) -> StreamSpec, max: f64) -> Fiel
 
 fn augmented(augmentation: Augmentation) -> StreamSpec {
     StreamSpec { augmentation: Some(augmentation), ..spec() }
+}
+
+fn rand_augment(num_ops: u32, magnitude: u32) -> Augmentation {
+    Augmentation { rand_augment: Some(RandAugment { num_ops, magnitude }), ..Augmentation::default() }
 }
 
 fn jittered(jitter: ColorJitter) -> StreamSpec {
@@ -129,6 +133,18 @@ fn fields() -> Vec<Field> {
             "spec.augmentation.flip_probability",
             |flip_probability| augmented(Augmentation { flip_probability, ..Augmentation::default() }),
             1.0,
+        ),
+        field(
+            "spec.augmentation.rand_augment.num_ops",
+            |num_ops| augmented(rand_augment(num_ops, 9)),
+            [1, 8],
+            [0, 9, u32::MAX],
+        ),
+        field(
+            "spec.augmentation.rand_augment.magnitude",
+            |magnitude| augmented(rand_augment(2, magnitude)),
+            [0, 30],
+            [31, u32::MAX],
         ),
         share(
             "spec.augmentation.grayscale_probability",

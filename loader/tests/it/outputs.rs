@@ -67,7 +67,7 @@ fn inspect_and_preview_show_what_is_there() {
     let picture = elsewhere.path().join("page.png");
     let mut flags = vec!["preview", "--data", path, "--output", picture.to_str().unwrap(), "--rows", "2"];
     flags.extend(["--resized-crop", "0.3", "--trivial-augment", "--color-jitter", "0.2,0.2,0.2,0.1"]);
-    flags.extend(["--grayscale-prob", "0.5"]);
+    flags.extend(["--rand-augment", "--grayscale-prob", "0.5"]);
     flags.extend(["--erase-prob", "0.5", "--cutout", "8", "--erased-value", "128"]);
     let output = run(&flags);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

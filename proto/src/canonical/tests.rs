@@ -1,6 +1,6 @@
 use super::*;
 use crate::v1::{
-    Augmentation, ColorJitter, CustomAugmentation, Mixing, RandomErasing, ResizedCrop, RowShard,
+    Augmentation, ColorJitter, CustomAugmentation, Mixing, RandAugment, RandomErasing, ResizedCrop, RowShard,
 };
 use prost_reflect::ReflectMessage as _;
 
@@ -46,6 +46,7 @@ fn full() -> StreamSpec {
             erased_value: 128,
             custom: Some(CustomAugmentation { name: "posterise".into(), version: 3 }),
             grayscale_probability: 0.2,
+            rand_augment: Some(RandAugment { num_ops: 2, magnitude: 9 }),
         }),
     }
 }
@@ -117,6 +118,9 @@ fn every_field_moves_the_digest() {
         augmented(&|it| it.cutout_size = 0),
         augmented(&|it| it.erased_value = 0),
         augmented(&|it| it.grayscale_probability = 0.0),
+        augmented(&|it| it.rand_augment = None),
+        augmented(&|it| it.rand_augment = Some(RandAugment { num_ops: 3, magnitude: 9 })),
+        augmented(&|it| it.rand_augment = Some(RandAugment { num_ops: 2, magnitude: 8 })),
     ];
     for variant in variants.into_iter().chain(augmentations) {
         let digest = spec_digest(&variant);

@@ -12,15 +12,17 @@ use crate::error::{SpecError, check_range};
 use crate::{CustomTransform, ImageShape};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// Augmentation: what is done to each image before it is mixed. The contract says in which order: [`resized_crop`],
-/// [`crop_padding`], [`flip_probability`], [`trivial_augment`], [`color_jitter`], [`grayscale_probability`],
-/// [`random_erasing`], [`cutout_size`], [`custom`]. Each time a sample comes, as itself or as a partner, it is drawn for anew.
+/// [`crop_padding`], [`flip_probability`], [`trivial_augment`], [`rand_augment`], [`color_jitter`],
+/// [`grayscale_probability`], [`random_erasing`], [`cutout_size`], [`custom`]. Each time a sample comes, as itself or as a partner, it is drawn for anew.
 ///
 /// [`resized_crop`]: Self::resized_crop
 /// [`crop_padding`]: Self::crop_padding
 /// [`flip_probability`]: Self::flip_probability
 /// [`trivial_augment`]: Self::trivial_augment
+/// [`rand_augment`]: Self::rand_augment
 /// [`color_jitter`]: Self::color_jitter
 /// [`grayscale_probability`]: Self::grayscale_probability
 /// [`random_erasing`]: Self::random_erasing
@@ -49,12 +51,25 @@ pub struct Augmentation {
     pub erased_value: u8,
     /// Random resized crop: a random part is brought to the image's size.
     pub resized_crop: Option<ResizedCrop>,
+    /// RandAugment (arXiv:1909.13719): several changes out of 14, at one strength.
+    pub rand_augment: Option<RandAugment>,
     /// Color jitter.
     pub color_jitter: Option<ColorJitter>,
     /// Random erasing (arXiv:1708.04896).
     pub random_erasing: Option<RandomErasing>,
     /// A custom transform.
     pub custom: Option<CustomTransform>,
+}
+
+/// RandAugment: changes drawn one after the other out of 14, each equally likely (torchvision's RandAugment with 31 bins;
+/// the default is its default). As text `OPS,MAGNITUDE`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct RandAugment {
+    /// How many changes, 1 to [`MAX_OPS`](Self::MAX_OPS).
+    pub num_ops: u32,
+    /// How strong they are, 0 to [`MAX_MAGNITUDE`](Self::MAX_MAGNITUDE).
+    pub magnitude: u32,
 }
 
 /// A run that does not use a setting writes the file that it wrote before there was one.
@@ -72,6 +87,7 @@ impl Augmentation {
         cutout_size: 0,
         erased_value: 0,
         resized_crop: None,
+        rand_augment: None,
         color_jitter: None,
         random_erasing: None,
         custom: None,
@@ -86,6 +102,7 @@ impl Augmentation {
         cutout_size: 2,
         erased_value: 128,
         resized_crop: Some(ResizedCrop::IMAGENET),
+        rand_augment: Some(RandAugment::PUBLISHED),
         color_jitter: Some(ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
         random_erasing: Some(RandomErasing::PUBLISHED),
         custom: None,
@@ -104,6 +121,7 @@ impl Augmentation {
             crop_padding,
             flip_probability,
             trivial_augment,
+            rand_augment,
             color_jitter,
             grayscale_probability,
             random_erasing,
@@ -118,6 +136,7 @@ impl Augmentation {
             return Err(SpecError::new("augmentation.crop_padding", crop_padding, allowed));
         }
         check_range("augmentation.flip_probability", flip_probability, 1.0)?;
+        rand_augment.map_or(Ok(()), RandAugment::check)?;
         color_jitter.map_or(Ok(()), ColorJitter::check)?;
         check_range("augmentation.grayscale_probability", grayscale_probability, 1.0)?;
         random_erasing.map_or(Ok(()), RandomErasing::check)?;
@@ -132,6 +151,7 @@ impl Augmentation {
         }
         for (is_set, field) in [
             (trivial_augment, "augmentation.trivial_augment"),
+            (rand_augment.is_some(), "augmentation.rand_augment"),
             (color_jitter.is_some_and(|it| it != ColorJitter::NONE), "augmentation.color_jitter"),
             (grayscale_probability > 0.0, "augmentation.grayscale_probability"),
         ] {
@@ -143,6 +163,48 @@ impl Augmentation {
     }
 }
 
+impl RandAugment {
+    /// torchvision's defaults.
+    pub const PUBLISHED: Self = Self { num_ops: 2, magnitude: 9 };
+
+    /// Changes of an image, at most: more than its authors tried.
+    pub const MAX_OPS: u32 = 8;
+
+    /// The greatest strength: the last of torchvision's 31 bins.
+    pub const MAX_MAGNITUDE: u32 = 30;
+
+    fn check(self) -> Result<(), SpecError> {
+        let Self { num_ops, magnitude } = self;
+        if !(1..=Self::MAX_OPS).contains(&num_ops) {
+            let allowed = format!("1 to {} operations", Self::MAX_OPS);
+            return Err(SpecError::new("augmentation.rand_augment.num_ops", num_ops, allowed));
+        }
+        if magnitude > Self::MAX_MAGNITUDE {
+            let allowed = format!("a magnitude of 0 to {}", Self::MAX_MAGNITUDE);
+            return Err(SpecError::new("augmentation.rand_augment.magnitude", magnitude, allowed));
+        }
+        Ok(())
+    }
+}
+
+impl Default for RandAugment {
+    /// [`RandAugment::PUBLISHED`].
+    fn default() -> Self {
+        Self::PUBLISHED
+    }
+}
+
+impl FromStr for RandAugment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once(',').and_then(|(ops, magnitude)| {
+            Some(Self { num_ops: ops.parse().ok()?, magnitude: magnitude.parse().ok()? })
+        });
+        numbers.ok_or_else(|| format!("{text:?}: expected a number of operations and a magnitude, as in 2,9"))
+    }
+}
+
 impl fmt::Display for Augmentation {
     /// Each transform that is used, in the order in which they are applied, as in "random crop (padding 4), flip 0.5".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,6 +213,7 @@ impl fmt::Display for Augmentation {
             crop_padding,
             flip_probability,
             trivial_augment,
+            rand_augment,
             color_jitter,
             grayscale_probability,
             random_erasing,
@@ -163,6 +226,8 @@ impl fmt::Display for Augmentation {
             (crop_padding > 0).then(|| format!("random crop (padding {crop_padding})")),
             (flip_probability > 0.0).then(|| format!("flip {flip_probability}")),
             trivial_augment.then(|| "TrivialAugment".into()),
+            rand_augment
+                .map(|it| format!("RandAugment ({} operations, magnitude {})", it.num_ops, it.magnitude)),
             color_jitter.map(|it| it.to_string()),
             (grayscale_probability > 0.0).then(|| format!("random grayscale {grayscale_probability}")),
             random_erasing.map(|it| format!("random erasing {}", it.probability)),
@@ -211,6 +276,9 @@ pub struct AugmentationArgs {
     /// TrivialAugment (wide) [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub trivial_augment: Option<bool>,
+    /// RandAugment: number of operations and their magnitude, 0 to 30; 2,9 where no value is given
+    #[arg(long, value_name = "OPS,MAGNITUDE", num_args = 0..=1, default_missing_value = "2,9")]
+    pub rand_augment: Option<RandAugment>,
     /// Color jitter: one strength for brightness, contrast and saturation, or one each and the hue's [default: 0]
     #[arg(long, value_name = "S|B,C,S[,H]", value_delimiter = ',', allow_negative_numbers = true)]
     pub color_jitter: Option<Vec<f64>>,
@@ -246,6 +314,7 @@ impl AugmentationArgs {
             crop_padding: self.crop_padding.unwrap_or(0),
             flip_probability: self.flip_prob.unwrap_or(0.0),
             trivial_augment: self.trivial_augment.unwrap_or(false),
+            rand_augment: self.rand_augment,
             color_jitter: (color_jitter != ColorJitter::NONE).then_some(color_jitter),
             grayscale_probability: self.grayscale_prob.unwrap_or(0.0),
             random_erasing: share(self.erase_prob)
@@ -266,6 +335,7 @@ impl AugmentationArgs {
             "augmentation.random_erasing.probability" => "--erase-prob",
             "augmentation.cutout_size" => "--cutout",
             "augmentation.erased_value" => "--erased-value",
+            field if field.starts_with("augmentation.rand_augment") => "--rand-augment",
             field if field.starts_with("augmentation.color_jitter") => "--color-jitter",
             _ => return None,
         })

@@ -112,6 +112,7 @@ fn mixing_and_augmentation_of_every_kind_resume_exactly() {
         resized_crop: Some(0.3),
         trivial_augment: Some(true),
         color_jitter: Some(vec![0.2, 0.2, 0.2, 0.1]),
+        rand_augment: "2,9".parse().ok(),
         grayscale_prob: Some(0.2),
         erase_prob: Some(0.2),
         cutout: Some(8),

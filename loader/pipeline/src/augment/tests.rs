@@ -95,6 +95,8 @@ fn one_transform_does_not_move_the_draws_of_another() {
     assert!(alone(Augmentation { flip_probability, ..none }, |a, b| a.flipped == b.flipped));
     assert!(alone(Augmentation { trivial_augment: true, ..none }, |a, b| a.trivial == b.trivial));
     assert!(alone(Augmentation { color_jitter: every.color_jitter, ..none }, |a, b| a.jitter == b.jitter));
+    assert!(alone(Augmentation { rand_augment: every.rand_augment, ..none }, |a, b| a.rand_augment
+        == b.rand_augment));
     let grayscale_probability = every.grayscale_probability;
     assert!(alone(Augmentation { grayscale_probability, ..none }, |a, b| a.grayscale == b.grayscale));
     let random_erasing = every.random_erasing;
@@ -112,11 +114,24 @@ fn transforms_are_applied_in_the_order_of_the_contract() {
     for view in (0..100).map(|position| draw.view(position, Role::Base)) {
         // One at a time, each on what the one before it left.
         expected.copy_from_slice(&image);
-        let View { resized, down, right, flipped, trivial, jitter, grayscale, erased, cutout, custom } = view;
+        let View {
+            resized,
+            down,
+            right,
+            flipped,
+            trivial,
+            rand_augment,
+            jitter,
+            grayscale,
+            erased,
+            cutout,
+            custom,
+        } = view;
         for one in [
             View { resized, ..View::PLAIN },
             View { down, right, flipped, ..View::PLAIN },
             View { trivial, ..View::PLAIN },
+            View { rand_augment, ..View::PLAIN },
             View { jitter, ..View::PLAIN },
             View { grayscale, ..View::PLAIN },
             View { erased, ..View::PLAIN },
@@ -139,12 +154,18 @@ fn signs_tell_what_was_done_in_the_order_in_which_it_was() {
         flipped: true,
         trivial: Some(Operation { op: Op::Rotate, level: 7, negative: true }),
         jitter: [None, Some(ColorChange::Hue(9)), None, None],
+        rand_augment: std::array::from_fn(|i| {
+            [Op::ShearX, Op::Equalize].get(i).map(|op| Operation { op: *op, level: 9, negative: i == 0 })
+        }),
         grayscale: true,
         cutout: Some(Hole { region, value: 128 }),
         ..View::PLAIN
     };
     let signs: Vec<_> = view.signs().into_iter().filter_map(|(sign, _)| sign).collect();
-    assert_eq!(signs, ["crop", "↔", "+0,-2", "Rotate -7", "colours", "grey", "hole"]);
+    assert_eq!(
+        signs,
+        ["crop", "↔", "+0,-2", "Rotate -7", "ShearX -9, Equalize 9", "colours", "grey", "hole"]
+    );
     assert!(View::PLAIN.signs().iter().all(|(sign, _)| sign.is_none()));
 }
 

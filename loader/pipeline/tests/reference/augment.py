@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torchvision.transforms import InterpolationMode, RandomGrayscale
+from torchvision.transforms import InterpolationMode, RandAugment, RandomGrayscale
 from torchvision.transforms import functional as F
 from torchvision.transforms.autoaugment import _apply_op
 
 HEIGHT, WIDTH = 16, 20
 
-# The names of TrivialAugment's changes in mixfeed, where they differ.
+# The names of torchvision's changes in mixfeed, where they differ.
 NAMES = {"Color": "Saturation"}
 
 TRIVIAL = [
@@ -28,6 +28,14 @@ TRIVIAL = [
     ("Brightness", 21), ("Brightness", -30), ("Color", 15), ("Color", -28),
     ("Contrast", 30), ("Contrast", -9), ("Sharpness", 30), ("Sharpness", -25),
     ("Posterize", 12), ("Posterize", 30), ("Solarize", 0), ("Solarize", 14),
+    ("AutoContrast", 0), ("Equalize", 0),
+]  # fmt: skip
+
+RAND = [
+    *((op, level) for op in ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate") for level in (9, -30, -4)),
+    *((op, level) for op in ("Brightness", "Color", "Contrast", "Sharpness") for level in (9, -14, 30)),
+    *((op, level) for op in ("Posterize", "Solarize") for level in (3, 4, 9, 30)),
+    *(("Rotate", level * (-1) ** level) for level in range(1, 31)),
     ("AutoContrast", 0), ("Equalize", 0),
 ]  # fmt: skip
 
@@ -52,6 +60,18 @@ def magnitude(op, level):
     )
 
 
+def rand_magnitude(op, level):
+    """RandAugment's strengths, before they are rounded to 32 bits."""
+    share = level / 30
+    values = {"Rotate": 30.0 * share, "Posterize": 8 - round(abs(share) * 4), "Solarize": 255.0 - 255.0 * share}
+    values |= {"TranslateX": 150 / 331 * WIDTH * share, "TranslateY": 150 / 331 * HEIGHT * share}
+    values |= {"ShearX": 0.3 * share, "ShearY": 0.3 * share}
+    value = values.get(op, 0.9 * share)
+    bins, _ = RandAugment()._augmentation_space(31, (HEIGHT, WIDTH))[op]
+    assert bins.ndim == 0 or abs(bins[abs(level)] - abs(value)) < 1e-4, (op, level)
+    return value
+
+
 def results(image):
     yield "input", image
     for top, left, height, width in [(2, 3, 9, 7), (0, 0, 16, 5), (5, 6, 1, 1), (1, 0, 14, 20)]:
@@ -64,6 +84,9 @@ def results(image):
     for op, level in TRIVIAL:
         shown = _apply_op(image, op, magnitude(op, level), InterpolationMode.NEAREST, None)
         yield f"trivial {NAMES.get(op, op)} {level}", shown
+    for op, level in dict.fromkeys(RAND):
+        shown = _apply_op(image, op, rand_magnitude(op, level), InterpolationMode.NEAREST, None)
+        yield f"rand {NAMES.get(op, op)} {level}", shown
     for q16 in [0, 30_001, 65_536, 91_763, 300_000]:
         yield f"brightness {q16}", F.adjust_brightness(image, q16 / 65536)
         yield f"contrast {q16}", F.adjust_contrast(image, q16 / 65536)

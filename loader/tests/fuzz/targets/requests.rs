@@ -210,6 +210,7 @@ pub(super) fn full_spec() -> v1::StreamSpec {
             erased_value: 128,
             custom: None,
             grayscale_probability: 0.25,
+            rand_augment: Some(v1::RandAugment { num_ops: 2, magnitude: 9 }),
         }),
     }
 }
@@ -373,6 +374,9 @@ pub(super) fn out_of_range(spec: &v1::StreamSpec) -> Option<&'static str> {
         check("cutout_size", it.cutout_size == 0 || (2..=2 * SIDE).contains(&it.cutout_size));
         let erases = it.random_erasing.is_some() || it.cutout_size > 0;
         check("erased_value", it.erased_value == 0 || erases && it.erased_value <= 255);
+        if let Some(it) = it.rand_augment {
+            check("rand_augment", (1..=8).contains(&it.num_ops) && it.magnitude <= 30);
+        }
         check("grayscale_probability", share(it.grayscale_probability));
         check("custom", it.custom.is_none());
     }

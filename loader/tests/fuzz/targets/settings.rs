@@ -59,6 +59,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         [augmentation]\ncrop-padding = 4\nflip-probability = 0.5\ntrivial-augment = true\ncutout-size = 8\nerased-value = 128\n\
         grayscale-probability = 0.25\n\
         [augmentation.resized-crop]\nmin-area = 0.08\nmax-area = 1.0\nmin-ratio = 0.75\nmax-ratio = 1.5\n\
+        [augmentation.rand-augment]\nnum-ops = 2\nmagnitude = 9\n\
         [augmentation.color-jitter]\nbrightness = 0.4\ncontrast = 0.4\nsaturation = 0.4\nhue = 0.1\n\
         [augmentation.random-erasing]\nprobability = 0.25\nmin-area = 0.02\nmax-area = 0.33\nmin-ratio = 0.3\nmax-ratio = 3.3\n";
     let read: StreamSpec = toml::from_str(spec).unwrap();

@@ -18,6 +18,8 @@ fn settings_out_of_range_are_named_with_what_is_allowed() {
         random_erasing: Some(RandomErasing { probability, ..RandomErasing::PUBLISHED }),
         ..NONE
     };
+    let rand =
+        |num_ops, magnitude| Augmentation { rand_augment: Some(RandAugment { num_ops, magnitude }), ..NONE };
     for (wrong, message) in [
         (
             part((0.0, 1.0), (1.0, 1.0)),
@@ -41,6 +43,9 @@ fn settings_out_of_range_are_named_with_what_is_allowed() {
         ),
         (jitter(11.0, 0.0), "augmentation.color_jitter.brightness: 11 is not allowed, 0 to 10"),
         (jitter(0.0, 0.6), "augmentation.color_jitter.hue: 0.6 is not allowed, 0 to 0.5"),
+        (rand(0, 9), "augmentation.rand_augment.num_ops: 0 is not allowed, 1 to 8 operations"),
+        (rand(9, 9), "augmentation.rand_augment.num_ops: 9 is not allowed, 1 to 8 operations"),
+        (rand(2, 31), "augmentation.rand_augment.magnitude: 31 is not allowed, a magnitude of 0 to 30"),
         (
             Augmentation { grayscale_probability: 1.5, ..NONE },
             "augmentation.grayscale_probability: 1.5 is not allowed, 0 to 1",
@@ -64,6 +69,7 @@ fn settings_out_of_range_are_named_with_what_is_allowed() {
     let grey = ImageShape { channels: 1, ..IMAGE };
     for (colored, field) in [
         (Augmentation { trivial_augment: true, ..NONE }, "augmentation.trivial_augment"),
+        (Augmentation { rand_augment: Some(RandAugment::PUBLISHED), ..NONE }, "augmentation.rand_augment"),
         (Augmentation { grayscale_probability: 0.1, ..NONE }, "augmentation.grayscale_probability"),
     ] {
         assert_eq!(colored.check(grey).unwrap_err().field, field);
@@ -73,7 +79,8 @@ fn settings_out_of_range_are_named_with_what_is_allowed() {
 #[test]
 fn everything_at_once_and_the_ends_of_ranges_are_allowed() {
     assert_eq!(Augmentation::EVERY.check(IMAGE), Ok(()));
-    let ends = Augmentation { crop_padding: 23, flip_probability: 1.0, ..NONE };
+    let rand_augment = Some(RandAugment { num_ops: 8, magnitude: 30 });
+    let ends = Augmentation { crop_padding: 23, flip_probability: 1.0, rand_augment, ..NONE };
     assert_eq!(ends.check(IMAGE), Ok(()));
     assert_eq!(Augmentation { cutout_size: 64, ..Augmentation::EVERY }.check(IMAGE), Ok(()));
 }
@@ -97,17 +104,27 @@ fn what_is_not_used_is_not_written() {
 }
 
 #[test]
+fn rand_augment_is_two_numbers() {
+    assert_eq!("3,14".parse(), Ok(RandAugment { num_ops: 3, magnitude: 14 }));
+    for wrong in ["", "2", "2,", ",9", "2,9,1", "-2,9", "2,x"] {
+        let error = wrong.parse::<RandAugment>().unwrap_err();
+        assert!(error.ends_with("as in 2,9"), "{error}");
+    }
+}
+
+#[test]
 fn words_name_what_is_used_in_the_order_of_the_contract() {
     let augmentation = Augmentation {
         resized_crop: Some(ResizedCrop { min_area: 0.2, ..ResizedCrop::IMAGENET }),
         flip_probability: 0.5,
         color_jitter: Some(ColorJitter { hue: 0.1, ..ColorJitter::NONE }),
+        rand_augment: Some(RandAugment::PUBLISHED),
         grayscale_probability: 0.2,
         cutout_size: 8,
         ..NONE
     };
-    let expected = "random resized crop (area ≥ 0.2), flip 0.5, colour jitter (0, 0, 0, 0.1), random grayscale 0.2, \
-        Cutout 8";
+    let expected = "random resized crop (area ≥ 0.2), flip 0.5, RandAugment (2 operations, magnitude 9), \
+        colour jitter (0, 0, 0, 0.1), random grayscale 0.2, Cutout 8";
     assert_eq!(augmentation.to_string(), expected);
     assert_eq!(NONE.to_string(), "");
 }

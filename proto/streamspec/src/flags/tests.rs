@@ -22,6 +22,10 @@ fn values_out_of_range_are_named_by_their_flags() {
         (AugmentationArgs { crop_padding: Some(1 << 30), ..none() }, "--crop-padding is 1073741824"),
         (AugmentationArgs { flip_prob: Some(f64::NAN), ..none() }, "--flip-prob is NaN"),
         (AugmentationArgs { resized_crop: Some(2.0), ..none() }, "--resized-crop is 2, it must be 0 to 1"),
+        (
+            AugmentationArgs { rand_augment: "2,31".parse().ok(), ..none() },
+            "--rand-augment is 31, it must be a magnitude of 0 to 30",
+        ),
         (AugmentationArgs { grayscale_prob: Some(1.5), ..none() }, "--grayscale-prob is 1.5"),
         (AugmentationArgs { erase_prob: Some(-1.0), ..none() }, "--erase-prob is -1"),
         (AugmentationArgs { cutout: Some(1), ..none() }, "--cutout is 1"),
