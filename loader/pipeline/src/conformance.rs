@@ -30,7 +30,8 @@
 //! ```
 
 use crate::augment::CustomAugmentation;
-use crate::key::{Key, Purpose, Seed};
+use crate::augment::custom::PURPOSE;
+use crate::key::{Key, Seed};
 use crate::{Dataset, SampleError, Samples};
 use mixfeed_streamspec::{CustomTransform, ImageShape, Split};
 
@@ -75,7 +76,7 @@ pub fn transform(transform: &dyn CustomAugmentation) -> Result<(), Violation> {
     let accepted: Vec<ImageShape> = shapes.filter(|shape| transform.check(*shape).is_ok()).collect();
     ensure(!accepted.is_empty(), || "`check` accepts no shape".into())?;
     for shape in accepted {
-        let key = |draw: u64| Key::new(Seed(20_171_025), Purpose::Custom).at(draw);
+        let key = |draw: u64| Key::new(Seed(20_171_025), PURPOSE).at(draw);
         let image: Vec<u8> =
             (0..shape.values()).map(|at| key(0).at(at as u64).words::<1>()[0] as u8).collect();
         let show = |parameters| {

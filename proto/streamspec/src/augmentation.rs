@@ -201,7 +201,7 @@ impl FromStr for RandAugment {
         let numbers = text.split_once(',').and_then(|(ops, magnitude)| {
             Some(Self { num_ops: ops.parse().ok()?, magnitude: magnitude.parse().ok()? })
         });
-        numbers.ok_or_else(|| format!("{text:?}: expected a number of operations and a magnitude, as in 2,9"))
+        numbers.ok_or_else(|| format!("{text:?}: expected a number of operations and a magnitude, e.g. 2,9"))
     }
 }
 
@@ -249,7 +249,8 @@ pub struct AugmentationArgs {
     /// mixup: draw lambda from Beta(ALPHA, ALPHA); 0 disables mixup [default: 0.2; paper: 1]
     #[arg(long, value_name = "ALPHA", allow_negative_numbers = true)]
     pub mixup_alpha: Option<f64>,
-    /// Probability that a sample is mixed (mixup or CutMix), 0 to 1 [default: 0.2; paper and `preview`: 1; fast: 0]
+    /// Probability of mixup or CutMix, 0 to 1, drawn for each sample, or for each batch with --lambda-per batch [default: 0.2;
+    /// paper and `preview`: 1; fast: 0]
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub mixup_prob: Option<f64>,
     /// CutMix: draw lambda from Beta(ALPHA, ALPHA); 0 disables CutMix [default: 0]
@@ -259,10 +260,11 @@ pub struct AugmentationArgs {
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub switch_prob: Option<f64>,
     /// Draw one lambda per sample or per batch [default: sample; paper: batch]
-    #[arg(long, value_name = "WHAT")]
+    #[arg(long, value_name = "sample|batch")]
     pub lambda_per: Option<crate::LambdaScope>,
-    /// Draw partners from the whole dataset, or from a permutation of the batch [default: dataset; paper: batch]
-    #[arg(long, value_name = "WHERE")]
+    /// Partner, the second image of a mixed pair: from the whole dataset, or from a permutation of the batch [default: dataset;
+    /// paper: batch]
+    #[arg(long, value_name = "dataset|batch")]
     pub partner: Option<crate::PartnerSource>,
     /// Random crop: zero padding on each side before it; 0 disables it [default: 0; paper and fast: 4]
     #[arg(long, value_name = "PIXELS")]
@@ -270,31 +272,34 @@ pub struct AugmentationArgs {
     /// Horizontal flip: its probability [default: 0; paper and fast: 0.5]
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub flip_prob: Option<f64>,
-    /// Random resized crop: least area of the crop, as a share of the image, as in 0.08; 0 disables it [default: 0]
+    /// Random resized crop: minimum scale, the fraction of the image's area, e.g. 0.08 for scale=(0.08, 1), ratio=(3/4, 4/3); 0
+    /// disables it [default: 0]
     #[arg(long, value_name = "AREA", allow_negative_numbers = true)]
     pub resized_crop: Option<f64>,
     /// TrivialAugment (wide) [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub trivial_augment: Option<bool>,
-    /// RandAugment: number of operations and their magnitude, 0 to 30; 2,9 where no value is given
+    /// RandAugment: number of operations, 1 to 8, and their magnitude, 0 to 30 [default: off; 2,9 where no value is given]
     #[arg(long, value_name = "OPS,MAGNITUDE", num_args = 0..=1, default_missing_value = "2,9")]
     pub rand_augment: Option<RandAugment>,
-    /// Color jitter: one strength for brightness, contrast and saturation, or one each and the hue's [default: 0]
-    #[arg(long, value_name = "S|B,C,S[,H]", value_delimiter = ',', allow_negative_numbers = true)]
+    /// Color jitter: brightness, contrast, saturation (0 to 10 each) and hue (0 to 0.5), or one value for the first three
+    /// [default: 0]
+    #[arg(long, value_name = "BCS|B,C,S[,H]", value_delimiter = ',', allow_negative_numbers = true)]
     pub color_jitter: Option<Vec<f64>>,
     /// Random grayscale: its probability [default: 0]
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub grayscale_prob: Option<f64>,
-    /// Random erasing: its probability [default: 0]
+    /// Random erasing: its probability, with scale=(0.02, 0.33), ratio=(0.3, 3.3) [default: 0]
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub erase_prob: Option<f64>,
-    /// Cutout: side of the erased square; 0 disables it [default: 0]
+    /// Cutout: side of the erased square in pixels; 0 disables it [default: 0]
     #[arg(long, value_name = "PIXELS")]
     pub cutout: Option<u32>,
     /// Value of erased pixels, 0 to 255 [default: 0]
     #[arg(long, value_name = "VALUE")]
     pub erased_value: Option<u8>,
-    /// Custom transform of the loaders, applied last
+    /// Custom transform of the loaders, after all others. (Order: random resized crop, random crop, flip, TrivialAugment,
+    /// RandAugment, color jitter, grayscale, random erasing, Cutout, custom; then mixup or CutMix.)
     #[arg(long, value_name = "NAME:VERSION")]
     pub custom_augmentation: Option<CustomTransform>,
 }

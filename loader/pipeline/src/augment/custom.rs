@@ -45,7 +45,7 @@ use mixfeed_streamspec::{CustomTransform, ImageShape, MAX_NAME_CHARS, SpecError,
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 use std::fmt;
 
-pub(super) const PURPOSE: Purpose = Purpose::new(12);
+pub(crate) const PURPOSE: Purpose = Purpose::new(12);
 
 /// What a transform does to one image: words of its own meaning, which `preview` and `replay` print.
 pub type Parameters = [u32; 4];
