@@ -1,4 +1,4 @@
-"""PyTorch's DataLoader, tuned: a whole batch is one item of its data set, made by numpy.
+"""PyTorch's DataLoader, tuned: a whole batch is one item of its dataset, made by numpy.
 
 Without workers it has no other process to hand batches over from, which is the fastest for pixels in memory on two cores; image files want
 `--workers 2`. The usual way, a sample at a time, takes a multiple of the time.

@@ -43,7 +43,7 @@ pub fn source(source: &'static dyn CustomSource, rest: &str) -> Result<(), Viola
     let named = |set: &Dataset| (set.name.clone(), set.classes.clone(), set.image, set.digest);
     if named(&first) != named(&again) {
         return Err(Violation::new(
-            "it opens one place as two data sets: name, classes, shape or digest differ",
+            "it opens one place as two datasets: name, classes, shape or digest differ",
         ));
     }
     dataset(&first)?;
@@ -101,7 +101,7 @@ mod tests {
         static GROWING: Drawings = Drawings { more: 1, openings: AtomicU64::new(0) };
         assert_eq!(source(&CALM, "100"), Ok(()));
         let refused = |calm: &'static Drawings, rest| source(calm, rest).unwrap_err().to_string();
-        assert!(refused(&GROWING, "100").contains("opens one place as two data sets"));
+        assert!(refused(&GROWING, "100").contains("opens one place as two datasets"));
         assert!(refused(&CALM, "many").starts_with("drawings:many: "), "{}", refused(&CALM, "many"));
     }
 }

@@ -58,7 +58,7 @@ impl Extensions {
         fingerprint_with(&self.augmentations)
     }
 
-    /// Checks a spec against a data set; custom transforms are these.
+    /// Checks a spec against a dataset; custom transforms are these.
     ///
     /// # Errors
     /// Names the first field that is out of range.

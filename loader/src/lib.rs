@@ -1,6 +1,6 @@
 //! Mixfeed's loader service.
 //!
-//! In the order data meets them: [`source`] reads files into a data set, [`service`] answers gRPC
+//! In the order data meets them: [`source`] reads files into a dataset, [`service`] answers gRPC
 //! calls and opens streams, [`pool`] builds batches on worker threads, [`server`] carries them.
 //! [`embedded`] puts these together inside another process; [`config`] and [`commands`] are the
 //! command line, and [`extensions`] what a binary of one's own adds to it, which

@@ -98,7 +98,7 @@ impl Service {
         Self { sizes, ..self }
     }
 
-    /// Returns the data set served.
+    /// Returns the dataset served.
     #[must_use]
     pub fn dataset(&self) -> &Dataset {
         &self.dataset

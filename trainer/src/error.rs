@@ -68,16 +68,16 @@ pub enum TrainError {
     )]
     LoadersDiffer(&'static str),
     /// Loaders serve other data than a run learnt from so far, or compute otherwise.
-    #[error("the run to resume was trained on data set {dataset}; {detail}")]
+    #[error("the run to resume was trained on dataset {dataset}; {detail}")]
     OtherData {
-        /// Name of the run's data set.
+        /// Name of the run's dataset.
         dataset: String,
         /// What differs, for each loader.
         detail: String,
     },
     /// There is nothing to measure accuracy on.
     #[error(
-        "data set {0} has no test samples to measure accuracy on: --test-fraction 0.1 sets some of the training samples \
+        "dataset {0} has no test samples to measure accuracy on: --test-fraction 0.1 sets some of the training samples \
          apart, --test NAME chooses a split"
     )]
     NoTestSamples(String),

@@ -65,7 +65,7 @@ pub fn test_spec(rows: u32) -> StreamSpec {
 pub struct TestImages<'a> {
     /// Who sends them.
     pub loaders: &'a Loaders,
-    /// A stream of the data set that they are of.
+    /// A stream of the dataset that they are of.
     pub stream: &'a StreamInfo,
     /// Rows of a batch of the training, 0 where they are unknown.
     pub training_rows: u32,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mixfeed_proto::BatchBytes;
 
 /// One batch of training samples. Everything in it was checked against its checksum, the spec and
-/// the data set's classes.
+/// the dataset's classes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Batch {
     /// Index, counted in batches from the start of training.

@@ -24,7 +24,7 @@ pub(crate) enum Fault {
     Shape { index: u64, part: &'static str, found: usize, expected: u64 },
     #[error("batch {index} has checksum {found:08x}, its bytes have {computed:08x}")]
     Checksum { index: u64, found: u32, computed: u32 },
-    #[error("batch {index} has label {label}, the data set has {classes} classes")]
+    #[error("batch {index} has label {label}, the dataset has {classes} classes")]
     Label { index: u64, label: u32, classes: u32 },
     #[error("batch {index} has lambda {lambda} of at most {}", limits::LAMBDA_ONE)]
     Lambda { index: u64, lambda: u32 },

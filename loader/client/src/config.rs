@@ -47,7 +47,7 @@ pub enum StreamEnd {
 /// What the loaders must serve.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Expected {
-    /// Digest of the data set.
+    /// Digest of the dataset.
     pub dataset_digest: [u8; 32],
     /// Fingerprint of the algorithm that makes batches.
     pub algorithm_fingerprint: [u8; 32],
@@ -67,7 +67,7 @@ pub struct Tuning {
     pub retry_cap: Duration,
     /// Pause between two look-ups of a `dns:///` name.
     pub resolve_interval: Duration,
-    /// How long the choice of the data set waits for loaders that have not answered, so that it is
+    /// How long the choice of the dataset waits for loaders that have not answered, so that it is
     /// made by the order in which they were given and not by a race.
     pub choose_within: Duration,
     /// Batches that may be asked for or wait for their turn, at most.

@@ -9,7 +9,7 @@ use crate::geometry::Geometry;
 use mixfeed_proto::{limits, v1};
 use mixfeed_streamspec::{ImageShape, StreamSpec};
 
-/// The data set behind a stream.
+/// The dataset behind a stream.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct DatasetInfo {
     /// Short readable name.
@@ -28,7 +28,7 @@ pub struct DatasetInfo {
     pub bad_records: BadRecordsInfo,
 }
 
-/// Samples that loaders leave out of a data set.
+/// Samples that loaders leave out of a dataset.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct LeftOutInfo {
     /// Digest of the set with them; none where nothing is left out.
@@ -51,7 +51,7 @@ pub struct BadRecordsInfo {
 /// What is fixed about a stream once it is open.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StreamInfo {
-    /// The data set.
+    /// The dataset.
     pub dataset: DatasetInfo,
     /// Readable name of the algorithm that makes batches.
     pub algorithm_version: u32,
@@ -95,7 +95,7 @@ impl Identity {
 
     /// Reads the answer to `Describe`; an error says what is wrong with it.
     pub(crate) fn read(message: v1::DescribeResponse) -> Result<Self, String> {
-        let dataset = message.dataset.ok_or("it describes no data set")?;
+        let dataset = message.dataset.ok_or("it describes no dataset")?;
         let own = message.limits.ok_or("it names no limits")?;
         let samples = |split: v1::Split| {
             dataset.splits.iter().find(|s| s.split == i32::from(split)).map_or(0, |s| s.samples)
@@ -114,7 +114,7 @@ impl Identity {
         let examples = dataset.bad_record_examples.iter().take(limits::MAX_BAD_RECORDS).map(bad_record);
         let bad_records = BadRecordsInfo { count: dataset.bad_records, examples: examples.collect() };
         if dataset.classes.is_empty() {
-            return Err("its data set has no classes".into());
+            return Err("its dataset has no classes".into());
         }
         Ok(Self {
             image: dataset.image.ok_or("it names no image shape")?.try_into()?,
@@ -149,7 +149,7 @@ impl Identity {
         let mut reasons = Vec::new();
         if self.dataset.digest != expected.dataset_digest {
             reasons.push(format!(
-                "it serves data set {} ({}), expected {}",
+                "it serves dataset {} ({}), expected {}",
                 short(&self.dataset.digest),
                 self.dataset.name,
                 short(&expected.dataset_digest)

@@ -1,6 +1,6 @@
 //! Reads one stream of training batches from any number of mixfeed loaders.
 //!
-//! A batch is a pure function of the data set, the algorithm, the spec and its index, so any loader can
+//! A batch is a pure function of the dataset, the algorithm, the spec and its index, so any loader can
 //! make any batch. This crate asks for batches by index, from whichever replica is expected to deliver
 //! soonest, checks every answer, asks again elsewhere when a replica is lost, late or wrong, and hands
 //! the batches out in order, each exactly once.

@@ -1,4 +1,4 @@
-//! How a stream begins: which data set it reads, and which replicas may feed it.
+//! How a stream begins: which dataset it reads, and which replicas may feed it.
 //!
 //! The first of the user's endpoints that can be had decides. To keep that from being a race, those that
 //! have not answered are given a moment before the choice is made. After it, every replica that joins is

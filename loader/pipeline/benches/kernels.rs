@@ -1,6 +1,6 @@
 //! Time of each step from index to batch, on one thread: `cargo bench -p mixfeed-pipeline`.
 //!
-//! Images have the size of CIFAR's. `items` are images; where `collate` reads them from memory at large, the data set is
+//! Images have the size of CIFAR's. `items` are images; where `collate` reads them from memory at large, the dataset is
 //! larger than the caches, as a real one is.
 
 #![allow(missing_docs, clippy::unwrap_used)]

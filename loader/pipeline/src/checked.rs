@@ -1,4 +1,4 @@
-//! The border: a spec is checked against the data set once, and trusted from there on.
+//! The border: a spec is checked against the dataset once, and trusted from there on.
 
 use crate::augment::custom::Custom;
 use crate::dataset::Dataset;
@@ -7,7 +7,7 @@ use mixfeed_streamspec::{
     Epochs, ImageShape, PixelLayout, PixelType, Remainder, RowShard, SpecError, StreamSpec,
 };
 
-/// A spec that has been checked against a data set. All its batches exist.
+/// A spec that has been checked against a dataset. All its batches exist.
 #[derive(Clone, Debug)]
 pub struct CheckedSpec {
     spec: StreamSpec,
@@ -57,7 +57,7 @@ impl CheckedSpec {
         let left_out = left_out.below(all);
         let samples = all - left_out.count();
         if samples == 0 {
-            return Err(SpecError::new("split", spec.split, "this data set has no samples there"));
+            return Err(SpecError::new("split", spec.split, "this dataset has no samples there"));
         }
         spec.check(image)?;
         if spec.remainder == Remainder::Drop && samples < u64::from(spec.batch_size) {

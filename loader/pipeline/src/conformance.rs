@@ -1,4 +1,4 @@
-//! Conformance: what custom transforms and data sets must keep to, as checks that their authors run in tests.
+//! Conformance: what custom transforms and datasets must keep to, as checks that their authors run in tests.
 //!
 //! Loaders rely on it: replicas agree on every bit only if a transform follows from its key alone, and if an image is the
 //! same whenever it is read. Here are the checks that need no threads; `mixfeed_loader::conformance` adds those of a source.
@@ -101,7 +101,7 @@ pub fn transform(transform: &dyn CustomAugmentation) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Checks that a data set has training images, that classes have names of their own and labels are among them, that every
+/// Checks that a dataset has training images, that classes have names of their own and labels are among them, that every
 /// image has the shape of the set, and that it is the same each time, whatever was read before it. Of large splits,
 /// 4,096 images are read. A sample that fails must fail each time.
 ///

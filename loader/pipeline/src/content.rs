@@ -1,4 +1,4 @@
-//! The content digest: the name of what a data set shows, whatever file it lies in and in whatever order.
+//! The content digest: the name of what a dataset shows, whatever file it lies in and in whatever order.
 //!
 //! ```
 //! use mixfeed_pipeline::content::content_digest;

@@ -35,7 +35,7 @@ impl Purpose {
     pub const MIXING: Self = Purpose::new(2);
     /// The permutation of a batch that gives its partners.
     pub const PARTNERS: Self = Purpose::new(3);
-    /// The drawings of the synthetic data set.
+    /// The drawings of the synthetic dataset.
     pub const DRAWING: Self = Purpose::new(4);
 
     pub(crate) const fn new(number: u64) -> Self {

@@ -1,6 +1,6 @@
 //! Mixfeed's pure core: what a batch contains.
 //!
-//! A batch is a pure function of the data set, the algorithm, the stream spec and the batch index.
+//! A batch is a pure function of the dataset, the algorithm, the stream spec and the batch index.
 //! This crate is that function. [`BatchPlan`] makes every random choice from keyed generators;
 //! [`collate`](collate::collate) turns the plan into bytes without a generator in scope.
 //!
@@ -8,7 +8,7 @@
 //! batches are made of; [`spec`] is what is asked for, and [`CheckedSpec`] that it can be had; [`key`], [`order`] (with [`left_out`]) and [`lambda`] are the
 //! draws that [`plan`] consists of, together with [`augment`] and [`blend`], which say what is done to
 //! images; [`mix`] and [`mod@collate`] do the arithmetic; [`fingerprint`] names the algorithm by what it
-//! computes, and [`conformance`] is what custom transforms and data sets keep to.
+//! computes, and [`conformance`] is what custom transforms and datasets keep to.
 //!
 //! What is deliberately not here: files, sockets, clocks, threads, environment and async. Bytes
 //! come in as slices, results go out in buffers.

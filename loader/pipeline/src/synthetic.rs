@@ -1,4 +1,4 @@
-//! A synthetic data set: drawings of ten shapes, made by number.
+//! A synthetic dataset: drawings of ten shapes, made by number.
 //!
 //! It stands in where no real data is at hand: any size, no file, the same on every machine. Shape,
 //! place, size, tilt and both colours are drawn from a key of the sample's own; a light or dark
@@ -40,7 +40,7 @@ pub const CLASSES: [&str; 10] = [
 /// The test split has one sample for this many in the training split.
 const TRAIN_PER_TEST: u64 = 5;
 
-/// Drawings whose bytes enter the dataset digest, so that another renderer is another data set.
+/// Drawings whose bytes enter the dataset digest, so that another renderer is another dataset.
 const DIGESTED_DRAWINGS: u64 = 32;
 
 /// Makes the synthetic set with `train_samples` training samples (at least 1) and a fifth as many

@@ -1,4 +1,4 @@
-//! `fetch`: a published data set, downloaded, checked, unpacked; and what to do with it next.
+//! `fetch`: a published dataset, downloaded, checked, unpacked; and what to do with it next.
 
 use super::failure::Failure;
 use crate::config::FetchArgs;

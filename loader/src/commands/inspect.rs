@@ -1,4 +1,4 @@
-//! `inspect`: what a data set holds, as a table for people or JSON for programs.
+//! `inspect`: what a dataset holds, as a table for people or JSON for programs.
 
 mod count;
 

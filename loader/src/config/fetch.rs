@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Flags of `fetch`.
 #[derive(Clone, Debug, Args)]
 pub struct FetchArgs {
-    /// The data set.
+    /// The dataset.
     #[arg(value_name = "SET")]
     pub set: Published,
     /// Output folder; one that holds the set already is checked.

@@ -1,4 +1,4 @@
-//! Fetching a published data set: download, checksum, unpacking, and what is already there.
+//! Fetching a published dataset: download, checksum, unpacking, and what is already there.
 //!
 //! The one place of the loader that reads from other machines. The folder that was asked for is there in the end
 //! or not at all: its files are written beside it and renamed. What came of a download stays beside it too, as

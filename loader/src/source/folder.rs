@@ -32,7 +32,7 @@ pub(super) fn open(
     read(place, options, report)?.ok_or_else(|| unknown(report))
 }
 
-/// What to do about a place that is no data set, if that can be told.
+/// What to do about a place that is no dataset, if that can be told.
 fn hint(path: &Path, others: &BTreeMap<String, u64>, report: &mut Report) -> String {
     if !path.is_dir() {
         return " in this file; give the folder that holds the set".into();

@@ -57,7 +57,7 @@ pub(super) fn detect<'a>(
     if !idle.is_empty() {
         report
             .warnings
-            .push(format!("no effect on this data set, which is in memory whole: {}", idle.join(", ")));
+            .push(format!("no effect on this dataset, which is in memory whole: {}", idle.join(", ")));
     }
     Ok(complete)
 }

@@ -1,4 +1,4 @@
-//! Parquet files as Hugging Face's data sets have them: a column of encoded images and one of labels.
+//! Parquet files as Hugging Face's datasets have them: a column of encoded images and one of labels.
 //!
 //! The images are the `bytes` of a column `img` or `image`, or such a column itself; the labels are whole
 //! numbers in `label`, `labels` or `fine_label`. Where two of these are there, either may be meant, and the file is refused

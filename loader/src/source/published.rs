@@ -1,8 +1,8 @@
-//! Data sets that are published as one archive, and what is known of each. Fetching is in [`fetch`](super::fetch).
+//! Datasets that are published as one archive, and what is known of each. Fetching is in [`fetch`](super::fetch).
 
 use super::cifar::{CIFAR10, CIFAR100, Set};
 
-/// A data set that can be fetched.
+/// A dataset that can be fetched.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub enum Published {
     /// CIFAR-10, 162 MiB to download: 50,000 and 10,000 images of ten classes.

@@ -192,7 +192,7 @@ const COMPRESSED: [&str; 16] = [
     "zip", "7z", "rar", "gz", "zst",
 ];
 
-/// Endings of data sets in other formats.
+/// Endings of datasets in other formats.
 const DATA_NOT_READ: [&str; 12] =
     ["arrow", "feather", "tfrecord", "tfrecords", "beton", "h5", "hdf5", "lmdb", "mdb", "npz", "mat", "orc"];
 

@@ -52,7 +52,7 @@ struct File {
 }
 
 /// The first line of a list.
-const HEAD: &str = "# Records that are left out of a data set; mixfeed-loader reads it with --skip-list.\n";
+const HEAD: &str = "# Records that are left out of a dataset; mixfeed-loader reads it with --skip-list.\n";
 
 impl SkipList {
     /// Reads a list.
@@ -104,7 +104,7 @@ impl SkipList {
         let refused = |reason| SourceError::Set { path: path.into(), reason };
         if self.dataset != *dataset {
             return Err(refused(format!(
-                "the skip list was made for data set {}, but this one is {}; files, order, test fraction and image size must be the same",
+                "the skip list was made for dataset {}, but this one is {}; files, order, test fraction and image size must be the same",
                 hex::encode(self.dataset),
                 hex::encode(dataset)
             )));

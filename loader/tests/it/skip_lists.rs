@@ -132,11 +132,11 @@ fn a_list_that_does_not_fit_is_named_and_exits_with_3() {
     std::fs::write(&list, &text).unwrap();
     let line = serve(&["--order", "name"]);
     assert!(
-        line.contains("the skip list was made for data set ") && line.contains("but this one is"),
+        line.contains("the skip list was made for dataset ") && line.contains("but this one is"),
         "{line}"
     );
     std::fs::remove_file(place.path().join("set/test/class-001/00001.png")).unwrap();
-    assert!(serve(&[]).contains("the skip list was made for data set "));
+    assert!(serve(&[]).contains("the skip list was made for dataset "));
 
     let line = refused(2, &["inspect", "--data", "synthetic:10", "--skip-list", &list]);
     assert!(line.contains("--skip-list: only for image files"), "{line}");

@@ -15,7 +15,7 @@
 //! # Ok::<(), mixfeed_streamspec::SpecError>(())
 //! ```
 //!
-//! Not here: messages, data sets, and any draw or arithmetic on pixels.
+//! Not here: messages, datasets, and any draw or arithmetic on pixels.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod augmentation;

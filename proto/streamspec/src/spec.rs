@@ -17,7 +17,7 @@ pub const MAX_BATCH_BYTES: u64 = 1 << 30;
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct StreamSpec {
-    /// Which part of the data set.
+    /// Which part of the dataset.
     pub split: Split,
     /// Use only the first `limit` samples; 0 uses all.
     pub limit: u64,
@@ -108,7 +108,7 @@ impl StreamSpec {
     }
 }
 
-/// A part of a data set.
+/// A part of a dataset.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Split {

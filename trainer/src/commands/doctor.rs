@@ -115,7 +115,7 @@ fn advice(detail: &str) -> &'static str {
 fn data(info: &StreamInfo) -> Table {
     let dataset = &info.dataset;
     Table::of_pairs([
-        ("data set", dataset.name.clone()),
+        ("dataset", dataset.name.clone()),
         ("samples", format!("{} to train on, {} to test on", dataset.train_samples, dataset.test_samples)),
         ("classes", dataset.classes.join(", ")),
     ])

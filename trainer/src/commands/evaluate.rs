@@ -86,7 +86,7 @@ fn fits(header: &Header, info: &StreamInfo) -> Result<(), UsageError> {
         [info.image.height, info.image.width, info.image.channels].map(i64::from);
     if [height, width, channels] != [sent_height, sent_width, sent_channels] {
         return Err(UsageError::new(&format!(
-            "the checkpoint takes images of {height} x {width} x {channels}, data set {} has \
+            "the checkpoint takes images of {height} x {width} x {channels}, dataset {} has \
              {sent_height} x {sent_width} x {sent_channels}",
             info.dataset.name
         )));

@@ -18,9 +18,9 @@ pub struct Comparison {
     pub preset: String,
     /// Network.
     pub model: String,
-    /// Name of the data set.
+    /// Name of the dataset.
     pub dataset: String,
-    /// Digest of the data set, hexadecimal.
+    /// Digest of the dataset, hexadecimal.
     pub dataset_digest: String,
     /// Epochs of each training.
     pub epochs: u64,

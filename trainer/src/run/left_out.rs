@@ -1,4 +1,4 @@
-//! Whether a run can go on with its data set less some records.
+//! Whether a run can go on with its dataset less some records.
 //!
 //! The order of an epoch is that of all records, those left out passed over. So the batches before the first of them are
 //! the same with it and without, and a run that has met none of them goes on as if they had been left out from its
@@ -11,7 +11,7 @@ use mixfeed_client::{Augmentation, LeftOutInfo, StreamInfo, StreamSpec};
 use mixfeed_pipeline::dataset::digest_without;
 use mixfeed_pipeline::{BatchPlan, CheckedSpec, LeftOut};
 
-/// Checks that a run of `steps` steps can go on with the data set of `info`, which is its own less more records. Gives
+/// Checks that a run of `steps` steps can go on with the dataset of `info`, which is its own less more records. Gives
 /// how many more.
 ///
 /// # Errors
@@ -23,7 +23,7 @@ pub(crate) fn more_than_before(
     steps: u64,
 ) -> Result<u64, String> {
     let now = &info.dataset.left_out;
-    let whole = now.whole_digest.ok_or("it is another data set")?;
+    let whole = now.whole_digest.ok_or("it is another dataset")?;
     let (before, whole_before) = before(&run.dataset)?;
     let [train, test, train_before, test_before]: [LeftOut; 4] =
         [&now.train, &now.test, &before.train, &before.test].map(|numbers| numbers.iter().copied().collect());
@@ -32,7 +32,7 @@ pub(crate) fn more_than_before(
         return Err("its records left out are too many to be compared".into());
     }
     if whole != whole_before || info.dataset.classes != run.dataset.classes {
-        return Err("it is another data set".into());
+        return Err("it is another dataset".into());
     }
     if run.expected().is_none_or(|expected| expected.algorithm_fingerprint != info.algorithm_fingerprint) {
         return Err("its batches are computed otherwise".into());
@@ -189,7 +189,7 @@ mod tests {
             refused,
             format!("train sample {other}, which the run left out, is not left out any more")
         );
-        assert!(go_on((&both, &[]), (&[], &[]), 0).unwrap_err().contains("another data set"));
+        assert!(go_on((&both, &[]), (&[], &[]), 0).unwrap_err().contains("another dataset"));
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
             more_than_before(&run, &info, &training, 0).unwrap_err()
         };
         assert!(changed(|info| info.algorithm_fingerprint = [3; 32]).contains("computed otherwise"));
-        assert!(changed(|info| info.dataset.classes.reverse()).contains("another data set"));
+        assert!(changed(|info| info.dataset.classes.reverse()).contains("another dataset"));
         assert!(changed(|info| info.dataset.left_out.train = vec![6]).contains("too many to be compared"));
         assert!(changed(|info| info.dataset.left_out.whole_digest = Some([8; 32])).contains("compared"));
         let other = |info: &mut StreamInfo| {
@@ -209,6 +209,6 @@ mod tests {
             info.dataset.left_out.whole_digest = Some([8; 32]);
             info.dataset.digest = digest_without(&[8; 32], &left_out, &LeftOut::default());
         };
-        assert!(changed(other).contains("another data set"));
+        assert!(changed(other).contains("another dataset"));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `run.toml` | everything the run depends on: settings, stream, data set, algorithm, machine |
+//! | `run.toml` | everything the run depends on: settings, stream, dataset, algorithm, machine |
 //! | `metrics.csv` | one row per epoch |
 //! | `curves.png`, `curves.svg` | the same, drawn |
 //! | `events.out.tfevents.…` | the same for TensorBoard, see [`crate::run::tensorboard`] |

@@ -27,7 +27,7 @@ pub(super) fn open(job: &TrainingJob<'_>, resume: Option<&ResumePoint>) -> Resul
     }
 }
 
-/// Opens the stream where loaders serve another data set than the run's: it may be the same less records that the run
+/// Opens the stream where loaders serve another dataset than the run's: it may be the same less records that the run
 /// has not met.
 fn open_with_less(job: &TrainingJob<'_>, point: &ResumePoint, detail: &str) -> Result<Feed, TrainError> {
     let training = &job.config.training;
@@ -62,7 +62,7 @@ pub(super) fn has_test_images(config: &RunConfig, info: &StreamInfo) -> Result<(
     }
     if limit > samples {
         let samples = counted(samples, "image");
-        let text = format!("--test-limit is {limit}, the test split of data set {name} has {samples}");
+        let text = format!("--test-limit is {limit}, the test split of dataset {name} has {samples}");
         return Err(UsageError::new(&text).into());
     }
     Ok(())

@@ -56,9 +56,9 @@ pub struct Outcome {
     pub test_loss: Option<f64>,
     /// Only the first so many test images were scored; none when all were.
     pub test_limit: Option<u64>,
-    /// Name of the data set.
+    /// Name of the dataset.
     pub dataset: String,
-    /// Digest of the data set, hexadecimal.
+    /// Digest of the dataset, hexadecimal.
     pub dataset_digest: String,
     /// Digest of the final parameters, hexadecimal.
     pub weights_digest: String,
@@ -121,7 +121,7 @@ impl Outcome {
         format!("{:.2} %{of}", 100.0 * self.test_accuracy)
     }
 
-    /// The data set for people, and how much of it if not all.
+    /// The dataset for people, and how much of it if not all.
     #[must_use]
     pub fn data(&self) -> String {
         let of = |limit| format!(", the first {}", counted(limit, "training image"));

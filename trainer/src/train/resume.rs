@@ -110,7 +110,7 @@ impl ResumePoint {
         &self.run
     }
 
-    /// Name of the data set that was learnt from.
+    /// Name of the dataset that was learnt from.
     pub(crate) fn dataset(&self) -> &str {
         &self.run.dataset.name
     }
@@ -144,7 +144,7 @@ fn fits(header: &Header, run: &RunFile, training: &Training) -> Result<(), &'sta
     let recipe = run.settings.recipe();
     for (what, same) in [
         ("model", header.model == training.model),
-        ("data set", run.learnt_from(&header.dataset_digest)),
+        ("dataset", run.learnt_from(&header.dataset_digest)),
         ("list of classes", header.classes == run.dataset.classes),
         ("algorithm", header.algorithm_fingerprint == run.algorithm.fingerprint),
         ("stream", header.spec_digest == run.spec_digest),

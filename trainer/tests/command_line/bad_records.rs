@@ -108,7 +108,7 @@ fn a_run_that_a_bad_record_ended_goes_on_without_it_as_if_it_had_never_been_ther
     let output = resume(place, &["--bad-records", "fail", "--steps", "25"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let line = error_line(&output);
-    assert!(line.contains("the run to resume was trained on data set set"), "{line}");
+    assert!(line.contains("the run to resume was trained on dataset set"), "{line}");
 }
 
 #[test]

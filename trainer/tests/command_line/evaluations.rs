@@ -140,7 +140,7 @@ fn more_test_images_than_there_are_is_an_error_before_the_first_step() {
         let output = trainer(folder.path()).args(command).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{command:?}: {}", stderr(&output));
         let line = error_line(&output);
-        let expected = "--test-limit is 21, the test split of data set synthetic has 20 images";
+        let expected = "--test-limit is 21, the test split of dataset synthetic has 20 images";
         assert!(line.contains(expected), "{line}");
         assert!(!stderr(&output).contains("training model="), "{}", stderr(&output));
     };

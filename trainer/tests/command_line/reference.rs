@@ -14,7 +14,7 @@ const BEGIN: &str = "<!-- made from the help texts; MIXFEED_UPDATE_REFERENCE=1 c
 fn groups() -> [(&'static str, &'static str, Command); 2] {
     let (data, augmentation) = (Command::new("data"), Command::new("augmentation"));
     [
-        ("Data flags", "How a data set is read", SourceArgs::augment_args(data)),
+        ("Data flags", "How a dataset is read", SourceArgs::augment_args(data)),
         (
             "Augmentation flags",
             "How images are augmented and mixed",

@@ -15,7 +15,7 @@ fn a_run_does_not_go_on_with_other_data_nor_silently_on_another_machine() {
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     let line = error_line(&output);
     assert!(
-        line.contains("the run to resume was trained on") && line.contains("it serves data set"),
+        line.contains("the run to resume was trained on") && line.contains("it serves dataset"),
         "{line}"
     );
     assert_eq!(fs::read(folder.path().join("run/run.toml")).unwrap(), before, "the run is left as it was");
@@ -62,7 +62,7 @@ fn a_run_goes_on_with_data_read_as_it_was_read_before() {
         assert!(run.contains(line), "{line} in {run}");
     }
 
-    // Read in any other way, there would be no test split, and it would be another data set.
+    // Read in any other way, there would be no test split, and it would be another dataset.
     let second = json(&resume(folder.path()).args(["--steps", "1000"]).output().unwrap());
     assert_eq!(
         (first["dataset"].clone(), second["finished"].as_bool()),
@@ -79,5 +79,5 @@ fn a_run_goes_on_with_data_read_as_it_was_read_before() {
 
     let output = resume(folder.path()).args(["--epochs", "3", "--order", "path"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(error_line(&output).contains("was trained on data set"), "{}", stderr(&output));
+    assert!(error_line(&output).contains("was trained on dataset"), "{}", stderr(&output));
 }

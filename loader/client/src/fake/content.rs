@@ -5,7 +5,7 @@ use bytes::Bytes;
 use mixfeed_proto::{BatchBytes, batch_checksum, v1};
 use mixfeed_streamspec::ImageShape;
 
-/// The data set of a fake loader.
+/// The dataset of a fake loader.
 #[derive(Clone, Debug)]
 pub struct FakeData {
     /// Its name.

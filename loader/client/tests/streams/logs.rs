@@ -108,5 +108,5 @@ async fn a_refused_loader_is_named_once_with_what_differs() {
     let (good, other) = (loader(steady()), loader(other));
     assert_eq!(read_all(&mut open(config(&[&good, &other], 100)).await, 0).await, 100);
     let lines = log.lines_with("loader refused");
-    assert!(lines.len() == 1 && lines[0].contains("serves data set 0909"), "{lines:?}");
+    assert!(lines.len() == 1 && lines[0].contains("serves dataset 0909"), "{lines:?}");
 }

@@ -59,7 +59,7 @@ async fn a_resumed_run_without_a_matching_loader_says_what_differs() {
     let error = fails_to_open(config).await;
     let StreamError::Mismatch { detail } = &error else { panic!("{error}") };
     for part in
-        ["data set 0909", "algorithm 0808", &data.address().to_string(), &algorithm.address().to_string()]
+        ["dataset 0909", "algorithm 0808", &data.address().to_string(), &algorithm.address().to_string()]
     {
         assert!(detail.contains(part), "{detail}");
     }

@@ -23,7 +23,7 @@ impl Canvas {
     /// Draws an image with its top left corner at (x, y).
     pub(super) fn picture(&mut self, x: u32, y: u32, side: u32, shape: ImageShape, pixels: &[u8]) {
         let image = RgbImage::from_raw(shape.width, shape.height, pixels.to_vec());
-        let image = image.expect("images have the shape of their data set");
+        let image = image.expect("images have the shape of their dataset");
         // Enlarged pixels stay squares, so that what the network sees is what is shown.
         let filter =
             if side > shape.width { imageops::FilterType::Nearest } else { imageops::FilterType::Triangle };

@@ -1,4 +1,4 @@
-//! Why a published data set was not fetched.
+//! Why a published dataset was not fetched.
 
 use crate::source::error::SourceError;
 use mixfeed_pipeline::SampleError;

@@ -83,7 +83,7 @@ fn contradictions_between_data_and_settings_are_named() {
     let report = open_with_report(&Place::from(Location::Synthetic(10)).with(cached), &[]).unwrap().1;
     assert_eq!(
         report.warnings,
-        ["no effect on this data set, which is in memory whole: --cache, --cache-memory"]
+        ["no effect on this dataset, which is in memory whole: --cache, --cache-memory"]
     );
 }
 

@@ -23,9 +23,9 @@ pub struct Header {
     /// write it.
     #[serde(default)]
     pub batch_size: u32,
-    /// Name of the data set it learnt from.
+    /// Name of the dataset it learnt from.
     pub dataset: String,
-    /// Digest of that data set, hexadecimal.
+    /// Digest of that dataset, hexadecimal.
     pub dataset_digest: String,
     /// Names of the classes.
     pub classes: Vec<String>,

@@ -264,9 +264,9 @@ mod tests {
         save(&mut CheckpointStore::after(folder.path(), checkpoint.header), 9, &[]);
         assert_eq!(steps(folder.path()), [Some(9), Some(5), None]);
 
-        let of_others = |_: &Header| Err("data set");
+        let of_others = |_: &Header| Err("dataset");
         let error = CheckpointStore::newest(folder.path(), of_others).unwrap_err();
-        assert!(error.is_data() && error.to_string().contains("its data set differs"), "{error}");
+        assert!(error.is_data() && error.to_string().contains("its dataset differs"), "{error}");
         for name in NAMES {
             fs::write(folder.path().join(name), "").unwrap();
         }

@@ -38,7 +38,7 @@ pub struct RunFile {
     pub settings: Settings,
 }
 
-/// A data set, as a run records it.
+/// A dataset, as a run records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DatasetRecord {
@@ -61,7 +61,7 @@ pub struct DatasetRecord {
     pub left_out: Option<LeftOutRecord>,
 }
 
-/// Records that are left out of a data set.
+/// Records that are left out of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LeftOutRecord {
@@ -143,7 +143,7 @@ impl RunFile {
         self
     }
 
-    /// Whether a checkpoint of this data set is one of the run.
+    /// Whether a checkpoint of this dataset is one of the run.
     #[must_use]
     pub fn learnt_from(&self, dataset_digest: &str) -> bool {
         dataset_digest == self.dataset.digest
