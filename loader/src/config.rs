@@ -88,7 +88,7 @@ pub enum Command {
 #[merge(strategy = merge::option::overwrite_none)]
 pub struct ServeArgs {
     /// Dataset: a folder or file, or synthetic[:N] for N generated images.
-    #[arg(long, value_name = "WHERE")]
+    #[arg(long, value_name = "PATH|synthetic[:N]")]
     pub data: Option<String>,
     /// Address to listen on: HOST:PORT (port 0 picks one) or unix:///path [default: 127.0.0.1:50051].
     #[arg(long, value_name = "ADDR")]

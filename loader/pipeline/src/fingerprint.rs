@@ -5,8 +5,8 @@
 //! decoder, miscompiled code or another math library shows as well as changed code.
 //!
 //! A transform that is added has probes of its own, and these enter the hash only where they differ from what they were
-//! when it came. So adding one leaves the fingerprint, and with it the replicas and runs of before, which know no spec
-//! that asks for it; changing one moves the fingerprint.
+//! when it came. So adding one leaves the fingerprint as it was: loaders from before refuse a spec that asks for it, and
+//! all other specs have the batches that they had. Changing one moves the fingerprint.
 //!
 //! ```
 //! use mixfeed_pipeline::fingerprint::algorithm_fingerprint;
