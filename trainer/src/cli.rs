@@ -226,6 +226,7 @@ pub struct DoctorArgs {
 
 /// Where batches come from, for commands that do not train.
 #[derive(Args, Debug)]
+#[allow(rustdoc::broken_intra_doc_links)] // Help is shown as it is written here.
 pub struct FromArgs {
     /// Loaders to read from: host:port, dns:///host:port or unix:///path, separated by commas
     #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]

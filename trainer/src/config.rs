@@ -42,6 +42,7 @@ pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:50061";
 #[derive(Args, Clone, Debug, Default, Merge, PartialEq, Serialize, Deserialize)]
 #[merge(strategy = merge::option::overwrite_none)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[allow(rustdoc::broken_intra_doc_links)] // Help is shown as it is written here.
 pub struct Settings {
     /// Loaders to read from: host:port, dns:///host:port or unix:///path, separated by commas
     #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
