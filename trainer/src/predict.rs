@@ -26,6 +26,10 @@ const MAX_ROWS: usize = 256;
 /// # Errors
 /// When the file is not an image, or the model does not take such images.
 pub fn read(path: &Path, problem: Problem) -> Result<Tensor, ImageError> {
+    // A pipe would be waited for.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(ImageError::NoFile(path.to_owned()));
+    }
     let bytes = std::fs::read(path).map_err(|source| ImageError::Read { path: path.to_owned(), source })?;
     let pixels = decode_to(&bytes, problem.height as u32, problem.width as u32)
         .map_err(|error| ImageError::Decode { path: path.to_owned(), problem: error.to_string() })?;

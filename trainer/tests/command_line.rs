@@ -339,7 +339,7 @@ fn a_signal_ends_training_with_a_checkpoint_and_its_own_exit_code() {
         assert!(lines.any(|line| line.contains("training model=")), "training begins");
         let kill = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
         assert!(kill.unwrap().success());
-        assert!(lines.any(|line| line.contains("wrote a checkpoint")), "a checkpoint is written");
+        assert!(lines.any(|line| line.contains("checkpoint written; --resume")), "a checkpoint is written");
         assert_eq!(child.wait().unwrap().code(), Some(code));
         assert!(folder.path().join(signal).join("checkpoint-last.safetensors").exists());
     }
@@ -359,7 +359,7 @@ fn loaders_that_stay_away_end_training_with_a_checkpoint_and_exit_code_4() {
     loader.kill();
     let rest: Vec<_> = lines.collect();
     assert_eq!(child.wait().unwrap().code(), Some(4), "{rest:#?}");
-    assert!(rest.iter().any(|line| line.contains("wrote a checkpoint")), "{rest:#?}");
+    assert!(rest.iter().any(|line| line.contains("checkpoint written; --resume")), "{rest:#?}");
 }
 
 #[test]

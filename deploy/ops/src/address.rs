@@ -29,7 +29,7 @@ pub enum AddressError {
 
 /// An address cannot be listened on. Another process may free it, so that trying again may help.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}{remedy}", remedy = remedy(source))]
+#[error("cannot listen on {address}: {source}{remedy}", remedy = remedy(address, source))]
 pub struct BindError {
     /// What was asked for: an address, or the path of a socket.
     pub address: String,
@@ -44,11 +44,12 @@ impl BindError {
     }
 }
 
-fn remedy(source: &io::Error) -> &'static str {
+fn remedy(address: &str, source: &io::Error) -> &'static str {
     match source.kind() {
-        ErrorKind::AddrInUse => {
-            "; another process listens there: end it, or give another address (port 0 picks a free one)"
+        ErrorKind::AddrInUse if address.starts_with("unix:") => {
+            "; give another path, or end what uses this one"
         }
+        ErrorKind::AddrInUse => "; give another address (port 0 picks a free one), or end what listens there",
         ErrorKind::AddrNotAvailable => "; give an address of this machine, or 0.0.0.0 for all that it has",
         _ => "",
     }
@@ -126,7 +127,10 @@ mod tests {
         let address = taken.local_addr().unwrap();
         let error = BindError::new(address, std::net::TcpListener::bind(address).unwrap_err()).to_string();
         assert!(error.starts_with(&format!("cannot listen on {address}: ")), "{error}");
-        assert!(error.ends_with("give another address (port 0 picks a free one)"), "{error}");
+        assert!(
+            error.ends_with("give another address (port 0 picks a free one), or end what listens there"),
+            "{error}"
+        );
         let other = BindError::new("x", io::Error::other("odd")).to_string();
         assert_eq!(other, "cannot listen on x: odd");
     }

@@ -13,6 +13,7 @@ use mixfeed_pipeline::{BatchBuffer, BatchPlan, Dataset, Samples, Scratch, Stream
 use mixfeed_proto::{BatchBytes, batch_checksum, batch_digest, digest_of};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// Images in a row of the picture.
 const COLUMNS: u32 = 8;
@@ -67,30 +68,36 @@ struct Wanted {
 
 impl Wanted {
     fn new(args: &ReplayArgs) -> Result<Self, Failure> {
-        let needs_data = || Failure::usage("--data is missing: say where the data of this stream is");
         if let Some(run) = &args.run {
             if run.join("compare.toml").exists() && !run.join("run.toml").exists() {
                 let text =
                     format!("{} holds a comparison: give the folder of one of its trainings", run.display());
                 return Err(Failure::usage(text));
             }
-            let run: RunFile = read_toml(&run.join("run.toml"))?;
-            let batches = run.batches();
-            let data = args.data.clone().or(run.settings.data).ok_or_else(needs_data)?;
-            let mut source = args.source.clone();
-            source.merge(run.settings.source);
-            return Ok(Self {
-                spec: run.stream,
-                data,
-                source,
-                recorded: Some((run.dataset, run.algorithm)),
-                batches,
-            });
+            return Self::of_run(args, &run.join("run.toml"));
         }
         let file = args.spec.as_ref().ok_or_else(|| Failure::usage("give --run or --spec"))?;
+        let text: toml::Table = read_toml(file)?;
+        // A run's own file tells what the batch must be built from, too.
+        if ["stream", "dataset", "algorithm", "settings"].iter().all(|key| text.contains_key(*key)) {
+            return Self::of_run(args, file);
+        }
         let spec = spec::read(file)?;
-        let data = args.data.clone().ok_or_else(needs_data)?;
+        let data = args.data.clone().ok_or_else(Self::needs_data)?;
         Ok(Self { spec, data, source: args.source.clone(), recorded: None, batches: None })
+    }
+
+    fn needs_data() -> Failure {
+        Failure::usage("--data is missing: say where the data of this stream is")
+    }
+
+    fn of_run(args: &ReplayArgs, file: &Path) -> Result<Self, Failure> {
+        let run: RunFile = read_toml(file)?;
+        let batches = run.batches();
+        let data = args.data.clone().or(run.settings.data).ok_or_else(Self::needs_data)?;
+        let mut source = args.source.clone();
+        source.merge(run.settings.source);
+        Ok(Self { spec: run.stream, data, source, recorded: Some((run.dataset, run.algorithm)), batches })
     }
 
     /// Refuses to build something else than the run had.

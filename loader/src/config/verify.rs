@@ -14,7 +14,7 @@ pub struct VerifyArgs {
     #[command(flatten)]
     pub source: SourceArgs,
     /// Stream spec (TOML): a run's run.toml, or the contents of its [stream] table. It takes the place of the seed, the batch size and the flags of augmentation.
-    #[arg(long, value_name = "FILE.toml", conflicts_with = "AugmentationArgs")]
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["AugmentationArgs", "seed", "batch_size"])]
     pub spec: Option<PathBuf>,
     /// How images are augmented and mixed.
     #[command(flatten)]

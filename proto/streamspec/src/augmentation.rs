@@ -205,6 +205,28 @@ impl FromStr for RandAugment {
     }
 }
 
+impl fmt::Display for RandAugment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{}", self.num_ops, self.magnitude)
+    }
+}
+
+/// In a settings file it is the text of its flag.
+#[cfg(feature = "flags")]
+mod rand_augment_text {
+    use super::RandAugment;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(value: &Option<RandAugment>, to: S) -> Result<S::Ok, S::Error> {
+        value.map(|it| it.to_string()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<RandAugment>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| text.parse()).transpose().map_err(de::Error::custom)
+    }
+}
+
 impl fmt::Display for Augmentation {
     /// Each transform that is used, in the order in which they are applied, as in "random crop (padding 4), flip 0.5".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -281,6 +303,7 @@ pub struct AugmentationArgs {
     pub trivial_augment: Option<bool>,
     /// RandAugment: number of operations, 1 to 8, and their magnitude, 0 to 30 [default: off; 2,9 where no value is given]
     #[arg(long, value_name = "OPS,MAGNITUDE", num_args = 0..=1, default_missing_value = "2,9")]
+    #[serde(with = "rand_augment_text")]
     pub rand_augment: Option<RandAugment>,
     /// Color jitter: brightness, contrast, saturation (0 to 10 each) and hue (0 to 0.5), or one value for the first three
     /// [default: 0]
@@ -340,6 +363,7 @@ impl AugmentationArgs {
             "augmentation.random_erasing.probability" => "--erase-prob",
             "augmentation.cutout_size" => "--cutout",
             "augmentation.erased_value" => "--erased-value",
+            "augmentation.custom" => "--custom-augmentation",
             field if field.starts_with("augmentation.rand_augment") => "--rand-augment",
             field if field.starts_with("augmentation.color_jitter") => "--color-jitter",
             _ => return None,

@@ -13,18 +13,14 @@ use crate::run::run_folder::{RunFolder, RunFolderError};
 use crate::train::resume::ResumePoint;
 use crate::train::{Trained, TrainingJob, train, try_stream};
 use mixfeed_client::Mixing;
+use mixfeed_loader::config::AugmentationArgs;
 use mixfeed_ops::{print, println};
-use std::fs;
-use std::path::Path;
 
 pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     let CompareArgs { trials, grid, settings, run, resume } = args;
     let asked = ComparisonRequest { trials, grid };
     let flags = settings.clone();
     let given = settings.over(run.config.as_deref())?;
-    if asked.grid.is_empty() {
-        given.check_effect(&flags)?;
-    }
     let earlier = resume.map(|resume| earlier(resume, &given, &run)).transpose()?.flatten();
     let (asked, settings) = match (&earlier, resume) {
         (Some((_, earlier)), Some(resume)) => {
@@ -32,6 +28,15 @@ pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
         }
         _ => (asked, given),
     };
+    if asked.grid.is_empty() {
+        settings.check_effect(&flags)?;
+    }
+    let AugmentationArgs { mixup_alpha, mixup_prob, .. } = flags.augmentation;
+    for (flag, given) in [("--mixup-alpha", mixup_alpha), ("--mixup-prob", mixup_prob)] {
+        if given.is_some() && asked.grid.iter().any(|axis| axis.flag() == flag) {
+            return Err(UsageError::new(&format!("{flag} has no effect: --grid sets it")).into());
+        }
+    }
     let config = settings.check()?;
     let plan = Plan::of(&asked, &config)?;
     let mixing = config.training.stream.mixing;
@@ -113,8 +118,9 @@ fn earlier(
         return Err(UsageError::new(text).into());
     }
     match CompareFile::read(output)? {
-        None if resume == Resume::Yes => Err(RunFolderError::no_run(output, true).into()),
-        None => Ok(None),
+        None => {
+            RunFolderError::no_run(output, true, resume == Resume::Auto).map_or(Ok(None), |e| Err(e.into()))
+        }
         Some(file) => Ok(RunFolder::existing(output)?.map(|folder| (folder, file))),
     }
 }
@@ -126,34 +132,14 @@ fn clear(folder: &RunFolder, plan: &Plan, setup: &Setup, overwrite: bool) -> Res
     for (_, arm, trial) in plan.trainings() {
         let name = trial_name(arm, arm.trial(&setup.config, trial)?.training.stream.seed);
         let path = folder.path().join(name);
-        RunFolder::check(&path, overwrite)?;
+        // Beside no comparison, a folder of that name holds a run of its own.
+        RunFolder::check(&path, overwrite && folder.is_comparison())?;
         earlier.extend(RunFolder::existing(&path)?);
     }
-    let others = others(folder.path(), &earlier)?;
-    if !others.is_empty() {
-        tracing::warn!(
-            folders = others.join(", "),
-            "trainings of an earlier comparison stay beside this one's"
-        );
-    }
+    folder.warn_of_runs_within(&earlier)?;
     folder.clear()?;
     earlier.iter().try_for_each(RunFolder::clear)?;
     Ok(())
-}
-
-/// Names of the folders of runs in `folder` that are none of `known`.
-fn others(folder: &Path, known: &[RunFolder]) -> Result<Vec<String>, TrainError> {
-    let failed = |source| RunFolderError::Take { path: folder.to_owned(), source };
-    let mut others = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let is_known = known.iter().any(|run| run.path() == path);
-        if !is_known && path.is_dir() && RunFolder::check(&path, false).is_err() {
-            others.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
-        }
-    }
-    others.sort();
-    Ok(others)
 }
 
 /// Name of the folder of one training.

@@ -14,7 +14,7 @@ use crate::run::observer::{Observer, Observers};
 use crate::run::run_folder::RunFolder;
 use crate::run::tensorboard::TensorBoard;
 use mixfeed_ops::grpc::{Access, Reach};
-use mixfeed_ops::println;
+use mixfeed_ops::{exit, println};
 use mixfeed_ops::{logging, metrics};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -88,7 +88,7 @@ impl Setup {
     /// Finds the loaders of a run that goes on.
     pub(super) fn go_on(&self, folder: &RunFolder) -> Result<Loaders, TrainError> {
         let loaders = Loaders::of(&self.config).map_err(|error| match error {
-            TrainError::Loader(error) => TrainError::LoaderOfRun(error),
+            TrainError::Loader(error) if error.exit_code() == exit::DATA => TrainError::LoaderOfRun(error),
             other => other,
         })?;
         tell(folder, &loaders);

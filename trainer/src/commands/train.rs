@@ -16,12 +16,12 @@ pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
     let TrainArgs { settings, run, resume } = args;
     let flags = settings.clone();
     let given = settings.over(run.config.as_deref())?;
-    given.check_effect(&flags)?;
     let earlier = resume.map(|resume| earlier(resume, &given, &run)).transpose()?.flatten();
     let settings = match (&earlier, resume) {
         (Some((_, earlier)), Some(resume)) => given.over_run(&earlier.settings, resume)?,
         _ => given,
     };
+    settings.check_effect(&flags)?;
     let Some(setup) = setup::prepare(settings.check()?, &run)? else { return Ok(()) };
     let outcome = match earlier {
         Some((folder, earlier)) => go_on(&setup, &folder, earlier),
@@ -53,13 +53,18 @@ fn earlier(
         );
     }
     match RunFolder::open(output)? {
-        None if resume == Resume::Yes => Err(RunFolderError::no_run(output, false).into()),
+        None => {
+            RunFolderError::no_run(output, false, resume == Resume::Auto).map_or(Ok(None), |e| Err(e.into()))
+        }
         found => Ok(found),
     }
 }
 
 fn begin(setup: &Setup, overwrite: bool) -> Result<Outcome, TrainError> {
     let (loaders, folder) = setup.begin(setup.config.training.preset.name(), overwrite)?;
+    if folder.is_comparison() {
+        folder.warn_of_runs_within(&[])?;
+    }
     let Setup { config, device, stop, .. } = setup;
     let job = TrainingJob { config, loaders: &loaders, device: *device, folder: &folder, stop };
     Ok(train(&job, None, &mut setup.observers(config, String::new(), 0, &folder))?.outcome)

@@ -61,7 +61,10 @@ impl Arm {
                 settings.augmentation.mixup_prob = Some(probability);
             }
         }
-        let config = settings.check()?;
+        let config = settings.check().map_err(|error| match self {
+            Arm::Field(_) => UsageError::new(&format!("--grid: {error}")),
+            Arm::WithoutMixup | Arm::WithMixup => error,
+        })?;
         if self != Arm::WithoutMixup && config.training.stream.mixing.is_none() {
             return Err(UsageError::new(
                 "nothing to compare: --mixup-prob, and --mixup-alpha or --cutmix-alpha, must be above 0",

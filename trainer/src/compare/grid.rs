@@ -4,7 +4,11 @@ use super::{Amount, Arm};
 use crate::config::{RunConfig, UsageError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
+
+/// Values of an axis. Smaller ones mix nothing that could be seen, and names of folders are made of them.
+const VALUES: RangeInclusive<f64> = 1e-6..=1000.0;
 
 /// The values of one setting, as in `mixup-alpha=0.2,1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +38,7 @@ impl Setting {
 /// A text is no [`GridAxis`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not an axis of a grid: give mixup-alpha or mixup-prob and different values above 0, as in mixup-alpha=0.2,1"
+    "`{0}` is not an axis of a grid: give mixup-alpha or mixup-prob and different values above 0, e.g. mixup-alpha=0.2,1"
 )]
 pub struct GridAxisError(String);
 
@@ -48,11 +52,19 @@ impl FromStr for GridAxis {
         // Without mixup there is an arm anyway.
         let values: Vec<f64> = values
             .split(',')
-            .map(|value| value.trim().parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0))
+            .map(|value| value.trim().parse().ok().filter(|value: &f64| VALUES.contains(value)))
             .collect::<Option<_>>()
             .ok_or_else(error)?;
         let is_new = |(position, value): (usize, &f64)| !values[..position].contains(value);
         if values.iter().enumerate().all(is_new) { Ok(GridAxis { setting, values }) } else { Err(error()) }
+    }
+}
+
+impl GridAxis {
+    /// The flag whose value each field of the grid replaces.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        format!("--{}", self.setting.name())
     }
 }
 
@@ -138,8 +150,9 @@ mod tests {
             "mixup-prob=1,1",
             "mixup-prob=NaN",
             "mixup-alpha=0,1",
+            "mixup-alpha=1e-320",
         ] {
-            assert!(wrong.parse::<GridAxis>().unwrap_err().to_string().contains("as in"), "{wrong}");
+            assert!(wrong.parse::<GridAxis>().unwrap_err().to_string().contains("e.g."), "{wrong}");
         }
     }
 

@@ -121,10 +121,10 @@ fn schedule(settings: &Settings) -> Result<ScheduleConfig, UsageError> {
     };
     // Whatever the number of epochs is: that one is checked elsewhere.
     let epochs = settings.epochs.unwrap_or(1) as f64;
-    let warmup = settings.warmup.map(|warmup| number("warmup", Some(warmup), 0.0..=f64::MAX)).transpose()?;
-    if let Some(warmup) = warmup.filter(|warmup| *warmup > epochs) {
+    let warmup = settings.warmup;
+    if let Some(warmup) = warmup.filter(|warmup| !(0.0..=epochs).contains(warmup)) {
         let text = format!(
-            "--warmup is {warmup} (of the preset, where it is not given), more than the {epochs} --epochs: give a shorter one"
+            "--warmup is {warmup} (the preset's, where none is given), it must be 0 to {epochs}, the number of --epochs"
         );
         return Err(UsageError(text));
     }
@@ -188,7 +188,7 @@ mod tests {
             (Settings { milestones: Some(vec![5]), ..settings() }, "--milestones is for --schedule step"),
             (
                 Settings { warmup: Some(31.0), ..settings() },
-                "--warmup is 31 (of the preset, where it is not given), more than the 30 --epochs",
+                "--warmup is 31 (the preset's, where none is given), it must be 0 to 30",
             ),
             (Settings { warmup: Some(f64::NAN), ..settings() }, "--warmup is NaN"),
             (Settings { ema: Some(1.0), ..settings() }, "--ema is 1"),

@@ -13,6 +13,9 @@ pub enum ImageError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// It is a folder, a pipe or a device.
+    #[error("{path} is not a regular file", path = .0.display())]
+    NoFile(PathBuf),
     /// It is not an image.
     #[error("{path} is not an image that can be read (PNG, JPEG, WebP, BMP, GIF or TIFF): {problem}", path = path.display())]
     Decode {

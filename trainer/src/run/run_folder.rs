@@ -142,6 +142,35 @@ impl RunFolder {
         foreign.map_or(Ok(()), |name| Err(RunFolderError::Foreign(path.join(name))))
     }
 
+    /// Whether it holds a comparison.
+    pub(crate) fn is_comparison(&self) -> bool {
+        self.path.join(Self::COMPARE).exists()
+    }
+
+    /// Warns of runs in folders of this one that are none of `known`: they stay beside what is about to be written.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub(crate) fn warn_of_runs_within(&self, known: &[RunFolder]) -> Result<(), RunFolderError> {
+        let failed = |source| RunFolderError::Take { path: self.path.clone(), source };
+        let mut others = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let is_known = known.iter().any(|run| run.path() == path);
+            if !is_known && path.is_dir() && Self::check(&path, false).is_err() {
+                others.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+            }
+        }
+        others.sort();
+        if !others.is_empty() {
+            tracing::warn!(
+                folders = others.join(", "),
+                "trainings of an earlier comparison stay in this folder"
+            );
+        }
+        Ok(())
+    }
+
     /// Makes a folder for a run, or takes an existing one that holds none; one that holds a run only
     /// with `overwrite`. The files of that run stay until [`RunFolder::begin`]; what was made is gone again with the
     /// last copy, unless [`RunFolder::keep`] was called.

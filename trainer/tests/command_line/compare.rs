@@ -213,11 +213,21 @@ fn a_comparison_over_another_takes_nothing_of_it() {
         ("train", "both", "it holds a comparison: resume that with `compare`"),
         ("compare", "both/with-mixup-seed-5", "it holds a run: resume that with `train`"),
     ] {
-        let arguments = [command, "--output", place, "--resume"];
-        let output = trainer(folder.path()).args(arguments).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-        assert!(error_line(&output).contains(expected), "{}", stderr(&output));
+        for resume in [&["--resume"][..], &["--resume", "auto", "--data", "synthetic:100"]] {
+            let mut resumed = trainer(folder.path());
+            let output = resumed.args([command, "--output", place]).args(resume).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+            assert!(error_line(&output).contains(expected), "{}", stderr(&output));
+        }
     }
+    let both = ["--output", "other", "--grid", "mixup-alpha=1", "--mixup-alpha", "0.5"];
+    let output =
+        trainer(folder.path()).args(["compare", "--data", "synthetic:100"]).args(both).output().unwrap();
+    assert!(
+        error_line(&output).contains("--mixup-alpha has no effect: --grid sets it"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

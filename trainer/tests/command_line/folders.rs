@@ -103,10 +103,12 @@ fn a_comparison_removes_no_run_that_it_did_not_train() {
         ]);
         command.args(["--epochs", "1", "--threads", "2", "--output", "run"]).args(more).output().unwrap()
     };
-    let output = compare(&[]);
-    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(error_line(&output).contains(trial), "{}", stderr(&output));
-    assert_eq!(files(folder.path()), before);
+    for more in [&[][..], &["--overwrite"]] {
+        let output = compare(more);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(error_line(&output).contains(trial), "{}", stderr(&output));
+        assert_eq!(files(folder.path()), before);
+    }
 
     // Foreign files in the way, beside it and below it.
     for name in ["run/compare.csv", "run/without-mixup-seed-0/metrics.csv"] {
@@ -118,6 +120,7 @@ fn a_comparison_removes_no_run_that_it_did_not_train() {
         assert_eq!(files(folder.path()), before);
         fs::remove_file(folder.path().join(name)).unwrap();
     }
+    fs::remove_dir_all(folder.path().join("run").join(trial)).unwrap();
     OTHERS.into_iter().for_each(|name| write(&folder.path().join("run"), name));
     let output = compare(&["--overwrite"]);
     assert!(output.status.success(), "{}", stderr(&output));

@@ -78,7 +78,12 @@ fn image_files_get_classes_and_probabilities() {
     assert_eq!(table.lines().filter(|line| line.contains(" %")).count(), 3, "three choices in:\n{table}");
 
     fs::write(folder.path().join("notes.txt"), "not an image").unwrap();
-    for (path, expected) in [("notes.txt", "is not an image"), ("nowhere.png", "cannot read")] {
+    fs::create_dir(folder.path().join("folder.png")).unwrap();
+    for (path, expected) in [
+        ("notes.txt", "is not an image"),
+        ("nowhere.png", "cannot read"),
+        ("folder.png", "is not a regular file"),
+    ] {
         let output = predict(folder.path(), &["a.png", path]);
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
         let line = stderr(&output);

@@ -69,7 +69,7 @@ fn a_training_is_watched_and_stopped_from_outside_and_can_go_on() {
     let mut watch = watch.args(["--interval", "100ms"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut seen = BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok);
     let what = seen.find(|line| line.contains("linear on synthetic")).expect("it says what is trained");
-    assert!(what.contains("cpu, 1 CPU threads") && what.contains("run"), "{what}");
+    assert!(what.contains("cpu, 1 CPU thread ·") && what.contains("run"), "{what}");
     assert!(seen.any(|line| line.starts_with("epoch 1 done: training loss ")), "epochs are told");
     assert!(seen.any(|line| line.contains(" images/s ") && line.contains("data wait")), "and progress");
 

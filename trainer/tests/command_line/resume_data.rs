@@ -70,6 +70,11 @@ fn a_run_goes_on_with_data_read_as_it_was_read_before() {
     );
     assert_eq!(second["resumed_from_step"], 3);
 
+    // Flags are held against what the run has.
+    let output = resume(folder.path()).args(["--epochs", "3", "--decay-norm-bias"]).output().unwrap();
+    assert!(error_line(&output).contains("--decay-norm-bias"), "{}", stderr(&output));
+    assert!(!error_line(&output).contains("has no effect"), "{}", stderr(&output));
+
     let (there, moved) = (folder.path().join("images"), folder.path().join("moved"));
     fs::rename(&there, &moved).unwrap();
     let output = resume(folder.path()).args(["--epochs", "3"]).output().unwrap();

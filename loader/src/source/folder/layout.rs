@@ -12,7 +12,6 @@ use crate::source::SourceError;
 use crate::source::options::Options;
 use crate::source::report::{Report, named};
 use crate::source::splits::{self, NONE, PLACE, Told, ambiguous, is_bare, told_by};
-use std::path::Path;
 use worded::{NO_CLASSES, Worded};
 
 /// Said of an evaluation split.
@@ -52,7 +51,7 @@ impl Finder<'_> {
             Some(pattern) => Some(self.chosen("--train", pattern, &top)?),
         };
         if let (Some(train), Some(Some(test))) = (&train, &test)
-            && train == test
+            && self.tree.are_one(train, test)
         {
             return Err(self.refused(format!("{train} matches both --train and --test")));
         }
@@ -81,10 +80,9 @@ impl Finder<'_> {
 
     /// The one folder that a flag names, by its path or as [`splits::matching`] has it.
     fn chosen(&self, flag: &str, pattern: &str, top: &[String]) -> Result<String, SourceError> {
-        let within = Path::new(pattern).strip_prefix(self.tree.root()).ok().and_then(Path::to_str);
-        let path = within.unwrap_or(pattern).trim_end_matches('/').trim_start_matches("./");
-        if !path.is_empty() && self.tree.has_folder(path)? {
-            return Ok(path.into());
+        let path = pattern.trim_end_matches('/').trim_start_matches("./");
+        if let Some(folder) = self.tree.folder_at(path)? {
+            return Ok(folder);
         }
         let names: Vec<&String> = splits::matching(pattern, top).into_iter().map(|at| &top[at]).collect();
         match names.as_slice() {

@@ -2,7 +2,7 @@
 
 use crate::source::error::SourceError;
 use crate::source::listing::{Entry, Kind, is_folder, list};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Folders within folders, at most. A link that leads up would otherwise never end.
 pub(in crate::source) const MAX_DEPTH: usize = 16;
@@ -48,6 +48,28 @@ impl Tree {
 
     pub(in crate::source) fn has_folder(&self, path: &str) -> Result<bool, SourceError> {
         is_folder(&self.root.join(path))
+    }
+
+    /// The folder that a path means, if there is one: by its path within the place where it lies there, however it is
+    /// written, and otherwise by where it is.
+    pub(in crate::source) fn folder_at(&self, path: &str) -> Result<Option<String>, SourceError> {
+        if path.is_empty() || !self.has_folder(path)? {
+            return Ok(None);
+        }
+        let plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if Path::new(path).components().all(plain) {
+            return Ok(Some(path.into()));
+        }
+        let [root, found] = [self.root.canonicalize(), self.root.join(path).canonicalize()];
+        let (Ok(root), Ok(found)) = (root, found) else { return Ok(Some(path.into())) };
+        let within = found.strip_prefix(root).unwrap_or(&found);
+        Ok(within.to_str().filter(|within| !within.is_empty()).map(Into::into))
+    }
+
+    /// Whether two paths are one folder.
+    pub(in crate::source) fn are_one(&self, one: &str, other: &str) -> bool {
+        let [one, other] = [one, other].map(|path| self.root.join(path).canonicalize().ok());
+        one.is_some() && one == other
     }
 
     /// Whether there is an image in the folder, or in folders in it.

@@ -111,6 +111,15 @@ fn flags_choose_among_folders() {
     let (_, report) = open_at(place.path(), options(Some(&absolute), Some("val"))).unwrap();
     assert_eq!(report.train.from, "train2/");
     assert_eq!(report.warnings().len(), 2, "{:?}", report.warnings());
+    // One folder is one, however it is written.
+    let opened = |train: &str, test| open_at(place.path(), options(Some(train), test));
+    assert_eq!(opened("train1/../train2", Some("val")).unwrap().1.train.from, "train2/");
+    assert_eq!(opened(&place.path().join("test").to_string_lossy(), None).unwrap().1.test.from, "val/");
+    std::os::unix::fs::symlink("train2", place.path().join("link")).unwrap();
+    for same in ["train2", &absolute, "val/../train2", "link"] {
+        let message = opened("train2", Some(same)).unwrap_err().to_string();
+        assert!(message.contains("matches both --train and --test"), "{same}: {message}");
+    }
     assert_eq!(read(&["sets/one/a/0.png", "sets/two/a/0.png"], Some("sets/one"), Some("sets/two/")).1, 1);
     let message = refused(&many, Some("train"), None);
     assert!(message.contains("--train train matches train1/, train2/; a split is one folder"), "{message}");

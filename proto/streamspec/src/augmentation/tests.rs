@@ -108,7 +108,7 @@ fn rand_augment_is_two_numbers() {
     assert_eq!("3,14".parse(), Ok(RandAugment { num_ops: 3, magnitude: 14 }));
     for wrong in ["", "2", "2,", ",9", "2,9,1", "-2,9", "2,x"] {
         let error = wrong.parse::<RandAugment>().unwrap_err();
-        assert!(error.ends_with("as in 2,9"), "{error}");
+        assert!(error.ends_with("e.g. 2,9"), "{error}");
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub enum RunFolderError {
     /// It holds a run already.
     #[error(
-        "{path} already holds a run; give another --output, or --overwrite, or --resume",
+        "{path} already holds a run or a comparison; give another --output, or --overwrite, or --resume",
         path = .0.display()
     )]
     Taken(PathBuf),
@@ -70,15 +70,19 @@ pub enum RunFolderError {
 }
 
 impl RunFolderError {
-    /// Says that `output` is to be resumed by `train`, or by `compare`, and holds nothing of that kind.
-    pub(crate) fn no_run(output: &Path, compares: bool) -> Self {
+    /// Why `output`, which holds nothing of the kind that is to be resumed, cannot be: by `train`, or by `compare`. None
+    /// where `auto` may start there.
+    pub(crate) fn no_run(output: &Path, compares: bool, auto: bool) -> Option<Self> {
         let (what, other, holds_other) = match compares {
             false => ("run", RunFolder::COMPARE, "; it holds a comparison: resume that with `compare`"),
             true => ("comparison", RUN, "; it holds a run: resume that with `train`"),
         };
-        let is_other = output.join(other).exists();
-        let instead = if is_other { holds_other } else { " (`--resume auto` starts one)" };
-        Self::NoRun { path: output.to_owned(), what, instead }
+        let instead = match output.join(other).exists() {
+            true => holds_other,
+            false if auto => return None,
+            false => " (`--resume auto` starts one)",
+        };
+        Some(Self::NoRun { path: output.to_owned(), what, instead })
     }
 
     /// Whether another `--output` is the way out.
