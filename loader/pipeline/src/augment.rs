@@ -251,7 +251,9 @@ impl AugmentDraw {
         if let Some(setting) = color_jitter {
             view.jitter = color_jitter::draw(key(color_jitter::PURPOSE), &setting);
         }
-        view.grayscale = key(grayscale::PURPOSE).happens(grayscale_probability);
+        if grayscale_probability > 0.0 {
+            view.grayscale = key(grayscale::PURPOSE).happens(grayscale_probability);
+        }
         if let Some(setting) = random_erasing {
             view.erased = erasing::draw(key(erasing::ERASING), &setting, self.image).map(hole);
         }
