@@ -113,7 +113,7 @@ impl View {
         right: 0,
         flipped: false,
         trivial: None,
-        rand_augment: [None; 8],
+        rand_augment: [None; RandAugment::MAX_OPS as usize],
         jitter: [None; 4],
         grayscale: false,
         erased: None,

@@ -159,16 +159,16 @@ fn cutmix_shows(alpha: f64, image: ImageShape) -> f64 {
 fn distance(lambdas: &mut [Lambda], up_to: impl Fn(i64) -> f64) -> f64 {
     lambdas.sort_unstable();
     let count = lambdas.len() as f64;
-    let mut max = 0.0_f64;
+    let mut largest = 0.0_f64;
     let mut before = 0;
     for group in lambdas.chunk_by(PartialEq::eq) {
         let units = i64::from(group[0].to_q16());
         let after = before + group.len();
-        max = max.max((before as f64 / count - up_to(units - 1)).abs());
-        max = max.max((after as f64 / count - up_to(units)).abs());
+        largest = largest.max((before as f64 / count - up_to(units - 1)).abs());
+        largest = largest.max((after as f64 / count - up_to(units)).abs());
         before = after;
     }
-    max
+    largest
 }
 
 #[cfg(test)]
