@@ -25,8 +25,8 @@ fn main() {
         let image = |sample| write::Image {
             label: samples.label(sample),
             pixels: image::RgbImage::from_raw(
-                data.image.width,
-                data.image.height,
+                data.shape(split, sample).width,
+                data.shape(split, sample).height,
                 samples.image(sample, &mut scratch).unwrap().to_vec(),
             )
             .unwrap(),

@@ -27,7 +27,7 @@ use crate::embedded::DEFAULT_STREAM_MEMORY_BYTES;
 use crate::parallel::default_workers;
 use crate::pool::MAX_WORKERS;
 use crate::server::Listen;
-use crate::source::{BadRecords, Cache, Order, Place};
+use crate::source::{BadRecords, Cache, Options, Order, Place};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use merge::Merge;
@@ -35,6 +35,7 @@ use mixfeed_ops::address;
 use mixfeed_ops::config::{self, Duration, to_toml, twin};
 use mixfeed_ops::grpc::Access;
 use mixfeed_ops::logging::{DEFAULT_FILTER, LogFormat};
+use mixfeed_streamspec::ImageSize;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -101,6 +102,10 @@ pub struct ServeArgs {
     #[serde(flatten)]
     #[merge(strategy = Merge::merge)]
     pub source: SourceArgs,
+    /// Output size of streams that name none, a side or HEIGHTxWIDTH: images are resized to cover it and cropped in the center.
+    /// It becomes part of the dataset: all loaders of a run need the same [default: their own size, the same for all].
+    #[arg(long, value_name = "SIZE")]
+    pub image_size: Option<ImageSize>,
     /// Serve Prometheus metrics on this address [default: off].
     #[arg(long, value_name = "ADDR", value_parser = address::listen)]
     #[serde(deserialize_with = "address::deserialize")]
@@ -222,7 +227,7 @@ impl ServeConfig {
         };
         access.check(listen.reach())?;
         let config = Self {
-            data: data.with(args.source.options()?),
+            data: data.with(Options { image_size: args.image_size, ..args.source.options()? }),
             listen,
             access,
             health_listen: args.health_listen,

@@ -9,10 +9,6 @@ use mixfeed_pipeline::plan::RowPlan;
 use mixfeed_pipeline::{Dataset, SampleMemory};
 use mixfeed_proto::limits::MAX_BATCH_SIZE;
 
-/// Images that a worker has in hand for one row, in pieces of up to four bytes a value: two samples, what is pasted and
-/// mixed of them, and both as the transforms have them.
-const IMAGES_IN_HAND: u64 = 10;
-
 /// What lies unused between pieces in use, as a share of what is in use. Measured at the limits, it was less
 /// (`loader/tests/it/endurance.rs`).
 const BETWEEN: u64 = 8;
@@ -44,8 +40,7 @@ impl WorstCase {
         let samples = [dataset.train.memory(), dataset.test.memory()];
         let decoding = samples.iter().map(|SampleMemory { decoding_bytes, .. }| *decoding_bytes).max();
         let plan = u64::from(MAX_BATCH_SIZE) * size_of::<RowPlan>() as u64;
-        let images = IMAGES_IN_HAND * 4 * dataset.image.values() as u64;
-        let worker = plan.saturating_add(images).saturating_add(decoding.unwrap_or(0));
+        let worker = plan.saturating_add(decoding.unwrap_or(0));
         let mut all = Self {
             resident: mixfeed_ops::memory::resident_bytes().unwrap_or(0),
             to_keep: samples.iter().map(|samples| samples.to_keep_bytes).fold(0, u64::saturating_add),

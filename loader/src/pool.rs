@@ -230,7 +230,7 @@ mod tests {
     async fn a_panic_or_a_damaged_record_fails_one_batch_and_no_other() {
         let samples: Arc<dyn Samples> = Arc::new(Faulty);
         let dataset = Dataset {
-            image: ImageShape { height: 1, width: 1, channels: 3 },
+            image: Some(ImageShape { height: 1, width: 1, channels: 3 }),
             train: Arc::clone(&samples),
             test: samples,
             ..synthetic::dataset(1)

@@ -42,6 +42,10 @@ const WINDOW_PER_WORKER: usize = 2;
 /// Bytes of a row beside its pixels: label, partner's label and lambda.
 const ROW_BYTES: u64 = 12;
 
+/// Images as sent that a worker has in hand for one row, in pieces of up to four bytes a value: what is pasted and mixed of
+/// two samples, and both as the transforms have them.
+const IMAGES_IN_HAND: u64 = 10;
+
 /// What a stream may take beside its batches: the indices that it is owed, thrice (in a message, as a set, in order);
 /// a message on its way in, in a buffer that has just doubled; its task.
 const STREAM_BYTES: u64 =
@@ -212,7 +216,9 @@ impl v1::loader_service_server::LoaderService for Service {
         let batch_bytes = pixel_bytes as u64 + ROW_BYTES * rows;
         // tonic copies each message before it is sent.
         let copy_bytes = if pixel_bytes > self.sizes.whole { self.sizes.part as u64 } else { batch_bytes };
-        let window = self.admission.reserve(batch_bytes, STREAM_BYTES + copy_bytes, full);
+        let in_hand =
+            IMAGES_IN_HAND * 4 * context.checked.image().values() as u64 * self.pool.workers() as u64;
+        let window = self.admission.reserve(batch_bytes, STREAM_BYTES + copy_bytes + in_hand, full);
         let window = window.inspect_err(|status| {
             tracing::warn!(%peer, reason = status.message(), "stream refused");
             self.metrics.refused_streams.increment(1);

@@ -32,6 +32,7 @@ mod report;
 mod retry;
 mod set_files;
 mod shards;
+mod sizes;
 mod skip_list;
 mod splits;
 mod tar;
@@ -41,7 +42,7 @@ mod webdataset;
 
 pub use custom::CustomSource;
 pub use error::SourceError;
-pub use options::{BadRecords, Cache, ImageSize, Options, Order};
+pub use options::{BadRecords, Cache, Options, Order};
 pub use place::{Location, Place};
 pub use published::Published;
 pub use report::{Columns, LeftOut, Report, Taken};

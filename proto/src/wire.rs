@@ -2,9 +2,9 @@
 
 use crate::{spec_digest, v1};
 use mixfeed_streamspec::{
-    Augmentation, ColorJitter, CustomTransform, ImageShape, LambdaScope, Mixing, MixingKind, PartnerSource,
-    PixelLayout, PixelType, RandAugment, RandomErasing, Remainder, ResizedCrop, RowShard, SpecError, Split,
-    StreamSpec,
+    Augmentation, ColorJitter, CustomTransform, ImageShape, ImageSize, LambdaScope, Mixing, MixingKind,
+    Output, PartnerSource, PixelLayout, PixelType, RandAugment, RandomErasing, Remainder, Resize,
+    ResizedCrop, RowShard, SpecError, Split, StreamSpec,
 };
 
 /// Returns the digest that names `spec` on the wire, in logs and in checksums.
@@ -68,6 +68,7 @@ impl From<&StreamSpec> for v1::StreamSpec {
             shard,
             pixel_type,
             pixel_layout,
+            output,
             augmentation,
         } = *spec;
         Self {
@@ -82,6 +83,7 @@ impl From<&StreamSpec> for v1::StreamSpec {
             pixel_type: pixel_type_number(pixel_type),
             pixel_layout: pixel_layout_number(pixel_layout),
             augmentation: (!augmentation.is_none()).then(|| augmentation.into()),
+            output: output.map(Into::into),
         }
     }
 }
@@ -103,6 +105,7 @@ impl TryFrom<&v1::StreamSpec> for StreamSpec {
             pixel_type: pixel_type_number,
             pixel_layout: pixel_layout_number,
             augmentation,
+            output,
         } = spec;
         Ok(Self {
             split: split(*split_number)?,
@@ -115,8 +118,61 @@ impl TryFrom<&v1::StreamSpec> for StreamSpec {
             shard: shard.map(|v1::RowShard { rank, world }| RowShard { rank, world }),
             pixel_type: pixel_type(*pixel_type_number)?,
             pixel_layout: pixel_layout(*pixel_layout_number)?,
+            output: output.map(TryInto::try_into).transpose()?,
             augmentation: augmentation.as_ref().map_or(Ok(Augmentation::NONE), TryInto::try_into)?,
         })
+    }
+}
+
+impl From<Output> for v1::Output {
+    fn from(Output { size: ImageSize { height, width }, resize, scaled_decoding }: Output) -> Self {
+        let (kind, resize_side, fill_value) = match resize {
+            Resize::CenterCrop { side } => (v1::Resize::CenterCrop, side, 0),
+            Resize::Stretch => (v1::Resize::Stretch, 0, 0),
+            Resize::Letterbox { fill } => (v1::Resize::Letterbox, 0, fill),
+        };
+        Self {
+            height,
+            width,
+            resize: kind.into(),
+            resize_side,
+            fill_value: fill_value.into(),
+            scaled_decoding,
+        }
+    }
+}
+
+impl TryFrom<v1::Output> for Output {
+    type Error = SpecError;
+
+    fn try_from(output: v1::Output) -> Result<Self, SpecError> {
+        let v1::Output { height, width, resize, resize_side, fill_value, scaled_decoding } = output;
+        // A setting that would do nothing is a mistake, and would give one stream two digests.
+        let unused = |field, value: u32, needs: &str| match value {
+            0 => Ok(()),
+            _ => Err(SpecError::new(field, value, format!("0 unless output.resize is {needs}"))),
+        };
+        let kind = v1::Resize::try_from(resize);
+        if kind != Ok(v1::Resize::Letterbox) {
+            unused("output.fill_value", fill_value, "3 (letterbox)")?;
+        }
+        if kind != Ok(v1::Resize::CenterCrop) {
+            unused("output.resize_side", resize_side, "1 (center crop)")?;
+        }
+        let resize = match kind {
+            Ok(v1::Resize::CenterCrop) => Resize::CenterCrop { side: resize_side },
+            Ok(v1::Resize::Stretch) => Resize::Stretch,
+            Ok(v1::Resize::Letterbox) => {
+                let fill = u8::try_from(fill_value);
+                let fill = fill.map_err(|_| SpecError::new("output.fill_value", fill_value, "0 to 255"))?;
+                Resize::Letterbox { fill }
+            }
+            Ok(v1::Resize::Unspecified) | Err(_) => {
+                let allowed = "1 (center crop), 2 (stretch) or 3 (letterbox)";
+                return Err(SpecError::new("output.resize", resize, allowed));
+            }
+        };
+        Ok(Self { size: ImageSize { height, width }, resize, scaled_decoding })
     }
 }
 
@@ -309,6 +365,11 @@ mod tests {
             shard: Some(RowShard { rank: 1, world: 4 }),
             pixel_type: PixelType::F32,
             pixel_layout: PixelLayout::Nchw,
+            output: Some(Output {
+                resize: Resize::Letterbox { fill: 7 },
+                scaled_decoding: true,
+                ..Output::center_crop(ImageSize { height: 224, width: 176 })
+            }),
             augmentation: Augmentation {
                 custom: CustomTransform::new("posterise", 3).ok(),
                 ..Augmentation::EVERY
@@ -320,9 +381,15 @@ mod tests {
     #[test]
     fn a_spec_comes_back_as_it_was() {
         let mixing = every().mixing.unwrap();
+        let resized = |resize| StreamSpec {
+            output: every().output.map(|output| Output { resize, ..output }),
+            ..every()
+        };
         for spec in [
             every(),
             StreamSpec::default(),
+            resized(Resize::CenterCrop { side: 256 }),
+            resized(Resize::Stretch),
             StreamSpec { mixing: Some(Mixing { kind: MixingKind::Cutmix, ..mixing }), ..every() },
             StreamSpec { mixing: Some(Mixing::mixup(0.2, 0.2)), ..StreamSpec::default() },
             StreamSpec {
@@ -349,6 +416,8 @@ mod tests {
         let mixing = v1::Mixing { kind: 1, ..Default::default() };
         let mixed = |mixing| v1::StreamSpec { mixing: Some(mixing), ..good.clone() };
         let augmented = |augmentation| v1::StreamSpec { augmentation: Some(augmentation), ..good.clone() };
+        let output = v1::Output { height: 8, width: 8, resize: 1, ..Default::default() };
+        let sized = |output| v1::StreamSpec { output: Some(output), ..good.clone() };
         let custom = Some(v1::CustomAugmentation { name: "two words".into(), version: 1 });
         for (spec, message) in [
             (v1::StreamSpec { split: 0, ..good.clone() }, "split: 0 is not allowed, 1 (train) or 2 (test)"),
@@ -365,6 +434,11 @@ mod tests {
             ),
             (mixed(v1::Mixing { lambda_scope: 3, ..mixing }), "mixing.lambda_scope: 3"),
             (mixed(v1::Mixing { partner_source: 3, ..mixing }), "mixing.partner_source: 3"),
+            (sized(v1::Output { resize: 0, ..output }), "output.resize: 0"),
+            (sized(v1::Output { resize: 4, ..output }), "output.resize: 4"),
+            (sized(v1::Output { fill_value: 1, ..output }), "output.fill_value: 1"),
+            (sized(v1::Output { resize: 2, resize_side: 8, ..output }), "output.resize_side: 8"),
+            (sized(v1::Output { resize: 3, fill_value: 256, ..output }), "output.fill_value: 256"),
             (
                 augmented(v1::Augmentation { erased_value: 256, ..Default::default() }),
                 "augmentation.erased_value: 256",

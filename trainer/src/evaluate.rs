@@ -25,7 +25,7 @@ use crate::learn::rows::rows_at_once;
 use crate::learn::staging::Stager;
 use crate::machine::stop::Stop;
 use crate::run::observer::Evaluating;
-use mixfeed_client::{Batch, ImageShape, Split, StreamEnd, StreamInfo, StreamSpec};
+use mixfeed_client::{Batch, ImageShape, Output, Split, StreamEnd, StreamInfo, StreamSpec};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -54,10 +54,10 @@ impl Evaluation {
     }
 }
 
-/// The stream of clean test images, in order, `rows` at a time.
+/// The stream of clean test images, in order, `rows` at a time, resized as in training but for a random crop.
 #[must_use]
-pub fn test_spec(rows: u32) -> StreamSpec {
-    StreamSpec { split: Split::Test, batch_size: rows, shuffle: false, ..StreamSpec::default() }
+pub fn test_spec(rows: u32, output: Option<Output>) -> StreamSpec {
+    StreamSpec { split: Split::Test, batch_size: rows, shuffle: false, output, ..StreamSpec::default() }
 }
 
 /// Where the clean test images come from.
@@ -67,6 +67,8 @@ pub struct TestImages<'a> {
     pub loaders: &'a Loaders,
     /// A stream of the dataset that they are of.
     pub stream: &'a StreamInfo,
+    /// Their size, where the training asked for one.
+    pub output: Option<Output>,
     /// Rows of a batch of the training, 0 where they are unknown.
     pub training_rows: u32,
     /// Only the first so many; 0 for all.
@@ -78,10 +80,10 @@ struct TestBatches(Feed);
 
 impl TestBatches {
     fn open(images: TestImages<'_>, stop: &Stop) -> Result<Self, TrainError> {
-        let TestImages { loaders, stream, training_rows, limit } = images;
+        let TestImages { loaders, stream, output, training_rows, limit } = images;
         let ImageShape { height, width, channels } = stream.image;
         let values = [height, width, channels].map(u64::from).into_iter().product();
-        let spec = StreamSpec { limit, ..test_spec(rows_at_once(values, training_rows)) };
+        let spec = StreamSpec { limit, ..test_spec(rows_at_once(values, training_rows), output) };
         let expected = Some(loaders::same_as(stream));
         let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Epoch(1), expected };
         Ok(TestBatches(loaders.open(request, stop)?))

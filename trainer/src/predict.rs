@@ -1,8 +1,8 @@
 //! What a model says of image files.
 //!
-//! They are decoded and brought to the size that the model takes as a loader does it with a folder of images
-//! ([`mixfeed_pipeline::decode`]): the margins that do not fit the proportions go, what is left is scaled. A
-//! model of one channel sees the brightness (0.299 red + 0.587 green + 0.114 blue).
+//! They are decoded and resized as a loader does it for an evaluation ([`mixfeed_pipeline::decode`]): to the output size of
+//! the training, or, where it had none, so that they cover the size that the model takes, cropped in the center. A model of one
+//! channel sees the brightness (0.299 red + 0.587 green + 0.114 blue).
 //!
 //! This is the one place where the trainer reads images itself.
 
@@ -13,6 +13,7 @@ use crate::learn::rows::rows_at_once;
 use crate::learn::staging::Normalisation;
 use crate::predict::image_error::ImageError;
 use crate::run::checkpoint::Header;
+use mixfeed_client::{ImageSize, Output};
 use mixfeed_pipeline::decode::decode_to;
 use std::path::Path;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -20,18 +21,22 @@ use tch::{Device, Kind, Tensor, no_grad};
 /// Images scored at once, at most.
 const MAX_ROWS: usize = 256;
 
-/// Reads an image file and brings it to the size of the images of `problem`: 1 × channels × height ×
-/// width, f32, whole numbers of 0 to 255.
+/// Reads an image file as the model of `header` takes it: 1 × channels × height × width, f32, whole numbers of 0 to 255.
 ///
 /// # Errors
 /// When the file is not an image, or the model does not take such images.
-pub fn read(path: &Path, problem: Problem) -> Result<Tensor, ImageError> {
+pub fn read(path: &Path, header: &Header) -> Result<Tensor, ImageError> {
+    read_as(path, header.problem, header.output)
+}
+
+fn read_as(path: &Path, problem: Problem, output: Option<Output>) -> Result<Tensor, ImageError> {
     // A pipe would be waited for.
     if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         return Err(ImageError::NoFile(path.to_owned()));
     }
     let bytes = std::fs::read(path).map_err(|source| ImageError::Read { path: path.to_owned(), source })?;
-    let pixels = decode_to(&bytes, problem.height as u32, problem.width as u32)
+    let size = ImageSize { height: problem.height as u32, width: problem.width as u32 };
+    let pixels = decode_to(&bytes, &output.unwrap_or(Output::center_crop(size)))
         .map_err(|error| ImageError::Decode { path: path.to_owned(), problem: error.to_string() })?;
     let size = [1, problem.height, problem.width, 3];
     let image =
@@ -75,17 +80,18 @@ mod tests {
         std::fs::write(&path, file).unwrap();
         let problem = |side, channels| Problem { height: side, width: side, channels, classes: 2 };
         for side in [32, 20] {
-            let image = read(&path, problem(side, 3)).unwrap();
+            let image = read_as(&path, problem(side, 3), None).unwrap();
             assert_eq!(image.size(), [1, 3, side, side]);
-            let pixels = decode_to(file, side as u32, side as u32).unwrap();
+            let size = ImageSize { height: side as u32, width: side as u32 };
+            let pixels = decode_to(file, &Output::center_crop(size)).unwrap();
             let values: Vec<f32> = image.permute([0, 2, 3, 1]).contiguous().view(-1).try_into().unwrap();
             assert_eq!(values, pixels.iter().map(|pixel| f32::from(*pixel)).collect::<Vec<_>>());
 
-            let grey: Vec<f32> = read(&path, problem(side, 1)).unwrap().view(-1).try_into().unwrap();
+            let grey: Vec<f32> = read_as(&path, problem(side, 1), None).unwrap().view(-1).try_into().unwrap();
             let [red, green, blue] = [0, 1, 2].map(|channel| f32::from(pixels[channel]));
             assert!((grey[0] - (0.299 * red + 0.587 * green + 0.114 * blue)).abs() <= 0.51);
         }
-        assert!(read(&path, problem(32, 5)).is_err());
+        assert!(read_as(&path, problem(32, 5), None).is_err());
     }
 
     #[test]
@@ -95,7 +101,7 @@ mod tests {
         let text = folder.path().join("notes.txt");
         std::fs::write(&text, "not an image").unwrap();
         for path in [text, folder.path().join("nowhere.png")] {
-            let error = read(&path, problem).unwrap_err().to_string();
+            let error = read_as(&path, problem, None).unwrap_err().to_string();
             assert!(error.contains(&path.display().to_string()), "{error}");
         }
     }

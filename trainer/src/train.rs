@@ -340,7 +340,8 @@ impl<'a> Run<'a> {
     fn evaluate(&self, observer: &mut dyn Observer) -> Result<Evaluation, TrainError> {
         let TrainingJob { loaders, stop, config, .. } = *self.job;
         let training_rows = config.training.stream.batch_size;
-        let images = TestImages { loaders, stream: &self.info, training_rows, limit: config.test_limit };
+        let (stream, output, limit) = (&self.info, config.training.stream.output, config.test_limit);
+        let images = TestImages { loaders, stream, output, training_rows, limit };
         let loss = config.training.recipe.loss;
         let stop = stop.of_signals_only();
         evaluate(self.judged(), &self.stager, images, loss, &stop, &mut |it| observer.evaluating(it))

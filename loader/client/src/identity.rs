@@ -18,6 +18,8 @@ pub struct DatasetInfo {
     pub digest: [u8; 32],
     /// Names of the classes; a label is a position in this list.
     pub classes: Vec<String>,
+    /// Shape of its images, or the range of their sizes, for a person.
+    pub images: String,
     /// Number of training samples.
     pub train_samples: u64,
     /// Number of test samples.
@@ -69,7 +71,8 @@ pub struct StreamInfo {
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) dataset: DatasetInfo,
-    pub(crate) image: ImageShape,
+    /// Of all images where a stream names no output; none where they are of many sizes.
+    pub(crate) image: Option<ImageShape>,
     pub(crate) algorithm_version: u32,
     pub(crate) algorithm_fingerprint: [u8; 32],
     pub(crate) max_batch_size: u32,
@@ -113,17 +116,26 @@ impl Identity {
         };
         let examples = dataset.bad_record_examples.iter().take(limits::MAX_BAD_RECORDS).map(bad_record);
         let bad_records = BadRecordsInfo { count: dataset.bad_records, examples: examples.collect() };
+        let image: Option<ImageShape> = dataset.image.map(TryInto::try_into).transpose()?;
+        let images = match (image, dataset.sizes) {
+            (Some(image), None) => image.to_string(),
+            (_, Some(v1::ImageSizes { min_height, min_width, max_height, max_width })) => {
+                format!("many sizes, {min_height}×{min_width} to {max_height}×{max_width}")
+            }
+            (None, None) => return Err("it names neither a shape nor sizes of its images".into()),
+        };
         if dataset.classes.is_empty() {
             return Err("its dataset has no classes".into());
         }
         Ok(Self {
-            image: dataset.image.ok_or("it names no image shape")?.try_into()?,
+            image,
             dataset: DatasetInfo {
                 train_samples: samples(v1::Split::Train),
                 test_samples: samples(v1::Split::Test),
                 digest: digest(&dataset.digest).ok_or("its dataset digest has not 32 bytes")?,
                 name: dataset.name,
                 classes: dataset.classes,
+                images,
                 left_out,
                 bad_records,
             },
@@ -171,7 +183,13 @@ impl Identity {
     pub(crate) fn cannot_serve(&self, spec: &StreamSpec) -> Option<String> {
         let rows =
             u64::from(spec.batch_size).div_ceil(spec.shard.map_or(1, |shard| shard.world.max(1).into()));
-        let row_bytes = spec.image_bytes(self.image) as u64;
+        let Some(image) = spec.sent(self.image) else {
+            return Some(format!(
+                "its images are of {}, so that the stream needs an output size, as in --image-size 224",
+                self.dataset.images
+            ));
+        };
+        let row_bytes = spec.image_bytes(image) as u64;
         let max_batch_bytes = self.max_batch_bytes.min(limits::MAX_BATCH_BYTES);
         if spec.batch_size > self.max_batch_size {
             Some(format!("batch size {} is above its limit of {}", spec.batch_size, self.max_batch_size))

@@ -126,7 +126,8 @@ impl Session {
         let per_request = (identity.max_indices_per_request as usize)
             .min(mixfeed_proto::limits::MAX_INDICES_PER_REQUEST as usize);
         let expected = identity.expected();
-        let (image, limit) = (identity.image, message_bytes(&self.common.spec, &identity));
+        let (image, limit) =
+            (self.common.spec.sent(identity.image), message_bytes(&self.common.spec, &identity));
         self.report(News::Described(Box::new(identity))).await;
         self.mailbox.accepted().await;
 
@@ -158,7 +159,11 @@ impl Session {
         v1::StreamBatchesRequest { kind: Some(RequestKind::Open(open)) }
     }
 
-    async fn opened(&self, answers: &mut Answers, image: ImageShape) -> Result<(Geometry, u32), Ending> {
+    async fn opened(
+        &self,
+        answers: &mut Answers,
+        image: Option<ImageShape>,
+    ) -> Result<(Geometry, u32), Ending> {
         let timeout = self.common.tuning.connect_timeout;
         match tokio::time::timeout(timeout, answers.message()).await {
             Err(_) => Err(Ending::Lost(format!("no answer to the opening within {timeout:?}"))),
@@ -171,23 +176,24 @@ impl Session {
 
 /// What the largest answer can have, so that a replica cannot make us buffer more.
 pub(crate) fn message_bytes(spec: &StreamSpec, identity: &Identity) -> usize {
-    let row = spec.image_bytes(identity.image) + 12;
+    // Without a shape it is refused before.
+    let row = spec.sent(identity.image).map_or(0, |image| spec.image_bytes(image)) + 12;
     let max = row.saturating_mul(spec.batch_size as usize).saturating_add(64 << 10);
     max.min(mixfeed_proto::limits::MAX_MESSAGE_BYTES)
 }
 
 /// The shape of the stream and its window, from the first answer of a replica whose images were described as
-/// `image`; an error says what is wrong with it.
+/// sent as `image`; an error says what is wrong with it.
 pub(crate) fn opened_by(
     spec: &StreamSpec,
-    image: ImageShape,
+    image: Option<ImageShape>,
     answer: &v1::StreamBatchesResponse,
 ) -> Result<(Geometry, u32), String> {
     let Some(ResponseKind::Opened(opened)) = &answer.kind else {
         return Err("its first answer does not open the stream".into());
     };
     let geometry = Geometry::read(spec, opened)?;
-    if geometry.image != image {
+    if Some(geometry.image) != image {
         return Err("its stream has another image shape than it described".into());
     }
     Ok((geometry, opened.window_batches.max(1)))

@@ -3,7 +3,7 @@
 //! [`AugmentDraw`] belongs to the plan and draws a [`View`]; [`apply`] belongs to collate and shows an
 //! image as its view says. In the order in which they are applied, each in a file of its own:
 //!
-//! 1. a random part, brought to the image's size ([`resized_crop`]);
+//! 1. a random part ([`resized_crop`]) or the whole ([`placement`]), brought to the output's size ([`resample`]);
 //! 2. a crop with zero padding, and a mirror ([`crop`]);
 //! 3. one change of TrivialAugment ([`trivial`]; by [`operation`] with [`affine`], [`color`] and [`tone`]);
 //! 4. the changes of RandAugment ([`rand_augment`]; likewise);
@@ -41,7 +41,9 @@ mod elementary;
 mod erasing;
 mod grayscale;
 mod operation;
+mod placement;
 mod rand_augment;
+mod resample;
 mod resized_crop;
 #[cfg(test)]
 mod tests;
@@ -51,21 +53,24 @@ mod trivial;
 pub use color_jitter::{ColorChange, Factor, Jitter};
 pub use custom::{Custom, CustomAugmentation, CustomView, Parameters};
 pub use operation::{Op, Operation};
+pub use placement::Placement;
 pub use rand_augment::Operations;
 
 use crate::blend::Region;
+use crate::checked::CheckedSpec;
+use crate::dataset::Pixels;
 use crate::key::{Key, Seed};
 use crop::Crop;
-use mixfeed_streamspec::{Augmentation, ImageShape, RandAugment, StreamSpec};
+use mixfeed_streamspec::{Augmentation, ImageShape, ImageSize, Output, RandAugment};
 use serde::{Serialize, Serializer};
 
 /// How one occurrence of an image is shown. The fields stand in the order in which they are applied; what left the
 /// image as it was is not serialised, but for a crop and a mirror.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct View {
-    /// The part that is brought to the image's size.
+    /// The part that is brought to the output's size, and where it stands there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resized: Option<Region>,
+    pub resized: Option<Placement>,
     /// The crop lies this many rows below the image (above, when negative); outside it is black.
     pub down: i32,
     /// The crop lies this many columns right of the image (left, when negative).
@@ -141,7 +146,10 @@ impl View {
         let names: Vec<_> = rand_augment.iter().flatten().map(ToString::to_string).collect();
         let moved = (down, right) != (0, 0);
         [
-            (resized.map(|_| "crop".into()), "crop: a random part, resized"),
+            (
+                resized.filter(|it| it.part != Region::whole(it.original)).map(|_| "crop".into()),
+                "crop: a random part, resized",
+            ),
             (flipped.then(|| "↔".into()), "↔ flipped"),
             (
                 moved.then(|| format!("{right:+},{down:+}")),
@@ -201,6 +209,7 @@ pub(crate) enum Role {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AugmentDraw {
     augmentation: Augmentation,
+    output: Option<Output>,
     custom: Option<Custom>,
     image: ImageShape,
     seed: Seed,
@@ -209,12 +218,20 @@ pub(crate) struct AugmentDraw {
 
 impl AugmentDraw {
     /// Of what a checked spec asks for, with the custom transform that the check found, in an epoch.
-    pub(crate) fn new(spec: &StreamSpec, custom: Option<Custom>, image: ImageShape, epoch: u64) -> Self {
-        Self { augmentation: spec.augmentation, custom, image, seed: Seed(spec.seed), epoch }
+    pub(crate) fn new(checked: &CheckedSpec, epoch: u64) -> Self {
+        let spec = checked.spec();
+        Self {
+            augmentation: spec.augmentation,
+            output: spec.output,
+            custom: checked.custom(),
+            image: checked.image(),
+            seed: Seed(spec.seed),
+            epoch,
+        }
     }
 
-    /// Draws how the image at `position` of the epoch is shown.
-    pub(crate) fn view(&self, position: u64, role: Role) -> View {
+    /// Draws how the image at `position` of the epoch, of size `original`, is shown.
+    pub(crate) fn view(&self, position: u64, role: Role, original: ImageSize) -> View {
         // Destructured without `..`, so that a new setting cannot be forgotten here.
         let Augmentation {
             resized_crop,
@@ -234,7 +251,12 @@ impl AugmentDraw {
         let hole = |region| Hole { region, value: erased_value };
         let mut view = View::PLAIN;
         if let Some(setting) = resized_crop {
-            view.resized = Some(resized_crop::draw(key(resized_crop::PURPOSE), &setting, self.image));
+            let part = resized_crop::draw(key(resized_crop::PURPOSE), &setting, original);
+            let scaled_decoding = self.output.is_some_and(|output| output.scaled_decoding);
+            view.resized =
+                Some(Placement { scaled_decoding, ..Placement::of_part(part, original, self.image.size()) });
+        } else if let Some(output) = self.output {
+            view.resized = Placement::of_whole(&output, original);
         }
         if crop_padding > 0 {
             Crop { down: view.down, right: view.right } = Crop::draw(key(crop::CROP), crop_padding);
@@ -270,6 +292,7 @@ impl AugmentDraw {
 pub struct Frames {
     now: Vec<u8>,
     next: Vec<u8>,
+    wide: resample::Wide,
 }
 
 impl Frames {
@@ -288,6 +311,17 @@ impl Frames {
 /// When the image is not of `shape`.
 pub fn apply<'a>(view: &View, shape: ImageShape, image: &[u8], frames: &'a mut Frames) -> &'a [u8] {
     assert_eq!(image.len(), shape.values(), "an image of the shape");
+    apply_to(view, shape, Pixels::whole(image, shape.size()), frames)
+}
+
+/// Shows an image as `view` says, in `shape`: of a view that resizes, any image of which `pixels` are at least what it
+/// shows; otherwise one of the shape.
+pub(crate) fn apply_to<'a>(
+    view: &View,
+    shape: ImageShape,
+    pixels: Pixels<'_>,
+    frames: &'a mut Frames,
+) -> &'a [u8] {
     let View {
         resized,
         down,
@@ -302,12 +336,12 @@ pub fn apply<'a>(view: &View, shape: ImageShape, image: &[u8], frames: &'a mut F
         custom,
     } = *view;
     let moved = (down, right, flipped) != (0, 0, false);
-    frames.now.resize(image.len(), 0);
+    frames.now.resize(shape.values(), 0);
     // The first that moves pixels reads the image itself.
     match (resized, moved) {
-        (Some(region), _) => resized_crop::apply(region, shape, image, &mut frames.now),
-        (None, true) => crop::apply(Crop { down, right }, flipped, shape, image, &mut frames.now),
-        (None, false) => frames.now.copy_from_slice(image),
+        (Some(placed), _) => resample::apply(&placed, pixels, shape, &mut frames.wide, &mut frames.now),
+        (None, true) => crop::apply(Crop { down, right }, flipped, shape, pixels.bytes, &mut frames.now),
+        (None, false) => frames.now.copy_from_slice(pixels.bytes),
     }
     if moved && resized.is_some() {
         frames.step(|now, next| {

@@ -1,18 +1,27 @@
 //! The border: a spec is checked against the dataset once, and trusted from there on.
 
 use crate::augment::custom::Custom;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Samples};
 use crate::left_out::LeftOut;
 use mixfeed_streamspec::{
-    Epochs, ImageShape, PixelLayout, PixelType, Remainder, RowShard, SpecError, StreamSpec,
+    Epochs, ImageShape, ImageSize, PixelLayout, PixelType, Remainder, RowShard, SpecError, StreamSpec,
 };
+use std::sync::Arc;
+
+/// The field of a spec without an output size, where one is needed.
+const NO_OUTPUT: &str = "output";
 
 /// A spec that has been checked against a dataset. All its batches exist.
 #[derive(Clone, Debug)]
 pub struct CheckedSpec {
     spec: StreamSpec,
     custom: Option<Custom>,
+    /// As sent.
     image: ImageShape,
+    /// What the sizes of images are looked up in, where they are of many.
+    samples: Option<Arc<dyn Samples>>,
+    /// The size of all images where they are of one.
+    common: ImageSize,
     epochs: Epochs,
     /// Samples that the order of an epoch is made of, after `limit`, those too that were left out.
     all: u64,
@@ -33,18 +42,28 @@ impl CheckedSpec {
     /// # Errors
     /// Names the first field that is out of range.
     pub fn with_custom(spec: StreamSpec, dataset: &Dataset, known: &[Custom]) -> Result<Self, SpecError> {
+        let spec = StreamSpec { output: spec.output.or(dataset.output), ..spec };
         let samples = dataset.samples(spec.split);
         let left_out = samples.left_out();
-        Self::of(spec, dataset.image, samples.count() + left_out.count(), &left_out, known)
+        let (available, odd) = (samples.count() + left_out.count(), dataset.odd_size());
+        let checked =
+            Self::of(spec, dataset.image, available, &left_out, known).map_err(|error| match odd {
+                Some(odd) if error.field == NO_OUTPUT => {
+                    SpecError { allowed: format!("a size, because the images are of many: {odd}"), ..error }
+                }
+                _ => error,
+            })?;
+        Ok(Self { samples: dataset.image.is_none().then(|| Arc::clone(samples)), ..checked })
     }
 
-    /// Checks `spec` against a split of `available` images of one shape, of which some are left out.
+    /// Checks `spec` against a split of `available` images, of the shape `image` if they have one in common, of which some
+    /// are left out.
     ///
     /// # Errors
     /// Names the first field that is out of range.
     pub fn of(
         spec: StreamSpec,
-        image: ImageShape,
+        image: Option<ImageShape>,
         available: u64,
         left_out: &LeftOut,
         known: &[Custom],
@@ -59,6 +78,10 @@ impl CheckedSpec {
         if samples == 0 {
             return Err(SpecError::new("split", spec.split, "this dataset has no samples there"));
         }
+        let common = image.map_or(ImageSize { height: 1, width: 1 }, ImageShape::size);
+        let Some(image) = spec.sent(image) else {
+            return Err(SpecError::new(NO_OUTPUT, "missing", "a size, because the images are of many"));
+        };
         spec.check(image)?;
         if spec.remainder == Remainder::Drop && samples < u64::from(spec.batch_size) {
             let allowed = format!("1 to {samples}, or no batch is left when the remainder is dropped");
@@ -66,7 +89,8 @@ impl CheckedSpec {
         }
         let custom = spec.augmentation.custom.map(|asked| Custom::find(asked, known, image)).transpose()?;
         check_shard(&spec, samples)?;
-        Ok(Self { spec, custom, image, epochs: Epochs::new(&spec, samples), all, left_out })
+        let epochs = Epochs::new(&spec, samples);
+        Ok(Self { spec, custom, image, samples: None, common, epochs, all, left_out })
     }
 
     /// Returns the same stream with pixels as bytes, interleaved: what is smallest, and what pictures are made of.
@@ -76,7 +100,7 @@ impl CheckedSpec {
         Self { spec, ..self.clone() }
     }
 
-    /// Returns the spec as asked for.
+    /// Returns the spec as asked for, with the dataset's output where it names none.
     #[must_use]
     pub fn spec(&self) -> &StreamSpec {
         &self.spec
@@ -88,10 +112,18 @@ impl CheckedSpec {
         self.custom
     }
 
-    /// Returns the shape of the images.
+    /// Returns the shape of the images as sent.
     #[must_use]
     pub fn image(&self) -> ImageShape {
         self.image
+    }
+
+    /// Returns the size of a sample's image before anything is done to it; one pixel where it is not known because the record
+    /// is damaged.
+    #[must_use]
+    pub fn original(&self, sample: u64) -> ImageSize {
+        let own = self.samples.as_ref().map(|samples| samples.size(sample));
+        own.map_or(self.common, |size| size.unwrap_or(ImageSize { height: 1, width: 1 }))
     }
 
     /// Returns the number of samples that partners are drawn from.
@@ -196,7 +228,8 @@ mod tests {
         let error = CheckedSpec::with_custom(custom("darker"), &data, &known).unwrap_err().to_string();
         assert_eq!(error, "augmentation.custom: darker:2 is not allowed, this loader has brighter:2");
         let flat = ImageShape { height: 1, width: 8, channels: 3 };
-        let error = CheckedSpec::of(custom("brighter"), flat, 20, &LeftOut::default(), &known).unwrap_err();
+        let error =
+            CheckedSpec::of(custom("brighter"), Some(flat), 20, &LeftOut::default(), &known).unwrap_err();
         assert_eq!(
             error.to_string(),
             "augmentation.custom: brighter:2 is not allowed, for images of two rows or more"

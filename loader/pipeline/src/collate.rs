@@ -14,7 +14,7 @@
 
 use crate::augment::{self, Frames, View};
 use crate::checked::CheckedSpec;
-use crate::dataset::{SampleError, Samples};
+use crate::dataset::{Pixels, SampleError, Samples};
 use crate::lambda::Lambda;
 use crate::mix::{mix_f32, mix_u8, paste};
 use crate::plan::BatchPlan;
@@ -115,11 +115,15 @@ fn see<'a>(
     view: &View,
     Seen { read, frames }: &'a mut Seen,
 ) -> Result<&'a [u8], SampleError> {
-    let image = samples.image(sample, read)?;
+    let shape = checked.image();
+    let pixels = match &view.resized {
+        Some(placed) => samples.part(sample, placed.original, placed.wanted(shape.size()), read)?,
+        None => Pixels::whole(samples.image(sample, read)?, shape.size()),
+    };
     if *view == View::PLAIN {
-        return Ok(image);
+        return Ok(pixels.bytes);
     }
-    Ok(augment::apply(view, checked.image(), image, frames))
+    Ok(augment::apply_to(view, shape, pixels, frames))
 }
 
 fn write_image(
@@ -203,7 +207,8 @@ mod tests {
         Dataset {
             name: "ten".into(),
             classes: (0..10).map(|i| i.to_string()).collect(),
-            image: SHAPE,
+            image: Some(SHAPE),
+            output: None,
             train: Arc::clone(&samples),
             test: samples,
             digest: [0; 32],

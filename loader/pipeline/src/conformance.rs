@@ -110,18 +110,20 @@ pub fn transform(transform: &dyn CustomAugmentation) -> Result<(), Violation> {
 pub fn dataset(dataset: &Dataset) -> Result<(), Violation> {
     let Dataset { classes, image, .. } = dataset;
     ensure(dataset.train.count() > 0, || "there are no training images".into())?;
-    ensure(image.values() > 0, || format!("images of {image} have no pixels"))?;
+    if let Some(image) = image {
+        ensure(image.values() > 0, || format!("images of {image} have no pixels"))?;
+    }
     for (at, class) in classes.iter().enumerate() {
         ensure(!classes[..at].contains(class), || format!("two classes are called {class}"))?;
     }
     for split in Split::ALL {
-        self::split(dataset.samples(split).as_ref(), *image, classes.len())
-            .map_err(|Violation(what)| Violation(format!("{split} split: {what}")))?;
+        self::split(dataset, split).map_err(|Violation(what)| Violation(format!("{split} split: {what}")))?;
     }
     Ok(())
 }
 
-fn split(samples: &dyn Samples, image: ImageShape, classes: usize) -> Result<(), Violation> {
+fn split(dataset: &Dataset, split: Split) -> Result<(), Violation> {
+    let (samples, classes) = (dataset.samples(split).as_ref(), dataset.classes.len());
     let count = samples.count();
     let tried: Vec<u64> = match count {
         0..=MAX_SAMPLES => (0..count).collect(),
@@ -136,6 +138,7 @@ fn split(samples: &dyn Samples, image: ImageShape, classes: usize) -> Result<(),
         })?;
         let read = read(samples, *sample, &mut scratch);
         if let Ok((length, _)) = read {
+            let image = dataset.shape(split, *sample);
             let values = image.values();
             ensure(length == values, || {
                 format!("sample {sample} has {length} bytes, a shape of {image} has {values}")
@@ -145,7 +148,7 @@ fn split(samples: &dyn Samples, image: ImageShape, classes: usize) -> Result<(),
     }
     for (sample, first) in tried.iter().zip(first).rev() {
         // What lies there must not show through.
-        let mut scratch = vec![0xA5; image.values() / 2 + 1];
+        let mut scratch = vec![0xA5; dataset.shape(split, *sample).values() / 2 + 1];
         ensure(read(samples, *sample, &mut scratch) == first, || {
             format!("sample {sample} is another when read again")
         })?;
@@ -254,7 +257,8 @@ mod tests {
         let set = |classes: &[&str], train: Arc<dyn Samples>| Dataset {
             name: "set".into(),
             classes: classes.iter().map(ToString::to_string).collect(),
-            image: SHAPE,
+            image: Some(SHAPE),
+            output: None,
             train,
             test: Arc::new(InMemory::new(SHAPE, Vec::new(), Vec::new())),
             digest: [0; 32],
@@ -267,7 +271,7 @@ mod tests {
         assert_eq!(refused(&set(&["a", "a"], two(1))), "two classes are called a");
         assert_eq!(refused(&set(&["a", "b"], two(2))), "train split: sample 1 has label 2, of 2 classes");
         let larger = ImageShape { height: 3, ..SHAPE };
-        let message = refused(&Dataset { image: larger, ..set(&["a", "b"], two(1)) });
+        let message = refused(&Dataset { image: Some(larger), ..set(&["a", "b"], two(1)) });
         assert!(message.starts_with("train split: sample 0 has 2 bytes, a shape of "), "{message}");
         let restless = Arc::new(Restless(AtomicU32::new(0)));
         assert_eq!(refused(&set(&["a"], restless)), "train split: sample 0 is another when read again");

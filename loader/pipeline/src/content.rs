@@ -18,12 +18,12 @@ use mixfeed_streamspec::Split;
 /// # Errors
 /// When a sample cannot be read.
 pub fn content_digest(dataset: &Dataset) -> Result<[u8; 32], SampleError> {
-    let shape = dataset.image;
     let (mut hashes, mut scratch) = (Vec::new(), Vec::new());
     for split in Split::ALL {
         let samples = dataset.samples(split);
         for sample in 0..samples.count() {
             let mut hasher = blake3::Hasher::new();
+            let shape = dataset.shape(split, sample);
             for word in [split as u32, samples.label(sample), shape.height, shape.width, shape.channels] {
                 hasher.update(&word.to_le_bytes());
             }
@@ -51,8 +51,12 @@ mod tests {
     fn digest(pixels: &[[u8; 3]], labels: &[u32]) -> [u8; 32] {
         let shape = ImageShape { height: 1, width: 1, channels: 3 };
         let samples: Arc<dyn Samples> = Arc::new(InMemory::new(shape, pixels.concat(), labels.to_vec()));
-        let dataset =
-            Dataset { image: shape, train: Arc::clone(&samples), test: samples, ..synthetic::dataset(1) };
+        let dataset = Dataset {
+            image: Some(shape),
+            train: Arc::clone(&samples),
+            test: samples,
+            ..synthetic::dataset(1)
+        };
         content_digest(&dataset).unwrap()
     }
 

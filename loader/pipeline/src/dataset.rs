@@ -1,4 +1,4 @@
-//! What batches are made of: labelled images of one shape, read by number.
+//! What batches are made of: labelled images, of one shape or of many, read by number.
 //!
 //! A [`Dataset`] is complete and immutable once made. Where its bytes come from (files, a
 //! generator) is the business of whoever makes it; here it is only read, from many threads.
@@ -16,8 +16,9 @@
 //! # Ok::<(), mixfeed_pipeline::SampleError>(())
 //! ```
 
+use crate::blend::Region;
 use crate::left_out::LeftOut;
-use mixfeed_streamspec::{ImageShape, Split};
+use mixfeed_streamspec::{ImageShape, ImageSize, Output, Split};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -55,12 +56,38 @@ pub trait Samples: Send + Sync + fmt::Debug {
     /// Returns the class of a sample, which is below the number of classes.
     fn label(&self, sample: u64) -> u32;
 
-    /// Returns the image of a sample: height × width × channels bytes. It may be written into
+    /// Returns the image of a sample: height × width × channels bytes, row after row. It may be written into
     /// `scratch`, whose contents are free for use.
     ///
     /// # Errors
     /// When the record is damaged or cannot be read.
     fn image<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError>;
+
+    /// Returns the size of a sample's image; none where all are of the dataset's shape, or it is not known because the record
+    /// is damaged.
+    fn size(&self, _sample: u64) -> Option<ImageSize> {
+        None
+    }
+
+    /// Returns where the record of a sample lies in the set, for a person; nothing where samples are not records.
+    fn record(&self, _sample: u64) -> Option<String> {
+        None
+    }
+
+    /// Returns at least a part of the image of a sample, of size `original`: what decoding it alone saves. It may be written
+    /// into `scratch`, whose contents are free for use.
+    ///
+    /// # Errors
+    /// As [`image`](Self::image).
+    fn part<'a>(
+        &'a self,
+        sample: u64,
+        original: ImageSize,
+        _part: Part,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<Pixels<'a>, SampleError> {
+        Ok(Pixels::whole(self.image(sample, scratch)?, original))
+    }
 
     /// Returns which samples were left out, by the numbers that they had among all.
     fn left_out(&self) -> LeftOut {
@@ -72,15 +99,43 @@ pub trait Samples: Send + Sync + fmt::Debug {
         (0, Vec::new())
     }
 
-    /// Returns in what forms the images came, as in "png 32×32", and how many of each; nothing where they
-    /// did not come as files of their own.
-    fn forms(&self) -> BTreeMap<String, u64> {
+    /// Returns in what formats the images came, as in "png", and how many of each; nothing where they did not come as files
+    /// of their own.
+    fn formats(&self) -> BTreeMap<String, u64> {
         BTreeMap::new()
     }
 
     /// Returns what memory reading them may still take; none where all is in memory by now.
     fn memory(&self) -> SampleMemory {
         SampleMemory::default()
+    }
+}
+
+/// A part of an image that somebody needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// In pixels of the image.
+    pub region: Region,
+    /// 1, or 2, 4 or 8 where decoding may shrink the image by it (JPEG's scaled IDCT).
+    pub denominator: u32,
+}
+
+/// Pixels of a part of an image, row after row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pixels<'a> {
+    /// Height × width × channels bytes.
+    pub bytes: &'a [u8],
+    /// The part, in pixels of the image as it was decoded.
+    pub region: Region,
+    /// The image was decoded at 1/`denominator` of its size.
+    pub denominator: u32,
+}
+
+impl<'a> Pixels<'a> {
+    /// All pixels of an image.
+    #[must_use]
+    pub const fn whole(bytes: &'a [u8], size: ImageSize) -> Self {
+        Self { bytes, region: Region::whole(size), denominator: 1 }
     }
 }
 
@@ -100,8 +155,10 @@ pub struct Dataset {
     pub name: String,
     /// Names of the classes, in the order of the labels.
     pub classes: Vec<String>,
-    /// Shape of every image.
-    pub image: ImageShape,
+    /// Shape of every image; none where they are of many sizes.
+    pub image: Option<ImageShape>,
+    /// Output size of streams that name none; none sends images as they are.
+    pub output: Option<Output>,
     /// The training samples.
     pub train: Arc<dyn Samples>,
     /// The test samples.
@@ -126,7 +183,16 @@ impl Dataset {
         test: Arc<dyn Samples>,
     ) -> Result<Self, SampleError> {
         let digest = digest_of(&SplitDigest::of(train.as_ref())?, &SplitDigest::of(test.as_ref())?);
-        Ok(Self { name: name.into(), classes, image, train, test, digest, whole_digest: None })
+        Ok(Self {
+            name: name.into(),
+            classes,
+            image: Some(image),
+            output: None,
+            train,
+            test,
+            digest,
+            whole_digest: None,
+        })
     }
 
     /// Returns the samples of a split.
@@ -136,6 +202,24 @@ impl Dataset {
             Split::Train => &self.train,
             Split::Test => &self.test,
         }
+    }
+
+    /// Says of two training samples that they are of two sizes; nothing where all images are of one.
+    #[must_use]
+    pub fn odd_size(&self) -> Option<String> {
+        let samples = &self.train;
+        let sizes = || (0..samples.count()).filter_map(|sample| Some((sample, samples.size(sample)?)));
+        let (_, first) = sizes().next()?;
+        let (odd, size) = sizes().find(|(_, size)| *size != first)?;
+        let name = samples.record(odd).unwrap_or_else(|| format!("training sample {odd}"));
+        Some(format!("{name} is {}, others are {}", size.rgb(), first.rgb())).filter(|_| self.image.is_none())
+    }
+
+    /// Returns the shape of a sample's image; of one without pixels where it is not known because the record is damaged.
+    #[must_use]
+    pub fn shape(&self, split: Split, sample: u64) -> ImageShape {
+        let own = || self.samples(split).size(sample).map(ImageSize::rgb);
+        self.image.or_else(own).unwrap_or(ImageShape { height: 0, width: 0, channels: 3 })
     }
 }
 

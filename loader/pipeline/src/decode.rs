@@ -1,23 +1,21 @@
-//! From the bytes of an image file to pixels, and to the size that is served.
+//! From the bytes of an image file to pixels.
 //!
 //! Whatever the file holds becomes red, green, blue of 8 bits: grey is repeated three times, palettes
 //! are looked up, 16 bits are rounded to 8, alpha is left out (not blended, as in Pillow's
 //! `convert("RGB")`). An EXIF or TIFF orientation is honoured, so that pixels stand as a viewer shows them.
 //!
-//! An image of another size than wanted loses the margins that do not fit its proportions, and is
-//! brought to size by a triangle filter (bilinear, and averaging where it shrinks). An image of the
-//! wanted size is left alone.
-//!
 //! ```
 //! use image::ImageFormat::Png;
 //! use mixfeed_pipeline::decode::{decode_rgb, decode_to};
+//! use mixfeed_pipeline::spec::{ImageSize, Output};
 //! use std::io::Cursor;
 //!
 //! let mut file = Cursor::new(Vec::new());
 //! image::GrayImage::from_pixel(4, 2, image::Luma([9])).write_to(&mut file, Png)?;
 //! let (shape, pixels) = decode_rgb(file.get_ref())?;
 //! assert_eq!((shape.to_string(), pixels), ("2×4×3".to_owned(), vec![9; 24]));
-//! assert_eq!(decode_to(file.get_ref(), 2, 2)?, vec![9; 12]);
+//! let output = Output::center_crop(ImageSize { height: 2, width: 2 });
+//! assert_eq!(decode_to(file.get_ref(), &output)?, vec![9; 12]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -26,10 +24,12 @@ mod formats;
 mod png;
 mod unfilter;
 
-use image::imageops::{self, FilterType};
+use crate::augment::{Frames, Placement, View, apply_to};
+use crate::blend::Region;
+use crate::dataset::{Part, Pixels};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
-use mixfeed_streamspec::ImageShape;
+use mixfeed_streamspec::{ImageShape, Output};
 use std::io::Cursor;
 
 /// Pixels of the longer side, at most. Training images are far below; decompression bombs above.
@@ -66,12 +66,29 @@ pub fn decode_rgb(file: &[u8]) -> Result<(ImageShape, Vec<u8>), DecodeError> {
     Ok((shape(image.height(), image.width()), image.into_raw()))
 }
 
-/// Decodes a file, as [`decode_rgb`] does, and brings the image to `height` and `width`.
+/// Decodes a file, as [`decode_rgb`] does, and resizes the image as `output` says.
 ///
 /// # Errors
 /// As [`decode_rgb`].
-pub fn decode_to(file: &[u8], height: u32, width: u32) -> Result<Vec<u8>, DecodeError> {
-    Ok(fit(decode(file)?, height, width).into_raw())
+pub fn decode_to(file: &[u8], output: &Output) -> Result<Vec<u8>, DecodeError> {
+    let original = shape_of(file)?.size();
+    let Some(placed) = Placement::of_whole(output, original) else { return Ok(decode_rgb(file)?.1) };
+    let (mut pixels, mut frames) = (Vec::new(), Frames::default());
+    let (region, denominator) = decode_part(file, placed.wanted(output.size), &mut pixels)?;
+    let view = View { resized: Some(placed), ..View::PLAIN };
+    let pixels = Pixels { bytes: &pixels, region, denominator };
+    Ok(apply_to(&view, output.size.rgb(), pixels, &mut frames).to_vec())
+}
+
+/// Decodes at least a part of a file's image into `into`: the part, or the whole; returns what it is, and the denominator
+/// of the size at which it was decoded.
+///
+/// # Errors
+/// As [`decode_rgb`].
+pub fn decode_part(file: &[u8], _part: Part, into: &mut Vec<u8>) -> Result<(Region, u32), DecodeError> {
+    let (shape, pixels) = decode_rgb(file)?;
+    *into = pixels;
+    Ok((Region::whole(shape.size()), 1))
 }
 
 /// Reads from a file's header what shape [`decode_rgb`] will give.
@@ -135,28 +152,11 @@ fn jpeg_is_whole(file: &[u8]) -> bool {
     last(0xD9) > last(0xDA)
 }
 
-/// Cuts out the largest centred part of the wanted proportions and scales it.
-fn fit(image: RgbImage, height: u32, width: u32) -> RgbImage {
-    let (h, w) = (u64::from(image.height()), u64::from(image.width()));
-    if (image.height(), image.width()) == (height, width) || height == 0 || width == 0 {
-        return image;
-    }
-    let (to_h, to_w) = (u64::from(height), u64::from(width));
-    let part =
-        if h * to_w > w * to_h { ((w * to_h / to_w).max(1), w) } else { (h, (h * to_w / to_h).max(1)) };
-    let (part_h, part_w) = (part.0 as u32, part.1 as u32);
-    let (top, left) = ((image.height() - part_h) / 2, (image.width() - part_w) / 2);
-    let part = imageops::crop_imm(&image, left, top, part_w, part_h);
-    if (part_h, part_w) == (height, width) {
-        return part.to_image();
-    }
-    imageops::resize(&*part, width, height, FilterType::Triangle)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use image::{Luma, LumaA, Rgb, Rgba};
+    use mixfeed_streamspec::ImageSize;
 
     fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
         let mut file = Cursor::new(Vec::new());
@@ -244,7 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_cut_to_proportion_then_scaled() {
+    fn an_image_is_resized_as_an_output_says() {
+        let to = |file: &[u8], height, width| {
+            decode_to(file, &Output::center_crop(ImageSize { height, width })).unwrap()
+        };
         // Three upright stripes; the middle one is what a square keeps.
         let stripes =
             |width: u32, height: u32| {
@@ -253,12 +256,11 @@ mod tests {
                 })
             };
         let file = png(stripes(24, 8));
-        assert_eq!(decode_to(&file, 8, 8).unwrap(), [200, 10, 0].repeat(64));
-        assert_eq!(decode_to(&file, 4, 4).unwrap(), [200, 10, 0].repeat(16));
-        assert_eq!(decode_to(&file, 8, 24).unwrap(), stripes(24, 8).into_raw());
-        assert_eq!(decode_to(&png(stripes(24, 8)), 12, 12).unwrap(), [200, 10, 0].repeat(144));
+        assert_eq!(to(&file, 8, 8), [200, 10, 0].repeat(64));
+        assert_eq!(to(&file, 8, 24), stripes(24, 8).into_raw());
+        assert_eq!(to(&file, 4, 12).len(), 4 * 12 * 3);
         // Extreme proportions leave something.
-        assert_eq!(decode_to(&png(RgbImage::new(500, 1)), 1, 2).unwrap().len(), 6);
-        assert_eq!(decode_to(&png(RgbImage::new(1, 500)), 2, 1).unwrap().len(), 6);
+        assert_eq!(to(&png(RgbImage::new(500, 1)), 1, 2).len(), 6);
+        assert_eq!(to(&png(RgbImage::new(1, 500)), 2, 1).len(), 6);
     }
 }

@@ -25,14 +25,15 @@ use crate::plan::BatchPlan;
 use crate::synthetic;
 use mixfeed_streamspec::Split;
 use mixfeed_streamspec::{
-    Augmentation, ColorJitter, CustomTransform, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout,
-    PixelType, RandomErasing, Remainder, ResizedCrop, RowShard, StreamSpec,
+    Augmentation, ColorJitter, CustomTransform, ImageSize, LambdaScope, Mixing, MixingKind, Output,
+    PartnerSource, PixelLayout, PixelType, RandomErasing, Remainder, Resize, ResizedCrop, RowShard,
+    StreamSpec,
 };
 use std::sync::Arc;
 
 /// Readable name of the algorithm. It moves with every intended change of batch content; the
 /// fingerprint moves with the others too.
-pub const ALGORITHM_VERSION: u32 = 1;
+pub const ALGORITHM_VERSION: u32 = 2;
 
 const PROBE_PNG: &[u8] = include_bytes!("../assets/probe.png");
 const PROBE_JPEG: &[u8] = include_bytes!("../assets/probe.jpg");
@@ -55,11 +56,17 @@ pub enum FingerprintError {
 pub fn algorithm_fingerprint() -> Result<[u8; 32], FingerprintError> {
     let data = probe_images()?;
     let mut hasher = blake3::Hasher::new();
-    hasher.update(b"mixfeed algorithm probes 1");
-    // Images that are cut and scaled, down and up.
+    hasher.update(b"mixfeed algorithm probes 2");
+    // Images that are resized in each way, down and up.
     for (height, width) in [(20, 28), (48, 40)] {
-        hasher.update(&decode_to(PROBE_PNG, height, width)?);
-        hasher.update(&decode_to(PROBE_JPEG, height, width)?);
+        let size = ImageSize { height, width };
+        for resize in
+            [Resize::COVER, Resize::CenterCrop { side: 50 }, Resize::Stretch, Resize::Letterbox { fill: 9 }]
+        {
+            let output = Output { resize, ..Output::center_crop(size) };
+            hasher.update(&decode_to(PROBE_PNG, &output)?);
+            hasher.update(&decode_to(PROBE_JPEG, &output)?);
+        }
     }
     hash_batches(&mut hasher, &data, probe_specs())?;
     for (switch_on, frozen) in LATER {
@@ -202,6 +209,7 @@ fn probe_specs() -> Vec<StreamSpec> {
     let either = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
     let augmentation = Augmentation { crop_padding: 4, flip_probability: 0.5, ..Augmentation::NONE };
     // The seed is one with which all changes of TrivialAugment come.
+    let output = Some(Output::center_crop(ImageSize { height: 24, width: 40 }));
     let trivial = Augmentation { trivial_augment: true, ..Augmentation::NONE };
     vec![
         article,
@@ -221,6 +229,8 @@ fn probe_specs() -> Vec<StreamSpec> {
         StreamSpec { mixing: Some(Mixing { kind: either, ..per_sample }), augmentation, ..article },
         StreamSpec { mixing: always(1.0), augmentation: FIRST, ..article },
         StreamSpec { augmentation: trivial, ..StreamSpec::train(2, 23) },
+        StreamSpec { output, ..article },
+        StreamSpec { output, augmentation: FIRST, mixing: always(1.0), ..article },
     ]
 }
 

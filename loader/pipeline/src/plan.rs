@@ -73,21 +73,18 @@ impl BatchPlan {
         let order = EpochOrder::new(permutation, checked.left_out().clone());
         let sample_at = |row: u64| order.at(first + row);
         let mixer = spec.mixing.as_ref().map(|mixing| Mixer::new(checked, mixing, index));
-        let augment = AugmentDraw::new(checked.spec(), checked.custom(), checked.image(), epoch);
+        let augment = AugmentDraw::new(checked, epoch);
+        let view = |row: u64, role, sample| augment.view(first + row, role, checked.original(sample));
         let partner = |row: u64| {
             let (sample, blend) = mixer.as_ref()?.partner(row, sample_at)?;
-            Some(Partner { sample, view: augment.view(first + row, Role::Partner), blend })
+            Some(Partner { sample, view: view(row, Role::Partner, sample), blend })
+        };
+        let row = |row: u64| {
+            let sample = sample_at(row);
+            RowPlan { sample, view: view(row, Role::Base, sample), partner: partner(row) }
         };
 
-        let rows = epochs
-            .shard_rows(index)
-            .map(|row| RowPlan {
-                sample: sample_at(row),
-                view: augment.view(first + row, Role::Base),
-                partner: partner(row),
-            })
-            .collect();
-        Self { index, epoch, rows }
+        Self { index, epoch, rows: epochs.shard_rows(index).map(row).collect() }
     }
 }
 
@@ -127,7 +124,7 @@ mod tests {
 
     /// A spec of 500 training samples without those of `left_out`.
     fn checked_without(spec: StreamSpec, left_out: &LeftOut) -> CheckedSpec {
-        CheckedSpec::of(spec, synthetic::SHAPE, 500, left_out, &[]).unwrap()
+        CheckedSpec::of(spec, Some(synthetic::SHAPE), 500, left_out, &[]).unwrap()
     }
 
     /// Every sample of a batch, by its number among all, partners too.

@@ -52,7 +52,8 @@ pub fn dataset(train_samples: u64) -> Dataset {
     Dataset {
         name: "synthetic".into(),
         classes: CLASSES.map(String::from).to_vec(),
-        image: SHAPE,
+        image: Some(SHAPE),
+        output: None,
         digest: digest_of(&train.digest(), &test.digest()),
         whole_digest: None,
         train: Arc::new(train),

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 use mixfeed_pipeline::ImageShape;
-use mixfeed_pipeline::augment::{ColorChange, Factor, Frames, Hole, Op, Operation, View, apply};
+use mixfeed_pipeline::augment::{ColorChange, Factor, Frames, Hole, Op, Operation, Placement, View, apply};
 use mixfeed_pipeline::blend::Region;
 
 const SHAPE: ImageShape = ImageShape { height: 16, width: 20, channels: 3 };
@@ -35,7 +35,10 @@ fn view(name: &str) -> View {
     let color = |change| View { jitter: [None, Some(change), None, None], ..View::PLAIN };
     let factor = Factor::from_q16(numbers[0].unsigned_abs());
     match words[0] {
-        "resized" => View { resized: Some(region(&numbers)), ..View::PLAIN },
+        "resized" => {
+            let placed = Placement::of_part(region(&numbers), SHAPE.size(), SHAPE.size());
+            View { resized: Some(placed), ..View::PLAIN }
+        }
         "crop" => View { down: numbers[0], right: numbers[1], flipped: numbers[2] == 1, ..View::PLAIN },
         "trivial" | "rand" => {
             let op = Op::ALL.into_iter().find(|op| format!("{op:?}") == words[1]).unwrap();

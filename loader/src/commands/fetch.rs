@@ -1,5 +1,6 @@
 //! `fetch`: a published dataset, downloaded, checked, unpacked; and what to do with it next.
 
+use super::data::describe_shape;
 use super::failure::Failure;
 use crate::config::FetchArgs;
 use crate::source::fetch::{FetchError, Fetched, Verified, fetch};
@@ -62,7 +63,7 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
     let there = if already.is_some() { "is already in" } else { "is in" };
     println!("{} {there} {output}", dataset.name);
     println!();
-    println!("  images    {train} train, {test} test, {}", dataset.image);
+    println!("  images    {train} train, {test} test, {}", describe_shape(&dataset));
     println!("  verified  {}", verified(already));
     println!("  digest    {}", hex::encode(dataset.digest));
     println!("  cite      {}", set.citation());

@@ -2,12 +2,12 @@
 
 mod count;
 
-use super::data::open_with_report;
+use super::data::{describe_shape, open_with_report};
 use super::failure::Failure;
 use crate::config::InspectArgs;
 use crate::extensions::Extensions;
-use crate::source::{Report, SkipList, Skipped};
-use count::Counted;
+use crate::source::{Options, Report, SkipList, Skipped};
+use count::{Counted, Sides};
 use mixfeed_ops::{files, println};
 use mixfeed_pipeline::content::content_digest;
 use mixfeed_pipeline::{Dataset, Fault, Split};
@@ -34,7 +34,9 @@ pub(super) fn run(args: &InspectArgs, extensions: &Extensions) -> Result<(), Fai
         files::check_output(path, None, SkipList::is_one)
             .map_err(|reason| Failure::usage(format!("--write-skip-list: {reason}")))?;
     }
-    let (dataset, report) = open_with_report(&args.data, &args.source, extensions)?;
+    let options = args.source.options().map_err(Failure::usage)?;
+    let options = Options { image_size: args.image_size, ..options };
+    let (dataset, report) = open_with_report(&args.data, options, extensions)?;
     let mut train = Counted::new(&dataset, Split::Train);
     let mut test = Counted::new(&dataset, Split::Test);
     let mut bad = Vec::new();
@@ -80,6 +82,7 @@ impl Findings {
             .map(|(i, name)| json!({ "name": name, "train": train.labels[i], "test": test.labels[i] }))
             .collect();
         let (mean, deviation) = train.moments().unzip();
+        let sizes = Sides::of(dataset);
         let mut object = json!({
             "name": dataset.name,
             "digest": hex::encode(dataset.digest),
@@ -89,7 +92,8 @@ impl Findings {
             "left_out": report.left_out,
             "warnings": report.warnings,
             "classes": classes,
-            "image": [dataset.image.height, dataset.image.width, dataset.image.channels],
+            "image": dataset.image.map(|image| [image.height, image.width, image.channels]),
+            "sizes": sizes,
             "mean": mean,
             "std": deviation,
             "forms": forms(dataset).into_iter().collect::<serde_json::Map<_, _>>(),
@@ -110,8 +114,12 @@ impl Findings {
             "  images        {} train, {} test, {}",
             dataset.train.count(),
             dataset.test.count(),
-            dataset.image
+            describe_shape(dataset)
         );
+        if let Some(Sides { height, width }) = Sides::of(dataset) {
+            println!("  height        {height}");
+            println!("  width         {width}");
+        }
         println!("  train         {}", report.train);
         println!("  test          {}", report.test);
         if let Some(columns) = &report.columns {
@@ -163,13 +171,15 @@ impl Findings {
     }
 }
 
-/// In what forms the images of both splits come, and how many of each, most frequent first.
+/// In what formats the images of both splits come, and how many of each, most frequent first; where all are of one size,
+/// with that.
 fn forms(dataset: &Dataset) -> Vec<(String, Value)> {
-    let mut all = dataset.train.forms();
-    for (form, count) in dataset.test.forms() {
-        *all.entry(form).or_default() += count;
+    let mut all = dataset.train.formats();
+    for (format, count) in dataset.test.formats() {
+        *all.entry(format).or_default() += count;
     }
     let mut all: Vec<_> = all.into_iter().collect();
     all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    all.into_iter().map(|(form, count)| (form, json!(count))).collect()
+    let size = dataset.image.map_or_else(String::new, |it| format!(" {}×{}", it.height, it.width));
+    all.into_iter().map(|(format, count)| (format!("{format}{size}"), json!(count))).collect()
 }

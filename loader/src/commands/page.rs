@@ -12,6 +12,7 @@ use image::RgbImage;
 use image::codecs::png::PngEncoder;
 use mixfeed_ops::files;
 use mixfeed_pipeline::augment::View;
+use mixfeed_pipeline::blend::Region;
 use mixfeed_pipeline::spec::Mixing;
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, ImageShape, Scratch, collate};
 use std::path::Path;
@@ -35,6 +36,7 @@ pub(super) struct Page {
     /// A line for each sign that needs one.
     legend: Vec<String>,
     columns: u32,
+    /// Shape of the mixed images.
     image: ImageShape,
     cells: Vec<Cell>,
 }
@@ -48,7 +50,10 @@ struct Cell {
 
 /// An image with its class, and what is said of it.
 struct Source {
+    image: ImageShape,
     pixels: Vec<u8>,
+    /// What of it was resized to the output, if not all.
+    part: Option<Region>,
     class: String,
     caption: String,
 }
@@ -107,7 +112,16 @@ impl Page {
         let source = |sample: u64, view: &View, weight: Option<f64>| -> Result<Source, Failure> {
             let class = dataset.classes[samples.label(sample) as usize].clone();
             let caption = caption(weight, view, spec.mixing);
-            Ok(Source { pixels: samples.image(sample, &mut Vec::new())?.to_vec(), class, caption })
+            let image = dataset.shape(spec.split, sample);
+            let part =
+                view.resized.map(|placed| placed.part).filter(|part| *part != Region::whole(image.size()));
+            Ok(Source {
+                image,
+                pixels: samples.image(sample, &mut Vec::new())?.to_vec(),
+                part,
+                class,
+                caption,
+            })
         };
         let cells =
             plan.rows.iter().zip(batch.pixels.chunks_exact(checked.image_bytes())).map(|(row, mixed)| {
@@ -120,7 +134,7 @@ impl Page {
             });
         let cells = cells.collect::<Result<Vec<_>, Failure>>()?;
         let legend = legend::of(&plan, spec.mixing);
-        Ok(Self { title, legend, columns, image: dataset.image, cells })
+        Ok(Self { title, legend, columns, image: checked.image(), cells })
     }
 
     /// Draws the page into a PNG file.
@@ -167,7 +181,10 @@ impl Page {
         canvas.picture(x, y, MIXED_SIDE, self.image, &cell.mixed);
         for (number, source) in (0..).zip(&cell.sources) {
             let top = y + MIXED_SIDE + GAP + number * step;
-            canvas.picture(x, top, SOURCE_SIDE, self.image, &source.pixels);
+            canvas.picture(x, top, SOURCE_SIDE, source.image, &source.pixels);
+            if let Some(part) = source.part {
+                canvas.frame(x, top, SOURCE_SIDE, source.image, part);
+            }
             let (left, room) = (x + SOURCE_SIDE + GAP, MIXED_SIDE - SOURCE_SIDE - GAP);
             canvas.text(left, top, TEXT_SIZE, INK, &canvas.fitting(&source.class, TEXT_SIZE, room));
             let lines = canvas.wrapped(&source.caption, TEXT_SIZE, room);

@@ -2,6 +2,7 @@
 
 use super::SourceArgs;
 use clap::Args;
+use mixfeed_streamspec::ImageSize;
 use std::path::PathBuf;
 
 /// Flags of `inspect`.
@@ -13,6 +14,9 @@ pub struct InspectArgs {
     /// How it is read.
     #[command(flatten)]
     pub source: SourceArgs,
+    /// Output size of streams that name none, as the loaders have it: it is part of the digest.
+    #[arg(long, value_name = "SIZE")]
+    pub image_size: Option<ImageSize>,
     /// Also compute the digest of the decoded content, which does not depend on format or order. There is
     /// none while records are bad.
     #[arg(long)]

@@ -1,6 +1,6 @@
 //! Flags that several commands share.
 
-use crate::source::{BadRecords, Cache, ImageSize, Options, Order};
+use crate::source::{BadRecords, Cache, Options, Order};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum as _};
 use merge::Merge;
@@ -33,10 +33,6 @@ pub struct SourceArgs {
     /// Size of that cache, e.g. 4GiB [default: half of the free memory].
     #[arg(long, value_name = "SIZE")]
     pub cache_memory: Option<ByteSize>,
-    /// Crop images in the centre to the proportions of this size, then resize (bilinear, antialiased): a side, or
-    /// HEIGHTxWIDTH [default: their own size, the same for all].
-    #[arg(long, value_name = "SIZE")]
-    pub image_size: Option<ImageSize>,
     /// Skip the records in this file, as `inspect --write-skip-list` writes it. All loaders of a run need the same.
     #[arg(long, visible_alias = "skip", value_name = "FILE.toml")]
     pub skip_list: Option<PathBuf>,
@@ -81,7 +77,7 @@ impl SourceArgs {
             test_fraction: check_fraction(self.test_fraction.unwrap_or(0.0))?,
             cache: self.cache.unwrap_or_default(),
             cache_bytes: self.cache_memory.map(|size| size.as_u64()),
-            image_size: self.image_size,
+            image_size: None,
             skip_list: self.skip_list.clone(),
             bad_records: self.bad_records.unwrap_or_default(),
             no_digest_cache: self.no_digest_cache.unwrap_or(false),
@@ -99,7 +95,6 @@ impl SourceArgs {
             test_fraction,
             cache,
             cache_memory,
-            image_size,
             skip_list,
             bad_records,
             no_digest_cache,
@@ -114,7 +109,6 @@ impl SourceArgs {
         flags.extend(test_fraction.map(|share| format!("--test-fraction={share}").into()));
         flags.extend(cache.map(|cache| format!("--cache={}", name(cache.to_possible_value())).into()));
         flags.extend(cache_memory.map(|size| format!("--cache-memory={}B", size.as_u64()).into()));
-        flags.extend(image_size.map(|size| format!("--image-size={size}").into()));
         flags.extend(bad_records.map(|policy| format!("--bad-records={policy}").into()));
         flags.extend(no_digest_cache.map(|yes| format!("--no-digest-cache={yes}").into()));
         flags.extend(skip_list.iter().flat_map(|path| ["--skip-list".into(), path.into()]));

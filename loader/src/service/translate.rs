@@ -3,6 +3,7 @@
 
 use crate::batch::BuildError;
 use crate::pool::Finished;
+use mixfeed_pipeline::spec::ImageSize;
 use mixfeed_pipeline::{CheckedSpec, Dataset, Fault, SpecError, Split};
 use mixfeed_proto::limits::{MAX_BAD_RECORD_BYTES, MAX_BAD_RECORDS, MAX_LEFT_OUT, MAX_RUN_ID_CHARS, cut};
 use mixfeed_proto::v1;
@@ -36,12 +37,33 @@ pub(super) fn dataset(dataset: &Dataset) -> v1::DatasetDescription {
         name: dataset.name.clone(),
         digest: dataset.digest.to_vec(),
         classes: dataset.classes.clone(),
-        image: Some(dataset.image.into()),
+        image: dataset.output.map(|output| output.size.rgb()).or(dataset.image).map(Into::into),
+        sizes: sizes(dataset),
         splits: vec![split(Split::Train, v1::Split::Train), split(Split::Test, v1::Split::Test)],
         whole_digest: dataset.whole_digest.map(Vec::from).unwrap_or_default(),
         bad_records,
         bad_record_examples,
     }
+}
+
+/// The least and the largest sides, where images are of many sizes.
+fn sizes(dataset: &Dataset) -> Option<v1::ImageSizes> {
+    let samples = [&dataset.train, &dataset.test];
+    let sizes =
+        samples.into_iter().flat_map(|split| (0..split.count()).filter_map(|sample| split.size(sample)));
+    let join = |all: v1::ImageSizes, one: v1::ImageSizes| v1::ImageSizes {
+        min_height: all.min_height.min(one.min_height),
+        min_width: all.min_width.min(one.min_width),
+        max_height: all.max_height.max(one.max_height),
+        max_width: all.max_width.max(one.max_width),
+    };
+    let of = |ImageSize { height, width }: ImageSize| v1::ImageSizes {
+        min_height: height,
+        min_width: width,
+        max_height: height,
+        max_width: width,
+    };
+    sizes.map(of).reduce(join).filter(|_| dataset.image.is_none())
 }
 
 /// How many records of both splits are known to be bad, and the first of them.

@@ -58,10 +58,11 @@ fn checked(source: &dyn CustomSource, rest: &str) -> Result<Dataset, String> {
             return Err(format!("{split} sample {sample} has label {label}, of {classes} classes"));
         }
     }
-    let wanted = dataset.image.values();
-    let first = dataset.train.image(0, &mut Vec::new()).map_err(|e| e.to_string())?.len();
+    let shape = dataset.shape(Split::Train, 0);
+    let (wanted, first) =
+        (shape.values(), dataset.train.image(0, &mut Vec::new()).map_err(|e| e.to_string())?.len());
     if first != wanted {
-        return Err(format!("its first image has {first} bytes, a shape of {} has {wanted}", dataset.image));
+        return Err(format!("its first image has {first} bytes, a shape of {shape} has {wanted}"));
     }
     dataset.digest = digest_with(&dataset.digest, &format!("source {} {}", source.name(), source.version()));
     Ok(dataset)

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// First bytes of the file; the number is that of its form.
-const MAGIC: &[u8] = b"mixfeed digest cache 3\n";
+const MAGIC: &[u8] = b"mixfeed digest cache 4\n";
 
 /// Bytes of a key, and of the hash at the end.
 const HASH: usize = 32;
@@ -34,11 +34,6 @@ const SETTLED: Duration = Duration::from_secs(3);
 /// What is known of a set.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Known {
-    /// The size of the first image that has one.
-    #[prost(uint32, tag = "1")]
-    pub(super) height: u32,
-    #[prost(uint32, tag = "2")]
-    pub(super) width: u32,
     #[prost(message, required, tag = "3")]
     pub(super) train: KnownSplit,
     #[prost(message, required, tag = "4")]
@@ -69,9 +64,13 @@ pub(super) struct KnownSplit {
     /// Bytes of all records.
     #[prost(uint64, tag = "5")]
     pub(super) bytes: u64,
-    /// In what forms its images come, and how many of each; without those that no header could be read of.
+    /// In what formats its images come, and how many of each; without those that no header could be read of.
     #[prost(btree_map = "string, uint64", tag = "6")]
-    pub(super) forms: BTreeMap<String, u64>,
+    pub(super) formats: BTreeMap<String, u64>,
+    /// Of each record, height << 16 | width as a viewer shows it; 0 where no header could be read. One entry where all that
+    /// could be read are of one size.
+    #[prost(uint32, repeated, tag = "7")]
+    pub(super) sizes: Vec<u32>,
 }
 
 /// Where the images of an archive lie: one entry each, in its order.
@@ -100,9 +99,9 @@ impl Known {
         let fits = |split: &KnownSplit, samples: usize| {
             let whole = split.lengths.len() == HASH && split.records.len() == HASH;
             let last = split.bad.last_key_value().is_none_or(|(sample, _)| *sample < samples as u64);
-            whole && split.marks.len() == samples && last
+            whole && split.marks.len() == samples && last && [1, samples].contains(&split.sizes.len())
         };
-        self.height > 0 && self.width > 0 && fits(&self.train, train) && fits(&self.test, test)
+        fits(&self.train, train) && fits(&self.test, test)
     }
 }
 
@@ -123,11 +122,9 @@ pub(super) struct DigestCache {
 impl DigestCache {
     /// Looks at the files of a set, and at what is known of them.
     pub(super) fn find(place: &Path, files: Vec<PathBuf>, options: &Options) -> (Self, Option<Known>) {
-        let Options { train, test, order, test_fraction, image_size, .. } = options;
-        let size = image_size.map(|size| size.to_string());
+        let Options { train, test, order, test_fraction, .. } = options;
         let splits = format!("{train:?} {test:?}");
-        let setting =
-            format!("{splits} {order:?} {test_fraction} {size:?} {} {}", build::RELEASE, build::COMMIT);
+        let setting = format!("{splits} {order:?} {test_fraction} {} {}", build::RELEASE, build::COMMIT);
         let root = place.into();
         let mut cache = Self { root, files, setting, key: [0; HASH], places: Vec::new(), settled: false };
         if options.no_digest_cache {

@@ -10,15 +10,17 @@ use super::digest_cache::{DigestCache, Known, KnownSplit};
 use super::error::SourceError;
 use super::memory;
 use super::options::{Cache, Options};
-use super::reading::{Reader, Refusal, first_shape, mark};
+use super::reading::{Reader, Refusal, length_of, mark, mean_bytes};
 use super::record_cache::RecordCache;
-use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
+use super::records::{Archive, Found, ReadError, Record};
 use super::report::{self, Report};
 use super::retry::PAUSES;
+use super::sizes::{self, Sizes};
 use super::skip_list::{SkipList, Skipped};
-use mixfeed_pipeline::dataset::{SplitDigest, digest_of, digest_with};
-use mixfeed_pipeline::decode::{MAX_DECODE_BYTES, decode_to};
-use mixfeed_pipeline::{Dataset, Fault, ImageShape, LeftOut, SampleError, SampleMemory, Samples, Split};
+use mixfeed_pipeline::dataset::{Part, Pixels, SplitDigest, digest_of, digest_with};
+use mixfeed_pipeline::decode::{DecodeError, MAX_DECODE_BYTES, decode_part, decode_rgb};
+use mixfeed_pipeline::spec::{ImageSize, Output};
+use mixfeed_pipeline::{Dataset, Fault, LeftOut, SampleError, SampleMemory, Samples, Split};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -27,6 +29,10 @@ use std::time::Instant;
 
 /// Classes, at most: a label beyond is a mistake, and would ask for as many names.
 pub(super) const MAX_CLASSES: u64 = 1 << 16;
+
+/// Memory that decoding takes for each pixel of an image, at most: values of up to four bytes of four channels in the file
+/// and again as they are handed out, coefficients of a progressive JPEG, and the image turned as its orientation says.
+const DECODING_BYTES: u64 = 40;
 
 /// Makes a set of what was found, with what is `known` of it, or by reading it.
 pub(super) fn open(
@@ -53,20 +59,23 @@ pub(super) fn open(
     let decode = options.bad_records.need_decoding();
     let known =
         known.filter(|known| known.fits(found.train.len(), found.test.len()) && (known.decoded || !decode));
-    let shape = match (options.image_size, &known) {
-        (Some(size), _) => ImageShape { height: size.height, width: size.width, channels: 3 },
-        (None, Some(known)) => ImageShape { height: known.height, width: known.width, channels: 3 },
-        (None, None) => first_shape(&found, &PAUSES).map_err(unread)?,
+    let samples = found.train.len() + found.test.len();
+    let decoded = match &known {
+        Some(known) => {
+            known.train.decoded_bytes(found.train.len()) + known.test.decoded_bytes(found.test.len())
+        }
+        None => mean_bytes(&found, &PAUSES).map_err(unread)?.saturating_mul(samples as u64),
     };
-    let keep = what_to_keep(&found, shape, options, known.as_ref());
+    let (keep, budget) = what_to_keep(&found, decoded, options, known.as_ref());
     let archive: Arc<dyn Archive> = Arc::from(found.archive);
-    let kept = [&found.train, &found.test].map(|records| RecordCache::new(keep, records.len()));
+    let share = |records: &[Record]| (u128::from(budget) * records.len() as u128 / samples as u128) as u64;
+    let kept =
+        [&found.train, &found.test].map(|records| RecordCache::new(keep, records.len(), share(records)));
     let was_known = known.is_some();
     let known = match known {
         Some(known) => known,
         None => {
-            let scaled = options.image_size.is_some();
-            let reader = Reader { archive: archive.as_ref(), shape, scaled, decode, pauses: &PAUSES };
+            let reader = Reader { archive: archive.as_ref(), decode, pauses: &PAUSES };
             let train = reader.read(&found.train, &kept[0]).map_err(unread)?;
             let test = reader.read(&found.test, &kept[1]).map_err(unread)?;
             if keep == Cache::Decoded {
@@ -74,29 +83,31 @@ pub(super) fn open(
             }
             let listing = archive.listing(&mut found.train.iter().chain(&found.test));
             let decoded = decode || keep == Cache::Decoded;
-            let known = Known { height: shape.height, width: shape.width, train, test, listing, decoded };
+            let known = Known { train, test, listing, decoded };
             cache.keep(&known);
             known
         }
     };
     let mut digest = digest_of(&known.train.digest(&found.train), &known.test.digest(&found.test));
-    if let Some(size) = options.image_size {
-        digest = digest_with(&digest, &format!("image size {size}"));
+    let output = options.image_size.map(Output::center_crop);
+    if let Some(Output { size, resize, .. }) = output {
+        digest = digest_with(&digest, &format!("output {size} {resize}"));
     }
-    let make = |records, KnownSplit { marks, bad, forms, bytes, .. }: KnownSplit, kept| Encoded {
+    let make = |records, KnownSplit { marks, bad, formats, bytes, sizes, .. }: KnownSplit, kept| Encoded {
         archive: Arc::clone(&archive),
         records,
-        shape,
+        sizes: Sizes::kept(sizes),
         kept,
         marks,
         bad,
-        forms,
+        formats,
         bytes,
         left_out: LeftOut::default(),
     };
     let [kept_train, kept_test] = kept;
     let mut train = make(found.train, known.train, kept_train);
     let mut test = make(found.test, known.test, kept_test);
+    let image = sizes::common([&train.sizes, &test.sizes]).map(ImageSize::rgb);
     let whole_digest = digest;
     let mut list = SkipList { dataset: digest, records: Vec::new() };
     if let Some(path) = &options.skip_list {
@@ -125,7 +136,7 @@ pub(super) fn open(
     }
     tracing::info!(
         cache = ?keep,
-        image = %shape,
+        image = image.map_or_else(|| "of many sizes".into(), |image| image.to_string()),
         bad_records = train.bad.len() + test.bad.len(),
         skipped = train.left_out.count() + test.left_out.count() + found.incomplete.len() as u64,
         seconds = mixfeed_ops::logging::seconds(started.elapsed()),
@@ -135,7 +146,8 @@ pub(super) fn open(
     Ok(Dataset {
         name: found.name,
         classes: found.classes,
-        image: shape,
+        image,
+        output,
         train: Arc::new(train),
         test: Arc::new(test),
         digest,
@@ -143,29 +155,33 @@ pub(super) fn open(
     })
 }
 
-/// Decides what is kept of all samples: of a part of them, some batches would be fast and others slow.
-fn what_to_keep(found: &Found, shape: ImageShape, options: &Options, known: Option<&Known>) -> Cache {
+/// Decides what is kept of all samples, of which a part would make some batches fast and others slow, and how many bytes it
+/// may take at most.
+fn what_to_keep(found: &Found, decoded: u64, options: &Options, known: Option<&Known>) -> (Cache, u64) {
     if options.cache != Cache::Auto {
-        return options.cache;
+        return (options.cache, options.cache_bytes.unwrap_or(u64::MAX));
     }
     let budget = options.cache_bytes.unwrap_or_else(memory::default_bytes);
     let encoded = || match known {
         Some(known) => known.train.bytes.saturating_add(known.test.bytes),
         None => found.train.iter().chain(&found.test).map(|record| found.archive.bytes(record.number)).sum(),
     };
-    let decoded = ((found.train.len() + found.test.len()) as u64).saturating_mul(shape.values() as u64);
     // Files that are in memory go once all are decoded, but without a reading that is not at the start.
     let beside = if found.archive.in_memory() && known.is_some() { encoded() } else { 0 };
     if decoded.saturating_add(beside) <= budget {
-        Cache::Decoded
+        (Cache::Decoded, budget - beside)
     } else if !found.archive.in_memory() && encoded() <= budget {
-        Cache::Encoded
+        (Cache::Encoded, budget)
     } else {
-        Cache::None
+        (Cache::None, 0)
     }
 }
 
 impl KnownSplit {
+    fn decoded_bytes(&self, samples: usize) -> u64 {
+        Sizes::kept(self.sizes.clone()).decoded_bytes(samples)
+    }
+
     /// The digest of these records.
     fn digest(&self, records: &[Record]) -> SplitDigest {
         let mut labels = blake3::Hasher::new();
@@ -186,14 +202,14 @@ impl KnownSplit {
 struct Encoded {
     archive: Arc<dyn Archive>,
     records: Vec<Record>,
-    shape: ImageShape,
+    sizes: Sizes,
     kept: RecordCache,
     /// See [`mark`].
     marks: Vec<u64>,
     /// Records known to be bad, by sample, with the reason.
     bad: BTreeMap<u64, String>,
     /// Of all records, those too that were left out.
-    forms: BTreeMap<String, u64>,
+    formats: BTreeMap<String, u64>,
     /// Of all files together, as far as they are known.
     bytes: u64,
     /// Those that were left out.
@@ -207,11 +223,6 @@ impl fmt::Debug for Encoded {
 }
 
 impl Encoded {
-    /// Where a sample lies, if there is such a one.
-    fn record(&self, sample: u64) -> Option<String> {
-        self.records.get(usize::try_from(sample).ok()?).map(|record| self.archive.path(record.number))
-    }
-
     /// The records that are known to be bad.
     fn bad(&self, split: Split) -> impl Iterator<Item = Skipped> + '_ {
         self.bad.iter().map(move |(&sample, reason)| Skipped {
@@ -233,6 +244,7 @@ impl Encoded {
         self.records.retain(|_| keep());
         let mut keep = stays();
         self.marks.retain(|_| keep());
+        self.sizes.retain(stays());
         self.kept.leave_out(&left_out);
         let bad = self.bad.into_iter().filter(|(sample, _)| !left_out.contains(*sample));
         self.bad = bad.map(|(sample, reason)| (left_out.number_left(sample), reason)).collect();
@@ -245,9 +257,37 @@ impl Encoded {
         SampleError { sample, record, reason: reason.into(), fault }
     }
 
-    fn decode(&self, sample: u64, file: &[u8]) -> Result<Vec<u8>, SampleError> {
-        decode_to(file, self.shape.height, self.shape.width)
-            .map_err(|e| self.error(sample, Fault::Damaged, &e.to_string()))
+    fn damaged(&self, sample: u64) -> impl Fn(DecodeError) -> SampleError + '_ {
+        move |error| self.error(sample, Fault::Damaged, &error.to_string())
+    }
+
+    /// The file of a sample, as it was at the start.
+    fn file<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError> {
+        if let Some(reason) = self.bad.get(&sample) {
+            return Err(self.error(sample, Fault::Damaged, reason));
+        }
+        if let Some(kept) = self.kept.get(sample) {
+            return Ok(kept);
+        }
+        self.archive.read(self.records[sample as usize].number, scratch).map_err(|e| {
+            let fault = match e {
+                ReadError::Moment(_) => Fault::Unavailable,
+                // It was a record when the set was read.
+                ReadError::Record(_) | ReadError::Changed(_) => Fault::Changed,
+            };
+            self.error(sample, fault, &e.to_string())
+        })?;
+        // What was learnt of a file, now or at an earlier start, is of these bytes and no others.
+        if mark(scratch) != self.marks[sample as usize] {
+            return Err(self.error(sample, Fault::Changed, "its bytes have changed since the start"));
+        }
+        self.kept.offer(Cache::Encoded, sample, scratch);
+        Ok(scratch)
+    }
+
+    /// The pixels of a sample, where they are kept.
+    fn decoded(&self, sample: u64) -> Option<&[u8]> {
+        (self.kept.what() == Cache::Decoded).then(|| self.kept.get(sample))?
     }
 }
 
@@ -270,49 +310,61 @@ impl Samples for Encoded {
         (self.bad.len() as u64, first)
     }
 
-    fn forms(&self) -> BTreeMap<String, u64> {
-        self.forms.clone()
+    fn formats(&self) -> BTreeMap<String, u64> {
+        self.formats.clone()
+    }
+
+    fn size(&self, sample: u64) -> Option<ImageSize> {
+        self.sizes.get(sample)
+    }
+
+    fn record(&self, sample: u64) -> Option<String> {
+        self.records.get(usize::try_from(sample).ok()?).map(|record| self.archive.path(record.number))
     }
 
     fn memory(&self) -> SampleMemory {
-        let missing = self.kept.missing();
+        let good = |sample: &u64| !self.bad.contains_key(sample);
+        // Those that are known to be bad are never kept, and never decoded.
+        let missing = self.kept.missing().filter(good);
+        let bytes = |sample| self.sizes.get(sample).map_or(0, |size| size.rgb().values() as u64);
         let to_keep_bytes = match self.kept.what() {
-            Cache::Decoded => missing.saturating_mul(self.shape.values() as u64),
-            Cache::Encoded if missing > 0 => self.bytes,
+            Cache::Decoded => missing.map(bytes).fold(0, u64::saturating_add).min(self.kept.room()),
+            Cache::Encoded if self.kept.missing().next().is_some() => self.bytes,
             Cache::Encoded | Cache::Auto | Cache::None => 0,
         };
-        // Those that are known to be bad are never kept, and never decoded.
-        let all_decoded = self.kept.what() == Cache::Decoded && missing <= self.bad.len() as u64;
-        let decoding_bytes = if all_decoded { 0 } else { MAX_DECODE_BYTES + MAX_RECORD_BYTES };
+        let all_decoded = self.kept.what() == Cache::Decoded && to_keep_bytes == 0;
+        let largest = self.sizes.iter().map(|size| u64::from(size.height) * u64::from(size.width)).max();
+        let file = self.marks.iter().copied().map(length_of).max().unwrap_or(0);
+        let decoding = (DECODING_BYTES * largest.unwrap_or(0)).min(MAX_DECODE_BYTES);
+        let decoding_bytes = if all_decoded { 0 } else { decoding + file };
         SampleMemory { to_keep_bytes, decoding_bytes }
     }
 
     fn image<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError> {
-        if let Some(reason) = self.bad.get(&sample) {
-            return Err(self.error(sample, Fault::Damaged, reason));
+        if let Some(pixels) = self.decoded(sample) {
+            return Ok(pixels);
         }
-        if let Some(kept) = self.kept.get(sample) {
-            if self.kept.what() == Cache::Decoded {
-                return Ok(kept);
-            }
-            *scratch = self.decode(sample, kept)?;
-            return Ok(scratch);
-        }
-        self.archive.read(self.records[sample as usize].number, scratch).map_err(|e| {
-            let fault = match e {
-                ReadError::Moment(_) => Fault::Unavailable,
-                // It was a record when the set was read.
-                ReadError::Record(_) | ReadError::Changed(_) => Fault::Changed,
-            };
-            self.error(sample, fault, &e.to_string())
-        })?;
-        // What was learnt of a file, now or at an earlier start, is of these bytes and no others.
-        if mark(scratch) != self.marks[sample as usize] {
-            return Err(self.error(sample, Fault::Changed, "its bytes have changed since the start"));
-        }
-        self.kept.offer(Cache::Encoded, sample, scratch);
-        *scratch = self.decode(sample, scratch)?;
-        self.kept.offer(Cache::Decoded, sample, scratch);
+        let (_, pixels) = decode_rgb(self.file(sample, scratch)?).map_err(self.damaged(sample))?;
+        self.kept.offer(Cache::Decoded, sample, &pixels);
+        *scratch = pixels;
         Ok(scratch)
+    }
+
+    fn part<'a>(
+        &'a self,
+        sample: u64,
+        original: ImageSize,
+        part: Part,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<Pixels<'a>, SampleError> {
+        // Pixels that are kept are those of whole images.
+        if self.kept.what() == Cache::Decoded && part.denominator == 1 {
+            return Ok(Pixels::whole(self.image(sample, scratch)?, original));
+        }
+        let mut pixels = Vec::new();
+        let (region, denominator) =
+            decode_part(self.file(sample, scratch)?, part, &mut pixels).map_err(self.damaged(sample))?;
+        *scratch = pixels;
+        Ok(Pixels { bytes: scratch, region, denominator })
     }
 }

@@ -1,5 +1,6 @@
 //! What a user may say about data beyond its place. The defaults suit data that needs nothing said.
 
+use mixfeed_pipeline::spec::ImageSize;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ pub struct Options {
     pub cache: Cache,
     /// Memory that may be kept; `None` is half of what the machine has free.
     pub cache_bytes: Option<u64>,
-    /// The size that every image is brought to; `None` takes images as they are, all of one size.
+    /// The output size of streams that name none: images are cropped in the center to its proportions and resized.
     pub image_size: Option<ImageSize>,
     /// A list of records that are left out.
     pub skip_list: Option<PathBuf>,
@@ -140,67 +141,9 @@ impl From<BadRecords> for String {
     }
 }
 
-/// Rows and columns of an image, as in "32" or "48x32".
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ImageSize {
-    /// Rows, 1 to [`MAX_SIDE`](Self::MAX_SIDE).
-    pub height: u32,
-    /// Columns, 1 to [`MAX_SIDE`](Self::MAX_SIDE).
-    pub width: u32,
-}
-
-impl ImageSize {
-    /// Pixels of a side, at most: a batch of one such image still fits a message.
-    pub const MAX_SIDE: u32 = 4096;
-}
-
-impl FromStr for ImageSize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (height, width) = text.split_once('x').unwrap_or((text, text));
-        let side = |text: &str| text.parse().ok().filter(|side| (1..=Self::MAX_SIDE).contains(side));
-        match (side(height), side(width)) {
-            (Some(height), Some(width)) => Ok(Self { height, width }),
-            _ => Err(format!("{text} is not a size: give a side or HEIGHTxWIDTH, 1 to {}", Self::MAX_SIDE)),
-        }
-    }
-}
-
-impl fmt::Display for ImageSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.height, self.width)
-    }
-}
-
-impl TryFrom<String> for ImageSize {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<ImageSize> for String {
-    fn from(size: ImageSize) -> Self {
-        size.to_string()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_read_and_written() {
-        let size = |text: &str| text.parse::<ImageSize>();
-        assert_eq!(size("32").unwrap(), ImageSize { height: 32, width: 32 });
-        assert_eq!(size("48x32").unwrap().to_string(), "48x32");
-        for wrong in ["", "0", "32x", "x32", "-1", "5000", "32X32", "1x1x1"] {
-            assert!(size(wrong).unwrap_err().contains("HEIGHTxWIDTH"), "{wrong}");
-        }
-    }
 
     #[test]
     fn policies_are_read_and_written() {

@@ -8,9 +8,11 @@ use super::digest_cache::KnownSplit;
 use super::options::Cache;
 use super::record_cache::RecordCache;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
+use super::sizes::Sizes;
 use crate::parallel::in_chunks;
 use mixfeed_pipeline::ImageShape;
-use mixfeed_pipeline::decode::{DecodeError, decode_to, shape_of};
+use mixfeed_pipeline::decode::{DecodeError, decode_rgb, shape_of};
+use mixfeed_pipeline::spec::ImageSize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -28,8 +30,27 @@ pub(super) enum Refusal {
     },
 }
 
+/// Images whose headers tell how large all are on average.
+const SIZES_TRIED: usize = 64;
+
+/// Bytes of a decoded image, on average over some of them.
+pub(super) fn mean_bytes(found: &Found, pauses: &[Duration]) -> Result<u64, Refusal> {
+    let first = first_shape(found, pauses)?;
+    let records: Vec<&Record> = found.train.iter().chain(&found.test).collect();
+    let mut bytes = Vec::new();
+    let tried = records.iter().step_by(records.len().div_ceil(SIZES_TRIED).max(1));
+    let seen: Vec<u64> = tried
+        .filter_map(|record| {
+            found.archive.read(record.number, &mut bytes).ok()?;
+            Some(shape_of(&bytes).ok()?.values() as u64)
+        })
+        .collect();
+    let sum = seen.iter().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes));
+    Ok(if seen.is_empty() { first.values() as u64 } else { sum / seen.len() as u64 })
+}
+
 /// The shape of the first image that has one.
-pub(super) fn first_shape(found: &Found, pauses: &[Duration]) -> Result<ImageShape, Refusal> {
+fn first_shape(found: &Found, pauses: &[Duration]) -> Result<ImageShape, Refusal> {
     let mut bytes = Vec::new();
     let mut pauses = pauses.iter();
     loop {
@@ -68,12 +89,14 @@ pub(super) fn mark(bytes: &[u8]) -> u64 {
     (bytes.len() as u64) << 32 | u64::from(crc32fast::hash(bytes))
 }
 
+/// The length that a mark is of.
+pub(super) fn length_of(mark: u64) -> u64 {
+    mark >> 32
+}
+
 /// Reads splits.
 pub(super) struct Reader<'a> {
     pub(super) archive: &'a dyn Archive,
-    pub(super) shape: ImageShape,
-    /// Whether images of other sizes are brought to the shape.
-    pub(super) scaled: bool,
     /// Whether images are decoded that are not kept decoded, to find out which are bad.
     pub(super) decode: bool,
     /// See [`retry`](super::retry).
@@ -86,7 +109,8 @@ struct Chunk {
     /// Of each record that was read: its number, length, hash and mark.
     read: Vec<(usize, u64, blake3::Hash, u64)>,
     bad: Vec<(u64, String)>,
-    forms: BTreeMap<String, u64>,
+    formats: BTreeMap<String, u64>,
+    sizes: Vec<(usize, ImageSize)>,
     /// Records that could not be read, with what the system said.
     unreadable: Vec<(usize, String)>,
 }
@@ -95,6 +119,7 @@ struct Chunk {
 struct Whole {
     lengths: Vec<u64>,
     hashes: Vec<blake3::Hash>,
+    sizes: Sizes,
     known: KnownSplit,
     unreadable: Vec<(usize, String)>,
 }
@@ -103,7 +128,8 @@ impl Whole {
     fn new(samples: usize) -> Self {
         let known = KnownSplit { marks: vec![0; samples], ..KnownSplit::default() };
         let hashes = vec![blake3::Hash::from_bytes([0; 32]); samples];
-        Self { lengths: vec![0; samples], hashes, known, unreadable: Vec::new() }
+        let sizes = Sizes::unknown(samples);
+        Self { lengths: vec![0; samples], hashes, sizes, known, unreadable: Vec::new() }
     }
 
     fn add(&mut self, chunk: Chunk) {
@@ -111,8 +137,11 @@ impl Whole {
             (self.lengths[sample], self.hashes[sample], self.known.marks[sample]) = (length, hash, mark);
         }
         self.known.bad.extend(chunk.bad);
-        for (form, count) in chunk.forms {
-            *self.known.forms.entry(form).or_default() += count;
+        for (format, count) in chunk.formats {
+            *self.known.formats.entry(format).or_default() += count;
+        }
+        for (sample, size) in chunk.sizes {
+            self.sizes.set(sample, size);
         }
         self.unreadable.extend(chunk.unreadable);
     }
@@ -128,6 +157,7 @@ impl Whole {
             hashes.update(hash.as_bytes());
         }
         known.lengths = lengths.finalize().as_bytes().to_vec();
+        known.sizes = self.sizes.into_numbers();
         known.records = hashes.finalize().as_bytes().to_vec();
         known
     }
@@ -138,7 +168,7 @@ impl Reader<'_> {
     pub(super) fn read(&self, records: &[Record], kept: &RecordCache) -> Result<KnownSplit, Refusal> {
         let mut whole = Whole::new(records.len());
         for chunk in in_chunks(records.len(), |range| self.chunk(records, range, kept)) {
-            whole.add(chunk?);
+            whole.add(chunk);
         }
         for pause in self.pauses {
             let again = std::mem::take(&mut whole.unreadable);
@@ -149,7 +179,7 @@ impl Reader<'_> {
                 self.chunk(records, again[range].iter().map(|(sample, _)| *sample), kept)
             };
             for chunk in in_chunks(again.len(), retry) {
-                whole.add(chunk?);
+                whole.add(chunk);
             }
         }
         if whole.unreadable.is_empty() {
@@ -159,12 +189,7 @@ impl Reader<'_> {
         Err(unreadable_of(&reasons))
     }
 
-    fn chunk(
-        &self,
-        records: &[Record],
-        samples: impl Iterator<Item = usize>,
-        kept: &RecordCache,
-    ) -> Result<Chunk, Refusal> {
+    fn chunk(&self, records: &[Record], samples: impl Iterator<Item = usize>, kept: &RecordCache) -> Chunk {
         let (mut chunk, mut bytes) = (Chunk::default(), Vec::new());
         for sample in samples {
             let number = records[sample].number;
@@ -172,7 +197,7 @@ impl Reader<'_> {
             let read = match self.archive.read(number, &mut bytes) {
                 Ok(()) => Ok(()),
                 // A record that is none has no bytes, and enters the digest as such.
-                Err(ReadError::Record(reason)) => Err(ImageProblem::Record(reason)),
+                Err(ReadError::Record(reason)) => Err(reason),
                 Err(error) => {
                     let reason = format!("{}: {error}", self.archive.path(number));
                     chunk.unreadable.push((sample, reason));
@@ -180,60 +205,32 @@ impl Reader<'_> {
                 }
             };
             chunk.read.push((sample, bytes.len() as u64, blake3::hash(&bytes), mark(&bytes)));
-            let shape = read.and_then(|()| self.shape(&bytes));
+            let shape = read.and_then(|()| shape_of(&bytes).map_err(|error| error.to_string()));
             if let Ok(shape) = &shape {
-                *chunk.forms.entry(form(&bytes, *shape)).or_default() += 1;
+                *chunk.formats.entry(format_of(&bytes).to_owned()).or_default() += 1;
+                chunk.sizes.push((sample, shape.size()));
             }
-            match shape.and_then(|_| self.pixels(&bytes, kept.what())) {
+            match shape.and_then(|_| self.pixels(&bytes, kept.what()).map_err(|error| error.to_string())) {
                 Ok(Some(pixels)) => kept.offer(Cache::Decoded, sample as u64, &pixels),
                 Ok(None) => kept.offer(Cache::Encoded, sample as u64, &bytes),
-                Err(ImageProblem::Size(shape)) => {
-                    return Err(Refusal::Set(format!(
-                        "{} is {shape}, others are {}; give --image-size to bring all to one size",
-                        self.archive.path(number),
-                        self.shape
-                    )));
-                }
-                Err(ImageProblem::Record(reason)) => chunk.bad.push((sample as u64, reason)),
+                Err(reason) => chunk.bad.push((sample as u64, reason)),
             }
         }
-        Ok(chunk)
-    }
-
-    /// Looks at an image's header.
-    fn shape(&self, bytes: &[u8]) -> Result<ImageShape, ImageProblem> {
-        let shape = shape_of(bytes)?;
-        if self.scaled || shape == self.shape { Ok(shape) } else { Err(ImageProblem::Size(shape)) }
+        chunk
     }
 
     /// Decodes an image where pixels are kept, or every damage is to be found.
-    fn pixels(&self, bytes: &[u8], keep: Cache) -> Result<Option<Vec<u8>>, ImageProblem> {
-        let decoded = || decode_to(bytes, self.shape.height, self.shape.width);
+    fn pixels(&self, bytes: &[u8], keep: Cache) -> Result<Option<Vec<u8>>, DecodeError> {
         match keep {
-            Cache::Decoded => Ok(Some(decoded()?)),
-            _ if self.decode => decoded().map(|_pixels| None).map_err(Into::into),
+            Cache::Decoded => Ok(Some(decode_rgb(bytes)?.1)),
+            _ if self.decode => decode_rgb(bytes).map(|_pixels| None),
             _ => Ok(None),
         }
     }
 }
 
-/// In what form an image comes, as in "png 32×32".
-fn form(bytes: &[u8], shape: ImageShape) -> String {
+/// In what format an image comes, as in "png".
+fn format_of(bytes: &[u8]) -> &'static str {
     let format = image::guess_format(bytes).ok();
-    let name = format.and_then(|format| format.extensions_str().first()).unwrap_or(&"other");
-    format!("{name} {}×{}", shape.height, shape.width)
-}
-
-/// What may be wrong with one image.
-enum ImageProblem {
-    /// It is damaged.
-    Record(String),
-    /// It is of another size than the rest.
-    Size(ImageShape),
-}
-
-impl From<DecodeError> for ImageProblem {
-    fn from(error: DecodeError) -> Self {
-        Self::Record(error.to_string())
-    }
+    format.and_then(|format| format.extensions_str().first()).unwrap_or(&"other")
 }

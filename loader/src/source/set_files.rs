@@ -50,7 +50,8 @@ impl SetFiles {
         Ok(Dataset {
             name: self.name.into(),
             classes,
-            image: SHAPE,
+            image: Some(SHAPE),
+            output: None,
             train: Arc::new(train),
             test: Arc::new(test),
             digest: digest_of(&train_digest, &test_digest),

@@ -337,7 +337,7 @@ fn the_settings_in_force_can_be_printed() {
 fn the_version_names_release_algorithm_and_protocol() {
     let text = String::from_utf8(run(&["--version"]).stdout).unwrap();
     assert!(text.starts_with(concat!("mixfeed-loader ", env!("CARGO_PKG_VERSION"), " (")), "{text}");
-    assert!(text.contains("algorithm 1 ") && text.contains("protocol mixfeed.v1"), "{text}");
+    assert!(text.contains("algorithm 2 ") && text.contains("protocol mixfeed.v1"), "{text}");
 }
 
 #[test]

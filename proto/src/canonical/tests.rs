@@ -1,8 +1,13 @@
 use super::*;
 use crate::v1::{
-    Augmentation, ColorJitter, CustomAugmentation, Mixing, RandAugment, RandomErasing, ResizedCrop, RowShard,
+    Augmentation, ColorJitter, CustomAugmentation, Mixing, Output, RandAugment, RandomErasing, ResizedCrop,
+    RowShard,
 };
 use prost_reflect::ReflectMessage as _;
+
+/// No spec that a loader takes: every field is set.
+const OUTPUT: Output =
+    Output { height: 224, width: 176, resize: 1, resize_side: 256, fill_value: 9, scaled_decoding: true };
 
 fn full() -> StreamSpec {
     StreamSpec {
@@ -48,6 +53,7 @@ fn full() -> StreamSpec {
             grayscale_probability: 0.2,
             rand_augment: Some(RandAugment { num_ops: 2, magnitude: 9 }),
         }),
+        output: Some(OUTPUT),
     }
 }
 
@@ -71,6 +77,7 @@ fn every_field_moves_the_digest() {
     let mut seen = vec![spec_digest(&full())];
     let mixing = full().mixing.expect("set above");
     let augmentation = full().augmentation.expect("set above");
+    let sized = |output| StreamSpec { output: Some(output), ..full() };
     let variants = [
         StreamSpec { split: 2, ..full() },
         StreamSpec { limit: 999, ..full() },
@@ -92,6 +99,13 @@ fn every_field_moves_the_digest() {
         StreamSpec { pixel_type: 1, ..full() },
         StreamSpec { pixel_layout: 2, ..full() },
         StreamSpec { augmentation: None, ..full() },
+        StreamSpec { output: None, ..full() },
+        sized(Output { height: 176, ..OUTPUT }),
+        sized(Output { width: 224, ..OUTPUT }),
+        sized(Output { resize: 2, ..OUTPUT }),
+        sized(Output { resize_side: 0, ..OUTPUT }),
+        sized(Output { fill_value: 0, ..OUTPUT }),
+        sized(Output { scaled_decoding: false, ..OUTPUT }),
     ];
     let augmented = |change: &dyn Fn(&mut Augmentation)| {
         let mut changed = augmentation.clone();
@@ -131,9 +145,9 @@ fn every_field_moves_the_digest() {
 
 #[test]
 fn a_field_left_at_its_default_does_not_move_the_digest() {
-    // Frozen when neither augmentation nor CutMix existed.
+    // Frozen when neither augmentation nor CutMix nor an output existed.
     let mixing = Mixing { cutmix_alpha: 0.0, switch_probability: 0.0, ..full().mixing.expect("set above") };
-    let before = StreamSpec { mixing: Some(mixing), augmentation: None, ..full() };
+    let before = StreamSpec { mixing: Some(mixing), augmentation: None, output: None, ..full() };
     let digest: String = spec_digest(&before).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(digest, "6d36f2c969418097e46bd2df3dbcf331bda6b49705f8f46bb589f8a11c24ea12");
 }

@@ -10,6 +10,8 @@ pub use color_jitter::{ColorJitter, MAX_STRENGTH};
 
 use crate::error::{SpecError, check_range};
 use crate::{CustomTransform, ImageShape};
+#[cfg(feature = "flags")]
+use crate::{ImageSize, Output, Resize};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -294,6 +296,19 @@ pub struct AugmentationArgs {
     /// Horizontal flip: its probability [default: 0; paper and fast: 0.5]
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub flip_prob: Option<f64>,
+    /// Size of the images as sent, HEIGHTxWIDTH or one side: a random resized crop of the original is resized to it, otherwise
+    /// the whole image, as --resize says [default: their own size, the same for all]
+    #[arg(long, value_name = "SIZE")]
+    pub image_size: Option<ImageSize>,
+    /// Resize to --image-size without a random resized crop, as in evaluation: center-crop (shorter side to SIDE pixels, then the
+    /// center; without SIDE the image just covers the size), stretch, or letterbox (padded with VALUE, 0 to 255) [default:
+    /// center-crop]
+    #[arg(long, value_name = "center-crop[:SIDE]|stretch|letterbox[:VALUE]")]
+    pub resize: Option<Resize>,
+    /// Decode JPEG files at 1/2, 1/4 or 1/8 (scaled IDCT) where that is still at least --image-size: faster, other pixels
+    /// [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub scaled_decoding: Option<bool>,
     /// Random resized crop: minimum scale, the fraction of the image's area, e.g. 0.08 for scale=(0.08, 1), ratio=(3/4, 4/3); 0
     /// disables it [default: 0]
     #[arg(long, value_name = "AREA", allow_negative_numbers = true)]
@@ -353,9 +368,17 @@ impl AugmentationArgs {
         })
     }
 
+    pub(crate) fn output(&self) -> Option<Output> {
+        let (resize, scaled_decoding) =
+            (self.resize.unwrap_or_default(), self.scaled_decoding.unwrap_or(false));
+        self.image_size.map(|size| Output { size, resize, scaled_decoding })
+    }
+
     /// The flag that sets a field of the augmentation; none where no flag does.
     pub(crate) fn augmentation_flag(field: &str) -> Option<&'static str> {
         Some(match field {
+            "output.height" | "output.width" | "output" => "--image-size",
+            "output.resize_side" => "--resize",
             "augmentation.crop_padding" => "--crop-padding",
             "augmentation.flip_probability" => "--flip-prob",
             "augmentation.trivial_augment" => "--trivial-augment",

@@ -49,7 +49,8 @@ impl AugmentationArgs {
             lambda_scope: self.lambda_per.unwrap_or_default(),
             partner_source: self.partner.unwrap_or_default(),
         };
-        let spec = StreamSpec { mixing: Some(mixing), augmentation: self.augmentation()?, ..plain };
+        let augmentation = self.augmentation()?;
+        let spec = StreamSpec { mixing: Some(mixing), output: self.output(), augmentation, ..plain };
         spec.check_recipe().map_err(|error| self.named(&error).unwrap_or_else(|| error.to_string()))?;
         // Where nothing is mixed, there is no mixing: one stream has one digest.
         let is_mixed = asked.is_some() && mixing.probability > 0.0;
@@ -61,6 +62,13 @@ impl AugmentationArgs {
     /// # Errors
     /// One line that names the flag and what it needs.
     pub fn check_effect(&self, completed: &Self) -> Result<(), String> {
+        for (is_given, flag) in
+            [(self.resize.is_some(), "--resize"), (self.scaled_decoding == Some(true), "--scaled-decoding")]
+        {
+            if is_given && completed.image_size.is_none() {
+                return Err(format!("{flag} has no effect: it needs an --image-size"));
+            }
+        }
         let is_on = |alpha: Option<f64>| alpha.is_some_and(|alpha| alpha != 0.0);
         let (mixup, cutmix) = (is_on(completed.mixup_alpha), is_on(completed.cutmix_alpha));
         if self.switch_prob.is_some() && !(mixup && cutmix) {

@@ -25,6 +25,7 @@ mod error;
 #[cfg(feature = "flags")]
 mod flags;
 mod mixing;
+mod output;
 mod shape;
 mod spec;
 
@@ -33,6 +34,7 @@ pub use custom::{CustomTransform, MAX_NAME_CHARS, is_name};
 pub use epochs::Epochs;
 pub use error::SpecError;
 pub use mixing::{LambdaScope, MAX_ALPHA, Mixing, MixingKind, PartnerSource};
+pub use output::{ImageSize, Output, Resize};
 pub use shape::{ImageShape, MAX_IMAGE_BYTES};
 pub use spec::{
     MAX_BATCH_BYTES, MAX_BATCH_SIZE, PixelLayout, PixelType, Remainder, RowShard, Split, StreamSpec,

@@ -23,6 +23,12 @@ impl ImageShape {
         self.height as usize * self.width as usize * self.channels as usize
     }
 
+    /// Returns height and width.
+    #[must_use]
+    pub const fn size(self) -> crate::ImageSize {
+        crate::ImageSize { height: self.height, width: self.width }
+    }
+
     /// Tells whether images of this shape may be in a stream: sides and channels of 1 to 65,535, and
     /// [`MAX_IMAGE_BYTES`] at most.
     #[must_use]

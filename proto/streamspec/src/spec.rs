@@ -1,7 +1,7 @@
 //! The spec and its parts.
 
 use crate::error::SpecError;
-use crate::{Augmentation, ImageShape, Mixing};
+use crate::{Augmentation, ImageShape, Mixing, Output};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -37,6 +37,8 @@ pub struct StreamSpec {
     pub pixel_type: PixelType,
     /// Order of the pixel values.
     pub pixel_layout: PixelLayout,
+    /// Size of the images as sent; `None` sends them as they are, all of one size.
+    pub output: Option<Output>,
     /// What is done to each image before it is mixed.
     #[serde(skip_serializing_if = "Augmentation::is_none")]
     pub augmentation: Augmentation,
@@ -65,11 +67,12 @@ impl StreamSpec {
             shard: None,
             pixel_type: PixelType::U8,
             pixel_layout: PixelLayout::Nhwc,
+            output: None,
             augmentation: Augmentation::NONE,
         }
     }
 
-    /// Checks all that does not depend on the number of samples, for images of the shape `image`.
+    /// Checks all that does not depend on the number of samples, for images that are sent in the shape `image`.
     ///
     /// # Errors
     /// Names the first field that is out of range.
@@ -84,6 +87,7 @@ impl StreamSpec {
             return Err(SpecError::new("batch_size", self.batch_size, allowed));
         }
         self.check_mixing()?;
+        self.check_output()?;
         self.augmentation.check(image)
     }
 
@@ -94,14 +98,27 @@ impl StreamSpec {
     pub fn check_recipe(&self) -> Result<(), SpecError> {
         const LARGEST_SIDE: u32 = 1 << 16;
         self.check_mixing()?;
-        self.augmentation.check(ImageShape { height: LARGEST_SIDE, width: LARGEST_SIDE, channels: 3 })
+        self.check_output()?;
+        let any = ImageShape { height: LARGEST_SIDE, width: LARGEST_SIDE, channels: 3 };
+        self.augmentation.check(self.output.map_or(any, |output| output.size.rgb()))
+    }
+
+    fn check_output(&self) -> Result<(), SpecError> {
+        self.output.map_or(Ok(()), Output::check)
     }
 
     fn check_mixing(&self) -> Result<(), SpecError> {
         self.mixing.as_ref().map_or(Ok(()), Mixing::check)
     }
 
-    /// Returns the bytes of one image as sent.
+    /// Returns the shape of images as sent, where those of the dataset have the shape `image`, or none in common.
+    #[must_use]
+    pub fn sent(&self, image: Option<ImageShape>) -> Option<ImageShape> {
+        let channels = image.map_or(3, |image| image.channels);
+        self.output.map(|output| ImageShape { channels, ..output.size.rgb() }).or(image)
+    }
+
+    /// Returns the bytes of one image that is sent in the shape `image`.
     #[must_use]
     pub fn image_bytes(&self, image: ImageShape) -> usize {
         image.values() * self.pixel_type.bytes()
@@ -195,11 +212,12 @@ pub enum PixelLayout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LambdaScope, MAX_ALPHA, MixingKind, PartnerSource};
+    use crate::{ImageSize, LambdaScope, MAX_ALPHA, MixingKind, PartnerSource, Resize};
 
     const IMAGE: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
     const SPEC: StreamSpec = StreamSpec::train(0, 8);
     const MIXUP: Mixing = Mixing::mixup(0.2, 0.2);
+    const OUTPUT: Output = Output::center_crop(ImageSize { height: 48, width: 32 });
 
     fn either() -> Mixing {
         Mixing {
@@ -221,7 +239,8 @@ mod tests {
             Some(Mixing { kind: MixingKind::Mixup, ..either() }),
         ] {
             for augmentation in [Augmentation::NONE, Augmentation { custom, ..Augmentation::EVERY }] {
-                let spec = StreamSpec { mixing, augmentation, ..StreamSpec::default() };
+                let output = Some(Output { resize: Resize::Letterbox { fill: 9 }, ..OUTPUT });
+                let spec = StreamSpec { mixing, augmentation, output, ..StreamSpec::default() };
                 let text = toml::to_string(&spec).unwrap();
                 assert_eq!(toml::from_str::<StreamSpec>(&text).unwrap(), spec, "{text}");
             }

@@ -8,7 +8,7 @@ use crate::evaluate::test_spec;
 use crate::feed::loaders::{Answer, Loaders, StreamRequest};
 use crate::machine::device;
 use crate::report::table::Table;
-use mixfeed_client::{StreamEnd, StreamError, StreamInfo};
+use mixfeed_client::{ImageSize, Output, StreamEnd, StreamError, StreamInfo};
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::logging::LogFormat;
 use mixfeed_ops::{print, println};
@@ -31,7 +31,8 @@ pub(super) fn run(args: DoctorArgs) -> Result<(), TrainError> {
     settings.loader_timeout = settings.loader_timeout.or(Some(Duration(LOADER_TIMEOUT)));
     let config = settings.check()?;
     let loaders = Loaders::of(&config)?;
-    let spec = test_spec(1);
+    // Whatever size they have.
+    let spec = test_spec(1, Some(Output::center_crop(ImageSize { height: 1, width: 1 })));
     let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Batch(0), expected: None };
     let answers = loaders.ask_each(request, &setup::stop_on_signals()?)?;
 
@@ -117,6 +118,7 @@ fn data(info: &StreamInfo) -> Table {
     Table::of_pairs([
         ("dataset", dataset.name.clone()),
         ("samples", format!("{} to train on, {} to test on", dataset.train_samples, dataset.test_samples)),
+        ("images", dataset.images.clone()),
         ("classes", dataset.classes.join(", ")),
     ])
 }

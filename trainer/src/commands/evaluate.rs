@@ -50,7 +50,8 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
     let model = checkpoint.model(device)?;
     let loaders = Loaders::of(&config)?;
     // Asked once for what the data is, by the split that all data has; the evaluation opens its own.
-    let spec = StreamSpec { batch_size: 1, ..StreamSpec::default() };
+    let output = header.output;
+    let spec = StreamSpec { batch_size: 1, output, ..StreamSpec::default() };
     let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Batch(0), expected: None };
     let info = loaders.open(request, &stop)?.info().clone();
     if info.dataset.test_samples == 0 {
@@ -58,7 +59,8 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
     }
     fits(header, &info)?;
     let stager = Stager::new(&info, header.normalisation, device);
-    let images = TestImages { loaders: &loaders, stream: &info, training_rows: header.batch_size, limit: 0 };
+    let training_rows = header.batch_size;
+    let images = TestImages { loaders: &loaders, stream: &info, output, training_rows, limit: 0 };
     let assessment =
         assess(&*model, &stager, images, &fgsm, &stop, &mut |evaluating| progress.evaluating(evaluating))?;
 

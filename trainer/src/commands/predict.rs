@@ -27,7 +27,7 @@ pub(super) fn run(args: PredictArgs) -> Result<(), TrainError> {
     let all = paths.len();
     let (mut read, mut images, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for path in paths {
-        match predict::read(&path, header.problem) {
+        match predict::read(&path, header) {
             Ok(image) => {
                 read.push(path);
                 images.push(image);

@@ -93,7 +93,7 @@ fn checked(
 ) -> Result<CheckedSpec, String> {
     // Which samples are chosen does not depend on it, nor on custom transforms, which this program lacks.
     let spec = StreamSpec { augmentation: Augmentation::NONE, ..training.stream };
-    CheckedSpec::of(spec, info.image, all, left_out, &[]).map_err(|e| e.to_string())
+    CheckedSpec::of(spec, Some(info.image), all, left_out, &[]).map_err(|e| e.to_string())
 }
 
 /// The samples of a batch, partners too, by their numbers among all.

@@ -69,6 +69,7 @@ impl Run<'_> {
             problem: problem(info),
             normalisation: config.training.normalisation,
             batch_size: config.training.stream.batch_size,
+            output: config.training.stream.output,
             dataset: info.dataset.name.clone(),
             dataset_digest: hex(info.dataset.digest),
             classes: info.dataset.classes.clone(),

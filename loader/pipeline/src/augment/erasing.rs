@@ -30,12 +30,12 @@ pub(super) fn draw(key: Key, setting: &RandomErasing, image: ImageShape) -> Opti
     }
     for _ in 0..TRIES {
         // torchvision's ratio is height to width here.
-        let [height, width] = sides(&mut generator, setting.area(), setting.ratio(), image);
+        let [height, width] = sides(&mut generator, setting.area(), setting.ratio(), image.size());
         let words = [generator.next_u64(), generator.next_u64()];
         if height < f64::from(image.height) && width < f64::from(image.width) {
             let (height, width) = (height as u32, width as u32);
             // A hole of less than half a pixel is none.
-            return (height > 0 && width > 0).then(|| Region::somewhere(words, height, width, image));
+            return (height > 0 && width > 0).then(|| Region::somewhere(words, height, width, image.size()));
         }
     }
     None

@@ -1,14 +1,11 @@
-//! A random part of the image, brought to the image's size (torchvision's `RandomResizedCrop`).
+//! A random part of the image, brought to the output's size (torchvision's `RandomResizedCrop`): the draw of the part.
 //!
-//! The filter is Pillow's for an enlargement, to the last bit: bilinear, columns first, weights of
-//! 22 bits, each pass rounded to bytes. A part is never larger than the image, so there is no
-//! reduction to care for.
+//! Resizing it is the business of [`resample`](super::resample).
 
 use super::elementary::{exp, ln};
 use crate::blend::Region;
 use crate::key::{Key, Purpose, below, unit};
-use mixfeed_streamspec::ImageShape;
-use mixfeed_streamspec::{Interval, ResizedCrop};
+use mixfeed_streamspec::{ImageSize, Interval, ResizedCrop};
 use rand::Rng;
 
 pub(super) const PURPOSE: Purpose = Purpose::new(7);
@@ -16,11 +13,8 @@ pub(super) const PURPOSE: Purpose = Purpose::new(7);
 /// Parts that are tried before the largest one in the middle is taken.
 const TRIES: usize = 10;
 
-/// Bits of a weight after the point.
-const PRECISION: u32 = 22;
-
 /// Draws the part that is shown.
-pub(super) fn draw(key: Key, setting: &ResizedCrop, image: ImageShape) -> Region {
+pub(super) fn draw(key: Key, setting: &ResizedCrop, image: ImageSize) -> Region {
     let mut generator = key.generator();
     for _ in 0..TRIES {
         let [width, height] = sides(&mut generator, setting.area(), setting.ratio(), image);
@@ -35,12 +29,7 @@ pub(super) fn draw(key: Key, setting: &ResizedCrop, image: ImageShape) -> Region
 
 /// Draws width and height in whole pixels: an area, uniformly, and their ratio, uniformly in its
 /// logarithm, which is taken without a libm (see [`elementary`](super::elementary)).
-pub(super) fn sides(
-    generator: &mut impl Rng,
-    area: Interval,
-    ratio: Interval,
-    image: ImageShape,
-) -> [f64; 2] {
+pub(super) fn sides(generator: &mut impl Rng, area: Interval, ratio: Interval, image: ImageSize) -> [f64; 2] {
     let mut between = |least: f64, most: f64| least + unit(generator.next_u64()) * (most - least);
     let pixels = f64::from(image.height) * f64::from(image.width);
     let area = pixels * between(area.min, area.max);
@@ -50,7 +39,7 @@ pub(super) fn sides(
 }
 
 /// The largest part in the middle whose ratio is allowed.
-fn largest(ratio: Interval, image: ImageShape) -> Region {
+fn largest(ratio: Interval, image: ImageSize) -> Region {
     let (h, w) = (f64::from(image.height), f64::from(image.width));
     let side = |side: f64, most: u32| (side.round_ties_even() as u32).clamp(1, most);
     let (height, width) = if w / h < ratio.min {
@@ -63,56 +52,9 @@ fn largest(ratio: Interval, image: ImageShape) -> Region {
     Region { top: (image.height - height) / 2, left: (image.width - width) / 2, height, width }
 }
 
-/// What a place of the enlarged side is made of: one or two places of the part.
-struct Tap {
-    first: usize,
-    weights: [i64; 2],
-}
-
-/// The taps of `size` places that show `part` places.
-fn taps(part: u32, size: u32) -> Vec<Tap> {
-    let scale = f64::from(part) / f64::from(size);
-    let place = |x: u32| {
-        let centre = (f64::from(x) + 0.5) * scale;
-        let first = (centre - 0.5).max(0.0) as u32;
-        let end = ((centre + 1.5) as u32).min(part);
-        let weight = |at: u32| if at < end { 1.0 - (f64::from(at) - centre + 0.5).abs() } else { 0.0 };
-        let weights = [weight(first), weight(first + 1)];
-        let sum = weights[0] + weights[1];
-        let fixed = |weight: f64| (0.5 + weight / sum * f64::from(1_u32 << PRECISION)) as i64;
-        Tap { first: first as usize, weights: weights.map(fixed) }
-    };
-    (0..size).map(place).collect()
-}
-
-fn weighted(tap: &Tap, value: impl Fn(usize) -> u8) -> u8 {
-    let second = if tap.weights[1] == 0 { 0 } else { i64::from(value(tap.first + 1)) * tap.weights[1] };
-    let sum = (1 << (PRECISION - 1)) + i64::from(value(tap.first)) * tap.weights[0] + second;
-    (sum >> PRECISION).clamp(0, 255) as u8
-}
-
-/// Writes `region` of `image`, as large as the image, into `out`.
-pub(super) fn apply(region: Region, shape: ImageShape, image: &[u8], out: &mut [u8]) {
-    let channels = shape.channels as usize;
-    let row_bytes = shape.width as usize * channels;
-    let (columns, rows) = (taps(region.width, shape.width), taps(region.height, shape.height));
-    let mut wide = Vec::with_capacity(region.height as usize * row_bytes);
-    for row in image.chunks_exact(row_bytes).skip(region.top as usize).take(region.height as usize) {
-        let part = &row[region.left as usize * channels..];
-        for tap in &columns {
-            wide.extend((0..channels).map(|channel| weighted(tap, |x| part[x * channels + channel])));
-        }
-    }
-    for (tap, out) in rows.iter().zip(out.chunks_exact_mut(row_bytes)) {
-        for (at, out) in out.iter_mut().enumerate() {
-            *out = weighted(tap, |y| wide[y * row_bytes + at]);
-        }
-    }
-}
-
 impl Region {
     /// A region of this size, each of its places in the image equally likely.
-    pub(super) fn somewhere(words: [u64; 2], height: u32, width: u32, image: ImageShape) -> Self {
+    pub(super) fn somewhere(words: [u64; 2], height: u32, width: u32, image: ImageSize) -> Self {
         let place = |word, room: u32| below(word, u64::from(room) + 1) as u32;
         let (top, left) = (place(words[0], image.height - height), place(words[1], image.width - width));
         Self { top, left, height, width }
@@ -124,15 +66,15 @@ mod tests {
     use super::*;
     use crate::key::Seed;
 
-    const SHAPE: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
+    const SIZE: ImageSize = ImageSize { height: 32, width: 32 };
 
-    fn draws(setting: ResizedCrop, shape: ImageShape, n: u64) -> Vec<Region> {
-        (0..n).map(|i| draw(Key::new(Seed(5), PURPOSE).at(i), &setting, shape)).collect()
+    fn draws(setting: ResizedCrop, size: ImageSize, n: u64) -> Vec<Region> {
+        (0..n).map(|i| draw(Key::new(Seed(5), PURPOSE).at(i), &setting, size)).collect()
     }
 
     #[test]
     fn areas_and_ratios_are_drawn_from_their_intervals() {
-        let regions = draws(ResizedCrop::IMAGENET, SHAPE, 20_000);
+        let regions = draws(ResizedCrop::IMAGENET, SIZE, 20_000);
         let area = |r: &Region| f64::from(r.height * r.width) / 1024.0;
         assert!(regions.iter().all(|r| r.top + r.height <= 32 && r.left + r.width <= 32));
         assert!(regions.iter().all(|r| (0.06..=1.0).contains(&area(r))));
@@ -149,20 +91,12 @@ mod tests {
     #[test]
     fn when_no_part_fits_the_largest_in_the_middle_is_taken() {
         let all = ResizedCrop { min_area: 1.0, ..ResizedCrop::IMAGENET };
-        let flat = ImageShape { height: 8, width: 40, channels: 3 };
+        let flat = ImageSize { height: 8, width: 40 };
         // 8 * 4 / 3 is 10.67.
         let middle = Region { top: 0, left: 14, height: 8, width: 11 };
         assert!(draws(all, flat, 20).iter().all(|region| *region == middle));
-        let tall = ImageShape { height: 40, width: 8, channels: 3 };
+        let tall = ImageSize { height: 40, width: 8 };
         let middle = Region { top: 14, left: 0, height: 11, width: 8 };
         assert!(draws(all, tall, 20).iter().all(|region| *region == middle));
-    }
-
-    #[test]
-    fn the_whole_image_stays_as_it_is() {
-        let image: Vec<u8> = (0..SHAPE.values()).map(|i| (i * 31 % 251) as u8).collect();
-        let mut out = vec![0; image.len()];
-        apply(Region { top: 0, left: 0, height: 32, width: 32 }, SHAPE, &image, &mut out);
-        assert_eq!(out, image);
     }
 }

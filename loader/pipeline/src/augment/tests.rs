@@ -30,9 +30,13 @@ fn shown(view: View, image: &[u8]) -> Vec<u8> {
     apply(&view, SHAPE, image, &mut Frames::default()).to_vec()
 }
 
+fn draw(augmentation: Augmentation, custom: Option<Custom>, seed: u64, epoch: u64) -> AugmentDraw {
+    AugmentDraw { augmentation, output: None, custom, image: SHAPE, seed: Seed(seed), epoch }
+}
+
 fn views(augmentation: Augmentation, n: u64) -> impl Iterator<Item = View> {
-    let draw = AugmentDraw { augmentation, custom: None, image: SHAPE, seed: Seed(9), epoch: 3 };
-    (0..n).map(move |position| draw.view(position, Role::Base))
+    let draw = draw(augmentation, None, 9, 3);
+    (0..n).map(move |position| draw.view(position, Role::Base, SHAPE.size()))
 }
 
 proptest! {
@@ -40,7 +44,7 @@ proptest! {
     fn crops_and_mirrors_as_torchvision_does(down in -9..=9_i32, right in -9..=9_i32, flipped: bool) {
         let view = View { down, right, flipped, ..View::PLAIN };
         // What was there before must not show through.
-        let mut frames = Frames { now: vec![77; 3], next: vec![77; 300] };
+        let mut frames = Frames { now: vec![77; 3], next: vec![77; 300], wide: vec![77; 7] };
         let out = apply(&view, SHAPE, &numbered(), &mut frames);
         prop_assert_eq!(out, reference(view, 9));
     }
@@ -109,9 +113,8 @@ fn transforms_are_applied_in_the_order_of_the_contract() {
     let image = numbered();
     let mut expected = image.clone();
     let custom = Some(Custom::new(&custom::tests::Brighter));
-    let draw =
-        AugmentDraw { augmentation: Augmentation::EVERY, custom, image: SHAPE, seed: Seed(9), epoch: 3 };
-    for view in (0..100).map(|position| draw.view(position, Role::Base)) {
+    let draw = draw(Augmentation::EVERY, custom, 9, 3);
+    for view in (0..100).map(|position| draw.view(position, Role::Base, SHAPE.size())) {
         // One at a time, each on what the one before it left.
         expected.copy_from_slice(&image);
         let View {
@@ -149,7 +152,7 @@ fn transforms_are_applied_in_the_order_of_the_contract() {
 fn signs_tell_what_was_done_in_the_order_in_which_it_was() {
     let region = Region { top: 1, left: 2, height: 3, width: 4 };
     let view = View {
-        resized: Some(region),
+        resized: Some(Placement::of_part(region, SHAPE.size(), SHAPE.size())),
         down: -2,
         flipped: true,
         trivial: Some(Operation { op: Op::Rotate, level: 7, negative: true }),
@@ -172,13 +175,12 @@ fn signs_tell_what_was_done_in_the_order_in_which_it_was() {
 #[test]
 fn base_and_partner_epochs_and_seeds_are_drawn_for_independently() {
     let both = Augmentation { crop_padding: 4, flip_probability: 0.5, ..Augmentation::NONE };
-    let draw =
-        |seed, epoch| AugmentDraw { augmentation: both, custom: None, image: SHAPE, seed: Seed(seed), epoch };
-    let base: Vec<_> = (0..1620).map(|i| draw(1, 0).view(i, Role::Base)).collect();
+    let draw = |seed, epoch| draw(both, None, seed, epoch);
+    let base: Vec<_> = (0..1620).map(|i| draw(1, 0).view(i, Role::Base, SHAPE.size())).collect();
     let others: [Vec<_>; 3] = [
-        (0..1620).map(|i| draw(1, 0).view(i, Role::Partner)).collect(),
-        (0..1620).map(|i| draw(1, 1).view(i, Role::Base)).collect(),
-        (0..1620).map(|i| draw(2, 0).view(i, Role::Base)).collect(),
+        (0..1620).map(|i| draw(1, 0).view(i, Role::Partner, SHAPE.size())).collect(),
+        (0..1620).map(|i| draw(1, 1).view(i, Role::Base, SHAPE.size())).collect(),
+        (0..1620).map(|i| draw(2, 0).view(i, Role::Base, SHAPE.size())).collect(),
     ];
     for other in others {
         // One view of 162: 10 of 1,620 agree by chance, with a standard deviation of 3.2.

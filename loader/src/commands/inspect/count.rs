@@ -2,6 +2,8 @@
 
 use crate::parallel::in_chunks;
 use mixfeed_pipeline::{Dataset, SampleError, Split};
+use serde::Serialize;
+use std::fmt;
 
 /// What the samples of a split add up to.
 #[derive(Default)]
@@ -13,6 +15,53 @@ pub(super) struct Counted {
     pixels: u64,
     sums: [u64; 3],
     squares: [u64; 3],
+}
+
+/// How the sides of images of many sizes are distributed, those of both splits together.
+#[derive(Serialize)]
+pub(super) struct Sides {
+    pub(super) height: Quantiles,
+    pub(super) width: Quantiles,
+}
+
+/// Pixels.
+#[derive(Serialize)]
+pub(super) struct Quantiles {
+    least: u32,
+    /// A tenth of the images has less.
+    tenth: u32,
+    median: u32,
+    /// A tenth has more.
+    nine_tenths: u32,
+    most: u32,
+}
+
+impl Sides {
+    /// Nothing where all images are of one size.
+    pub(super) fn of(dataset: &Dataset) -> Option<Self> {
+        let sizes = Split::ALL.into_iter().flat_map(|split| {
+            let samples = dataset.samples(split);
+            (0..samples.count()).filter_map(|sample| samples.size(sample))
+        });
+        let (heights, widths) = sizes.map(|size| (size.height, size.width)).unzip();
+        let (height, width) = (Quantiles::of(heights)?, Quantiles::of(widths)?);
+        Some(Self { height, width }).filter(|_| dataset.image.is_none())
+    }
+}
+
+impl Quantiles {
+    fn of(mut sides: Vec<u32>) -> Option<Self> {
+        sides.sort_unstable();
+        let at = |tenths: usize| sides.get(sides.len().checked_sub(1)? * tenths / 10).copied();
+        Some(Self { least: at(0)?, tenth: at(1)?, median: at(5)?, nine_tenths: at(9)?, most: at(10)? })
+    }
+}
+
+impl fmt::Display for Quantiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { least, tenth, median, nine_tenths, most } = self;
+        write!(f, "{least} to {most}, median {median}, of four fifths {tenth} to {nine_tenths}")
+    }
 }
 
 impl Counted {
@@ -78,7 +127,7 @@ mod tests {
     fn of(pixels: &[[u8; 3]], labels: &[u32]) -> Dataset {
         let shape = ImageShape { height: 1, width: 1, channels: 3 };
         let samples: Arc<dyn Samples> = Arc::new(InMemory::new(shape, pixels.concat(), labels.to_vec()));
-        Dataset { image: shape, train: Arc::clone(&samples), test: samples, ..synthetic::dataset(1) }
+        Dataset { image: Some(shape), train: Arc::clone(&samples), test: samples, ..synthetic::dataset(1) }
     }
 
     #[test]

@@ -3,10 +3,21 @@
 use ab_glyph::{Font as _, FontRef, ScaleFont as _, point};
 use image::{Rgb, RgbImage, imageops};
 use mixfeed_pipeline::ImageShape;
+use mixfeed_pipeline::blend::Region;
 
 const PAPER: Rgb<u8> = Rgb([252, 252, 250]);
 pub(super) const INK: Rgb<u8> = Rgb([32, 32, 36]);
 pub(super) const FAINT: Rgb<u8> = Rgb([96, 96, 104]);
+
+const FRAME: Rgb<u8> = Rgb([255, 196, 0]);
+
+/// Where an image stands in a square that it fits into, in its own proportions.
+fn fitted(side: u32, shape: ImageShape) -> Region {
+    let longer = shape.height.max(shape.width).max(1);
+    let drawn = |own: u32| (side * own / longer).max(1);
+    let (height, width) = (drawn(shape.height), drawn(shape.width));
+    Region { top: (side - height) / 2, left: (side - width) / 2, height, width }
+}
 
 /// What a page is drawn on.
 pub(super) struct Canvas {
@@ -20,15 +31,30 @@ impl Canvas {
         Self { pixels: RgbImage::from_pixel(width, height, PAPER), font }
     }
 
-    /// Draws an image with its top left corner at (x, y).
+    /// Draws an image as large as fits into a square, in the middle of it, whose top left corner is (x, y).
     pub(super) fn picture(&mut self, x: u32, y: u32, side: u32, shape: ImageShape, pixels: &[u8]) {
         let image = RgbImage::from_raw(shape.width, shape.height, pixels.to_vec());
-        let image = image.expect("images have the shape of their dataset");
+        let image = image.expect("as many pixels as the shape has");
+        let Region { top, left, height, width } = fitted(side, shape);
         // Enlarged pixels stay squares, so that what the network sees is what is shown.
         let filter =
-            if side > shape.width { imageops::FilterType::Nearest } else { imageops::FilterType::Triangle };
-        let image = imageops::resize(&image, side, side, filter);
-        imageops::replace(&mut self.pixels, &image, i64::from(x), i64::from(y));
+            if width > shape.width { imageops::FilterType::Nearest } else { imageops::FilterType::Triangle };
+        let image = imageops::resize(&image, width, height, filter);
+        imageops::replace(&mut self.pixels, &image, i64::from(x + left), i64::from(y + top));
+    }
+
+    /// Draws a frame around a part of an image that [`picture`](Self::picture) drew.
+    pub(super) fn frame(&mut self, x: u32, y: u32, side: u32, shape: ImageShape, part: Region) {
+        let image = fitted(side, shape);
+        let place = |at: u32, own: u32, drawn: u32| at * (drawn - 1) / own;
+        let [left, right] = [part.left, part.left + part.width]
+            .map(|at| x + image.left + place(at, shape.width, image.width));
+        let [top, bottom] = [part.top, part.top + part.height]
+            .map(|at| y + image.top + place(at, shape.height, image.height));
+        let edges = (left..=right).flat_map(|x| [(x, top), (x, bottom)]);
+        for (x, y) in edges.chain((top..=bottom).flat_map(|y| [(left, y), (right, y)])) {
+            self.pixels.put_pixel(x, y, FRAME);
+        }
     }
 
     /// Shortens text until it fits into `width` pixels.

@@ -1,7 +1,8 @@
 //! What is wrong with data is said with the place and the reason.
 
 use super::*;
-use mixfeed_pipeline::Split;
+use mixfeed_pipeline::spec::{ImageSize, Output};
+use mixfeed_pipeline::{CheckedSpec, Split, StreamSpec};
 
 fn folder() -> tempfile::TempDir {
     let place = tempfile::tempdir().unwrap();
@@ -58,13 +59,18 @@ fn images_of_two_sizes_need_a_size() {
         image::imageops::FilterType::Nearest,
     );
     large.save(odd).unwrap();
-    let message = refusal_with(place.path(), Options::default());
-    assert!(
-        message.contains("train/class-002/zz.png is 40×48×3, others are 32×32×3; give --image-size"),
-        "{message}"
+    let data = read_with(place.path(), Options::default());
+    assert_eq!((data.image, data.train.count()), (None, 21));
+    let message = CheckedSpec::new(StreamSpec::train(1, 4), &data).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "output: missing is not allowed, a size, because the images are of many: train/class-002/zz.png is 40×48×3, others are 32×32×3"
     );
-    let size = Some(ImageSize { height: 32, width: 32 });
-    let data = read_with(place.path(), Options { image_size: size, ..Options::default() });
+    let size = ImageSize { height: 32, width: 32 };
+    let output = Some(Output::center_crop(size));
+    assert!(CheckedSpec::new(StreamSpec { output, ..StreamSpec::train(1, 4) }, &data).is_ok());
+    let data = read_with(place.path(), Options { image_size: Some(size), ..Options::default() });
+    assert!(CheckedSpec::new(StreamSpec::train(1, 4), &data).is_ok());
     assert_eq!(data.train.count(), 21);
 }
 

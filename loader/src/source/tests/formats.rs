@@ -2,7 +2,7 @@
 
 use super::*;
 use mixfeed_pipeline::content::content_digest;
-use mixfeed_pipeline::spec::{Augmentation, Mixing, StreamSpec};
+use mixfeed_pipeline::spec::{Augmentation, ImageSize, Mixing, StreamSpec};
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Scratch, Split, collate, conformance};
 
 const BY_NAME: Options = Options {
@@ -94,8 +94,8 @@ fn the_dataset_digest_depends_on_what_changes_the_set_and_on_nothing_else() {
     let size = Some(ImageSize { height: 16, width: 24 });
     let scaled = read_with(place.path(), Options { image_size: size, ..Options::default() });
     assert_ne!(scaled.digest, base);
-    assert_eq!((scaled.image.height, scaled.image.width), (16, 24));
-    assert_eq!(scaled.train.image(0, &mut Vec::new()).unwrap().len(), 16 * 24 * 3);
+    let checked = CheckedSpec::new(StreamSpec::train(1, 4), &scaled).unwrap();
+    assert_eq!((checked.image().height, checked.image().width), (16, 24));
 
     std::fs::write(place.path().join("train/class-000/more.png"), train[0].png()).unwrap();
     assert_ne!(digest(Options::default()), base);

@@ -12,6 +12,7 @@ use mixfeed_loader::source::{Cache, Location, Options, Place, Published, open};
 use mixfeed_pipeline::Split;
 use mixfeed_pipeline::cifar::{Layout, append_records};
 use mixfeed_pipeline::decode::{decode_rgb, decode_to, shape_of};
+use mixfeed_pipeline::spec::{ImageSize, Output};
 use sha2::{Digest as _, Sha256};
 use std::io::{Cursor, Write as _};
 use std::path::Path;
@@ -128,7 +129,7 @@ fn decode(input: &[u8], _: &Path) {
         assert_eq!(pixels.len(), shape.values());
         assert_eq!(seen.unwrap(), shape, "header and image agree");
     }
-    if let Ok(pixels) = decode_to(input, 32, 24) {
+    if let Ok(pixels) = decode_to(input, &Output::center_crop(ImageSize { height: 32, width: 24 })) {
         assert_eq!(pixels.len(), 32 * 24 * 3);
     }
 }
@@ -254,7 +255,7 @@ fn read_all(folder: &Path, cache: Cache) {
         for sample in 0..samples.count() {
             assert!((samples.label(sample) as usize) < dataset.classes.len(), "a label names a class");
             if let Ok(image) = samples.image(sample, &mut scratch) {
-                assert_eq!(image.len(), dataset.image.values());
+                assert_eq!(image.len(), dataset.shape(split, sample).values());
             }
         }
     }

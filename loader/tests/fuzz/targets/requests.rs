@@ -212,6 +212,14 @@ pub(super) fn full_spec() -> v1::StreamSpec {
             grayscale_probability: 0.25,
             rand_augment: Some(v1::RandAugment { num_ops: 2, magnitude: 9 }),
         }),
+        output: Some(v1::Output {
+            height: 24,
+            width: 20,
+            resize: v1::Resize::Letterbox.into(),
+            resize_side: 0,
+            fill_value: 9,
+            scaled_decoding: true,
+        }),
     }
 }
 
@@ -313,7 +321,8 @@ fn check(batch: &v1::Batch, spec: &v1::StreamSpec) {
     let value_bytes = if spec.pixel_type() == v1::PixelType::F32 { 4 } else { 1 };
     let rows = batch.labels.len() / 4;
     assert!((1..=spec.batch_size as usize).contains(&rows), "{rows} rows");
-    assert_eq!(batch.pixels.len(), rows * (SIDE * SIDE * 3) as usize * value_bytes);
+    let (height, width) = spec.output.map_or((SIDE, SIDE), |output| (output.height, output.width));
+    assert_eq!(batch.pixels.len(), rows * (height * width * 3) as usize * value_bytes);
     assert!(batch.partner_labels.len() == 4 * rows && batch.lambdas.len() == 4 * rows);
 }
 

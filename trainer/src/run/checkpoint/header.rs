@@ -3,6 +3,7 @@
 use crate::learn::model::{ModelKind, Problem};
 use crate::learn::staging::Normalisation;
 use crate::run::observer::Epoch;
+use mixfeed_client::Output;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,6 +24,9 @@ pub struct Header {
     /// write it.
     #[serde(default)]
     pub batch_size: u32,
+    /// Output size of the images and how they are resized to it; none where they were sent as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Output>,
     /// Name of the dataset it learnt from.
     pub dataset: String,
     /// Digest of that dataset, hexadecimal.

@@ -28,6 +28,7 @@ pub(super) fn header() -> Header {
         problem: PROBLEM,
         normalisation: Normalisation::default(),
         batch_size: 128,
+        output: None,
         dataset: "synthetic".to_owned(),
         dataset_digest: "00".repeat(32),
         classes: ["a", "b", "c"].map(str::to_owned).to_vec(),

@@ -44,6 +44,7 @@ fn header() -> Header {
         problem: PROBLEM,
         normalisation: Normalisation::default(),
         batch_size: 4,
+        output: None,
         dataset: "synthetic".to_owned(),
         dataset_digest: "00".repeat(32),
         classes: ["a", "b", "c"].map(str::to_owned).to_vec(),

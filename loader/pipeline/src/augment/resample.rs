@@ -1,0 +1,203 @@
+//! Bilinear and antialiased: a part of an image, resized, to the last bit as Pillow does it.
+//!
+//! Columns first, then rows, weights of 22 bits, each pass rounded to bytes (Pillow's `Resample.c`; its `ImagingResample`
+//! with the filter BILINEAR). Where the image shrinks, each place of the output is a weighted mean of all the places that it
+//! covers. What is not seen is not computed.
+
+use super::placement::Placement;
+use crate::blend::Region;
+use crate::dataset::Pixels;
+use crate::simd::dispatched;
+use mixfeed_streamspec::ImageShape;
+use std::ops::Range;
+
+/// Bits of a weight after the point.
+const PRECISION: u32 = 22;
+
+/// Values of a row that are summed up at a time: what registers hold.
+const LANES: usize = 32;
+
+/// Memory for an image whose columns are resized and whose rows are not.
+pub(super) type Wide = Vec<u8>;
+
+/// The places of the source that one place of the resized side is made of, which covers `in0` to `in1` of it as a whole and
+/// has `size` places: Pillow's `xmin` and `xmax`.
+pub(super) fn taps(in0: f64, in1: f64, source: u32, size: u32, at: u32) -> Range<u32> {
+    let scale = (in1 - in0) / f64::from(size);
+    let (center, support) = (in0 + (f64::from(at) + 0.5) * scale, scale.max(1.0));
+    let first = (center - support + 0.5).max(0.0) as u32;
+    first..((center + support + 0.5) as u32).min(source)
+}
+
+/// The weights of some places of a resized side.
+struct Weights {
+    /// First place of the source, and where the weights of this and those that follow it begin and end.
+    taps: Vec<(usize, Range<usize>)>,
+    weights: Vec<i32>,
+}
+
+impl Weights {
+    /// Of the places `seen` of a side that covers `in0` to `in1` of `source` places and has `size`.
+    fn new(in0: f64, in1: f64, source: u32, size: u32, seen: Range<u32>) -> Self {
+        let scale = (in1 - in0) / f64::from(size);
+        let narrowed = 1.0 / scale.max(1.0);
+        let (mut all, mut exact) = (Self { taps: Vec::new(), weights: Vec::new() }, Vec::new());
+        for at in seen {
+            let center = in0 + (f64::from(at) + 0.5) * scale;
+            let places = taps(in0, in1, source, size, at);
+            exact.clear();
+            exact.extend(places.clone().map(|place| {
+                let distance = ((f64::from(place) - center + 0.5) * narrowed).abs();
+                if distance < 1.0 { 1.0 - distance } else { 0.0 }
+            }));
+            let sum: f64 = exact.iter().sum();
+            let fixed = |weight: &f64| {
+                let share = if sum == 0.0 { *weight } else { weight / sum };
+                (0.5 + share * f64::from(1_u32 << PRECISION)) as i32
+            };
+            let begin = all.weights.len();
+            all.weights.extend(exact.iter().map(fixed));
+            // A weight of nothing at the end need not be read.
+            while all.weights.len() > begin + 1 && all.weights.last() == Some(&0) {
+                all.weights.pop();
+            }
+            all.taps.push((places.start as usize, begin..all.weights.len()));
+        }
+        all
+    }
+
+    /// The places of the source that any of them is made of.
+    fn reach(&self) -> Range<usize> {
+        let first = self.taps.first().map_or(0, |(first, _)| *first);
+        first..self.taps.iter().map(|(first, weights)| first + weights.len()).max().unwrap_or(first)
+    }
+
+    fn of(&self, at: usize) -> (usize, &[i32]) {
+        let (first, range) = &self.taps[at];
+        (*first, &self.weights[range.clone()])
+    }
+}
+
+/// Writes what an output of `shape` shows of an image, of which `pixels` are at least what is needed.
+pub(super) fn apply(
+    placed: &Placement,
+    pixels: Pixels<'_>,
+    shape: ImageShape,
+    wide: &mut Wide,
+    out: &mut [u8],
+) {
+    let channels = shape.channels as usize;
+    let (seen_rows, seen_columns) = (placed.rows(shape.height), placed.columns(shape.width));
+    let denominator = f64::from(pixels.denominator);
+    // The part in pixels of the image as it was decoded, from its first pixel that was.
+    let side = |from: u32, length: u32, begin: u32, there: u32, size: u32, seen: Range<u32>| {
+        let in0 = f64::from(from) / denominator - f64::from(begin);
+        Weights::new(in0, in0 + f64::from(length) / denominator, there, size, seen)
+    };
+    let Region { top, left, height, width } = placed.part;
+    let there = pixels.region;
+    let (rows, columns) = if pixels.denominator == 1 {
+        // Nothing outside the part is looked at.
+        let part = |from: u32, begin: u32, weights: Weights| Weights {
+            taps: weights
+                .taps
+                .into_iter()
+                .map(|(first, it)| (first + from as usize - begin as usize, it))
+                .collect(),
+            ..weights
+        };
+        let own = |length: u32, size: u32, seen| Weights::new(0.0, f64::from(length), length, size, seen);
+        (
+            part(top, there.top, own(height, placed.resized.height, seen_rows.clone())),
+            part(left, there.left, own(width, placed.resized.width, seen_columns.clone())),
+        )
+    } else {
+        (
+            side(top, height, there.top, there.height, placed.resized.height, seen_rows.clone()),
+            side(left, width, there.left, there.width, placed.resized.width, seen_columns.clone()),
+        )
+    };
+
+    let (source_bytes, wide_bytes) = (there.width as usize * channels, seen_columns.len() * channels);
+    let reach = rows.reach();
+    wide.resize(reach.len() * wide_bytes, 0);
+    let source = pixels.bytes.chunks_exact(source_bytes).skip(reach.start).take(reach.len());
+    for (source, wide) in source.zip(wide.chunks_exact_mut(wide_bytes)) {
+        if channels == 3 {
+            rgb_row(source, &columns, wide);
+        } else {
+            any_row(source, channels, &columns, wide);
+        }
+    }
+
+    let out_bytes = shape.width as usize * channels;
+    let before = (-placed.down).max(0) as usize;
+    let from = (-placed.right).max(0) as usize * channels;
+    if seen_rows.len() < shape.height as usize || seen_columns.len() < shape.width as usize {
+        out.fill(placed.fill);
+    }
+    for (at, out) in out.chunks_exact_mut(out_bytes).skip(before).take(seen_rows.len()).enumerate() {
+        let (first, weights) = rows.of(at);
+        let wide = &wide[(first - reach.start) * wide_bytes..];
+        sum_rows(wide, wide_bytes, weights, &mut out[from..from + wide_bytes]);
+    }
+}
+
+const HALF: i32 = 1 << (PRECISION - 1);
+
+fn byte(sum: i32) -> u8 {
+    (sum >> PRECISION).clamp(0, 255) as u8
+}
+
+dispatched! { fn rgb_row(source: &[u8], columns: &Weights, out: &mut [u8]) = plain_rgb_row; }
+
+#[inline(always)]
+fn plain_rgb_row(source: &[u8], columns: &Weights, out: &mut [u8]) {
+    let pixels = source.as_chunks::<3>().0;
+    for (out, (first, range)) in out.as_chunks_mut::<3>().0.iter_mut().zip(&columns.taps) {
+        let weights = &columns.weights[range.clone()];
+        let mut sums = [HALF; 3];
+        for (pixel, weight) in pixels[*first..][..weights.len()].iter().zip(weights) {
+            for (sum, value) in sums.iter_mut().zip(pixel) {
+                *sum += i32::from(*value) * weight;
+            }
+        }
+        *out = sums.map(byte);
+    }
+}
+
+fn any_row(source: &[u8], channels: usize, columns: &Weights, out: &mut [u8]) {
+    for (at, out) in out.chunks_exact_mut(channels).enumerate() {
+        let (first, weights) = columns.of(at);
+        for (channel, out) in out.iter_mut().enumerate() {
+            let values = source[first * channels + channel..].iter().step_by(channels);
+            *out = byte(
+                HALF + values.zip(weights).map(|(value, weight)| i32::from(*value) * weight).sum::<i32>(),
+            );
+        }
+    }
+}
+
+dispatched! { fn sum_rows(source: &[u8], row_bytes: usize, weights: &[i32], out: &mut [u8]) = plain_sum_rows; }
+
+#[inline(always)]
+fn plain_sum_rows(source: &[u8], row_bytes: usize, weights: &[i32], out: &mut [u8]) {
+    let (chunks, rest) = out.as_chunks_mut::<LANES>();
+    let done = chunks.len() * LANES;
+    for (at, out) in chunks.iter_mut().enumerate() {
+        let mut sums = [HALF; LANES];
+        for (row, weight) in weights.iter().enumerate() {
+            let values: &[u8; LANES] = source[row * row_bytes + at * LANES..]
+                .first_chunk()
+                .expect("a row is as long as the output's");
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += i32::from(*value) * weight;
+            }
+        }
+        *out = sums.map(byte);
+    }
+    for (at, out) in rest.iter_mut().enumerate() {
+        let value = |row: usize| i32::from(source[row * row_bytes + done + at]);
+        *out = byte(HALF + weights.iter().enumerate().map(|(row, weight)| value(row) * weight).sum::<i32>());
+    }
+}
