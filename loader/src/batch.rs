@@ -1,10 +1,20 @@
 //! One batch: what it is made of, and its bytes as they are sent, or why there are none.
 //!
-//! Deliberately not here: threads ([`pool`](crate::pool)), and what a batch contains (`mixfeed-pipeline`).
+//! Deliberately not here: how it is built ([`assembly`](crate::assembly)), and what a batch contains (`mixfeed-pipeline`).
 
 use bytes::Bytes;
-use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, collate};
-use mixfeed_proto::{BatchBytes, batch_checksum};
+use mixfeed_pipeline::CheckedSpec;
+
+/// Pixels, of originals and as sent, of the rows that a worker builds at a time: some milliseconds of decoding photographs, in
+/// which a batch is divided among all workers; rows of small images make one job of a batch, as handing them out would take
+/// longer than building them.
+const RUN_PIXELS: u64 = 1 << 20;
+
+/// Rows that a worker builds at a time, at most: what it plans of a batch is bounded by them.
+const MAX_RUN_ROWS: u64 = 4096;
+
+/// Samples whose images tell how large those of a stream are.
+const SIZES_SEEN: u64 = 64;
 
 /// What a stream's batches are made of: its spec, checked once, and the name of that spec.
 #[derive(Debug)]
@@ -13,6 +23,26 @@ pub(crate) struct StreamContext {
     pub(crate) checked: CheckedSpec,
     /// Its digest, part of every checksum.
     pub(crate) spec_digest: [u8; 32],
+    /// Rows of a batch that are one job. It has no part in what a batch contains.
+    pub(crate) run_rows: u64,
+}
+
+impl StreamContext {
+    pub(crate) fn new(checked: CheckedSpec, spec_digest: [u8; 32]) -> Self {
+        let pixels = |height: u32, width: u32| u64::from(height) * u64::from(width);
+        let step = (checked.samples() / SIZES_SEEN).max(1);
+        let seen = || (0..checked.samples()).step_by(step as usize).map(|sample| checked.original(sample));
+        let original =
+            seen().map(|size| pixels(size.height, size.width)).sum::<u64>() / seen().count() as u64;
+        let row = original + pixels(checked.image().height, checked.image().width);
+        let run_rows = RUN_PIXELS.div_ceil(row).min(MAX_RUN_ROWS);
+        Self { checked, spec_digest, run_rows }
+    }
+
+    /// Jobs of the largest batch.
+    pub(crate) fn max_runs(&self) -> u64 {
+        self.checked.epochs().max_rows().div_ceil(self.run_rows)
+    }
 }
 
 /// The bytes of a finished batch, as they are sent.
@@ -34,32 +64,4 @@ pub(crate) enum BuildError {
     /// The job panicked, with these words. Others go on.
     #[error("building the batch panicked; the loader's log has the details")]
     Panicked(String),
-}
-
-/// Builds the batch of this index.
-pub(crate) fn build(
-    context: &StreamContext,
-    index: u64,
-    dataset: &Dataset,
-    scratch: &mut Scratch,
-) -> Result<BuiltBatch, BuildError> {
-    let StreamContext { checked, spec_digest } = context;
-    let plan = BatchPlan::new(checked, index);
-    let mut buffer = BatchBuffer::default();
-    collate(checked, &plan, dataset.samples(checked.spec().split).as_ref(), scratch, &mut buffer)?;
-    let checksum = batch_checksum(&BatchBytes {
-        spec_digest,
-        index,
-        pixels: &buffer.pixels,
-        labels: &buffer.labels,
-        partner_labels: &buffer.partner_labels,
-        lambdas: &buffer.lambdas,
-    });
-    Ok(BuiltBatch {
-        pixels: buffer.pixels.into(),
-        labels: buffer.labels.into(),
-        partner_labels: buffer.partner_labels.into(),
-        lambdas: buffer.lambdas.into(),
-        checksum,
-    })
 }

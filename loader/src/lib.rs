@@ -10,6 +10,7 @@
 //! (`mixfeed-client`).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods))]
 
+mod assembly;
 mod batch;
 pub mod commands;
 pub mod config;

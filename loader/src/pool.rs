@@ -4,15 +4,19 @@
 //! a semaphore of the same size, so that a task waits for a slot without blocking and the send that
 //! follows always finds room. Out of the pool: each job carries the sender of its stream, whose
 //! queue has room for all jobs that the stream may have in hand.
+//!
+//! A job is a batch. The workers that are free build its runs of rows together, and go on to the next one when the last run is
+//! taken: batches come as early as they can, in the order of the queue.
 
-use crate::batch::{BuildError, BuiltBatch, StreamContext, build};
+use crate::assembly::Assembly;
+use crate::batch::{BuildError, BuiltBatch, StreamContext};
 use crate::failures::{Failed, FailureLog};
 use crate::metrics::LoaderMetrics;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use mixfeed_pipeline::{Dataset, Scratch};
+use mixfeed_pipeline::{BatchBuffer, Dataset, Scratch};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -60,16 +64,18 @@ impl Pool {
         let depth = workers * QUEUED_PER_WORKER;
         let (sender, receiver) = bounded(depth);
         let failures = Arc::new(FailureLog::default());
+        let front = Arc::new(Front { jobs: receiver, batch: Mutex::new(None) });
         let workers = (0..workers)
             .map(|number| {
-                let (jobs, dataset, metrics) = (receiver.clone(), Arc::clone(dataset), Arc::clone(metrics));
+                let (front, dataset, metrics) =
+                    (Arc::clone(&front), Arc::clone(dataset), Arc::clone(metrics));
                 let failures = Arc::clone(&failures);
                 // Worker threads are what the pool is.
                 #[allow(clippy::disallowed_methods)]
                 std::thread::Builder::new().name(format!("mixfeed-worker-{number}")).spawn(move || {
                     // A job's panic is caught where it is built; a worker outlives any other, too: a loader
                     // without workers would be ready and serve nothing.
-                    let work = || work(&jobs, &dataset, &metrics, &failures);
+                    let work = || work(&front, &dataset, &metrics, &failures);
                     while catch_unwind(AssertUnwindSafe(work)).is_err() {}
                 })
             })
@@ -116,32 +122,68 @@ impl Slot<'_> {
     }
 }
 
-fn work(
-    jobs: &Receiver<(Job, OwnedSemaphorePermit)>,
-    dataset: &Dataset,
-    metrics: &LoaderMetrics,
-    failures: &FailureLog,
-) {
-    let mut scratch = Scratch::default();
-    for (job, slot) in jobs {
-        drop(slot);
-        metrics.queue_depth.set(jobs.len() as f64);
-        if job.reply.is_closed() {
-            continue; // The client has gone away, which is ordinary.
+/// The batch that workers take runs of now, and the queue that the next one comes from.
+struct Front {
+    jobs: Receiver<(Job, OwnedSemaphorePermit)>,
+    batch: Mutex<Option<Arc<Batch>>>,
+}
+
+/// A batch whose runs are taken.
+struct Batch {
+    job: Job,
+    assembly: Assembly,
+    started: Instant,
+}
+
+impl Front {
+    /// Waits for a run of rows to build; nothing once the pool ends.
+    fn take(&self, metrics: &LoaderMetrics) -> Option<(Arc<Batch>, usize)> {
+        // Held while waiting, too: whoever is next in line waits for it instead of the queue.
+        let mut front = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(batch) = front.as_ref() {
+                if let Some(run) = batch.assembly.take() {
+                    return Some((Arc::clone(batch), run));
+                }
+                *front = None;
+            }
+            let (job, slot) = self.jobs.recv().ok()?;
+            drop(slot);
+            metrics.queue_depth.set(self.jobs.len() as f64);
+            if job.reply.is_closed() {
+                continue; // The client has gone away, which is ordinary.
+            }
+            let assembly = Assembly::new(&job.context, job.index);
+            *front = Some(Arc::new(Batch { job, assembly, started: Instant::now() }));
         }
-        let started = Instant::now();
-        let outcome =
-            catch_unwind(AssertUnwindSafe(|| build(&job.context, job.index, dataset, &mut scratch)));
-        let outcome = outcome.unwrap_or_else(|payload| {
+    }
+}
+
+fn work(front: &Front, dataset: &Dataset, metrics: &LoaderMetrics, failures: &FailureLog) {
+    let mut scratch = Scratch::default();
+    while let Some((batch, run)) = front.take(metrics) {
+        let Batch { job, assembly, started } = &*batch;
+        let build = || {
+            // Nobody reads it any more.
+            if job.reply.is_closed() {
+                return Ok(BatchBuffer::default());
+            }
+            assembly.build(run, &job.context, dataset, &mut scratch)
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|payload| {
             scratch = Scratch::default();
             Err(BuildError::Panicked(words(&*payload)))
         });
+        let Some(outcome) = assembly.hand_in(run, outcome, &job.context) else { continue };
+        if job.reply.is_closed() {
+            continue;
+        }
         metrics.built(&outcome, started.elapsed());
         match &outcome {
-            Ok(_) => failures.catch_up(started),
+            Ok(_) => failures.catch_up(*started),
             Err(error) => {
                 let split = job.context.checked.spec().split;
-                failures.report(started, &Failed { index: job.index, split, error });
+                failures.report(*started, &Failed { index: job.index, split, error });
             }
         }
         // Room is certain (see above); an error means that the client has gone away meanwhile.
@@ -167,7 +209,9 @@ mod tests {
 
     fn context(dataset: &Dataset, augmentation: Augmentation) -> Arc<StreamContext> {
         let spec = StreamSpec { shuffle: false, augmentation, ..StreamSpec::train(1, 4) };
-        Arc::new(StreamContext { checked: CheckedSpec::new(spec, dataset).unwrap(), spec_digest: [1; 32] })
+        let checked = CheckedSpec::new(spec, dataset).unwrap();
+        // Two jobs a batch.
+        Arc::new(StreamContext { run_rows: 2, ..StreamContext::new(checked, [1; 32]) })
     }
 
     async fn run(

@@ -39,6 +39,17 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// many finished batches wait for the wire.
 const WINDOW_PER_WORKER: usize = 2;
 
+/// Batches that a stream may have in memory where each is built by several workers, at least: one that is being built, one
+/// that waits for the wire, and one that the workers go on to.
+const MIN_WINDOW: usize = 3;
+
+/// Batches of so many jobs that a stream may have in memory: a few, whatever the number of workers, where each batch is
+/// many jobs.
+fn window(workers: usize, runs: u64) -> usize {
+    let jobs = WINDOW_PER_WORKER * workers;
+    if runs <= 1 { jobs } else { jobs.div_ceil(usize::try_from(runs).unwrap_or(usize::MAX)).max(MIN_WINDOW) }
+}
+
 /// Bytes of a row beside its pixels: label, partner's label and lambda.
 const ROW_BYTES: u64 = 12;
 
@@ -143,7 +154,7 @@ impl Service {
             let refusal = SpecError::new("batch_size", checked.spec().batch_size, allowed);
             return Err(translate::refused(&refusal));
         }
-        Ok(StreamContext { checked, spec_digest: digest })
+        Ok(StreamContext::new(checked, digest))
     }
 }
 
@@ -210,7 +221,7 @@ impl v1::loader_service_server::LoaderService for Service {
         let context = Arc::new(self.check(&open).inspect_err(|status| {
             tracing::warn!(%peer, reason = status.message(), "stream refused");
         })?);
-        let full = WINDOW_PER_WORKER * self.pool.workers();
+        let full = window(self.pool.workers(), context.max_runs());
         let rows = u64::from(context.checked.spec().batch_size);
         let pixel_bytes = context.checked.max_batch_bytes();
         let batch_bytes = pixel_bytes as u64 + ROW_BYTES * rows;

@@ -19,13 +19,14 @@ use crate::lambda::Lambda;
 use crate::mix::{mix_f32, mix_u8, paste};
 use crate::plan::BatchPlan;
 use crate::simd::dispatched;
+use bytes::BytesMut;
 use mixfeed_streamspec::{PixelLayout, PixelType};
 
 /// The bytes of one batch of n rows. Reusing one keeps its memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchBuffer {
     /// n images.
-    pub pixels: Vec<u8>,
+    pub pixels: BytesMut,
     /// n labels, u32 little-endian.
     pub labels: Vec<u8>,
     /// n labels of the partners, u32 little-endian; the label itself where nothing is mixed.

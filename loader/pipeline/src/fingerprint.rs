@@ -93,7 +93,7 @@ fn hash_batches(
             let plan = BatchPlan::new(&checked, index);
             collate(&checked, &plan, data.train.as_ref(), &mut scratch, &mut buffer)
                 .map_err(|e| FingerprintError::Probe(e.to_string()))?;
-            for part in [&buffer.pixels, &buffer.labels, &buffer.partner_labels, &buffer.lambdas] {
+            for part in [&buffer.pixels[..], &buffer.labels, &buffer.partner_labels, &buffer.lambdas] {
                 hasher.update(&(part.len() as u64).to_le_bytes());
                 hasher.update(part);
             }

@@ -25,6 +25,7 @@ use crate::checked::CheckedSpec;
 use crate::key::{Key, Purpose, Seed};
 use crate::order::{EpochOrder, Permutation};
 use mixer::Mixer;
+use std::ops::Range;
 
 /// What a batch consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,15 @@ impl BatchPlan {
     /// Plans the batch at `index`.
     #[must_use]
     pub fn new(checked: &CheckedSpec, index: u64) -> Self {
+        Self::of_rows(checked, index, 0..checked.epochs().rows(index))
+    }
+
+    /// Plans some rows of the batch at `index`, counted among those of the shard.
+    ///
+    /// # Panics
+    /// When the batch has fewer rows.
+    #[must_use]
+    pub fn of_rows(checked: &CheckedSpec, index: u64, rows: Range<u64>) -> Self {
         let spec = checked.spec();
         let epochs = checked.epochs();
         let (epoch, step) = (epochs.epoch(index), epochs.step(index));
@@ -84,7 +94,10 @@ impl BatchPlan {
             RowPlan { sample, view: view(row, Role::Base, sample), partner: partner(row) }
         };
 
-        Self { index, epoch, rows: epochs.shard_rows(index).map(row).collect() }
+        let shard = epochs.shard_rows(index);
+        assert!(rows.end <= shard.end - shard.start, "rows of the batch");
+        let rows = shard.start + rows.start..shard.start + rows.end;
+        Self { index, epoch, rows: rows.map(row).collect() }
     }
 }
 

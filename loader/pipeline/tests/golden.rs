@@ -28,7 +28,7 @@ fn batch(spec: StreamSpec, index: u64) -> String {
     let samples = data.samples(spec.split);
     collate(&checked, &plan, samples.as_ref(), &mut Scratch::default(), &mut buffer).unwrap();
     let mut hasher = blake3::Hasher::new();
-    for part in [&buffer.pixels, &buffer.labels, &buffer.partner_labels, &buffer.lambdas] {
+    for part in [&buffer.pixels[..], &buffer.labels, &buffer.partner_labels, &buffer.lambdas] {
         hasher.update(part);
     }
     hex(hasher.finalize().as_bytes())

@@ -37,7 +37,7 @@ fn sent(original: ImageSize, output: Output, change: impl Fn(&mut Placement)) ->
     let mut batch = BatchBuffer::default();
     let checked = CheckedSpec::new(spec, &data).unwrap();
     collate(&checked, &plan, data.train.as_ref(), &mut Scratch::default(), &mut batch).unwrap();
-    batch.pixels
+    batch.pixels.to_vec()
 }
 
 #[test]
@@ -50,9 +50,9 @@ fn resized_images_are_torchvisions_to_the_byte() {
         let mut words = name.split(' ');
         let what = words.next().unwrap();
         let numbers: Vec<u32> = words.map(|word| word.parse().unwrap()).collect();
-        let [image_height, image_width, between @ .., height, width] = numbers[..] else { panic!("{name}") };
-        let original = ImageSize { height: image_height, width: image_width };
-        let size = ImageSize { height, width };
+        let [image_height, image_width, between @ .., height, width] = &numbers[..] else { panic!("{name}") };
+        let original = ImageSize { height: *image_height, width: *image_width };
+        let size = ImageSize { height: *height, width: *width };
         let whole = |resize| sent(original, Output { resize, ..Output::center_crop(size) }, |_| {});
         let found = match (what, between) {
             ("center_crop", [side]) => whole(Resize::CenterCrop { side: *side }),

@@ -229,7 +229,7 @@ mod tests {
             let pool = Pool::start(&dataset, 1, &Arc::new(LoaderMetrics::default())).unwrap();
             let spec = StreamSpec::train(1, 4);
             let checked = CheckedSpec::new(spec, &dataset).unwrap();
-            let context = Arc::new(StreamContext { checked, spec_digest: [0; 32] });
+            let context = Arc::new(StreamContext::new(checked, [0; 32]));
             let (requests, inbound) = mpsc::channel(8);
             let (outbound, answers) = mpsc::channel(lease.window.batches());
             let (drain, draining) = watch::channel(false);

@@ -56,7 +56,7 @@ fn batches_of(spec: &StreamSpec) -> Vec<Vec<u8>> {
     let batch = |index| {
         let plan = BatchPlan::new(&checked, index);
         collate(&checked, &plan, data.train.as_ref(), &mut Scratch::default(), &mut buffer).unwrap();
-        buffer.pixels.clone()
+        buffer.pixels.to_vec()
     };
     (0..BATCHES).map(batch).collect()
 }

@@ -1,6 +1,6 @@
 //! Bilinear and antialiased: a part of an image, resized, to the last bit as Pillow does it.
 //!
-//! Columns first, then rows, weights of 22 bits, each pass rounded to bytes (Pillow's `Resample.c`; its `ImagingResample`
+//! Columns, then rows (or the other way: [`rows_first`]), weights of 22 bits, each pass rounded to bytes (Pillow's `Resample.c`; its `ImagingResample`
 //! with the filter BILINEAR). Where the image shrinks, each place of the output is a weighted mean of all the places that it
 //! covers. What is not seen is not computed.
 
@@ -118,29 +118,47 @@ pub(super) fn apply(
         )
     };
 
-    let (source_bytes, wide_bytes) = (there.width as usize * channels, seen_columns.len() * channels);
-    let reach = rows.reach();
-    wide.resize(reach.len() * wide_bytes, 0);
-    let source = pixels.bytes.chunks_exact(source_bytes).skip(reach.start).take(reach.len());
-    for (source, wide) in source.zip(wide.chunks_exact_mut(wide_bytes)) {
-        if channels == 3 {
-            rgb_row(source, &columns, wide);
-        } else {
-            any_row(source, channels, &columns, wide);
-        }
-    }
-
     let out_bytes = shape.width as usize * channels;
-    let before = (-placed.down).max(0) as usize;
     let from = (-placed.right).max(0) as usize * channels;
+    let before = (-placed.down).max(0) as usize;
     if seen_rows.len() < shape.height as usize || seen_columns.len() < shape.width as usize {
         out.fill(placed.fill);
     }
-    for (at, out) in out.chunks_exact_mut(out_bytes).skip(before).take(seen_rows.len()).enumerate() {
-        let (first, weights) = rows.of(at);
-        let wide = &wide[(first - reach.start) * wide_bytes..];
-        sum_rows(wide, wide_bytes, weights, &mut out[from..from + wide_bytes]);
+    let seen_bytes = seen_columns.len() * channels;
+    let out = out.chunks_exact_mut(out_bytes).skip(before).take(seen_rows.len());
+    let out = out.map(|row| &mut row[from..from + seen_bytes]);
+
+    let source_bytes = there.width as usize * channels;
+    if rows_first(placed) {
+        let reach = columns.reach();
+        let row_bytes = reach.len() * channels;
+        wide.resize(row_bytes, 0);
+        for (at, out) in out.enumerate() {
+            let (first, weights) = rows.of(at);
+            let source = &pixels.bytes[first * source_bytes + reach.start * channels..];
+            sum_rows(source, source_bytes, weights, wide);
+            sum_columns(wide, channels, reach.start, &columns, out);
+        }
+        return;
     }
+    let reach = rows.reach();
+    wide.resize(reach.len() * seen_bytes, 0);
+    let source = pixels.bytes.chunks_exact(source_bytes).skip(reach.start).take(reach.len());
+    for (source, wide) in source.zip(wide.chunks_exact_mut(seen_bytes)) {
+        sum_columns(source, channels, 0, &columns, wide);
+    }
+    for (at, out) in out.enumerate() {
+        let (first, weights) = rows.of(at);
+        sum_rows(&wide[(first - reach.start) * seen_bytes..], seen_bytes, weights, out);
+    }
+}
+
+/// Whether rows come before columns: Pillow 13 has it so where the height shrinks by more than twice the pixels that the
+/// width shrinks by. (Earlier releases always begin with columns. As each pass is rounded, the order shows in the last bit.)
+fn rows_first(placed: &Placement) -> bool {
+    let shrinks = |from: u32, to: u32| i64::from(from) - i64::from(to);
+    let height = shrinks(placed.part.height, placed.resized.height);
+    height > 0 && height > 2 * shrinks(placed.part.width, placed.resized.width)
 }
 
 const HALF: i32 = 1 << (PRECISION - 1);
@@ -149,32 +167,44 @@ fn byte(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
-dispatched! { fn rgb_row(source: &[u8], columns: &Weights, out: &mut [u8]) = plain_rgb_row; }
-
-#[inline(always)]
-fn plain_rgb_row(source: &[u8], columns: &Weights, out: &mut [u8]) {
-    let pixels = source.as_chunks::<3>().0;
-    for (out, (first, range)) in out.as_chunks_mut::<3>().0.iter_mut().zip(&columns.taps) {
-        let weights = &columns.weights[range.clone()];
-        let mut sums = [HALF; 3];
-        for (pixel, weight) in pixels[*first..][..weights.len()].iter().zip(weights) {
-            for (sum, value) in sums.iter_mut().zip(pixel) {
-                *sum += i32::from(*value) * weight;
-            }
-        }
-        *out = sums.map(byte);
+/// Sums up the columns of a row, whose first pixel is column `from`.
+fn sum_columns(source: &[u8], channels: usize, from: usize, columns: &Weights, out: &mut [u8]) {
+    if channels == 3 {
+        rgb_columns(source, from, columns, out);
+        return;
     }
-}
-
-fn any_row(source: &[u8], channels: usize, columns: &Weights, out: &mut [u8]) {
     for (at, out) in out.chunks_exact_mut(channels).enumerate() {
         let (first, weights) = columns.of(at);
         for (channel, out) in out.iter_mut().enumerate() {
-            let values = source[first * channels + channel..].iter().step_by(channels);
+            let values = source[(first - from) * channels + channel..].iter().step_by(channels);
             *out = byte(
                 HALF + values.zip(weights).map(|(value, weight)| i32::from(*value) * weight).sum::<i32>(),
             );
         }
+    }
+}
+
+dispatched! { fn rgb_columns(source: &[u8], from: usize, columns: &Weights, out: &mut [u8]) = plain_rgb_columns; }
+
+#[inline(always)]
+fn plain_rgb_columns(source: &[u8], from: usize, columns: &Weights, out: &mut [u8]) {
+    for (out, (first, range)) in out.as_chunks_mut::<3>().0.iter_mut().zip(&columns.taps) {
+        let weights = &columns.weights[range.clone()];
+        let pixels = &source[(first - from) * 3..];
+        let mut sums = [HALF; 4];
+        // Four values at a time fill a register; the fourth is the next pixel's and is dropped. Only the last pixel of all
+        // has none after it.
+        let (last, before) = weights.split_last().expect("a place is made of something");
+        for (pixel, weight) in pixels.windows(4).step_by(3).zip(before) {
+            for (sum, value) in sums.iter_mut().zip(pixel) {
+                *sum += i32::from(*value) * weight;
+            }
+        }
+        for (sum, value) in sums.iter_mut().zip(&pixels[before.len() * 3..][..3]) {
+            *sum += i32::from(*value) * last;
+        }
+        let [red, green, blue, _] = sums.map(byte);
+        *out = [red, green, blue];
     }
 }
 

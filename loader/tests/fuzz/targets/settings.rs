@@ -57,6 +57,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         [mixing]\nalpha = 0.2\nprobability = 0.5\nlambda-scope = \"sample\"\npartner-source = \"dataset\"\n\
         kind = { mixup-or-cutmix = { cutmix-alpha = 1.0, switch-probability = 0.5 } }\n\
         [shard]\nrank = 1\nworld = 2\n\
+        [output]\nsize = \"24x20\"\nresize = \"letterbox:9\"\nscaled-decoding = true\n\
         [augmentation]\ncrop-padding = 4\nflip-probability = 0.5\ntrivial-augment = true\ncutout-size = 8\nerased-value = 128\n\
         grayscale-probability = 0.25\n\
         [augmentation.resized-crop]\nmin-area = 0.08\nmax-area = 1.0\nmin-ratio = 0.75\nmax-ratio = 1.5\n\

@@ -1,0 +1,260 @@
+//! A batch on the way to its bytes: some runs of its rows, each built by whichever worker is free.
+//!
+//! The pixels of all runs lie in one piece of memory, which is cut up for the workers and put together again without a copy.
+//! Deliberately not here: threads and their queue ([`pool`](crate::pool)).
+
+use crate::batch::{BuildError, BuiltBatch, StreamContext};
+use bytes::BytesMut;
+use mixfeed_pipeline::{BatchBuffer, BatchPlan, Dataset, Scratch, collate};
+use mixfeed_proto::{BatchBytes, batch_checksum};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// A batch that is being built.
+#[derive(Debug)]
+pub(crate) struct Assembly {
+    index: u64,
+    rows: u64,
+    run_rows: u64,
+    runs: usize,
+    /// The first run that nobody has taken.
+    next: AtomicUsize,
+    /// Runs before this one are still wanted: an earlier one has not failed.
+    wanted: AtomicUsize,
+    rows_done: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Of each run: room for its pixels until it is taken, then nothing, then what was built.
+    runs: Vec<Run>,
+    unfinished: usize,
+    /// The first run that failed: which that is does not depend on who is faster.
+    failed: Option<(usize, BuildError)>,
+}
+
+#[derive(Debug)]
+enum Run {
+    Waiting(BytesMut),
+    Taken,
+    Built(BatchBuffer),
+}
+
+impl Assembly {
+    /// Of the batch at `index`.
+    pub(crate) fn new(context: &StreamContext, index: u64) -> Self {
+        let (checked, run_rows) = (&context.checked, context.run_rows);
+        let rows = checked.epochs().rows(index);
+        let runs = usize::try_from(rows.div_ceil(run_rows)).expect("fewer runs than rows of a batch");
+        let run_bytes = run_rows as usize * checked.image_bytes();
+        let mut rest = BytesMut::with_capacity(rows as usize * checked.image_bytes());
+        // From the last to the first, which keeps what is left.
+        let mut pieces: Vec<_> =
+            (1..runs).rev().map(|run| Run::Waiting(rest.split_off(run * run_bytes))).collect();
+        pieces.push(Run::Waiting(rest));
+        pieces.reverse();
+        let state = State { runs: pieces, unfinished: runs, failed: None };
+        let (next, wanted) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+        Self {
+            index,
+            rows,
+            run_rows,
+            runs,
+            next,
+            wanted,
+            rows_done: AtomicU64::new(0),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Takes the next run, if there is one; each is taken once.
+    pub(crate) fn take(&self) -> Option<usize> {
+        let run = self.next.fetch_add(1, Ordering::Relaxed);
+        (run < self.runs).then_some(run)
+    }
+
+    /// Builds a run that was taken.
+    pub(crate) fn build(
+        &self,
+        run: usize,
+        context: &StreamContext,
+        dataset: &Dataset,
+        scratch: &mut Scratch,
+    ) -> Result<BatchBuffer, BuildError> {
+        let mut buffer = BatchBuffer::default();
+        if run > self.wanted.load(Ordering::Relaxed) {
+            return Ok(buffer);
+        }
+        if let Run::Waiting(pixels) = std::mem::replace(&mut self.state().runs[run], Run::Taken) {
+            buffer.pixels = pixels;
+        }
+        let checked = &context.checked;
+        let plan = BatchPlan::of_rows(checked, self.index, self.rows_of(run));
+        collate(checked, &plan, dataset.samples(checked.spec().split).as_ref(), scratch, &mut buffer)?;
+        Ok(buffer)
+    }
+
+    /// Hands a run in, built or failed; whoever hands in the last one gets the batch.
+    pub(crate) fn hand_in(
+        &self,
+        run: usize,
+        outcome: Result<BatchBuffer, BuildError>,
+        context: &StreamContext,
+    ) -> Option<Result<BuiltBatch, BuildError>> {
+        let Range { start, end } = self.rows_of(run);
+        self.rows_done.fetch_add(end - start, Ordering::Relaxed);
+        let mut state = self.state();
+        match outcome {
+            Ok(buffer) => state.runs[run] = Run::Built(buffer),
+            Err(error) if state.failed.as_ref().is_none_or(|(first, _)| run < *first) => {
+                self.wanted.store(run, Ordering::Relaxed);
+                state.failed = Some((run, error));
+            }
+            Err(_later) => {}
+        }
+        state.unfinished -= 1;
+        if state.unfinished > 0 {
+            return None;
+        }
+        let (runs, failed) = (std::mem::take(&mut state.runs), state.failed.take());
+        drop(state);
+        Some(match failed {
+            Some((_, error)) => Err(error),
+            None => Ok(self.join(runs, context)),
+        })
+    }
+
+    /// Rows that are built, and all.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        (self.rows_done.load(Ordering::Relaxed), self.rows)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rows_of(&self, run: usize) -> Range<u64> {
+        let start = run as u64 * self.run_rows;
+        start..(start + self.run_rows).min(self.rows)
+    }
+
+    fn join(&self, runs: Vec<Run>, context: &StreamContext) -> BuiltBatch {
+        let mut built = runs.into_iter().filter_map(|run| match run {
+            Run::Built(buffer) => Some(buffer),
+            Run::Waiting(_) | Run::Taken => None,
+        });
+        let mut batch = built.next().unwrap_or_default();
+        for BatchBuffer { pixels, labels, partner_labels, lambdas } in built {
+            batch.pixels.unsplit(pixels);
+            batch.labels.extend(labels);
+            batch.partner_labels.extend(partner_labels);
+            batch.lambdas.extend(lambdas);
+        }
+        let BatchBuffer { pixels, labels, partner_labels, lambdas } = batch;
+        let checksum = batch_checksum(&BatchBytes {
+            spec_digest: &context.spec_digest,
+            index: self.index,
+            pixels: &pixels,
+            labels: &labels,
+            partner_labels: &partner_labels,
+            lambdas: &lambdas,
+        });
+        BuiltBatch {
+            pixels: pixels.freeze(),
+            labels: labels.into(),
+            partner_labels: partner_labels.into(),
+            lambdas: lambdas.into(),
+            checksum,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mixfeed_pipeline::spec::{Augmentation, Mixing, StreamSpec};
+    use mixfeed_pipeline::{CheckedSpec, synthetic};
+    use proptest::prelude::*;
+
+    fn context(dataset: &Dataset, run_rows: u64) -> StreamContext {
+        let spec = StreamSpec {
+            mixing: Some(Mixing::mixup(1.0, 0.5)),
+            augmentation: Augmentation::EVERY,
+            ..StreamSpec::train(1, 20)
+        };
+        let checked = CheckedSpec::new(spec, dataset).unwrap();
+        StreamContext { run_rows, ..StreamContext::new(checked, [1; 32]) }
+    }
+
+    fn built(
+        dataset: &Dataset,
+        context: &StreamContext,
+        index: u64,
+        order: impl Fn(&mut Vec<usize>),
+    ) -> BuiltBatch {
+        let assembly = Assembly::new(context, index);
+        let mut runs: Vec<usize> = std::iter::from_fn(|| assembly.take()).collect();
+        order(&mut runs);
+        let (last, before) = runs.split_last().unwrap();
+        let build = |run| assembly.build(run, context, dataset, &mut Scratch::default());
+        for run in before {
+            assert!(assembly.hand_in(*run, build(*run), context).is_none());
+        }
+        assert!(assembly.progress().0 < assembly.progress().1);
+        assembly.hand_in(*last, build(*last), context).unwrap().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_is_the_same_in_runs_of_any_length_and_order(run_rows in 1_u64..30, index in 0_u64..8, turn in 0_usize..20) {
+            // 33 samples: the second batch of each epoch has 13 rows.
+            let dataset = synthetic::dataset(33);
+            let whole = context(&dataset, 100);
+            let one = built(&dataset, &whole, index, |_| {});
+            let runs = built(&dataset, &context(&dataset, run_rows), index, |runs| {
+                let turn = turn % runs.len();
+                runs.rotate_left(turn);
+                runs.reverse();
+            });
+            prop_assert_eq!((&one.pixels, &one.labels), (&runs.pixels, &runs.labels));
+            prop_assert_eq!((&one.partner_labels, &one.lambdas), (&runs.partner_labels, &runs.lambdas));
+            prop_assert_eq!(one.checksum, runs.checksum);
+        }
+    }
+
+    #[test]
+    fn pixels_are_put_together_where_they_were_built() {
+        let dataset = synthetic::dataset(33);
+        let context = context(&dataset, 3);
+        let assembly = Assembly::new(&context, 0);
+        let mut first = None;
+        while let Some(run) = assembly.take() {
+            let buffer = assembly.build(run, &context, &dataset, &mut Scratch::default()).unwrap();
+            first = first.or(Some(buffer.pixels.as_ptr()));
+            if let Some(batch) = assembly.hand_in(run, Ok(buffer), &context) {
+                assert_eq!(Some(batch.unwrap().pixels.as_ptr()), first);
+            }
+        }
+        assert_eq!(assembly.progress(), (20, 20));
+    }
+
+    #[test]
+    fn of_several_runs_that_fail_the_first_says_why_and_later_ones_are_not_built() {
+        let dataset = synthetic::dataset(33);
+        let context = context(&dataset, 5);
+        let assembly = Assembly::new(&context, 0);
+        while assembly.take().is_some() {}
+        let failed = |words: &str| Err(BuildError::Panicked(words.into()));
+        assert!(assembly.hand_in(2, failed("third"), &context).is_none());
+        assert!(assembly.hand_in(1, failed("second"), &context).is_none());
+        let skipped = assembly.build(3, &context, &dataset, &mut Scratch::default()).unwrap();
+        assert!(skipped.labels.is_empty());
+        assert!(assembly.hand_in(3, Ok(skipped), &context).is_none());
+        let built = assembly.build(0, &context, &dataset, &mut Scratch::default());
+        assert!(built.is_ok());
+        let outcome = assembly.hand_in(0, built, &context).unwrap();
+        assert!(matches!(outcome, Err(BuildError::Panicked(words)) if words == "second"));
+    }
+}
