@@ -17,7 +17,9 @@ pub(super) fn asked(
     plain: StreamSpec,
 ) -> Result<StreamSpec, Failure> {
     let completed = args.clone().or_mixup(probability);
-    args.check_effect(&completed).map_err(Failure::usage)?;
+    if let Some(idle) = args.without_effect(&completed).first() {
+        return Err(Failure::usage(idle));
+    }
     completed.spec(plain).map_err(Failure::usage)
 }
 

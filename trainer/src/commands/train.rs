@@ -16,13 +16,14 @@ pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
     let TrainArgs { settings, run, resume } = args;
     let flags = settings.clone();
     let given = settings.over(run.config.as_deref())?;
+    let idle = given.idle_in_file(&flags);
     let earlier = resume.map(|resume| earlier(resume, &given, &run)).transpose()?.flatten();
     let settings = match (&earlier, resume) {
         (Some((_, earlier)), Some(resume)) => given.over_run(&earlier.settings, resume)?,
         _ => given,
     };
     settings.check_effect(&flags)?;
-    let Some(setup) = setup::prepare(settings.check()?, &run)? else { return Ok(()) };
+    let Some(setup) = setup::prepare(settings.check()?, &idle, &run)? else { return Ok(()) };
     let outcome = match earlier {
         Some((folder, earlier)) => go_on(&setup, &folder, earlier),
         None => begin(&setup, run.overwrite),

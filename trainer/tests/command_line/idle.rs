@@ -1,0 +1,36 @@
+//! Settings that have no effect: said, once.
+
+use super::{stderr, trainer};
+use std::path::Path;
+
+/// Epochs of four steps.
+const SMALL: [&str; 6] = ["--model", "linear", "--batch-size", "16", "--threads", "1"];
+
+/// The warnings of a training of a moment that are of settings; a machine may give reason for others.
+fn warnings(folder: &Path, arguments: &[&str]) -> Vec<String> {
+    let output = trainer(folder).arg("train").args(SMALL).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let is_of_settings = |line: &&str| line.contains("WARN") && line.contains("--");
+    stderr(&output).lines().filter(is_of_settings).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_settings_file_is_warned_of_what_has_no_effect_and_of_nothing_that_print_config_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    std::fs::write(&file, "data = \"synthetic:64\"\ndecay-norm-bias = false\nswitch-prob = 0.3\n").unwrap();
+    let warnings =
+        |flags: &[&str]| warnings(folder.path(), &[&["--config", "settings.toml"], flags].concat());
+    let said = warnings(&["--epochs", "1"]);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].contains("--decay-norm-bias has no effect") && said[0].contains("settings.toml"),
+        "{said:?}"
+    );
+    assert!(said[1].contains("--switch-prob chooses between mixup and CutMix"), "{said:?}");
+    assert!(warnings(&["--epochs", "1", "--weight-decay", "0.1", "--cutmix-alpha", "1"]).is_empty());
+    let mut print = trainer(folder.path());
+    let printed = print.args(["train", "--data", "synthetic:64", "--print-config"]).output().unwrap();
+    std::fs::write(&file, printed.stdout).unwrap();
+    assert_eq!(warnings(&["--epochs", "1"]), Vec::<String>::new());
+}
