@@ -54,9 +54,6 @@ pub(super) fn prepare(
     let served = config.listen.map(|address| serve(address, &config.access, &stop)).transpose()?;
     let device = select_device(config.device, config.threads)?;
     config.switches.set(device)?;
-    if let Some(warning) = config.training.recipe.schedule.warning(config.training.epochs) {
-        tracing::warn!("{warning}");
-    }
     Ok(Some(Setup { config, device, stop, served, terminal }))
 }
 

@@ -34,3 +34,30 @@ fn a_settings_file_is_warned_of_what_has_no_effect_and_of_nothing_that_print_con
     std::fs::write(&file, printed.stdout).unwrap();
     assert_eq!(warnings(&["--epochs", "1"]), Vec::<String>::new());
 }
+
+#[test]
+fn a_schedule_that_ends_before_its_warm_up_and_milestones_is_warned_of_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let schedule = [
+        "--data",
+        "synthetic:64",
+        "--schedule",
+        "step",
+        "--milestones",
+        "1,2",
+        "--warmup",
+        "2",
+        "--epochs",
+        "3",
+    ];
+    assert_eq!(warnings(folder.path(), &schedule), Vec::<String>::new());
+    let short = [&schedule[..], &["--steps", "7"]].concat();
+    let said = warnings(folder.path(), &short);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("the warm-up takes 8 steps, and training ends at step 7"), "{said:?}");
+    assert!(said[1].contains("--milestones 2 is never reached: epoch 2 ends at step 8"), "{said:?}");
+    let mut compare = trainer(folder.path());
+    let output = compare.args(["compare", "--trials", "1"]).args(SMALL).args(&short).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stderr(&output).matches("is never reached").count(), 1, "{}", stderr(&output));
+}
