@@ -215,6 +215,8 @@ impl Images {
 fn chosen(readings: &[Reading<'_>], options: &Options, tree: &Tree) -> Result<Option<usize>, SourceError> {
     let test = options.test.as_deref().filter(|test| *test != NONE);
     let Some(pattern) = options.train.as_deref().or(test) else { return Ok(None) };
+    let names: Vec<String> = readings.iter().flat_map(|reading| reading.names.clone()).collect();
+    let pattern = &splits::within(tree.root(), pattern, &names);
     let parts: Vec<&str> = pattern.split(',').map(|part| part.trim().trim_end_matches('/')).collect();
     let find = |fits: &dyn Fn(&Reading<'_>) -> bool| -> Vec<usize> {
         (0..readings.len()).filter(|at| fits(&readings[*at])).collect()

@@ -21,6 +21,10 @@ pub(super) fn divide(
 ) -> Result<Vec<(Split, PathBuf)>, SourceError> {
     let refused = |reason: String| SourceError::Set { path: place.into(), reason };
     let names = names(place, &shards)?;
+    let above = above(place)?;
+    let within = |pattern: &String| splits::within(above, pattern, &names);
+    let (train, test) = (options.train.as_ref().map(within), options.test.as_ref().map(within));
+    let options = &Options { train, test, ..options.clone() };
     let division = splits::divide(&names, options).map_err(refused)?;
     let named = |numbers: &[usize]| numbers.iter().map(|file| names[*file].as_str()).collect::<Vec<_>>();
     let of = |numbers: &[usize]| files(&named(numbers));
@@ -91,9 +95,14 @@ fn must_be_whole(
 
 /// The names of files within a place. What lies above it has not been named by whoever made the set.
 pub(super) fn names(place: &Path, files: &[PathBuf]) -> Result<Vec<String>, SourceError> {
-    let above = if is_folder(place)? { place } else { place.parent().unwrap_or(place) };
+    let above = above(place)?;
     let name = |path: &PathBuf| path.strip_prefix(above).unwrap_or(path).to_string_lossy().into_owned();
     Ok(files.iter().map(name).collect())
+}
+
+/// The folder that names of files are within: the place, or where it lies if it is a file.
+fn above(place: &Path) -> Result<&Path, SourceError> {
+    Ok(if is_folder(place)? { place } else { place.parent().unwrap_or(place) })
 }
 
 /// The files at a place that are no images: itself, or those in the folder and in the folders in it. In order of their

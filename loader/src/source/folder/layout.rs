@@ -80,14 +80,17 @@ impl Finder<'_> {
 
     /// The one folder that a flag names, by its path or as [`splits::matching`] has it.
     fn chosen(&self, flag: &str, pattern: &str, top: &[String]) -> Result<String, SourceError> {
+        let pattern = &splits::within(self.tree.root(), pattern, top);
         let path = pattern.trim_end_matches('/').trim_start_matches("./");
         if let Some(folder) = self.tree.folder_at(path)? {
             return Ok(folder);
         }
-        let names: Vec<&String> = splits::matching(pattern, top).into_iter().map(|at| &top[at]).collect();
+        let beside = self.tree.folders_beside(path)?;
+        let all = beside.as_deref().unwrap_or(top);
+        let names: Vec<&String> = splits::matching(path, all).into_iter().map(|at| &all[at]).collect();
         match names.as_slice() {
             [one] => Ok((*one).clone()),
-            [] => Err(self.refused(format!("{flag} {pattern} matches none of {}", folders(top)))),
+            [] => Err(self.refused(splits::matches_none(flag, pattern, &folders(all)))),
             several => {
                 Err(self
                     .refused(format!("{flag} {pattern} matches {}; a split is one folder", folders(several))))
