@@ -141,13 +141,13 @@ fn images<'a>(place: &'a Path, options: &Options, report: &mut Report) -> Result
         Format::Shards(..) => Some("shards"),
         _ => None,
     };
-    for Reading { said, .. } in readings.iter().filter(|reading| !reading.names.is_empty()) {
-        report.leave_out(said, None, "not chosen by --train or --test");
+    for Reading { said, names, .. } in readings.into_iter().filter(|reading| !reading.names.is_empty()) {
+        report.leave_out_files(said, names.len(), "not chosen by --train or --test");
     }
     if let Some(wanted) = wanted {
         let images = tree.count_images("")?;
         if images > 0 {
-            report.leave_out("image files", Some(images), format!("beside {wanted}"));
+            report.leave_out("image files", images, format!("beside {wanted}"));
         }
         for (ending, count) in &others {
             report.leave_out_ending(ending, *count, wanted);

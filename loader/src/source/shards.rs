@@ -40,7 +40,8 @@ pub(super) fn divide(
     for candidate in division.tests {
         let name = of(&candidate.files);
         if test.is_some() {
-            report.leave_out(name, None, format!("{} is the test split", report.test.from));
+            let why = format!("{} is the test split", report.test.from);
+            report.leave_out_files(name, candidate.files.len(), why);
             continue;
         }
         let mut unlabelled = Some(0);
@@ -49,24 +50,24 @@ pub(super) fn divide(
                 unlabelled = without_labels(&shards[*file])?.map(|more| images + more);
             }
         }
-        if unlabelled.is_none() {
+        let Some(images) = unlabelled else {
             must_be_whole(place, "--test", candidate.chosen, &named(&candidate.files), report)?;
             report.test.from = name;
             test = Some(candidate.files);
-        } else if candidate.chosen {
+            continue;
+        };
+        if candidate.chosen {
             return Err(refused(format!("{name} has no labels to test by, and --test chooses it")));
-        } else {
-            let none = unlabelled == Some(0);
-            let why = if none {
-                "an evaluation split without an image"
-            } else {
-                "an evaluation split without labels"
-            };
-            report.leave_out(name, unlabelled, why);
         }
+        let why = match images {
+            0 => "an evaluation split without an image",
+            _ => "an evaluation split without labels",
+        };
+        report.leave_out(name, images, why);
     }
     if !division.left_out.is_empty() {
-        report.leave_out(of(&division.left_out), None, "not chosen by --train or --test");
+        let (what, count) = (of(&division.left_out), division.left_out.len());
+        report.leave_out_files(what, count, "not chosen by --train or --test");
     }
     let mut splits: Vec<Option<Split>> = vec![None; shards.len()];
     for (split, files) in [(Split::Train, division.train), (Split::Test, test.unwrap_or_default())] {

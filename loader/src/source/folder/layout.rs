@@ -246,7 +246,7 @@ impl Finder<'_> {
                     None => "; --test chooses a split to test by, --test-fraction makes one",
                 };
                 for name in empty {
-                    self.report.leave_out(format!("{name}/"), Some(0), format!("{WITHOUT_IMAGE}{remedy}"));
+                    self.report.leave_out(format!("{name}/"), 0, format!("{WITHOUT_IMAGE}{remedy}"));
                 }
                 test
             }
@@ -281,7 +281,7 @@ impl Finder<'_> {
                 let remedy =
                     inner.map(|inner| format!("; there are class folders in {inner}/: --test {inner}"));
                 let why = format!("{why}{}", remedy.unwrap_or_default());
-                self.report.leave_out(format!("{name}/"), Some(images), why);
+                self.report.leave_out(format!("{name}/"), images, why);
             } else if let Some((of, of_long, first)) = found {
                 if (of, of_long) == (rank, long) {
                     let word = splits::word(rank);
@@ -345,7 +345,7 @@ impl Finder<'_> {
                 }
                 _ => format!("{train}/ is the training split"),
             };
-            self.report.leave_out(what, Some(images), why);
+            self.report.leave_out(what, images, why);
         }
         Ok(())
     }
