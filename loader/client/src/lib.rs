@@ -48,6 +48,7 @@ mod normalise;
 mod opening;
 mod parts;
 mod patience;
+mod release;
 mod roster;
 mod scheduler;
 mod security;

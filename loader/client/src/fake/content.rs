@@ -22,6 +22,8 @@ pub struct FakeData {
     pub test_samples: u64,
     /// Shape of an image.
     pub image: ImageShape,
+    /// Release of the loader.
+    pub release: String,
 }
 
 impl Default for FakeData {
@@ -34,6 +36,7 @@ impl Default for FakeData {
             train_samples: 1000,
             test_samples: 200,
             image: ImageShape { height: 4, width: 4, channels: 3 },
+            release: "fake".into(),
         }
     }
 }

@@ -122,7 +122,7 @@ impl v1::loader_service_server::LoaderService for Service {
             }),
             workers: 1,
             open_streams: 0,
-            release: "fake".into(),
+            release: script.data.release.clone(),
         }))
     }
 
@@ -144,8 +144,10 @@ impl v1::loader_service_server::LoaderService for Service {
             return Err(Status::invalid_argument(message));
         }
         let spec = open.spec.ok_or_else(|| Status::invalid_argument("no spec"))?;
-        if open.spec_digest != mixfeed_proto::spec_digest(&spec) {
-            return Err(Status::failed_precondition("the spec has a field that this loader does not know"));
+        let knows_no_mixing = self.0.fault(0, |kind| matches!(kind, FaultKind::KnowsNoMixing)).is_some();
+        if open.spec_digest != mixfeed_proto::spec_digest(&spec) || (knows_no_mixing && spec.mixing.is_some())
+        {
+            return Err(Status::failed_precondition("spec_digest: it is not the digest of the spec"));
         }
         let (answers, out) = mpsc::channel(ANSWERS);
         let data = lock(&self.0.script).data.clone();
@@ -256,7 +258,9 @@ impl Stream {
     }
 
     fn begin(&self, index: u64) -> Making {
-        let fault = self.state.fault(index, |k| !matches!(k, FaultKind::Starting | FaultKind::RefuseOpen(_)));
+        let fault = self.state.fault(index, |k| {
+            !matches!(k, FaultKind::Starting | FaultKind::RefuseOpen(_) | FaultKind::KnowsNoMixing)
+        });
         let mut latency = lock(&self.state.script).latency;
         if let Some(FaultKind::Delay(delay)) = fault {
             latency += delay;
