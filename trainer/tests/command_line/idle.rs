@@ -61,3 +61,21 @@ fn a_schedule_that_ends_before_its_warm_up_and_milestones_is_warned_of_once() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stderr(&output).matches("is never reached").count(), 1, "{}", stderr(&output));
 }
+
+#[test]
+fn a_limit_that_leaves_out_classes_is_warned_of_once() {
+    let folder = tempfile::tempdir().unwrap();
+    // CIFAR in the binary version, class after class.
+    let file = |name: &str, label: u8| {
+        let record = [vec![label], vec![7; 3072]].concat();
+        std::fs::write(folder.path().join(name), record.repeat(16)).unwrap();
+    };
+    (1..=5).for_each(|number| file(&format!("data_batch_{number}.bin"), number));
+    file("test_batch.bin", 1);
+    let with = |limit| warnings(folder.path(), &["--data", ".", "--epochs", "2", "--limit", limit]);
+    let said = with("20");
+    let said: Vec<_> = said.iter().filter(|line| line.contains("classes: raise --limit")).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("the first 20 training samples have 2 of 5 classes"), "{said:?}");
+    assert!(!with("80").iter().any(|line| line.contains("raise --limit")));
+}
