@@ -1,8 +1,8 @@
 //! Which replicas a stream is opened on, and which are refused.
 
 use super::*;
-use mixfeed_client::fake::{At, Fault, FaultKind};
 use mixfeed_client::{Endpoint, Expected, Mixing};
+use mixfeed_fake::{At, Fault, FaultKind};
 use std::time::Instant;
 
 fn other_data() -> Script {
@@ -132,7 +132,7 @@ async fn an_older_loader_is_named_as_such_and_serves_the_specs_that_it_knows() {
         "{message}"
     );
     // Beside one that knows it, and with a spec that both know.
-    mixed.loaders.push(new.endpoint());
+    mixed.loaders.push(new.address().into());
     assert_eq!(read_all(&mut open(mixed).await, 0).await, 20);
     assert_eq!((old.served(), new.served() >= 20), (0, true));
     assert_eq!(read_all(&mut open(config(&[&old, &new], 60)).await, 0).await, 60);

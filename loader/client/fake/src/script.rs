@@ -1,6 +1,6 @@
 //! How a fake loader behaves, and what it does wrong.
 
-use super::content::FakeData;
+use crate::content::FakeData;
 use mixfeed_proto::limits;
 use std::time::Duration;
 

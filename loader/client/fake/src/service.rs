@@ -1,8 +1,8 @@
 //! The service of a fake loader: it answers as scripted.
 
-use super::content::{batch, seal};
-use super::parts::{self, Step};
-use super::script::{At, FaultKind, Script};
+use crate::content::{batch, seal};
+use crate::parts::{self, Step};
+use crate::script::{At, FaultKind, Script};
 use bytes::Bytes;
 use mixfeed_proto::limits;
 use mixfeed_proto::v1;
@@ -21,19 +21,19 @@ use tonic::{Request, Response, Status, Streaming};
 const ANSWERS: usize = 4;
 
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) script: Mutex<Script>,
-    pub(super) served: AtomicU64,
-    pub(super) streams: AtomicU64,
-    pub(super) open: AtomicU64,
-    pub(super) asked: Mutex<Vec<u64>>,
-    pub(super) frozen: AtomicBool,
-    pub(super) freeze: Notify,
-    pub(super) drain: Notify,
+pub(crate) struct State {
+    pub(crate) script: Mutex<Script>,
+    pub(crate) served: AtomicU64,
+    pub(crate) streams: AtomicU64,
+    pub(crate) open: AtomicU64,
+    pub(crate) asked: Mutex<Vec<u64>>,
+    pub(crate) frozen: AtomicBool,
+    pub(crate) freeze: Notify,
+    pub(crate) drain: Notify,
 }
 
 impl State {
-    pub(super) fn new(script: Script) -> Self {
+    pub(crate) fn new(script: Script) -> Self {
         Self {
             script: Mutex::new(script),
             served: AtomicU64::new(0),
@@ -64,7 +64,7 @@ impl State {
     }
 
     /// Blocks the whole runtime while the loader is frozen.
-    pub(super) async fn freeze(&self) {
+    pub(crate) async fn freeze(&self) {
         loop {
             self.freeze.notified().await;
             while self.frozen.load(Ordering::SeqCst) {
@@ -74,12 +74,12 @@ impl State {
     }
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Service(pub(super) Arc<State>);
+pub(crate) struct Service(pub(crate) Arc<State>);
 
 type Answer = Result<v1::StreamBatchesResponse, Status>;
 
