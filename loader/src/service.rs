@@ -6,6 +6,7 @@
 
 mod admission;
 mod lease;
+mod limit;
 mod opening;
 mod outgoing;
 mod session;
@@ -19,13 +20,13 @@ use admission::Admission;
 use lease::Lease;
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use mixfeed_pipeline::spec::SpecError;
-use mixfeed_pipeline::{Dataset, StreamSpec};
+use mixfeed_pipeline::{Dataset, Split, StreamSpec};
 use mixfeed_proto::{limits, spec_digest, v1};
 pub(crate) use opening::{MAX_OPENING, OPENING_BYTES, Openings};
 pub use outgoing::{MessageSizes, Outgoing};
 use session::Session;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tonic::{Request, Response, Status, Streaming};
@@ -73,6 +74,8 @@ pub struct Service {
     admission: Arc<Admission>,
     drain: watch::Receiver<bool>,
     open_streams: Arc<AtomicU32>,
+    /// The limit of training samples that was last looked at for missing classes: one run may open many streams.
+    limit_seen: AtomicU64,
     sizes: MessageSizes,
 }
 
@@ -97,6 +100,7 @@ impl Service {
             admission: Arc::new(Admission::new(stream_memory_bytes)),
             drain,
             open_streams: Arc::default(),
+            limit_seen: AtomicU64::new(0),
             sizes: MessageSizes::default(),
         }
     }
@@ -221,6 +225,13 @@ impl v1::loader_service_server::LoaderService for Service {
         let context = Arc::new(self.check(&open).inspect_err(|status| {
             tracing::warn!(%peer, reason = status.message(), "stream refused");
         })?);
+        let StreamSpec { limit, split, .. } = *context.checked.spec();
+        if split == Split::Train
+            && self.limit_seen.swap(limit, Ordering::Relaxed) != limit
+            && let Some(warning) = limit::warning(&context.checked, &self.dataset)
+        {
+            tracing::warn!(%peer, "{warning}");
+        }
         let full = window(self.pool.workers(), context.max_runs());
         let rows = u64::from(context.checked.spec().batch_size);
         let pixel_bytes = context.checked.max_batch_bytes();

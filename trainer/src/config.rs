@@ -6,6 +6,7 @@
 mod access;
 mod again;
 mod checked;
+mod effect;
 mod every;
 mod preset;
 mod ranges;
@@ -260,7 +261,7 @@ impl Settings {
             (true, false) => {
                 (below.data, below.workers, below.source) = (None, None, SourceArgs::default());
             }
-            (false, true) => below.loaders = None,
+            (false, true) => below.forget_loaders(),
             _ => {}
         }
         self.merge(below);

@@ -28,7 +28,7 @@ pub enum RemoteError {
     #[error(transparent)]
     Security(#[from] SecurityError),
     /// The address is taken or not ours.
-    #[error(transparent)]
+    #[error("--listen: {0}")]
     Bind(#[from] BindError),
     /// Nobody answers.
     #[error("no trainer answers at {address} ({problem}); was it started with --listen")]

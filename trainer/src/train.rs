@@ -77,8 +77,7 @@ pub fn train(
 ) -> Result<Trained, TrainError> {
     let mut feed = opening::open(job, resume.as_ref())?;
     let info = feed.info().clone();
-    opening::has_test_images(job.config, &info)?;
-    opening::warn_of_bad_records(job, &info);
+    opening::check(job, &info)?;
     if job.config.preload {
         feed.preload()?;
     }

@@ -23,6 +23,8 @@ mod faults;
 mod folders;
 #[path = "command_line/guides.rs"]
 mod guides;
+#[path = "command_line/idle.rs"]
+mod idle;
 #[path = "command_line/init_from.rs"]
 mod init_from;
 #[path = "command_line/logs.rs"]

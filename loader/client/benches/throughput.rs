@@ -6,8 +6,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
-use mixfeed_client::fake::{FakeData, FakeLoader, Script};
 use mixfeed_client::{BlockingStream, ImageShape, StreamConfig, StreamEnd, StreamSpec};
+use mixfeed_fake::{FakeData, FakeLoader, Script};
 use std::time::Instant;
 
 fn main() {
@@ -24,7 +24,8 @@ fn main() {
         };
         let loaders: Vec<_> = (0..replicas).map(|_| FakeLoader::start(script.clone()).unwrap()).collect();
         let spec = StreamSpec { batch_size, ..StreamSpec::default() };
-        let mut config = StreamConfig::new(loaders.iter().map(FakeLoader::endpoint).collect(), spec);
+        let mut config =
+            StreamConfig::new(loaders.iter().map(|loader| loader.address().into()).collect(), spec);
         let batches = u64::from((1 << 21) / batch_size);
         config.end = StreamEnd::Batch(batches + 100);
         let mut stream = BlockingStream::open(config).unwrap();

@@ -11,12 +11,12 @@
 //! Start with [`BatchStream`], or with [`BlockingStream`] in a plain thread.
 //!
 //! ```
-//! use mixfeed_client::fake::{FakeLoader, Script};
 //! use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd, StreamSpec};
+//! use mixfeed_fake::{FakeLoader, Script};
 //!
-//! // In place of two loaders: the library's own fakes, which speak the same protocol.
+//! // In place of two loaders: fakes, which speak the same protocol.
 //! let loaders = [FakeLoader::start(Script::default())?, FakeLoader::start(Script::default())?];
-//! let endpoints = loaders.iter().map(FakeLoader::endpoint).collect();
+//! let endpoints = loaders.iter().map(|loader| loader.address().into()).collect();
 //!
 //! let spec = StreamSpec { batch_size: 4, ..StreamSpec::default() };
 //! let config = StreamConfig { end: StreamEnd::Batch(3), ..StreamConfig::new(endpoints, spec) };
@@ -38,7 +38,6 @@ mod driver;
 mod endpoint;
 mod error;
 mod failures;
-pub mod fake;
 mod geometry;
 mod identity;
 mod idle;
@@ -48,6 +47,8 @@ mod normalise;
 mod opening;
 mod parts;
 mod patience;
+mod recorded;
+mod release;
 mod roster;
 mod scheduler;
 mod security;
@@ -65,6 +66,7 @@ pub use identity::{BadRecordsInfo, DatasetInfo, LeftOutInfo, StreamInfo};
 pub use interrupt::Interrupt;
 pub use mixfeed_streamspec::*;
 pub use normalise::Normaliser;
+pub use recorded::read_recorded;
 pub use security::Security;
 pub use stats::StreamStats;
 pub use stream::BatchStream;

@@ -15,6 +15,7 @@ use crate::identity::Identity;
 use crate::idle::Idle;
 use crate::mailbox::Mailbox;
 use crate::parts::Intake;
+use crate::release;
 use crate::scheduler::{FailureKind, ReplicaKey};
 use crate::security::Security;
 use crate::transport::{self, Target};
@@ -128,6 +129,7 @@ impl Session {
         let expected = identity.expected();
         let (image, limit) =
             (self.common.spec.sent(identity.image), message_bytes(&self.common.spec, &identity));
+        let release = identity.release.clone();
         self.report(News::Described(Box::new(identity))).await;
         self.mailbox.accepted().await;
 
@@ -136,10 +138,10 @@ impl Session {
         let call = answers::stream_batches(&mut connection, ReceiverStream::new(outgoing), limit);
         let mut answers = match tokio::time::timeout(tuning.connect_timeout, call).await {
             Err(_) => return Err(Ending::Lost(format!("no stream within {:?}", tuning.connect_timeout))),
-            Ok(Err(status)) => return Err(opening_failed(&status)),
+            Ok(Err(status)) => return Err(opening_failed(&status, &release)),
             Ok(Ok(answers)) => answers,
         };
-        let (geometry, window_batches) = self.opened(&mut answers, image).await?;
+        let (geometry, window_batches) = self.opened(&mut answers, image, &release).await?;
         let geometry = Arc::new(geometry);
         self.report(News::Opened { geometry: geometry.clone(), window_batches }).await;
         let intake = Intake::new(Gate { geometry, spec_digest: self.common.spec_digest, classes });
@@ -163,11 +165,12 @@ impl Session {
         &self,
         answers: &mut Answers,
         image: Option<ImageShape>,
+        release: &str,
     ) -> Result<(Geometry, u32), Ending> {
         let timeout = self.common.tuning.connect_timeout;
         match tokio::time::timeout(timeout, answers.message()).await {
             Err(_) => Err(Ending::Lost(format!("no answer to the opening within {timeout:?}"))),
-            Ok(Err(status)) => Err(opening_failed(&status)),
+            Ok(Err(status)) => Err(opening_failed(&status, release)),
             Ok(Ok(None)) => Err(Ending::Drained),
             Ok(Ok(Some(answer))) => opened_by(&self.common.spec, image, &answer).map_err(Ending::Bad),
         }
@@ -316,10 +319,14 @@ fn describing_failed(status: &Status) -> Ending {
     }
 }
 
-fn opening_failed(status: &Status) -> Ending {
+/// Of a loader of this release.
+fn opening_failed(status: &Status, release: &str) -> Ending {
+    let own = status.message();
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => describing_failed(status),
-        Code::InvalidArgument | Code::FailedPrecondition => Ending::Refused(status.message().to_owned()),
+        Code::InvalidArgument | Code::FailedPrecondition => {
+            Ending::Refused(release::explain(own, release).unwrap_or_else(|| own.to_owned()))
+        }
         _ => Ending::Lost(describe(status)),
     }
 }

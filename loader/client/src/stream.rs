@@ -121,14 +121,14 @@ fn worst_case_bytes(config: &StreamConfig, info: &StreamInfo) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{FakeLoader, Script};
+    use mixfeed_fake::{FakeLoader, Script};
     use mixfeed_streamspec::StreamSpec;
     use std::time::Duration;
 
     #[tokio::test]
     async fn a_stream_that_nobody_reads_rests_past_all_its_timeouts() {
         let loader = FakeLoader::start(Script::default()).unwrap();
-        let mut config = StreamConfig::new(vec![loader.endpoint()], StreamSpec::default());
+        let mut config = StreamConfig::new(vec![loader.address().into()], StreamSpec::default());
         config.loader_timeout = Duration::from_millis(150);
         config.tuning.idle_timeout = Duration::from_millis(1);
         config.tuning.connect_timeout = Duration::from_secs(5);
@@ -146,7 +146,7 @@ mod tests {
     #[tokio::test]
     async fn a_driver_that_fails_is_not_taken_for_the_end_of_the_data() {
         let loader = FakeLoader::start(Script::default()).unwrap();
-        let config = StreamConfig::new(vec![loader.endpoint()], StreamSpec::default());
+        let config = StreamConfig::new(vec![loader.address().into()], StreamSpec::default());
         let mut stream = BatchStream::open(config).await.unwrap();
         stream.driver.0.abort();
         let error = loop {

@@ -3,7 +3,7 @@
 use super::data::open_data;
 use super::failure::Failure;
 use super::page::{Page, check_output};
-use super::spec::{self, read_toml};
+use super::spec::{SpecFile, read_toml};
 use crate::config::{ReplayArgs, SourceArgs};
 use crate::extensions::Extensions;
 use merge::Merge as _;
@@ -58,7 +58,7 @@ impl RunFile {
 
 /// What to build, and what it must be built from.
 struct Wanted {
-    spec: StreamSpec,
+    file: SpecFile,
     data: String,
     source: SourceArgs,
     recorded: Option<(DatasetRecord, AlgorithmRecord)>,
@@ -82,9 +82,9 @@ impl Wanted {
         if ["stream", "dataset", "algorithm", "settings"].iter().all(|key| text.contains_key(*key)) {
             return Self::of_run(args, file);
         }
-        let spec = spec::read(file)?;
+        let file = SpecFile::read(file)?;
         let data = args.data.clone().ok_or_else(Self::needs_data)?;
-        Ok(Self { spec, data, source: args.source.clone(), recorded: None, batches: None })
+        Ok(Self { file, data, source: args.source.clone(), recorded: None, batches: None })
     }
 
     fn needs_data() -> Failure {
@@ -97,7 +97,8 @@ impl Wanted {
         let data = args.data.clone().or(run.settings.data).ok_or_else(Self::needs_data)?;
         let mut source = args.source.clone();
         source.merge(run.settings.source);
-        Ok(Self { spec: run.stream, data, source, recorded: Some((run.dataset, run.algorithm)), batches })
+        let file = SpecFile::of_run(file, run.stream);
+        Ok(Self { file, data, source, recorded: Some((run.dataset, run.algorithm)), batches })
     }
 
     /// Refuses to build something else than the run had.
@@ -125,12 +126,12 @@ pub(super) fn run(args: &ReplayArgs, extensions: &Extensions) -> Result<(), Fail
     output.map(|path| check_output(path, Some(&wanted.data))).transpose()?;
     let dataset = open_data(&wanted.data, &wanted.source, extensions)?;
     wanted.compare(&dataset, extensions)?;
-    let checked = extensions.check(wanted.spec, &dataset)?;
+    let checked = wanted.file.check(&dataset, extensions)?;
     let plan = BatchPlan::new(&checked, args.index);
     let samples = dataset.samples(checked.spec().split).as_ref();
     let mut batch = BatchBuffer::default();
     collate(&checked, &plan, samples, &mut Scratch::default(), &mut batch)?;
-    let spec_digest = digest_of(&wanted.spec);
+    let spec_digest = digest_of(&wanted.file.spec);
     let bytes = BatchBytes {
         spec_digest: &spec_digest,
         index: args.index,

@@ -7,7 +7,7 @@ use crate::extensions::Extensions;
 use crate::memory::WorstCase;
 use crate::metrics::TASKS;
 use crate::parallel::default_workers;
-use crate::server::{Server, ServerOptions};
+use crate::server::{Server, ServerError, ServerOptions};
 use mixfeed_ops::println;
 use mixfeed_ops::{logging, memory, metrics, signals};
 use std::time::Instant;
@@ -51,9 +51,10 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
     let (drain, draining) = watch::channel(false);
     // The port is taken before the data is read, so that a mistake there shows at once. Nobody is
     // answered before the data is there.
-    let mut server = Server::bind(config.listen.clone()).await.map_err(Failure::other)?;
+    let of = |flag: &'static str| move |error: ServerError| Failure::other(format!("{flag}: {error}"));
+    let mut server = Server::bind(config.listen.clone()).await.map_err(of("--listen"))?;
     if let Some(address) = config.health_listen {
-        server = server.with_health(address).await.map_err(Failure::other)?;
+        server = server.with_health(address).await.map_err(of("--health-listen"))?;
     }
     if let Some(missing) = config.access.warning(server.address().reach()) {
         tracing::warn!(address = %server.address(), "this loader can be reached from other machines, and {missing}");

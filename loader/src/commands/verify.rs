@@ -7,7 +7,7 @@ mod statistics;
 
 use super::data::open_data;
 use super::failure::Failure;
-use super::spec::{self, ARTICLE_SHARE, asked, checked};
+use super::spec::{ARTICLE_SHARE, SpecFile, asked, checked};
 use crate::config::VerifyArgs;
 use crate::extensions::Extensions;
 use crate::parallel::in_chunks;
@@ -25,7 +25,11 @@ pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Fail
             checked(&args.augmentation, spec, &dataset, extensions)?
         }
         // Shards are cut from the whole batch, which is what the spec describes.
-        Some(file) => extensions.check(StreamSpec { shard: None, ..spec::read(file)? }, &dataset)?,
+        Some(file) => {
+            let mut file = SpecFile::read(file)?;
+            file.spec.shard = None;
+            file.check(&dataset, extensions)?
+        }
     };
     let checks = check(&checked, args.epochs.into(), args.significance);
     let failed = checks.iter().filter(|check| !check.passed).count();

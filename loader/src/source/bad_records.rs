@@ -92,8 +92,9 @@ pub(super) fn left_out(what: &str, incomplete: &[Incomplete], bad: &[Skipped]) -
     };
     (count > 0).then(|| LeftOut {
         what: what.into(),
-        count: Some(count as u64),
+        count: count as u64,
         why: format!("{}{more}", first.join("; ")),
+        named: false,
         warn: true,
     })
 }

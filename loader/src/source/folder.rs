@@ -78,7 +78,7 @@ fn read(place: &Path, options: &Options, report: &mut Report) -> Result<Option<D
             } else {
                 format!("image files in {folder}/")
             };
-            report.leave_out(what, Some(loose), "in no class folder");
+            report.leave_out(what, loose, "in no class folder");
         }
     }
     if files.paths.is_empty() {

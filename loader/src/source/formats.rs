@@ -141,13 +141,13 @@ fn images<'a>(place: &'a Path, options: &Options, report: &mut Report) -> Result
         Format::Shards(..) => Some("shards"),
         _ => None,
     };
-    for Reading { said, .. } in readings.iter().filter(|reading| !reading.names.is_empty()) {
-        report.leave_out(said, None, "not chosen by --train or --test");
+    for Reading { said, names, .. } in readings.into_iter().filter(|reading| !reading.names.is_empty()) {
+        report.leave_out_files(said, names.len(), "not chosen by --train or --test");
     }
     if let Some(wanted) = wanted {
         let images = tree.count_images("")?;
         if images > 0 {
-            report.leave_out("image files", Some(images), format!("beside {wanted}"));
+            report.leave_out("image files", images, format!("beside {wanted}"));
         }
         for (ending, count) in &others {
             report.leave_out_ending(ending, *count, wanted);
@@ -215,6 +215,8 @@ impl Images {
 fn chosen(readings: &[Reading<'_>], options: &Options, tree: &Tree) -> Result<Option<usize>, SourceError> {
     let test = options.test.as_deref().filter(|test| *test != NONE);
     let Some(pattern) = options.train.as_deref().or(test) else { return Ok(None) };
+    let names: Vec<String> = readings.iter().flat_map(|reading| reading.names.clone()).collect();
+    let pattern = &splits::within(tree.root(), pattern, &names);
     let parts: Vec<&str> = pattern.split(',').map(|part| part.trim().trim_end_matches('/')).collect();
     let find = |fits: &dyn Fn(&Reading<'_>) -> bool| -> Vec<usize> {
         (0..readings.len()).filter(|at| fits(&readings[*at])).collect()

@@ -62,11 +62,14 @@ impl std::fmt::Display for Columns {
 pub struct LeftOut {
     /// A file or folder, or an ending of files.
     pub what: String,
-    /// How many files it stands for, where they were counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub count: Option<u64>,
+    /// How many it stands for: shards or tables, images of a folder or of a split without labels, files with an ending,
+    /// records.
+    pub count: u64,
     /// Why.
     pub why: String,
+    /// Whether `what` names them, so that the count is said already.
+    #[serde(skip)]
+    pub named: bool,
     /// Whether it may be what the user wanted to be read.
     #[serde(skip)]
     pub warn: bool,
@@ -74,8 +77,14 @@ pub struct LeftOut {
 
 impl Report {
     /// Adds something that was left out and that the user may have wanted.
-    pub(super) fn leave_out(&mut self, what: impl Into<String>, count: Option<u64>, why: impl Into<String>) {
-        self.left_out.push(LeftOut { what: what.into(), count, why: why.into(), warn: true });
+    pub(super) fn leave_out(&mut self, what: impl Into<String>, count: u64, why: impl Into<String>) {
+        self.left_out.push(LeftOut { what: what.into(), count, why: why.into(), named: false, warn: true });
+    }
+
+    /// The same of so many shards or tables, which `what` names.
+    pub(super) fn leave_out_files(&mut self, what: String, count: usize, why: impl Into<String>) {
+        let (count, why) = (count as u64, why.into());
+        self.left_out.push(LeftOut { what, count, why, named: true, warn: true });
     }
 
     /// Adds files with an ending that is not read, beside `wanted`: images, shards or tables.
@@ -90,7 +99,7 @@ impl Report {
             (false, format!("not {wanted}"))
         };
         let what = if ending.is_empty() { "without ending".into() } else { format!(".{ending}") };
-        self.left_out.push(LeftOut { what, count: Some(count), why, warn });
+        self.left_out.push(LeftOut { what, count, why, named: false, warn });
     }
 
     /// Counts images and classes of the splits, and names classes that cannot be learnt.
@@ -160,11 +169,8 @@ impl std::fmt::Display for Taken {
 
 impl std::fmt::Display for LeftOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { what, count, why, .. } = self;
-        match count {
-            Some(count) => write!(f, "{what}: {count} ({why})"),
-            None => write!(f, "{what} ({why})"),
-        }
+        let Self { what, count, why, named, .. } = self;
+        if *named { write!(f, "{what} ({why})") } else { write!(f, "{what}: {count} ({why})") }
     }
 }
 

@@ -21,6 +21,10 @@ pub(super) fn divide(
 ) -> Result<Vec<(Split, PathBuf)>, SourceError> {
     let refused = |reason: String| SourceError::Set { path: place.into(), reason };
     let names = names(place, &shards)?;
+    let above = above(place)?;
+    let within = |pattern: &String| splits::within(above, pattern, &names);
+    let (train, test) = (options.train.as_ref().map(within), options.test.as_ref().map(within));
+    let options = &Options { train, test, ..options.clone() };
     let division = splits::divide(&names, options).map_err(refused)?;
     let named = |numbers: &[usize]| numbers.iter().map(|file| names[*file].as_str()).collect::<Vec<_>>();
     let of = |numbers: &[usize]| files(&named(numbers));
@@ -36,7 +40,8 @@ pub(super) fn divide(
     for candidate in division.tests {
         let name = of(&candidate.files);
         if test.is_some() {
-            report.leave_out(name, None, format!("{} is the test split", report.test.from));
+            let why = format!("{} is the test split", report.test.from);
+            report.leave_out_files(name, candidate.files.len(), why);
             continue;
         }
         let mut unlabelled = Some(0);
@@ -45,24 +50,24 @@ pub(super) fn divide(
                 unlabelled = without_labels(&shards[*file])?.map(|more| images + more);
             }
         }
-        if unlabelled.is_none() {
+        let Some(images) = unlabelled else {
             must_be_whole(place, "--test", candidate.chosen, &named(&candidate.files), report)?;
             report.test.from = name;
             test = Some(candidate.files);
-        } else if candidate.chosen {
+            continue;
+        };
+        if candidate.chosen {
             return Err(refused(format!("{name} has no labels to test by, and --test chooses it")));
-        } else {
-            let none = unlabelled == Some(0);
-            let why = if none {
-                "an evaluation split without an image"
-            } else {
-                "an evaluation split without labels"
-            };
-            report.leave_out(name, unlabelled, why);
         }
+        let why = match images {
+            0 => "an evaluation split without an image",
+            _ => "an evaluation split without labels",
+        };
+        report.leave_out(name, images, why);
     }
     if !division.left_out.is_empty() {
-        report.leave_out(of(&division.left_out), None, "not chosen by --train or --test");
+        let (what, count) = (of(&division.left_out), division.left_out.len());
+        report.leave_out_files(what, count, "not chosen by --train or --test");
     }
     let mut splits: Vec<Option<Split>> = vec![None; shards.len()];
     for (split, files) in [(Split::Train, division.train), (Split::Test, test.unwrap_or_default())] {
@@ -91,9 +96,14 @@ fn must_be_whole(
 
 /// The names of files within a place. What lies above it has not been named by whoever made the set.
 pub(super) fn names(place: &Path, files: &[PathBuf]) -> Result<Vec<String>, SourceError> {
-    let above = if is_folder(place)? { place } else { place.parent().unwrap_or(place) };
+    let above = above(place)?;
     let name = |path: &PathBuf| path.strip_prefix(above).unwrap_or(path).to_string_lossy().into_owned();
     Ok(files.iter().map(name).collect())
+}
+
+/// The folder that names of files are within: the place, or where it lies if it is a file.
+fn above(place: &Path) -> Result<&Path, SourceError> {
+    Ok(if is_folder(place)? { place } else { place.parent().unwrap_or(place) })
 }
 
 /// The files at a place that are no images: itself, or those in the folder and in the folders in it. In order of their

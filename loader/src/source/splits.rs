@@ -10,7 +10,7 @@ mod pattern;
 
 use super::options::Options;
 use super::report::named;
-pub(super) use pattern::matching;
+pub(super) use pattern::{matches_none, matching, within};
 use std::collections::BTreeSet;
 
 /// Words that tell the training split.
@@ -145,7 +145,7 @@ pub(super) fn divide(paths: &[String], options: &Options) -> Result<Division, St
         None => Ok(None),
         Some(NONE) if flag == "--test" => Ok(Some(Vec::new())),
         Some(pattern) => match matching(pattern, paths) {
-            found if found.is_empty() => Err(format!("{flag} {pattern} matches none of {}", named(paths))),
+            found if found.is_empty() => Err(matches_none(flag, pattern, &named(paths))),
             found => Ok(Some(found)),
         },
     };

@@ -153,11 +153,17 @@ fn a_wrong_value_names_the_environment_variable_it_came_from() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn a_port_that_is_taken_is_named_with_its_flag_and_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let line = refused(1, &["serve", "--data", "synthetic:10", "--listen", &address]);
-    assert!(line.contains(&format!("cannot listen on {address}")), "{line}");
+    for flag in ["--listen", "--health-listen", "--metrics"] {
+        let free = if flag == "--listen" { &[][..] } else { &["--listen", "127.0.0.1:0"] };
+        let line = refused(1, &[&["serve", "--data", "synthetic:10", flag, &address], free].concat());
+        assert!(line.contains(&format!("{flag}: cannot listen on {address}: ")), "{line}");
+        assert!(
+            line.ends_with("; give another address (port 0 picks a free one), or end what listens there")
+        );
+    }
 }
 
 #[test]

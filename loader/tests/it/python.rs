@@ -1,8 +1,8 @@
 //! The Python example against real loaders: another language, given the .proto alone, reads the same
 //! stream as the Rust client.
 
-use mixfeed_client::fake::{At, FakeLoader, Fault, FaultKind, Script};
 use mixfeed_client::{BlockingStream, Endpoint, Mixing, MixingKind, StreamConfig, StreamEnd, StreamSpec};
+use mixfeed_fake::{At, FakeLoader, Fault, FaultKind, Script};
 use mixfeed_loader::embedded::EmbeddedLoader;
 use mixfeed_loader::extensions::Extensions;
 use mixfeed_loader::service::MessageSizes;

@@ -49,3 +49,31 @@ fn what_is_found_too_unlikely_exits_with_1() {
     let table = String::from_utf8(run(&flags).stdout).unwrap();
     assert!(table.contains("FAILED  lambda's distribution"), "{table}");
 }
+
+#[test]
+fn an_error_in_a_spec_names_the_file_and_the_key_as_it_stands_there() {
+    let spec = tempfile::NamedTempFile::new().unwrap();
+    let path = spec.path().to_str().unwrap();
+    let own = "[mixing]\nalpha = 0.2\nprobability = 1.0\n\
+               kind = { mixup-or-cutmix = { cutmix-alpha = -1.0, switch-probability = 0.5 } }\n";
+    for (text, expected) in [
+        ("batch-size = 0\n", ": batch-size: 0 is not allowed, 1 to 65536"),
+        ("[stream]\nbatch-size = 0\n", ": stream.batch-size: 0 is not allowed, 1 to 65536"),
+        ("limit = 51\n", ": limit: 51 is not allowed, "),
+        (own, ": mixing.kind.mixup-or-cutmix.cutmix-alpha: -1 is not allowed, 0 to 1000"),
+        (
+            "[augmentation]\nflip-probability = 2.0\n",
+            ": augmentation.flip-probability: 2 is not allowed, 0 to 1",
+        ),
+        ("batch-size = \"many\"\n", ": invalid type: string \"many\", expected u32 in `batch-size`"),
+        ("[stream.mixing]\nalpha = true\n", "in `stream.mixing.alpha`"),
+        ("batch_size = 8\n", ": unknown field `batch_size`, expected one of"),
+        ("seed = 1\nbatch-size =\n", " line 2: "),
+    ] {
+        std::fs::write(spec.path(), text).unwrap();
+        for command in [&["verify"][..], &["replay", "--index", "0"]] {
+            let line = refused(2, &[command, &["--data", "synthetic:50", "--spec", path]].concat());
+            assert!(line.contains(&format!("{path}{expected}")) || line.ends_with(expected), "{line}");
+        }
+    }
+}

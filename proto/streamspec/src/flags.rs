@@ -57,31 +57,32 @@ impl AugmentationArgs {
         Ok(StreamSpec { mixing: is_mixed.then_some(mixing), ..spec })
     }
 
-    /// Refuses flags, of which `completed` are the values in force, that would have no effect.
-    ///
-    /// # Errors
-    /// One line that names the flag and what it needs.
-    pub fn check_effect(&self, completed: &Self) -> Result<(), String> {
+    /// Says which of these have no effect, where `completed` are the values in force: a line each, which names the flag
+    /// and what it needs.
+    #[must_use]
+    pub fn without_effect(&self, completed: &Self) -> Vec<String> {
+        let is_on = |alpha: Option<f64>| alpha.is_some_and(|alpha| alpha != 0.0);
+        let (mixup, cutmix) = (is_on(completed.mixup_alpha), is_on(completed.cutmix_alpha));
+        let mut found = Vec::new();
         for (is_given, flag) in
             [(self.resize.is_some(), "--resize"), (self.scaled_decoding == Some(true), "--scaled-decoding")]
         {
             if is_given && completed.image_size.is_none() {
-                return Err(format!("{flag} has no effect: it needs an --image-size"));
+                found.push(format!("{flag} has no effect: it needs an --image-size"));
             }
         }
-        let is_on = |alpha: Option<f64>| alpha.is_some_and(|alpha| alpha != 0.0);
-        let (mixup, cutmix) = (is_on(completed.mixup_alpha), is_on(completed.cutmix_alpha));
         if self.switch_prob.is_some() && !(mixup && cutmix) {
-            return Err("--switch-prob chooses between mixup and CutMix: it needs a --mixup-alpha and a --cutmix-alpha \
-                        above 0"
-                .into());
-        }
-        if self.mixup_prob.is_some_and(|share| share > 0.0) && !mixup && !cutmix {
-            return Err(
-                "--mixup-prob has no effect: it needs a --mixup-alpha or a --cutmix-alpha above 0".into()
+            found.push(
+                "--switch-prob chooses between mixup and CutMix: it needs a --mixup-alpha and a --cutmix-alpha above 0"
+                    .into(),
             );
         }
-        Ok(())
+        if self.mixup_prob.is_some_and(|share| share > 0.0) && !mixup && !cutmix {
+            found.push(
+                "--mixup-prob has no effect: it needs a --mixup-alpha or a --cutmix-alpha above 0".into(),
+            );
+        }
+        found
     }
 
     /// Says an error about a field that a flag set as one about the flag; nothing where none did.

@@ -21,6 +21,7 @@ pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     let asked = ComparisonRequest { trials, grid };
     let flags = settings.clone();
     let given = settings.over(run.config.as_deref())?;
+    let idle = given.idle_in_file(&flags);
     let earlier = resume.map(|resume| earlier(resume, &given, &run)).transpose()?.flatten();
     let (asked, settings) = match (&earlier, resume) {
         (Some((_, earlier)), Some(resume)) => {
@@ -40,7 +41,7 @@ pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
     let config = settings.check()?;
     let plan = Plan::of(&asked, &config)?;
     let mixing = config.training.stream.mixing;
-    let Some(setup) = setup::prepare(config, &run)? else { return Ok(()) };
+    let Some(setup) = setup::prepare(config, &idle, &run)? else { return Ok(()) };
     let earlier = earlier.map(|(folder, _)| folder);
     let compared = compare(&setup, &plan, &asked, earlier, run.overwrite);
     setup.end(compared.as_ref().map(|comparison| summary(comparison, mixing)));

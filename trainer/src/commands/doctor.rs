@@ -13,12 +13,15 @@ use mixfeed_ops::config::Duration;
 use mixfeed_ops::logging::LogFormat;
 use mixfeed_ops::{print, println};
 
+/// What loaders say goes into the table; the client's own log would say it twice. What is odd about data that is read
+/// here is said nowhere else.
+const LOG_FILTER: &str = "error,mixfeed_data=warn";
+
 /// A loader that answers does so at once.
 const LOADER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub(super) fn run(args: DoctorArgs) -> Result<(), TrainError> {
-    // What loaders say goes into the table; the client's own log would say it twice.
-    setup::start_logs(LogFormat::default(), "error")?;
+    setup::start_logs(LogFormat::default(), LOG_FILTER)?;
     print!("{}", machine());
     let mut settings = args.from.settings();
     if settings.loaders.is_none() && settings.data.is_none() {

@@ -32,13 +32,20 @@ pub(super) struct Setup {
     terminal: Terminal,
 }
 
-/// Gets ready; nothing when `--print-config` was all that was asked for.
-pub(super) fn prepare(config: RunConfig, run: &RunArgs) -> Result<Option<Setup>, TrainError> {
+/// Gets ready; nothing when `--print-config` was all that was asked for. `idle` is what a settings file says to no effect.
+pub(super) fn prepare(
+    config: RunConfig,
+    idle: &[String],
+    run: &RunArgs,
+) -> Result<Option<Setup>, TrainError> {
     if run.print_config {
         println!("{}", mixfeed_ops::config::to_toml(&config.settings)?.trim_end());
         return Ok(None);
     }
     let terminal = start_logs(config.log_format, &config.log)?;
+    if let Some(file) = &run.config {
+        idle.iter().for_each(|setting| tracing::warn!(file = %file.display(), "{setting}"));
+    }
     let stop = stop_on_signals()?;
     if let Some(address) = config.metrics {
         let bound = metrics::install(address)?;
@@ -47,9 +54,6 @@ pub(super) fn prepare(config: RunConfig, run: &RunArgs) -> Result<Option<Setup>,
     let served = config.listen.map(|address| serve(address, &config.access, &stop)).transpose()?;
     let device = select_device(config.device, config.threads)?;
     config.switches.set(device)?;
-    if let Some(warning) = config.training.recipe.schedule.warning(config.training.epochs) {
-        tracing::warn!("{warning}");
-    }
     Ok(Some(Setup { config, device, stop, served, terminal }))
 }
 

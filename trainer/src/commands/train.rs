@@ -16,15 +16,16 @@ pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
     let TrainArgs { settings, run, resume } = args;
     let flags = settings.clone();
     let given = settings.over(run.config.as_deref())?;
+    let idle = given.idle_in_file(&flags);
     let earlier = resume.map(|resume| earlier(resume, &given, &run)).transpose()?.flatten();
     let settings = match (&earlier, resume) {
         (Some((_, earlier)), Some(resume)) => given.over_run(&earlier.settings, resume)?,
         _ => given,
     };
     settings.check_effect(&flags)?;
-    let Some(setup) = setup::prepare(settings.check()?, &run)? else { return Ok(()) };
+    let Some(setup) = setup::prepare(settings.check()?, &idle, &run)? else { return Ok(()) };
     let outcome = match earlier {
-        Some((folder, earlier)) => go_on(&setup, &folder, earlier),
+        Some((folder, earlier)) => go_on(&setup, &flags, &folder, earlier),
         None => begin(&setup, run.overwrite),
     };
     setup.end(outcome.as_ref().map(Outcome::ending));
@@ -70,11 +71,24 @@ fn begin(setup: &Setup, overwrite: bool) -> Result<Outcome, TrainError> {
     Ok(train(&job, None, &mut setup.observers(config, String::new(), 0, &folder))?.outcome)
 }
 
-fn go_on(setup: &Setup, folder: &RunFolder, earlier: RunFile) -> Result<Outcome, TrainError> {
+fn go_on(
+    setup: &Setup,
+    flags: &Settings,
+    folder: &RunFolder,
+    earlier: RunFile,
+) -> Result<Outcome, TrainError> {
     let Setup { config, device, stop, .. } = setup;
+    let unheeded = flags.unheeded(&earlier.settings);
     let point = ResumePoint::find(folder, earlier, config)?;
     if let Some(Trained { outcome, .. }) = finished(config, folder, &point)? {
-        tracing::info!(step = outcome.steps, "this run is finished; raise --epochs or --steps to extend it");
+        let (done, epochs) = (outcome.epochs_done(), config.training.epochs);
+        tracing::info!(
+            step = outcome.steps,
+            "this run is finished, {done} of {epochs}; raise --epochs or --steps to extend it"
+        );
+        if !unheeded.is_empty() {
+            tracing::warn!("no effect on a run that is finished: {}", unheeded.join(", "));
+        }
         return Ok(outcome);
     }
     let loaders = setup.go_on(folder)?;

@@ -49,7 +49,31 @@ const AGAIN: &[&str] = &[
     "log",
 ];
 
+/// Of the settings above, what acts also on a run that is finished.
+const WITHOUT_TRAINING: [&str; 12] = [
+    "epochs",
+    "steps",
+    "output",
+    "listen",
+    "listen-tls-cert",
+    "listen-tls-key",
+    "listen-tls-client-ca",
+    "listen-auth-token-file",
+    "listen-require-auth",
+    "metrics",
+    "log-format",
+    "log",
+];
+
 impl Settings {
+    /// The flags among these that only training on would heed, and that are not as `run` has them.
+    pub(crate) fn unheeded(&self, run: &Settings) -> Vec<String> {
+        let (given, run) = (table(self).unwrap_or_default(), table(run).unwrap_or_default());
+        let is_other = |key: &str, value| !WITHOUT_TRAINING.contains(&key) && run.get(key) != Some(value);
+        let others = given.iter().filter(|(key, value)| is_other(key, value));
+        others.map(|(key, _)| format!("--{key}")).collect()
+    }
+
     /// The settings of an earlier run, with these laid over them.
     ///
     /// With [`Resume::Auto`], the same command line starts a run and goes on with it, so every setting
@@ -184,6 +208,15 @@ mod tests {
         let settings = Settings { audit: Some(9), ..settings };
         let given = Settings { data: Some("synthetic".to_owned()), ..Settings::default() };
         assert_eq!(given.over_run(&settings, Resume::Yes).unwrap(), Settings { workers: None, ..run() });
+    }
+
+    #[test]
+    fn what_a_finished_run_does_not_heed_is_named_where_it_is_not_the_runs() {
+        let given = Settings { epochs: Some(30), log: Some("debug".to_owned()), workers: Some(2), ..run() };
+        assert_eq!(given.unheeded(&run()), Vec::<String>::new());
+        let loaders = Some(vec!["127.0.0.1:1".to_owned()]);
+        let given = Settings { loaders, workers: Some(3), data: None, ..given };
+        assert_eq!(given.unheeded(&run()), ["--loaders", "--workers"]);
     }
 
     #[test]

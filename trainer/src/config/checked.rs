@@ -137,38 +137,6 @@ impl Settings {
         self
     }
 
-    /// Refuses those of `flags`, which are among these settings, that would have no effect. (A file may be complete, as
-    /// `--print-config` writes it, and so is not held to that.)
-    ///
-    /// # Errors
-    /// One line that names the flag and what it needs.
-    pub fn check_effect(&self, flags: &Settings) -> Result<(), UsageError> {
-        let of_loaders = [
-            ("tls-ca", &flags.tls_ca),
-            ("tls-cert", &flags.tls_cert),
-            ("tls-key", &flags.tls_key),
-            ("auth-token-file", &flags.auth_token_file),
-        ];
-        if let Some((name, _)) = of_loaders.iter().find(|(_, flag)| flag.is_some() && self.data.is_some()) {
-            return Err(UsageError(format!(
-                "--{name} is for --loaders; the loader of --data is in this process"
-            )));
-        }
-        let all = self.clone().complete();
-        if flags.decay_norm_bias.is_some() && all.weight_decay.is_none_or(|rate| rate == 0.0) {
-            return Err(UsageError::new(
-                "--decay-norm-bias has no effect: it needs a --weight-decay above 0",
-            ));
-        }
-        if let (Some([.., last]), Some(epochs)) = (flags.milestones.as_deref(), all.epochs)
-            && *last >= epochs
-        {
-            let text = format!("--milestones has {last}, which is not before the end of {epochs} epochs");
-            return Err(UsageError(text));
-        }
-        flags.augmentation.check_effect(&all.augmentation).map_err(UsageError)
-    }
-
     /// Completes and checks these settings.
     ///
     /// # Errors

@@ -83,17 +83,3 @@ fn a_key_that_is_no_setting_is_an_error_that_names_it() {
         assert!(error.contains(expected), "{error}");
     }
 }
-
-#[test]
-fn flags_that_would_do_nothing_are_refused() {
-    let error = |flags: &Settings| flags.clone().check_effect(flags).map_err(|error| error.to_string());
-    let none = || Settings { data: Some("synthetic".into()), ..Settings::default() };
-    let norms = Settings { decay_norm_bias: Some(false), ..none() };
-    assert!(error(&norms).unwrap_err().contains("--decay-norm-bias has no effect"));
-    assert_eq!(error(&Settings { weight_decay: Some(0.1), ..norms }), Ok(()));
-    let step = Settings { milestones: Some(vec![5, 10]), epochs: Some(10), ..none() };
-    assert!(
-        error(&step).unwrap_err().contains("--milestones has 10, which is not before the end of 10 epochs")
-    );
-    assert_eq!(error(&Settings { epochs: Some(11), ..step }), Ok(()));
-}

@@ -58,15 +58,6 @@ pub struct ScheduleConfig {
 }
 
 impl ScheduleConfig {
-    /// What is odd about the schedule in a training of so many epochs.
-    #[must_use]
-    pub fn warning(&self, epochs: u64) -> Option<String> {
-        let first = *self.milestones.first()?;
-        (first >= epochs).then(|| {
-            format!("the learning rate stays as it is: the first milestone, epoch {first}, is not before the end, {epochs}")
-        })
-    }
-
     /// The rates of a training of so many epochs.
     #[must_use]
     pub fn over(&self, epochs: u64, batches_per_epoch: u64) -> Schedule {
@@ -92,6 +83,29 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// What of the schedule a training does not come to that ends after so many steps, a line each.
+    #[must_use]
+    pub fn warnings(&self, end: u64) -> Vec<String> {
+        let Schedule { config, batches_per_epoch, warmup, .. } = self;
+        let mut found = Vec::new();
+        // The last step of a warm-up is the first at the full rate.
+        if *warmup > end as f64 {
+            found.push(format!(
+                "the learning rate never reaches --lr: the warm-up takes {warmup} steps, and training ends at step {end}"
+            ));
+        }
+        let is_beyond = |epoch: &&u64| epoch.saturating_mul(*batches_per_epoch) >= end;
+        let beyond: Vec<_> = config.milestones.iter().filter(is_beyond).collect();
+        if let [first, ..] = beyond.as_slice() {
+            let all = beyond.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            let step = first.saturating_mul(*batches_per_epoch);
+            found.push(format!(
+                "--milestones {all} is never reached: epoch {first} ends at step {step}, and training at step {end}"
+            ));
+        }
+        found
+    }
+
     /// The rate of the step with this index.
     #[must_use]
     pub fn learning_rate(&self, step: u64) -> f64 {

@@ -9,8 +9,12 @@ use crate::feed::loaders::{Loaders, StreamRequest};
 use crate::machine::stop::Stop;
 use crate::report::table::counted;
 use crate::run::left_out;
-use crate::train::resume::ResumePoint;
+use crate::train::resume::{self, ResumePoint};
 use mixfeed_client::{BadRecordsInfo, StreamEnd, StreamError, StreamInfo};
+use std::sync::Once;
+
+/// Whether this process has said what training does not come to of its schedule.
+static SCHEDULE_SAID: Once = Once::new();
 
 /// Opens the stream of batches that are left.
 pub(super) fn open(job: &TrainingJob<'_>, resume: Option<&ResumePoint>) -> Result<Feed, TrainError> {
@@ -51,11 +55,29 @@ fn open_with_less(job: &TrainingJob<'_>, point: &ResumePoint, detail: &str) -> R
     }
 }
 
+/// Looks at a stream that is open, before the first step: whether it has all that training needs, and what to say of it.
+///
+/// # Errors
+/// As [`has_test_images`].
+pub(super) fn check(job: &TrainingJob<'_>, info: &StreamInfo) -> Result<(), TrainError> {
+    has_test_images(job.config, info)?;
+    warn_of_bad_records(job, info);
+    let Training { recipe, epochs, .. } = &job.config.training;
+    let end = resume::end(&job.config.training, info.batches_per_epoch);
+    // All trainings of a comparison have one schedule.
+    SCHEDULE_SAID.call_once(|| {
+        for warning in recipe.schedule.over(*epochs, info.batches_per_epoch).warnings(end) {
+            tracing::warn!("{warning}");
+        }
+    });
+    Ok(())
+}
+
 /// Whether there are the images that the model is to be scored on, of which the first evaluation would be the first to tell.
 ///
 /// # Errors
 /// When there are none, or fewer than `--test-limit`.
-pub(super) fn has_test_images(config: &RunConfig, info: &StreamInfo) -> Result<(), TrainError> {
+fn has_test_images(config: &RunConfig, info: &StreamInfo) -> Result<(), TrainError> {
     let (name, limit, samples) = (&info.dataset.name, config.test_limit, info.dataset.test_samples);
     if samples == 0 {
         return Err(TrainError::NoTestSamples(name.clone()));
@@ -79,7 +101,7 @@ pub(crate) fn try_stream(config: &RunConfig, loaders: &Loaders, stop: &Stop) -> 
 }
 
 /// Says before the first step what loaders elsewhere know to be bad. One in this process has said so itself.
-pub(super) fn warn_of_bad_records(job: &TrainingJob<'_>, info: &StreamInfo) {
+fn warn_of_bad_records(job: &TrainingJob<'_>, info: &StreamInfo) {
     let BadRecordsInfo { count, examples } = &info.dataset.bad_records;
     if *count == 0 || job.loaders.is_embedded() {
         return;

@@ -51,3 +51,11 @@ fn loaders_that_serve_different_data_are_told_apart() {
     assert_eq!(text.matches(": ready, serves synthetic").count(), 2, "{text}");
     assert!(stderr(&output).contains("the loaders differ in data"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_setting_that_the_data_does_not_heed_is_warned_of() {
+    let (output, _) = doctor(&["--data", "synthetic:100", "--cache", "encoded"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let expected = "no effect on this dataset, which is in memory whole: --cache";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+}

@@ -258,3 +258,19 @@ fn what_cannot_be_asked_of_callers_is_refused_before_anything_begins() {
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was written");
 }
+
+#[test]
+fn an_address_that_is_taken_is_named_with_its_flag_and_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    for flag in ["--listen", "--metrics"] {
+        let mut command = trainer(folder.path());
+        let output = command.args(["train", "--data", "synthetic:10", flag, &address]).output().unwrap();
+        let line = error_line(&output);
+        assert!(line.contains(&format!("{flag}: cannot listen on {address}: ")), "{line}");
+        assert!(
+            line.ends_with("; give another address (port 0 picks a free one), or end what listens there")
+        );
+    }
+}

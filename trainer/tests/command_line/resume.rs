@@ -245,9 +245,16 @@ fn a_run_without_a_checkpoint_that_finished_epochs_is_not_begun_anew() {
 fn a_finished_run_says_so_and_more_epochs_extend_it() {
     let (folder, golden) = golden();
     let output = resume(folder.path()).output().unwrap();
-    assert!(stderr(&output).contains("this run is finished"), "{}", stderr(&output));
+    let log = stderr(&output);
+    assert!(log.contains("this run is finished, 3 epochs of 3; raise --epochs or --steps"), "{log}");
+    assert!(!log.contains("no effect"), "{log}");
     let again = json(&output);
     assert_eq!(learnt(folder.path(), &again), golden);
+    // Nobody is there, and nobody is asked.
+    let output = resume(folder.path()).args(["--loaders", "127.0.0.1:9", "--preload"]).output().unwrap();
+    let log = stderr(&output);
+    assert!(log.contains("no effect on a run that is finished: --loaders, --preload"), "{log}");
+    json(&output);
     assert_eq!((&again["steps"], &again["resumed_from_step"]), (&STEPS.into(), &STEPS.into()));
 
     // A run of one epoch and a bit, made as long as the golden one in two moves.

@@ -2,7 +2,7 @@
 //! end has shown that none was.
 
 use super::*;
-use mixfeed_client::fake::{At, Fault, FaultKind};
+use mixfeed_fake::{At, Fault, FaultKind};
 
 async fn survives(kind: FaultKind) {
     let bad = loader(steady().with(Fault::always(At::Every(5), kind.clone())));

@@ -1,7 +1,7 @@
 //! What the log says: transitions, not attempts.
 
 use super::*;
-use mixfeed_client::fake::{At, Fault, FaultKind};
+use mixfeed_fake::{At, Fault, FaultKind};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 

@@ -1,7 +1,7 @@
 //! Replicas that go away, and come.
 
 use super::*;
-use mixfeed_client::fake::{At, Fault, FaultKind};
+use mixfeed_fake::{At, Fault, FaultKind};
 use std::time::Instant;
 
 #[tokio::test]

@@ -15,8 +15,8 @@ mod pace;
 mod parts;
 mod threads;
 
-use mixfeed_client::fake::{self, FakeData, FakeLoader, Script};
 use mixfeed_client::{Batch, BatchStream, StreamConfig, StreamEnd, StreamError, StreamSpec, Tuning};
+use mixfeed_fake::{FakeData, FakeLoader, Script};
 use mixfeed_proto::v1;
 use std::time::Duration;
 
@@ -43,7 +43,8 @@ fn message() -> v1::StreamSpec {
 
 /// A stream of `batches` batches from `loaders`, with short periods.
 fn config(loaders: &[&FakeLoader], batches: u64) -> StreamConfig {
-    let mut config = StreamConfig::new(loaders.iter().map(|loader| loader.endpoint()).collect(), spec());
+    let mut config =
+        StreamConfig::new(loaders.iter().map(|loader| loader.address().into()).collect(), spec());
     config.end = StreamEnd::Batch(batches);
     config.run_id = "test".into();
     config.loader_timeout = PATIENCE;
@@ -85,7 +86,7 @@ async fn read_one(stream: &mut BatchStream, index: u64) -> Batch {
 
 fn assert_sound(batch: &Batch, index: u64) {
     assert_eq!(batch.index, index);
-    let expected = fake::batch(&FakeData::default(), &message(), index);
+    let expected = mixfeed_fake::batch(&FakeData::default(), &message(), index);
     assert_eq!(batch.pixels, expected.pixels, "batch {index}");
     let words = |values: &[u32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
     assert_eq!(words(&batch.labels), expected.labels, "batch {index}");

@@ -1,7 +1,7 @@
 //! What networks do to connections, by a proxy in front of each loader.
 
 use super::*;
-use mixfeed_client::fake::Proxy;
+use mixfeed_fake::Proxy;
 use std::time::Instant;
 
 /// A loader behind a proxy, beside one that is not.
@@ -13,7 +13,7 @@ fn behind() -> (FakeLoader, Proxy, FakeLoader) {
 
 fn through(proxy: &Proxy, near: Option<&FakeLoader>, batches: u64) -> StreamConfig {
     let mut config = config(&near.into_iter().collect::<Vec<_>>(), batches);
-    config.loaders.insert(0, proxy.endpoint());
+    config.loaders.insert(0, proxy.address().into());
     config
 }
 

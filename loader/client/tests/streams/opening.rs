@@ -1,8 +1,8 @@
 //! Which replicas a stream is opened on, and which are refused.
 
 use super::*;
-use mixfeed_client::fake::{At, Fault, FaultKind};
-use mixfeed_client::{Endpoint, Expected};
+use mixfeed_client::{Endpoint, Expected, Mixing};
+use mixfeed_fake::{At, Fault, FaultKind};
 use std::time::Instant;
 
 fn other_data() -> Script {
@@ -108,6 +108,35 @@ async fn one_loader_that_refuses_the_spec_does_not_matter_when_another_accepts_i
     let mut stream = open(config(&[&old, &new], 50)).await;
     assert_eq!(read_all(&mut stream, 0).await, 50);
     assert_eq!(old.served(), 0);
+}
+
+/// A loader of an earlier release.
+fn older() -> Script {
+    let mut script = steady().with(Fault::always(At::From(0), FaultKind::KnowsNoMixing));
+    script.data.release = "0.0.1".into();
+    script
+}
+
+#[tokio::test]
+async fn an_older_loader_is_named_as_such_and_serves_the_specs_that_it_knows() {
+    let (old, new) = (loader(older()), loader(steady()));
+    let mut mixed = config(&[&old], 20);
+    mixed.spec.mixing = Some(Mixing::mixup(0.2, 0.2));
+    let error = fails_to_open(mixed.clone()).await;
+    let StreamError::Refused { loader, message } = &error else { panic!("{error}") };
+    assert_eq!(*loader, old.address().to_string());
+    let expected =
+        "the spec has a field that it does not know: its release 0.0.1 is older than this client's, ";
+    assert!(
+        message.starts_with(expected) && message.contains("update the loader, or leave out"),
+        "{message}"
+    );
+    // Beside one that knows it, and with a spec that both know.
+    mixed.loaders.push(new.address().into());
+    assert_eq!(read_all(&mut open(mixed).await, 0).await, 20);
+    assert_eq!((old.served(), new.served() >= 20), (0, true));
+    assert_eq!(read_all(&mut open(config(&[&old, &new], 60)).await, 0).await, 60);
+    assert!(old.served() > 0, "both serve it");
 }
 
 #[tokio::test]

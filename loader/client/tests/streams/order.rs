@@ -1,8 +1,8 @@
 //! One stream out of many, in order and exactly once.
 
 use super::*;
-use mixfeed_client::fake::{At, Fault, FaultKind};
 use mixfeed_client::{PixelType, Remainder, RowShard, Split};
+use mixfeed_fake::{At, Fault, FaultKind};
 use std::collections::HashMap;
 
 #[tokio::test]

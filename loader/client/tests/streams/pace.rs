@@ -49,7 +49,7 @@ async fn a_loader_that_takes_seconds_for_a_batch_holds_nobody_up_and_leaves_no_t
 
 #[tokio::test]
 async fn a_late_batch_is_asked_of_another_and_the_first_answer_wins() {
-    use mixfeed_client::fake::{At, Fault, FaultKind};
+    use mixfeed_fake::{At, Fault, FaultKind};
     let late = Fault::once(At::Served(40), FaultKind::Delay(Duration::from_millis(500)));
     let (late, quick) = (loader(steady().with(late)), loader(steady()));
     let start = Instant::now();

@@ -1,7 +1,7 @@
 //! Batches that come in parts: the same batches, and nothing that is amiss with a part gets through.
 
 use super::*;
-use mixfeed_client::fake::{At, Fault, FaultKind, PartFault};
+use mixfeed_fake::{At, Fault, FaultKind, PartFault};
 
 /// A batch has 768 bytes of pixels, the last of an epoch 384.
 fn in_parts(message_bytes: usize) -> Script {

@@ -80,14 +80,17 @@ impl Finder<'_> {
 
     /// The one folder that a flag names, by its path or as [`splits::matching`] has it.
     fn chosen(&self, flag: &str, pattern: &str, top: &[String]) -> Result<String, SourceError> {
+        let pattern = &splits::within(self.tree.root(), pattern, top);
         let path = pattern.trim_end_matches('/').trim_start_matches("./");
         if let Some(folder) = self.tree.folder_at(path)? {
             return Ok(folder);
         }
-        let names: Vec<&String> = splits::matching(pattern, top).into_iter().map(|at| &top[at]).collect();
+        let beside = self.tree.folders_beside(path)?;
+        let all = beside.as_deref().unwrap_or(top);
+        let names: Vec<&String> = splits::matching(path, all).into_iter().map(|at| &all[at]).collect();
         match names.as_slice() {
             [one] => Ok((*one).clone()),
-            [] => Err(self.refused(format!("{flag} {pattern} matches none of {}", folders(top)))),
+            [] => Err(self.refused(splits::matches_none(flag, pattern, &folders(all)))),
             several => {
                 Err(self
                     .refused(format!("{flag} {pattern} matches {}; a split is one folder", folders(several))))
@@ -243,7 +246,7 @@ impl Finder<'_> {
                     None => "; --test chooses a split to test by, --test-fraction makes one",
                 };
                 for name in empty {
-                    self.report.leave_out(format!("{name}/"), Some(0), format!("{WITHOUT_IMAGE}{remedy}"));
+                    self.report.leave_out(format!("{name}/"), 0, format!("{WITHOUT_IMAGE}{remedy}"));
                 }
                 test
             }
@@ -278,7 +281,7 @@ impl Finder<'_> {
                 let remedy =
                     inner.map(|inner| format!("; there are class folders in {inner}/: --test {inner}"));
                 let why = format!("{why}{}", remedy.unwrap_or_default());
-                self.report.leave_out(format!("{name}/"), Some(images), why);
+                self.report.leave_out(format!("{name}/"), images, why);
             } else if let Some((of, of_long, first)) = found {
                 if (of, of_long) == (rank, long) {
                     let word = splits::word(rank);
@@ -342,7 +345,7 @@ impl Finder<'_> {
                 }
                 _ => format!("{train}/ is the training split"),
             };
-            self.report.leave_out(what, Some(images), why);
+            self.report.leave_out(what, images, why);
         }
         Ok(())
     }

@@ -66,6 +66,18 @@ impl Tree {
         Ok(within.to_str().filter(|within| !within.is_empty()).map(Into::into))
     }
 
+    /// The folders among which one with such a path lies, as in `sets/train*`; none of a path without a folder part, or with
+    /// one that is not there.
+    pub(in crate::source) fn folders_beside(&self, path: &str) -> Result<Option<Vec<String>>, SourceError> {
+        match path.rsplit_once('/') {
+            Some((folder, _)) if self.has_folder(folder)? => {
+                let inner = self.folders(folder)?.into_iter();
+                Ok(Some(inner.map(|name| format!("{folder}/{name}")).collect()))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Whether two paths are one folder.
     pub(in crate::source) fn are_one(&self, one: &str, other: &str) -> bool {
         let [one, other] = [one, other].map(|path| self.root.join(path).canonicalize().ok());

@@ -1,6 +1,7 @@
 //! What `--train` and `--test` name: files and folders, by their paths within the place.
 
 use super::{stem, tokens};
+use std::path::Path;
 
 /// The paths that `pattern` names, as `--train` and `--test` do: several patterns, separated by commas. Each is the name
 /// or path of a file or folder, a path with `*` and `?`, or words of its name, as in `val`; the first of these that
@@ -25,6 +26,31 @@ pub(in crate::source) fn matching(pattern: &str, paths: &[String]) -> Vec<usize>
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// The same pattern with paths that say where the files are, as a shell completes them, made paths within `folder`, which
+/// the paths are of. One that names some as it stands is left alone.
+pub(in crate::source) fn within(folder: &Path, pattern: &str, paths: &[String]) -> String {
+    let strip = |part: &str| {
+        let plain = part.trim().trim_start_matches("./");
+        let own = folder.strip_prefix(".").unwrap_or(folder);
+        let bases = [Some(own.to_owned()), folder.canonicalize().ok()];
+        let inner = bases.into_iter().flatten().find_map(|base| Path::new(plain).strip_prefix(base).ok());
+        let inner = inner.and_then(Path::to_str).unwrap_or(plain);
+        if inner.is_empty() || !matching(part, paths).is_empty() { part } else { inner }.to_owned()
+    };
+    if pattern.contains('/') {
+        pattern.split(',').map(strip).collect::<Vec<_>>().join(",")
+    } else {
+        pattern.into()
+    }
+}
+
+/// What is said of a pattern that names none of those that are there.
+pub(in crate::source) fn matches_none(flag: &str, pattern: &str, there: &str) -> String {
+    format!(
+        "{flag} {pattern} matches none of {there}; it takes names, words of names, paths, and patterns of these with * and ?"
+    )
 }
 
 /// Whether a path is the pattern, lies in a folder of this path, or has a part of this name.
@@ -66,6 +92,30 @@ fn is_like(pattern: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_that_say_where_files_are_are_made_paths_within() {
+        let there: Vec<String> = ["a/b0.tar", "x/a/b0.tar"].map(Into::into).to_vec();
+        for (pattern, expected) in [
+            ("a/b*.tar", "a/b*.tar"),
+            ("./a/b*.tar", "a/b*.tar"),
+            ("/data/set/a/b*.tar,val", "a/b*.tar,val"),
+            ("/data/other/a", "/data/other/a"),
+            ("/data/set", "/data/set"),
+            ("b0", "b0"),
+            ("a, b", "a, b"),
+            (".", "."),
+        ] {
+            assert_eq!(within(Path::new("/data/set"), pattern, &there), expected);
+        }
+        assert_eq!(
+            within(Path::new("./x"), "x/a/b*.tar", &there[1..]),
+            "x/a/b*.tar",
+            "it names one as it stands"
+        );
+        assert_eq!(within(Path::new("./x"), "x/a/b*.tar", &there[..1]), "a/b*.tar");
+        assert_eq!(within(Path::new("."), "./val*.tar", &there), "val*.tar");
+    }
 
     #[test]
     fn patterns_match_as_in_a_shell() {

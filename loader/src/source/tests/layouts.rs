@@ -97,6 +97,40 @@ fn where_both_can_be_meant_both_are_named() {
 }
 
 #[test]
+fn a_pattern_may_have_a_folder_part() {
+    let place = place(&["sets/train1/a/0.png", "sets/val1/a/0.png", "sets/val1/a/1.png", "more/0.png"]);
+    let path = |inner: &str| place.path().join(inner).to_string_lossy().into_owned();
+    for (train, test) in [
+        ("sets/train*".to_owned(), "sets/val?".to_owned()),
+        ("./sets/train*".to_owned(), path("sets/v*")),
+        (path("sets/train*"), "sets/val1".to_owned()),
+    ] {
+        let (data, report) = open_at(place.path(), options(Some(&train), Some(&test))).unwrap();
+        assert_eq!((data.train.count(), data.test.count()), (1, 2), "{train} {test}");
+        assert_eq!(report.train.from, "sets/train1/");
+    }
+    let message = open_at(place.path(), options(Some("sets/x*"), None)).unwrap_err().to_string();
+    let expected = "--train sets/x* matches none of sets/train1/, sets/val1/; it takes names, words of names, paths, and";
+    assert!(message.contains(expected), "{message}");
+    let place = tempfile::tempdir().unwrap();
+    for shard in ["a/b0.tar", "a/b1.tar", "a/c0.tar", "d/b0.tar"] {
+        let path = place.path().join(shard);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        self::shard(&path, &["0"]);
+    }
+    for train in ["a/b*.tar", "./a/b*.tar", &place.path().join("a/b?.tar").to_string_lossy()] {
+        let (data, report) = open_at(place.path(), options(Some(train), Some("d"))).unwrap();
+        assert_eq!((data.train.count(), data.test.count()), (2, 1), "{train}");
+        assert_eq!(report.train.from, "a/b0.tar … a/b1.tar, 2 files");
+    }
+    let message = open_at(place.path(), options(Some("a/x*.tar"), None)).unwrap_err().to_string();
+    assert!(
+        message.contains("--train a/x*.tar matches none of a/b0.tar, a/b1.tar, a/c0.tar, d/b0.tar; it takes"),
+        "{message}"
+    );
+}
+
+#[test]
 fn flags_choose_among_folders() {
     let both = ["a/0.png", "b/0.png", "b/1.png", "test/a/0.png", "test/b/0.png"];
     assert_eq!(read(&both, Some("."), Some("test")), (3, 2, names(&["a", "b"]), vec![]));

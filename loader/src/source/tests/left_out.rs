@@ -103,3 +103,30 @@ fn no_test_split_and_a_share_for_one_contradict_each_other() {
         assert!(error.to_string().contains("--test none and --test-fraction 0.3"), "{error}");
     }
 }
+
+#[test]
+fn shards_that_a_pattern_leaves_out_are_counted() {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["train-0.tar", "train-1.tar", "extra-0.tar", "extra-1.tar", "val-0.tar", "dev-0.tar"] {
+        shard(&place.path().join(name), &["0"]);
+    }
+    let counts = |options: Options| {
+        let report = open_at(place.path(), options).unwrap().1;
+        let counts: Vec<u64> = report.left_out.iter().map(|left| left.count).collect();
+        (counts, report.warnings())
+    };
+    let (count, said) = counts(options(Some("train-0.tar"), Some("val")));
+    assert_eq!(count, [4]);
+    let expected = "left out: dev-0.tar … train-1.tar, 4 files (not chosen by --train or --test)";
+    assert_eq!(said, [expected]);
+    let (count, said) = counts(options(Some("train,extra"), None));
+    assert_eq!(
+        (count, said),
+        (vec![1], vec!["left out: dev-0.tar (val-0.tar is the test split)".to_owned()])
+    );
+    std::fs::remove_file(place.path().join("dev-0.tar")).unwrap();
+    table(&place.path().join("train.parquet"), &[Some(0)]);
+    let (count, said) = counts(options(Some("train.parquet"), None));
+    assert_eq!(count, [5], "{said:?}");
+    assert!(said[0].ends_with("5 files) (not chosen by --train or --test)"), "{said:?}");
+}

@@ -5,7 +5,7 @@
 //! have, as a loader would send it that is wrong and does not know.
 
 use super::requests::{answer, body, cut, messages, opening, request};
-use mixfeed_client::fake::read_recorded;
+use mixfeed_client::read_recorded;
 use mixfeed_client::{Batch, LambdaScope, Mixing, MixingKind, PartnerSource, StreamSpec};
 use mixfeed_proto::v1::stream_batches_response::Kind;
 use mixfeed_proto::{BatchBytes, batch_checksum, limits, v1};

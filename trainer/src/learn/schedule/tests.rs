@@ -95,12 +95,23 @@ fn the_shortest_trainings_have_rates_too() {
 }
 
 #[test]
-fn milestones_that_are_never_reached_are_told() {
-    let config = ScheduleConfig { milestones: vec![100, 150], ..ScheduleConfig::default() };
-    assert_eq!(config.warning(200), None);
-    assert_eq!(config.warning(101), None);
+fn milestones_and_warm_ups_that_are_never_reached_are_told() {
+    let step =
+        ScheduleConfig { kind: ScheduleKind::Step, milestones: vec![100, 150], ..ScheduleConfig::default() };
+    let warnings = |config: &ScheduleConfig, end| config.over(200, 5).warnings(end);
+    assert!(warnings(&step, 1000).is_empty() && warnings(&step, 751).is_empty());
+    let expected = "--milestones 150 is never reached: epoch 150 ends at step 750, and training at step 750";
+    assert_eq!(warnings(&step, 750), [expected]);
     assert!(
-        config.warning(100).unwrap().contains("the first milestone, epoch 100, is not before the end, 100")
+        warnings(&step, 7)[0]
+            .starts_with("--milestones 100,150 is never reached: epoch 100 ends at step 500")
     );
-    assert_eq!(ScheduleConfig::default().warning(1), None);
+    let warm = ScheduleConfig { warmup_epochs: Some(5.0), ..ScheduleConfig::default() };
+    assert!(warnings(&warm, 25).is_empty());
+    let expected =
+        "the learning rate never reaches --lr: the warm-up takes 25 steps, and training ends at step 24";
+    assert_eq!(warnings(&warm, 24), [expected]);
+    let one_cycle = ScheduleConfig { kind: ScheduleKind::OneCycle, ..ScheduleConfig::default() };
+    assert!(warnings(&one_cycle, 299)[0].contains("the warm-up takes 300 steps"), "30 % of all");
+    assert!(warnings(&ScheduleConfig::default(), 1).is_empty());
 }

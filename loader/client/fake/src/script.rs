@@ -1,6 +1,6 @@
 //! How a fake loader behaves, and what it does wrong.
 
-use super::content::FakeData;
+use crate::content::FakeData;
 use mixfeed_proto::limits;
 use std::time::Duration;
 
@@ -119,6 +119,9 @@ pub enum FaultKind {
     Internal,
     /// Refuses to open a stream, with this message; the batches do not matter.
     RefuseOpen(String),
+    /// Refuses to open a stream whose images are mixed, as a release does that does not know mixing; the batches do not
+    /// matter.
+    KnowsNoMixing,
     /// Answers `Describe` with UNAVAILABLE; the batches do not matter.
     Starting,
 }

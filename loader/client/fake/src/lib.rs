@@ -6,22 +6,7 @@
 //!
 //! Its content is not that of a real loader: it knows nothing of images.
 //!
-//! [`Proxy`] stands between a client and any loader, and does what networks do. [`read_recorded`] is no fake but the
-//! client itself, given what a loader sent without a connection.
-//!
-//! ```
-//! use mixfeed_client::fake::{FakeLoader, Script};
-//! use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd, StreamSpec};
-//!
-//! let (one, other) = (FakeLoader::start(Script::default())?, FakeLoader::start(Script::default())?);
-//! let spec = StreamSpec { batch_size: 4, ..StreamSpec::default() };
-//! let config = StreamConfig::new(vec![one.endpoint(), other.endpoint()], spec);
-//! let mut stream = BlockingStream::open(StreamConfig { end: StreamEnd::Batch(8), ..config })?;
-//! assert_eq!(stream.next().transpose()?.map(|batch| batch.index), Some(0));
-//! one.kill();
-//! assert_eq!(stream.count(), 7); // The other one delivers what is left.
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! [`Proxy`] stands between a client and any loader, and does what networks do.
 
 // A fake lives on a thread of its own, so that it can be frozen.
 #![allow(clippy::disallowed_methods)]
@@ -29,13 +14,11 @@
 mod content;
 mod parts;
 mod proxy;
-mod recorded;
 mod script;
 mod service;
 
 pub use content::{FakeData, batch};
 pub use proxy::Proxy;
-pub use recorded::read_recorded;
 pub use script::{At, Fault, FaultKind, PartFault, Script};
 
 use mixfeed_proto::limits;
@@ -105,12 +88,6 @@ impl FakeLoader {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// The same, as a client is given it.
-    #[must_use]
-    pub fn endpoint(&self) -> crate::Endpoint {
-        self.address.into()
     }
 
     /// Batches that it sent.

@@ -1,8 +1,8 @@
 //! The service of a fake loader: it answers as scripted.
 
-use super::content::{batch, seal};
-use super::parts::{self, Step};
-use super::script::{At, FaultKind, Script};
+use crate::content::{batch, seal};
+use crate::parts::{self, Step};
+use crate::script::{At, FaultKind, Script};
 use bytes::Bytes;
 use mixfeed_proto::limits;
 use mixfeed_proto::v1;
@@ -21,19 +21,19 @@ use tonic::{Request, Response, Status, Streaming};
 const ANSWERS: usize = 4;
 
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) script: Mutex<Script>,
-    pub(super) served: AtomicU64,
-    pub(super) streams: AtomicU64,
-    pub(super) open: AtomicU64,
-    pub(super) asked: Mutex<Vec<u64>>,
-    pub(super) frozen: AtomicBool,
-    pub(super) freeze: Notify,
-    pub(super) drain: Notify,
+pub(crate) struct State {
+    pub(crate) script: Mutex<Script>,
+    pub(crate) served: AtomicU64,
+    pub(crate) streams: AtomicU64,
+    pub(crate) open: AtomicU64,
+    pub(crate) asked: Mutex<Vec<u64>>,
+    pub(crate) frozen: AtomicBool,
+    pub(crate) freeze: Notify,
+    pub(crate) drain: Notify,
 }
 
 impl State {
-    pub(super) fn new(script: Script) -> Self {
+    pub(crate) fn new(script: Script) -> Self {
         Self {
             script: Mutex::new(script),
             served: AtomicU64::new(0),
@@ -64,7 +64,7 @@ impl State {
     }
 
     /// Blocks the whole runtime while the loader is frozen.
-    pub(super) async fn freeze(&self) {
+    pub(crate) async fn freeze(&self) {
         loop {
             self.freeze.notified().await;
             while self.frozen.load(Ordering::SeqCst) {
@@ -74,12 +74,12 @@ impl State {
     }
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Service(pub(super) Arc<State>);
+pub(crate) struct Service(pub(crate) Arc<State>);
 
 type Answer = Result<v1::StreamBatchesResponse, Status>;
 
@@ -122,7 +122,7 @@ impl v1::loader_service_server::LoaderService for Service {
             }),
             workers: 1,
             open_streams: 0,
-            release: "fake".into(),
+            release: script.data.release.clone(),
         }))
     }
 
@@ -144,8 +144,10 @@ impl v1::loader_service_server::LoaderService for Service {
             return Err(Status::invalid_argument(message));
         }
         let spec = open.spec.ok_or_else(|| Status::invalid_argument("no spec"))?;
-        if open.spec_digest != mixfeed_proto::spec_digest(&spec) {
-            return Err(Status::failed_precondition("the spec has a field that this loader does not know"));
+        let knows_no_mixing = self.0.fault(0, |kind| matches!(kind, FaultKind::KnowsNoMixing)).is_some();
+        if open.spec_digest != mixfeed_proto::spec_digest(&spec) || (knows_no_mixing && spec.mixing.is_some())
+        {
+            return Err(Status::failed_precondition("spec_digest: it is not the digest of the spec"));
         }
         let (answers, out) = mpsc::channel(ANSWERS);
         let data = lock(&self.0.script).data.clone();
@@ -256,7 +258,9 @@ impl Stream {
     }
 
     fn begin(&self, index: u64) -> Making {
-        let fault = self.state.fault(index, |k| !matches!(k, FaultKind::Starting | FaultKind::RefuseOpen(_)));
+        let fault = self.state.fault(index, |k| {
+            !matches!(k, FaultKind::Starting | FaultKind::RefuseOpen(_) | FaultKind::KnowsNoMixing)
+        });
         let mut latency = lock(&self.state.script).latency;
         if let Some(FaultKind::Delay(delay)) = fault {
             latency += delay;

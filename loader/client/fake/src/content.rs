@@ -1,6 +1,5 @@
 //! What a fake loader serves: a function of data, spec and index.
 
-use crate::batch::encode;
 use bytes::Bytes;
 use mixfeed_proto::{BatchBytes, batch_checksum, v1};
 use mixfeed_streamspec::ImageShape;
@@ -22,6 +21,8 @@ pub struct FakeData {
     pub test_samples: u64,
     /// Shape of an image.
     pub image: ImageShape,
+    /// Release of the loader.
+    pub release: String,
 }
 
 impl Default for FakeData {
@@ -34,13 +35,14 @@ impl Default for FakeData {
             train_samples: 1000,
             test_samples: 200,
             image: ImageShape { height: 4, width: 4, channels: 3 },
+            release: "fake".into(),
         }
     }
 }
 
 impl FakeData {
     /// Samples and batches of an epoch of `spec`.
-    pub(super) fn epoch(&self, spec: &v1::StreamSpec) -> (u64, u64) {
+    pub(crate) fn epoch(&self, spec: &v1::StreamSpec) -> (u64, u64) {
         let all = if spec.split() == v1::Split::Test { self.test_samples } else { self.train_samples };
         let samples = if spec.limit > 0 { spec.limit.min(all) } else { all };
         let size = u64::from(spec.batch_size);
@@ -85,7 +87,7 @@ pub fn batch(data: &FakeData, spec: &v1::StreamSpec, index: u64) -> v1::Batch {
         partners.push((mix(sample ^ epoch) % u64::from(data.classes)) as u32);
         lambdas.push((mix(sample + epoch) % 65_537) as u32);
     }
-    let words = |values: &[u32]| Bytes::from(encode(values));
+    let words = |values: &[u32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Bytes>();
     let mut message = v1::Batch {
         index,
         pixels: pixels.into(),
@@ -99,7 +101,7 @@ pub fn batch(data: &FakeData, spec: &v1::StreamSpec, index: u64) -> v1::Batch {
 }
 
 /// Gives the message the checksum of what it holds.
-pub(super) fn seal(message: &mut v1::Batch, spec: &v1::StreamSpec) {
+pub(crate) fn seal(message: &mut v1::Batch, spec: &v1::StreamSpec) {
     message.checksum = batch_checksum(&BatchBytes {
         spec_digest: &mixfeed_proto::spec_digest(spec),
         index: message.index,

@@ -1,11 +1,11 @@
 //! A batch in the messages that a fake loader sends it in, with what is wrong about them.
 
-use super::script::PartFault;
+use crate::script::PartFault;
 use mixfeed_proto::v1::stream_batches_response::Kind;
 use mixfeed_proto::v1::{Batch, BatchFailure, BatchPart};
 
 /// What a fake loader does next.
-pub(super) enum Step {
+pub(crate) enum Step {
     Send(Kind),
     Stall,
     Break,
@@ -13,7 +13,7 @@ pub(super) enum Step {
 }
 
 /// How `batch` is sent when a message has at most `most` bytes of pixels. A fault needs three parts at least to show.
-pub(super) fn steps(mut batch: Batch, max: usize, fault: Option<PartFault>) -> Vec<Step> {
+pub(crate) fn steps(mut batch: Batch, max: usize, fault: Option<PartFault>) -> Vec<Step> {
     let (index, mut parts) = (batch.index, Vec::new());
     let mut offset = 0;
     while batch.pixels.len() > max {

@@ -86,12 +86,6 @@ impl Proxy {
         self.address
     }
 
-    /// The same, as a client is given it.
-    #[must_use]
-    pub fn endpoint(&self) -> crate::Endpoint {
-        self.address.into()
-    }
-
     /// Connections that were made through it.
     #[must_use]
     pub fn connections(&self) -> u64 {
