@@ -190,10 +190,10 @@ type LaterProbe = (fn(&mut Augmentation), &'static str);
 
 /// Transforms that came after the first probes of the algorithm fingerprint were frozen.
 pub(crate) const LATER: [LaterProbe; 2] = [
-    (|it| it.grayscale_probability = 0.5, "27c88df2c5810680e2d9c770b917bee585467e55a0376043567df68e5493b164"),
+    (|it| it.grayscale_probability = 0.5, "1e376dbb03d5fc3a9309b299673c500072e4dc5470d61df9629b33346518b5e3"),
     (
         |it| it.rand_augment = Some(RandAugment::PUBLISHED),
-        "2b30545c35ed21724eb0bf207f3b1df3dde16799ec830eddbf0019c8f28fb0af",
+        "f00db735a266a79a732e026444cc5356cf178b2951a277229519f43ee375e2b1",
     ),
 ];
 

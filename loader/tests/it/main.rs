@@ -14,6 +14,7 @@ mod limits;
 mod logs;
 mod outputs;
 mod parts;
+mod photographs;
 mod python;
 mod refusals;
 mod rolling;

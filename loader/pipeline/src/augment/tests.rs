@@ -44,7 +44,7 @@ proptest! {
     fn crops_and_mirrors_as_torchvision_does(down in -9..=9_i32, right in -9..=9_i32, flipped: bool) {
         let view = View { down, right, flipped, ..View::PLAIN };
         // What was there before must not show through.
-        let mut frames = Frames { now: vec![77; 3], next: vec![77; 300], wide: vec![77; 7] };
+        let mut frames = Frames { now: vec![77; 3], next: vec![77; 300], wide: resample::Wide::default() };
         let out = apply(&view, SHAPE, &numbered(), &mut frames);
         prop_assert_eq!(out, reference(view, 9));
     }

@@ -39,7 +39,8 @@ pub(super) fn decode(file: &[u8], part: Part, into: &mut Vec<u8>) -> Result<Regi
     let wanted = mixfeed_jpeg::Part { top, left, height, width };
     mixfeed_jpeg::decode(file, Some(wanted), scale, &LIMITS, into)?;
     if orientation != Orientation::NoTransforms {
-        let pixels = RgbImage::from_raw(width, height, std::mem::take(into)).expect("as many as the part has");
+        let pixels =
+            RgbImage::from_raw(width, height, std::mem::take(into)).expect("as many as the part has");
         let mut image = image::DynamicImage::from(pixels);
         image.apply_orientation(orientation);
         *into = image.into_rgb8().into_raw();
@@ -115,7 +116,8 @@ mod tests {
 
     /// The probe image with an EXIF orientation, 1 to 8.
     fn with_orientation(value: u8) -> Vec<u8> {
-        let tiff = [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), &[value, 0, 0, 0], &[0; 4]].concat();
+        let tiff = [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), &[value, 0, 0, 0], &[0; 4]]
+            .concat();
         let body = [EXIF, &tiff].concat();
         let length = (body.len() as u16 + 2).to_be_bytes();
         [&PROBE[..2], &[0xFF, 0xE1], &length, &body, &PROBE[2..]].concat()
