@@ -18,9 +18,10 @@ use super::retry::PAUSES;
 use super::sizes::{self, Sizes};
 use super::skip_list::{SkipList, Skipped};
 use mixfeed_pipeline::dataset::{Part, Pixels, SplitDigest, digest_of, digest_with};
-use mixfeed_pipeline::decode::{DecodeError, MAX_DECODE_BYTES, decode_part, decode_rgb};
+use mixfeed_pipeline::decode::{self, DecodeError, MAX_DECODE_BYTES, decode_part, decode_rgb};
 use mixfeed_pipeline::spec::{ImageSize, Output};
 use mixfeed_pipeline::{Dataset, Fault, LeftOut, SampleError, SampleMemory, Samples, Split};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -33,6 +34,11 @@ pub(super) const MAX_CLASSES: u64 = 1 << 16;
 /// Memory that decoding takes for each pixel of an image, at most: values of up to four bytes of four channels in the file
 /// and again as they are handed out, coefficients of a progressive JPEG, and the image turned as its orientation says.
 const DECODING_BYTES: u64 = 40;
+
+thread_local! {
+    /// A file that is being decoded, so that its memory is used for the next one.
+    static FILE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Makes a set of what was found, with what is `known` of it, or by reading it.
 pub(super) fn open(
@@ -88,6 +94,12 @@ pub(super) fn open(
             known
         }
     };
+    if known.train.formats.contains_key("jpg") && !decode::jpeg_simd() {
+        tracing::warn!(
+            "JPEG is decoded without SIMD, in two to three times the time and to the same pixels: this loader was built \
+             without nasm"
+        );
+    }
     let mut digest = digest_of(&known.train.digest(&found.train), &known.test.digest(&found.test));
     let output = options.image_size.map(Output::center_crop);
     if let Some(Output { size, resize, .. }) = output {
@@ -361,10 +373,10 @@ impl Samples for Encoded {
         if self.kept.what() == Cache::Decoded && part.denominator == 1 {
             return Ok(Pixels::whole(self.image(sample, scratch)?, original));
         }
-        let mut pixels = Vec::new();
-        let (region, denominator) =
-            decode_part(self.file(sample, scratch)?, part, &mut pixels).map_err(self.damaged(sample))?;
-        *scratch = pixels;
-        Ok(Pixels { bytes: scratch, region, denominator })
+        FILE.with_borrow_mut(|file| {
+            let file = self.file(sample, file)?;
+            let (region, denominator) = decode_part(file, part, scratch).map_err(self.damaged(sample))?;
+            Ok(Pixels { bytes: scratch, region, denominator })
+        })
     }
 }

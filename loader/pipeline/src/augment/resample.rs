@@ -17,11 +17,12 @@ const PRECISION: u32 = 22;
 /// Values of a row that are summed up at a time: what registers hold.
 const LANES: usize = 32;
 
-/// Rows whose columns are summed up together: three registers of AVX2 hold their sums.
+/// Rows whose columns are summed up together: four registers of AVX2 hold their sums.
 const BLOCK: usize = 8;
 
 /// A column of a block of rows: neighbours in memory, so that one weight is for all of them.
-type Column = [[u8; 3]; BLOCK];
+/// (The fourth byte is nobody's: words are moved faster.)
+type Column = [[u8; 4]; BLOCK];
 
 /// Memory for an image that is resized in one direction and not in the other.
 #[derive(Debug, Default)]
@@ -202,13 +203,12 @@ fn sum_columns<'a>(
         return rows.for_each(|(source, out)| any_columns(source, channels, there.start, columns, out));
     }
     let reach = columns.reach();
-    packed.source.resize(reach.len(), [[0; 3]; BLOCK]);
-    packed.sums.resize(columns.taps.len(), [[0; 3]; BLOCK]);
+    packed.source.resize(reach.len(), [[0; 4]; BLOCK]);
+    packed.sums.resize(columns.taps.len(), [[0; 4]; BLOCK]);
     loop {
         let mut block: [Option<&mut [u8]>; BLOCK] = std::array::from_fn(|_| None);
         for (at, (source, out)) in rows.by_ref().take(BLOCK).enumerate() {
-            let pixels = &source.as_chunks::<3>().0[reach.start - there.start..];
-            pixels.iter().zip(&mut packed.source).for_each(|(pixel, packed)| packed[at] = *pixel);
+            pack(&source[(reach.start - there.start) * 3..], at, &mut packed.source);
             block[at] = Some(out);
         }
         if block[0].is_none() {
@@ -216,12 +216,25 @@ fn sum_columns<'a>(
         }
         rgb_columns(&packed.source, reach.start, columns, &mut packed.sums);
         for (at, out) in block.into_iter().flatten().enumerate() {
-            out.as_chunks_mut::<3>()
-                .0
-                .iter_mut()
-                .zip(&packed.sums)
-                .for_each(|(pixel, sums)| *pixel = sums[at]);
+            unpack(&packed.sums, at, out);
         }
+    }
+}
+
+/// Puts the pixels of a row into place `at` of columns.
+fn pack(row: &[u8], at: usize, columns: &mut [Column]) {
+    let Some((last, before)) = columns.split_last_mut() else { return };
+    for (column, word) in before.iter_mut().zip(row.windows(4).step_by(3)) {
+        column[at].copy_from_slice(word);
+    }
+    last[at][..3].copy_from_slice(&row[before.len() * 3..][..3]);
+}
+
+/// Takes the pixels of a row out of place `at` of columns.
+fn unpack(columns: &[Column], at: usize, row: &mut [u8]) {
+    for (pixel, column) in row.as_chunks_mut::<3>().0.iter_mut().zip(columns) {
+        let [red, green, blue, _] = column[at];
+        *pixel = [red, green, blue];
     }
 }
 
@@ -243,7 +256,7 @@ dispatched! { fn rgb_columns(source: &[Column], from: usize, columns: &Weights, 
 fn plain_rgb_columns(source: &[Column], from: usize, columns: &Weights, out: &mut [Column]) {
     for (out, (first, range)) in out.iter_mut().zip(&columns.taps) {
         let weights = &columns.weights[range.clone()];
-        let mut sums = [HALF; 3 * BLOCK];
+        let mut sums = [HALF; 4 * BLOCK];
         for (values, weight) in source[first - from..].iter().zip(weights) {
             for (sum, value) in sums.iter_mut().zip(values.as_flattened()) {
                 *sum += i32::from(*value) * weight;
