@@ -11,7 +11,7 @@ use mixfeed_pipeline::CheckedSpec;
 const RUN_PIXELS: u64 = 1 << 20;
 
 /// Rows that a worker builds at a time, at most: what it plans of a batch is bounded by them.
-const MAX_RUN_ROWS: u64 = 4096;
+pub(crate) const MAX_RUN_ROWS: u64 = 4096;
 
 /// Samples whose images tell how large those of a stream are.
 const SIZES_SEEN: u64 = 64;
