@@ -4,6 +4,7 @@
 //! that libjpeg read the same. Deliberately not here: quantisation and Huffman tables, and what applications add (EXIF,
 //! colour profiles).
 
+use crate::segments::{Segments, damaged};
 use crate::{JpegError, Limits, Part, Scale};
 
 /// Components that an image can have: grey, RGB or YCbCr, CMYK or YCCK.
@@ -28,6 +29,8 @@ pub struct Header {
     sampling: [(u32, u32); MAX_COMPONENTS],
     /// Where the data of the first scan begins, in bytes from the file's start.
     pub(crate) scan: usize,
+    /// There are restart markers in it, at which a decoder that lost its way finds it again.
+    pub(crate) restarts: bool,
 }
 
 impl Header {
@@ -90,8 +93,8 @@ pub fn header(file: &[u8]) -> Result<Header, JpegError> {
         let begins = [0xFF, 0xD8].starts_with(file);
         return Err(if begins { JpegError::CutShort } else { JpegError::NotJpeg });
     }
-    let mut segments = Segments { file, at: 2 };
-    let mut frame = None;
+    let mut segments = Segments::new(file, 2);
+    let (mut frame, mut restarts) = (None, false);
     loop {
         let (marker, body) = segments.next()?;
         match marker {
@@ -101,11 +104,12 @@ pub fn header(file: &[u8]) -> Result<Header, JpegError> {
                 }
                 frame = Some(read_frame(marker, body)?);
             }
+            0xDD => restarts = body.iter().any(|byte| *byte != 0),
             0xDA => {
                 let mut header = frame.ok_or_else(|| damaged("SOS before SOF"))?;
                 let in_scan = body.first().copied().unwrap_or(0);
                 header.holds_coefficients |= u32::from(in_scan) < header.components;
-                header.scan = segments.at;
+                (header.scan, header.restarts) = (segments.at(), restarts);
                 return Ok(header);
             }
             0xD8 => return Err(damaged("two SOI markers")),
@@ -113,10 +117,6 @@ pub fn header(file: &[u8]) -> Result<Header, JpegError> {
             _ => {}
         }
     }
-}
-
-fn damaged(what: &str) -> JpegError {
-    JpegError::Damaged(what.to_owned())
 }
 
 fn read_frame(marker: u8, body: &[u8]) -> Result<Header, JpegError> {
@@ -150,42 +150,6 @@ fn read_frame(marker: u8, body: &[u8]) -> Result<Header, JpegError> {
         }
     }
     let components = components as u32;
-    Ok(Header { width, height, holds_coefficients: progressive, components, sampling, scan: 0 })
-}
-
-/// The segments of a file, from one marker to the next.
-struct Segments<'a> {
-    file: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Segments<'a> {
-    fn byte(&mut self) -> Result<u8, JpegError> {
-        let byte = self.file.get(self.at).ok_or(JpegError::CutShort)?;
-        self.at += 1;
-        Ok(*byte)
-    }
-
-    /// The next marker and what its segment holds. What stands between segments is passed over, as libjpeg does.
-    fn next(&mut self) -> Result<(u8, &'a [u8]), JpegError> {
-        let marker = loop {
-            while self.byte()? != 0xFF {}
-            let mut marker = 0xFF;
-            while marker == 0xFF {
-                marker = self.byte()?;
-            }
-            if marker != 0 {
-                break marker;
-            }
-        };
-        // These stand alone.
-        if matches!(marker, 0x01 | 0xD0..=0xD9) {
-            return Ok((marker, &[]));
-        }
-        let length = usize::from(u16::from_be_bytes([self.byte()?, self.byte()?]));
-        let length = length.checked_sub(2).ok_or_else(|| damaged("bogus marker length"))?;
-        let body = self.file.get(self.at..self.at + length).ok_or(JpegError::CutShort)?;
-        self.at += length;
-        Ok((marker, body))
-    }
+    let holds_coefficients = progressive;
+    Ok(Header { width, height, holds_coefficients, components, sampling, scan: 0, restarts: false })
 }

@@ -16,11 +16,13 @@
 
 mod error;
 mod header;
+mod segments;
 mod shim;
 
 pub use error::JpegError;
 pub use header::{Header, header};
 
+use shim::Transform;
 use std::fmt;
 
 /// Scans in a file, at most. Encoders write about ten, at most a few dozen; each may go over the whole image for a few bytes.
@@ -124,11 +126,11 @@ fn decode_into(
     let part = part.unwrap_or(Part { top: 0, left: 0, height, width });
     header.check(part, scale, limits)?;
     // Of several scans, libjpeg reads all up to the end marker; of a single one, no more than the part needs.
-    if !header.holds_coefficients && memchr::memmem::find(&file[header.scan..], &[0xFF, 0xD9]).is_none() {
-        return Err(JpegError::CutShort);
+    if !header.holds_coefficients {
+        segments::Segments::new(file, header.scan).end_of_scan(header.restarts)?;
     }
     out.resize(usize::try_from(part.bytes()).map_err(|_too_large| JpegError::NoMemory)?, 0);
-    shim::decode(file, &header, part, scale, out)
+    shim::decode(file, &header, part, scale, Transform::Fastest, out)
 }
 
 /// Tells whether libjpeg's assembly is in use: it was built, for want of nasm it may not have been, and the CPU can run
