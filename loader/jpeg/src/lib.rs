@@ -22,6 +22,7 @@ mod shim;
 pub use error::JpegError;
 pub use header::{Header, header};
 
+use shim::Transform;
 use std::fmt;
 
 /// Scans in a file, at most. Encoders write about ten, at most a few dozen; each may go over the whole image for a few bytes.
@@ -129,7 +130,7 @@ fn decode_into(
         segments::Segments::new(file, header.scan).end_of_scan(header.restarts)?;
     }
     out.resize(usize::try_from(part.bytes()).map_err(|_too_large| JpegError::NoMemory)?, 0);
-    shim::decode(file, &header, part, scale, out)
+    shim::decode(file, &header, part, scale, Transform::Fastest, out)
 }
 
 /// Tells whether libjpeg's assembly is in use: it was built, for want of nasm it may not have been, and the CPU can run

@@ -15,6 +15,8 @@
 #include "jpeglib.h"
 #include "jerror.h"
 
+#include "idct.h"
+
 /* Rows that are asked of libjpeg at once; it gives as many as a row group has, 4 at most. */
 #define ROWS 4
 
@@ -29,6 +31,8 @@ struct mixfeed_jpeg_request {
   /* The part, in pixels of the scaled image, inside it and not empty. */
   uint32_t top, left, part_height, part_width;
   uint32_t max_scans;
+  /* Use idct.c where it could be done without, to compare. */
+  uint32_t plain;
   size_t max_memory_bytes;
   /* 3 * part_height * part_width bytes. */
   uint8_t *out;
@@ -86,6 +90,20 @@ static void skip_input_data(j_decompress_ptr jpeg, long bytes) {
 /* A scan of a few bytes may go over the whole image, so that a small file of many could take minutes. */
 static void progress_monitor(j_common_ptr jpeg) {
   if (((j_decompress_ptr)jpeg)->input_scan_number > (int)of(jpeg)->max_scans) leave(jpeg, TOO_MANY_SCANS);
+}
+
+/* Not in libjpeg's headers for programs; gives 0 in builds without assembly and on CPUs that cannot run it. */
+int jsimd_can_idct_islow(void);
+
+int mixfeed_jpeg_simd(void) { return jsimd_can_idct_islow(); }
+
+/* Tells whether the inverse transform is libjpeg-turbo's assembly for x86, which idct.c is like. */
+static int is_x86(void) {
+#if defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)
+  return mixfeed_jpeg_simd();
+#else
+  return 0;
+#endif
 }
 
 static unsigned multiply(unsigned a, unsigned b) {
@@ -146,6 +164,7 @@ static void decode(struct decoder *decoder, const struct mixfeed_jpeg_request *r
   jpeg->do_fancy_upsampling = TRUE;
   jpeg->do_block_smoothing = TRUE;
   jpeg->quantize_colors = FALSE;
+  if (request->plain || !is_x86()) jpeg_set_idct_method_selector(jpeg, mixfeed_jpeg_select_idct);
   jpeg->scale_num = 1;
   jpeg->scale_denom = request->denominator;
   jpeg_start_decompress(jpeg);
@@ -221,8 +240,3 @@ int mixfeed_jpeg_decode(const struct mixfeed_jpeg_request *request, char *messag
   jpeg_destroy_decompress(&decoder.jpeg);
   return decoder.status;
 }
-
-/* Not in libjpeg's headers for programs; gives 0 in builds without assembly and on CPUs that cannot run it. */
-int jsimd_can_idct_islow(void);
-
-int mixfeed_jpeg_simd(void) { return jsimd_can_idct_islow(); }

@@ -26,6 +26,7 @@ struct Request {
     part_height: u32,
     part_width: u32,
     max_scans: u32,
+    plain: u32,
     max_memory_bytes: usize,
     out: *mut u8,
 }
@@ -35,12 +36,22 @@ unsafe extern "C" {
     fn mixfeed_jpeg_simd() -> c_int;
 }
 
+/// Which inverse transform: pixels are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transform {
+    /// libjpeg-turbo's assembly for x86, or else the one in C.
+    Fastest,
+    /// That in C, `idct.c`.
+    Plain,
+}
+
 /// Decodes `part`, which lies in the image, into `out`, which has as many bytes as it.
 pub(crate) fn decode(
     file: &[u8],
     header: &Header,
     part: Part,
     scale: Scale,
+    transform: Transform,
     out: &mut [u8],
 ) -> Result<(), JpegError> {
     assert_eq!(out.len() as u64, part.bytes(), "the output is as large as the part");
@@ -57,6 +68,7 @@ pub(crate) fn decode(
         part_height: part.height,
         part_width: part.width,
         max_scans: MAX_SCANS,
+        plain: (transform == Transform::Plain).into(),
         // The coefficients, which are most of it.
         max_memory_bytes: usize::try_from(header.working_bytes()).unwrap_or(usize::MAX),
         out: out.as_mut_ptr(),
@@ -85,4 +97,48 @@ pub(crate) fn simd() -> bool {
 fn text(message: &[c_char; MESSAGE_BYTES]) -> String {
     let bytes = message.map(|letter| letter as u8);
     CStr::from_bytes_until_nul(&bytes).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FILES: [&[u8]; 4] = [
+        include_bytes!("../tests/fixtures/444.jpg"),
+        include_bytes!("../tests/fixtures/420-progressive.jpg"),
+        include_bytes!("../tests/fixtures/extended.jpg"),
+        include_bytes!("../tests/fixtures/cmyk.jpg"),
+    ];
+
+    fn by(transform: Transform, file: &[u8], scale: Scale) -> Result<Vec<u8>, JpegError> {
+        let header = crate::header(file)?;
+        let (width, height) = header.size(scale);
+        let part = Part { top: 0, left: 0, height, width };
+        let mut out = vec![0; part.bytes() as usize];
+        decode(file, &header, part, scale, transform, &mut out).map(|()| out)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Damage makes coefficients that overflow. Where there is no assembly, this compares C with itself.
+        #[test]
+        fn assembly_and_c_give_the_same_pixels_of_damaged_files_too(
+            index in 0..FILES.len(),
+            scale in prop::sample::select(&Scale::ALL[..]),
+            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        ) {
+            let mut file = FILES[index].to_vec();
+            for (at, byte) in edits {
+                let at = at.index(file.len());
+                file[at] = byte;
+            }
+            let small = crate::header(&file).is_ok_and(|header| header.width * header.height < 100_000);
+            if small {
+                let (fastest, plain) = (by(Transform::Fastest, &file, scale), by(Transform::Plain, &file, scale));
+                prop_assert!(fastest == plain, "{scale:?}");
+            }
+        }
+    }
 }
