@@ -135,6 +135,7 @@ fn is_flatter(image: ImageSize, other: ImageSize) -> bool {
 }
 
 /// The side that is given when an image is resized in its own proportions.
+#[derive(Clone, Copy)]
 enum Side {
     Height(u32),
     Width(u32),
