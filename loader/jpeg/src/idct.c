@@ -43,16 +43,16 @@ static JSAMPLE to_sample(int32_t value) {
 
 static void dequantize(const jpeg_component_info *component, const JCOEF *block, int16_t out[DCTSIZE][LANES]) {
   const ISLOW_MULT_TYPE *factors = (const ISLOW_MULT_TYPE *)component->dct_table;
-  int i;
-  for (i = 0; i < DCTSIZE2; i++) out[i / LANES][i % LANES] = (int16_t)((int32_t)block[i] * (int16_t)factors[i]);
+  int row, lane;
+  for (row = 0; row < DCTSIZE; row++, block += LANES, factors += LANES)
+    for (lane = 0; lane < LANES; lane++) out[row][lane] = (int16_t)((uint16_t)block[lane] * (uint32_t)(uint16_t)factors[lane]);
 }
 
-/* Tells whether all coefficients are zero in the rows of `mask`. */
-static int is_zero(const JCOEF *block, unsigned mask) {
-  int row, column, any = 0;
-  for (row = 0; row < DCTSIZE; row++)
-    if (mask >> row & 1)
-      for (column = 0; column < DCTSIZE; column++) any |= block[row * DCTSIZE + column];
+/* Tells whether all coefficients are zero in these rows. */
+static int is_zero(const JCOEF *block, int from, int to) {
+  int i;
+  JCOEF any = 0;
+  for (i = from * DCTSIZE; i < to * DCTSIZE; i++) any |= block[i];
   return any == 0;
 }
 
@@ -103,7 +103,7 @@ static void idct_8(j_decompress_ptr jpeg, jpeg_component_info *component, JCOEFP
   int x, y;
   (void)jpeg;
   dequantize(component, block, work);
-  if (is_zero(block, 0xFE))
+  if (is_zero(block, 1, 8))
     spread(work, DCTSIZE);
   else
     pass_8(work, CONSTANT_BITS - BETWEEN_BITS);
@@ -134,7 +134,7 @@ static void idct_4(j_decompress_ptr jpeg, jpeg_component_info *component, JCOEFP
   int x, y;
   (void)jpeg;
   dequantize(component, block, work);
-  if (is_zero(block, 0xEE))
+  if (is_zero(block, 1, 4) && is_zero(block, 5, 8))
     spread(work, 4);
   else
     pass_4(work, CONSTANT_BITS - BETWEEN_BITS + 1);
