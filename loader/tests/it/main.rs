@@ -21,6 +21,7 @@ mod rolling;
 mod secure;
 mod service;
 mod skip_lists;
+mod slow;
 mod splits;
 mod verify;
 #[allow(dead_code)]
