@@ -82,12 +82,36 @@ impl Encoded {
     /// The file of a sample, as it was at the start.
     fn file<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError> {
         if let Some(reason) = self.bad.get(&sample) {
-            return Err(self.error(sample, Fault::Damaged, reason));
+            return Err(self.bad_file(sample, reason, scratch));
         }
         if let Some(kept) = self.kept.get(sample) {
             return Ok(kept);
         }
-        self.archive.read(self.records[sample as usize].number, scratch).map_err(|e| {
+        self.read(sample, scratch)?;
+        // The size that was planned with came from elsewhere, too.
+        if self.checks.came_from_elsewhere() && !self.is_of_its_size(sample, scratch) {
+            return Err(self.error(sample, Fault::Changed, "its image is not of the size in the index"));
+        }
+        self.kept.offer(Cache::Encoded, sample, scratch);
+        Ok(scratch)
+    }
+
+    /// What is wrong with a record that is known to be bad: that, or that it is another one than an index says.
+    fn bad_file(&self, sample: u64, reason: &str, scratch: &mut Vec<u8>) -> SampleError {
+        if self.checks.came_from_elsewhere()
+            && let Err(error) = self.read(sample, scratch)
+            && error.fault == Fault::Changed
+            && error.reason != reason
+        {
+            return error;
+        }
+        self.error(sample, Fault::Damaged, reason)
+    }
+
+    /// Reads the file of a sample, and sees whether it is still the same.
+    fn read(&self, sample: u64, scratch: &mut Vec<u8>) -> Result<(), SampleError> {
+        let record = self.records[sample as usize];
+        self.archive.read(record.number, scratch).map_err(|e| {
             let fault = match e {
                 ReadError::Moment(_) => Fault::Unavailable,
                 // It was a record when the set was read.
@@ -96,16 +120,8 @@ impl Encoded {
             self.error(sample, fault, &e.to_string())
         })?;
         // What was learnt of a file, now or at an earlier start, is of these bytes and no others.
-        let record = self.records[sample as usize];
-        if let Some(reason) = self.checks.differ(sample as usize, record, scratch) {
-            return Err(self.error(sample, Fault::Changed, reason));
-        }
-        // The size that was planned with came from elsewhere, too.
-        if self.checks.came_from_elsewhere() && !self.is_of_its_size(sample, scratch) {
-            return Err(self.error(sample, Fault::Changed, "its image is not of the size in the index"));
-        }
-        self.kept.offer(Cache::Encoded, sample, scratch);
-        Ok(scratch)
+        let differs = self.checks.differ(sample as usize, record, scratch);
+        differs.map_or(Ok(()), |reason| Err(self.error(sample, Fault::Changed, reason)))
     }
 
     /// Whether a file has an image of the size that is known of it.

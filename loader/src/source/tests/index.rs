@@ -226,6 +226,30 @@ fn nothing_is_listed_and_what_changed_is_found_when_it_is_read() {
 }
 
 #[test]
+fn a_record_that_an_index_knows_as_bad_is_checked_too() {
+    let place = written("folder");
+    let file = first_file(&place.path().join("train/class-000"));
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, "no image").unwrap();
+    index_of(place.path(), &Options::default()).write(&place.path().join("mixfeed.index")).unwrap();
+    let (data, _) = opened(place.path(), &beside()).unwrap();
+    let fault = || data.train.image(0, &mut Vec::new()).unwrap_err().fault;
+    assert_eq!(fault(), Fault::Damaged);
+    std::fs::write(&file, whole).unwrap();
+    assert_eq!(fault(), Fault::Changed);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(fault(), Fault::Changed);
+    std::fs::create_dir(&file).unwrap();
+    index_of(place.path(), &Options::default()).write(&place.path().join("mixfeed.index")).unwrap();
+    let (data, _) = opened(place.path(), &beside()).unwrap();
+    assert_eq!(
+        data.train.image(0, &mut Vec::new()).unwrap_err().fault,
+        Fault::Damaged,
+        "it is no file, as it was"
+    );
+}
+
+#[test]
 fn a_changed_byte_of_a_shard_is_found_when_its_record_is_read() {
     let place = written("shards");
     index_of(place.path(), &Options::default()).write(&place.path().join("mixfeed.index")).unwrap();
