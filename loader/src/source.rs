@@ -8,6 +8,7 @@
 
 mod bad_records;
 mod batches;
+mod checks;
 mod cifar;
 mod custom;
 mod digest_cache;
@@ -17,8 +18,11 @@ pub mod fetch;
 mod file_error;
 mod folder;
 mod formats;
+mod index;
+mod index_file;
 mod listing;
 mod memory;
+mod names;
 mod numbered;
 mod options;
 mod parquet;
@@ -42,6 +46,7 @@ mod webdataset;
 
 pub use custom::CustomSource;
 pub use error::SourceError;
+pub use index_file::IndexFile;
 pub use options::{BadRecords, Cache, Options, Order};
 pub use place::{Location, Place};
 pub use published::Published;
@@ -49,6 +54,7 @@ pub use report::{Columns, LeftOut, Report, Taken};
 pub use skip_list::{SkipList, Skipped};
 
 use formats::Format;
+use index::Choice;
 use mixfeed_pipeline::{Dataset, synthetic};
 
 /// Reads the data at `place`, by one of the `custom` sources if it names one, and logs what was taken for what.
@@ -89,7 +95,59 @@ fn read(
     report: &mut Report,
 ) -> Result<Dataset, SourceError> {
     let options = &place.options;
-    let dataset = match formats::detect(place, custom, report)? {
+    let dataset = match indexed(place, custom, report)? {
+        Some(dataset) => dataset,
+        None => read_files(place, custom, report)?,
+    };
+    if options.test_fraction > 0.0 {
+        report.test.from = format!("{} of {}, by key", options.test_fraction, report.train.from);
+    }
+    Ok(dataset)
+}
+
+/// Opens the data by an index, if there is one.
+fn indexed(
+    place: &Place,
+    custom: &[&'static dyn CustomSource],
+    report: &mut Report,
+) -> Result<Option<Dataset>, SourceError> {
+    let options = &place.options;
+    let Location::Path(path) = &place.location else { return Ok(None) };
+    if custom::named(custom, path).is_some() {
+        return Ok(None);
+    }
+    match index::find(path, options)? {
+        Choice::Read => Ok(None),
+        Choice::Unusable(reason) => {
+            report.warnings.push(reason);
+            Ok(None)
+        }
+        Choice::Index(file, index) => {
+            report.opened_by = Some(file);
+            let open = if index.has_shards() { webdataset::open_indexed } else { folder::open_indexed };
+            open(path, *index, options, report).map(Some)
+        }
+    }
+}
+
+fn read_files(
+    place: &Place,
+    custom: &[&'static dyn CustomSource],
+    report: &mut Report,
+) -> Result<Dataset, SourceError> {
+    let options = &place.options;
+    let format = formats::detect(place, custom, report)?;
+    let no_index = match &format {
+        Format::Shards(..) | Format::Folders(..) => None,
+        Format::Tables(..) => Some("tables are read whole at each start, with an index or without"),
+        Format::Synthetic(_) | Format::Custom(..) | Format::Cifar(..) | Format::Batches(..) => {
+            Some("there are no image files in it, and it needs none")
+        }
+    };
+    if let Some(reason) = no_index.filter(|_| options.write_index) {
+        return Err(SourceError::NoIndex { place: place.to_string(), reason });
+    }
+    Ok(match format {
         Format::Synthetic(samples) => synthetic::dataset(samples),
         Format::Custom(source, rest) => custom::open(place, source, rest)?,
         Format::Cifar(set, folder) => cifar::open(&folder, set)?,
@@ -97,9 +155,5 @@ fn read(
         Format::Tables(path, files) => parquet::open(path, files, options, report)?,
         Format::Shards(path, files) => webdataset::open(path, files, options, report)?,
         Format::Folders(path, others) => folder::open(path, &others, options, report)?,
-    };
-    if options.test_fraction > 0.0 {
-        report.test.from = format!("{} of {}, by key", options.test_fraction, report.train.from);
-    }
-    Ok(dataset)
+    })
 }

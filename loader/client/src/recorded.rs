@@ -49,7 +49,7 @@ pub async fn read_recorded(
             Some(Kind::Batch(batch)) => passed(intake.batch(batch).map_err(|fault| fault.to_string())?),
             Some(Kind::Part(part)) => intake.part(&part).map_err(|fault| fault.to_string())?,
             Some(Kind::Failure(_) | Kind::Progress(_)) => {
-                intake.other().map_err(|fault| fault.to_string())?
+                intake.other().map_err(|fault| fault.to_string())?;
             }
             Some(Kind::Opened(_)) => return Err("it opened its stream twice".into()),
             None => {}

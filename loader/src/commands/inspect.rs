@@ -6,11 +6,12 @@ use super::data::{describe_shape, open_with_report};
 use super::failure::Failure;
 use crate::config::InspectArgs;
 use crate::extensions::Extensions;
-use crate::source::{Options, Report, SkipList, Skipped};
+use crate::source::{IndexFile, Options, Report, SkipList, Skipped};
 use count::{Counted, Sides};
+use mixfeed_ops::exit;
 use mixfeed_ops::{files, println};
 use mixfeed_pipeline::content::content_digest;
-use mixfeed_pipeline::{Dataset, Fault, Split};
+use mixfeed_pipeline::{Dataset, Fault, SampleError, Split};
 use serde_json::{Value, json};
 
 /// Bad records that the table names. JSON and skip list have all.
@@ -27,6 +28,8 @@ struct Findings {
     test: Counted,
     content: Option<[u8; 32]>,
     bad: Vec<Skipped>,
+    /// Records that are not those in the index.
+    differing: Vec<Skipped>,
 }
 
 pub(super) fn run(args: &InspectArgs, extensions: &Extensions) -> Result<(), Failure> {
@@ -34,27 +37,35 @@ pub(super) fn run(args: &InspectArgs, extensions: &Extensions) -> Result<(), Fai
         files::check_output(path, None, SkipList::is_one)
             .map_err(|reason| Failure::usage(format!("--write-skip-list: {reason}")))?;
     }
+    if let Some(path) = &args.write_index {
+        files::check_output(path, None, IndexFile::is_one)
+            .map_err(|reason| Failure::usage(format!("--write-index: {reason}")))?;
+    }
     let options = args.source.options().map_err(Failure::usage)?;
-    let options = Options { image_size: args.image_size, ..options };
+    let write_index = args.write_index.is_some();
+    let options = Options { image_size: args.image_size, write_index, ..options };
     let (dataset, report) = open_with_report(&args.data, options, extensions)?;
     let mut train = Counted::new(&dataset, Split::Train);
     let mut test = Counted::new(&dataset, Split::Test);
-    let mut bad = Vec::new();
+    let (mut bad, mut differing) = (Vec::new(), Vec::new());
     for (split, counted) in [(Split::Train, &mut train), (Split::Test, &mut test)] {
-        // A moment's read error is no property of the set.
-        if let Some(error) = counted.bad.iter().find(|error| error.fault != Fault::Damaged) {
-            return Err(error.clone().into());
+        for error in std::mem::take(&mut counted.bad) {
+            let found = match error.fault {
+                Fault::Damaged => &mut bad,
+                Fault::Changed if report.opened_by.is_some() => &mut differing,
+                // A moment's read error is no property of the set.
+                Fault::Changed | Fault::Unavailable => return Err(error.into()),
+            };
+            let SampleError { sample, record, reason, .. } = error;
+            found.push(Skipped { split, sample, record, reason });
         }
-        let of_split = std::mem::take(&mut counted.bad).into_iter();
-        bad.extend(of_split.map(|error| Skipped {
-            split,
-            sample: error.sample,
-            record: error.record,
-            reason: error.reason,
-        }));
     }
-    let content = (args.content && bad.is_empty()).then(|| content_digest(&dataset)).transpose()?;
-    let findings = Findings { dataset, report, train, test, content, bad };
+    let is_whole = bad.is_empty() && differing.is_empty();
+    let content = (args.content && is_whole).then(|| content_digest(&dataset)).transpose()?;
+    if let (Some(path), Some(index)) = (&args.write_index, &report.index) {
+        index.write(path)?;
+    }
+    let findings = Findings { dataset, report, train, test, content, bad, differing };
     if args.json {
         println!("{}", findings.as_json(args.content));
     } else {
@@ -63,7 +74,7 @@ pub(super) fn run(args: &InspectArgs, extensions: &Extensions) -> Result<(), Fai
     if let Some(path) = &args.write_skip_list {
         findings.skip_list().write(path)?;
     }
-    Ok(())
+    findings.must_be_those_of_the_index()
 }
 
 impl Findings {
@@ -73,8 +84,18 @@ impl Findings {
         SkipList { dataset: self.dataset.whole_digest.unwrap_or(self.dataset.digest), records }
     }
 
+    fn must_be_those_of_the_index(&self) -> Result<(), Failure> {
+        let (Some(path), Some(first)) = (&self.report.opened_by, self.differing.first()) else {
+            return Ok(());
+        };
+        let (path, count) = (path.display(), self.differing.len());
+        let Skipped { record, reason, .. } = first;
+        let message = format!("{path}: {count} records differ from the index, first {record}: {reason}");
+        Err(Failure::new(exit::DATA, message))
+    }
+
     fn as_json(&self, with_content: bool) -> Value {
-        let Self { dataset, report, train, test, content, bad } = self;
+        let Self { dataset, report, train, test, content, bad, differing } = self;
         let classes: Vec<_> = dataset
             .classes
             .iter()
@@ -98,6 +119,8 @@ impl Findings {
             "std": deviation,
             "forms": forms(dataset).into_iter().collect::<serde_json::Map<_, _>>(),
             "bad_records": bad,
+            "index": report.opened_by,
+            "differing_records": differing,
         });
         if with_content {
             object["content_digest"] = json!(content.map(hex::encode));
@@ -106,7 +129,7 @@ impl Findings {
     }
 
     fn print(&self, args: &InspectArgs) {
-        let Self { dataset, report, train, test, content, bad } = self;
+        let Self { dataset, report, train, test, content, bad, differing } = self;
         let list = |values: [f64; 3]| values.map(|value| format!("{value:.4}")).join(" ");
         println!("{}  {}", dataset.name, args.data);
         println!();
@@ -144,8 +167,15 @@ impl Findings {
         }
         println!("  bad records   {}", bad.len());
         println!("  digest        {}", hex::encode(dataset.digest));
+        if let Some(path) = &report.opened_by {
+            println!("  index         {}, from which {} records differ", path.display(), differing.len());
+        }
+        if let (Some(path), Some(index)) = (&args.write_index, &report.index) {
+            println!("  index         {}, {} bytes, written", path.display(), index.bytes());
+        }
         if args.content {
-            let content = content.map_or_else(|| "none, because of bad records".into(), hex::encode);
+            let none = || String::from("none, because of records that are bad or differ from the index");
+            let content = content.map_or_else(none, hex::encode);
             println!("  content       {content}");
         }
         println!();
@@ -154,20 +184,26 @@ impl Findings {
         for (label, name) in dataset.classes.iter().enumerate() {
             println!("  {label:>5}  {name:width$}  {:>9}  {:>9}", train.labels[label], test.labels[label]);
         }
-        if bad.is_empty() {
-            return;
-        }
-        println!();
-        println!("  bad records, which fail the batches that they are in:");
-        for Skipped { split, sample, record, reason } in bad.iter().take(NAMED) {
-            println!("  {split} sample {sample}: {record}: {reason}");
-        }
-        if let Some(more @ 1..) = bad.len().checked_sub(NAMED) {
-            println!("  and {more} more; --json has all");
-        }
-        if let Some(path) = &args.write_skip_list {
+        name(differing, "records that differ from the index");
+        name(bad, "bad records");
+        if let Some(path) = args.write_skip_list.as_ref().filter(|_| !bad.is_empty()) {
             println!("  {} takes them for --skip-list", path.display());
         }
+    }
+}
+
+/// Names records that fail the batches that they are in.
+fn name(records: &[Skipped], what: &str) {
+    if records.is_empty() {
+        return;
+    }
+    println!();
+    println!("  {what}, which fail the batches that they are in:");
+    for Skipped { split, sample, record, reason } in records.iter().take(NAMED) {
+        println!("  {split} sample {sample}: {record}: {reason}");
+    }
+    if let Some(more @ 1..) = records.len().checked_sub(NAMED) {
+        println!("  and {more} more; --json has all");
     }
 }
 

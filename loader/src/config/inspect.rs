@@ -24,6 +24,10 @@ pub struct InspectArgs {
     /// Write the bad records to this file, for `--skip-list`.
     #[arg(long, visible_alias = "index", value_name = "FILE.toml", conflicts_with = "skip_list")]
     pub write_skip_list: Option<PathBuf>,
+    /// Write an index of the dataset to this file, for `--data-index`, or for every command that reads the dataset where it is
+    /// mixfeed.index in its folder. All images are read for it.
+    #[arg(long, value_name = "FILE", conflicts_with = "data_index")]
+    pub write_index: Option<PathBuf>,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub json: bool,

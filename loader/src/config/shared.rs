@@ -36,11 +36,16 @@ pub struct SourceArgs {
     /// Skip the records in this file, as `inspect --write-skip-list` writes it. All loaders of a run need the same.
     #[arg(long, visible_alias = "skip", value_name = "FILE.toml")]
     pub skip_list: Option<PathBuf>,
+    /// Index of the dataset, as `inspect --write-index` writes it: start without listing folders or reading images, and check
+    /// each record against it when it is read [default: mixfeed.index in the dataset's folder, if it is there].
+    #[arg(long, value_name = "FILE")]
+    pub data_index: Option<PathBuf>,
     /// Bad records (images that cannot be decoded, records without label or image): fail the batches with them, skip
     /// them, or skip=N to skip at most N. All loaders of a run need the same [default: fail].
     #[arg(long, value_name = "POLICY")]
     pub bad_records: Option<BadRecords>,
-    /// Read all image files at each start, and keep no digests of them on disk [default: false].
+    /// Read all image files at each start, keep no digests of them on disk, and use no index that lies beside them
+    /// [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub no_digest_cache: Option<bool>,
 }
@@ -70,6 +75,9 @@ impl SourceArgs {
         if self.cache == Some(Cache::None) && self.cache_memory.is_some() {
             return Err("--cache-memory has no effect with --cache none".into());
         }
+        if self.no_digest_cache == Some(true) && self.data_index.is_some() {
+            return Err("--no-digest-cache reads all files, and --data-index none: give one of them".into());
+        }
         Ok(Options {
             train: self.train.clone(),
             test: self.test.clone(),
@@ -79,6 +87,8 @@ impl SourceArgs {
             cache_bytes: self.cache_memory.map(|size| size.as_u64()),
             image_size: None,
             skip_list: self.skip_list.clone(),
+            data_index: self.data_index.clone(),
+            write_index: false,
             bad_records: self.bad_records.unwrap_or_default(),
             no_digest_cache: self.no_digest_cache.unwrap_or(false),
             user_cache: user_cache(),
@@ -96,6 +106,7 @@ impl SourceArgs {
             cache,
             cache_memory,
             skip_list,
+            data_index,
             bad_records,
             no_digest_cache,
         } = self;
@@ -112,6 +123,7 @@ impl SourceArgs {
         flags.extend(bad_records.map(|policy| format!("--bad-records={policy}").into()));
         flags.extend(no_digest_cache.map(|yes| format!("--no-digest-cache={yes}").into()));
         flags.extend(skip_list.iter().flat_map(|path| ["--skip-list".into(), path.into()]));
+        flags.extend(data_index.iter().flat_map(|path| ["--data-index".into(), path.into()]));
         flags
     }
 }

@@ -55,7 +55,7 @@ pub(super) struct KnownSplit {
     /// The same.
     #[prost(bytes = "vec", tag = "2")]
     pub(super) records: Vec<u8>,
-    /// Of each record, what tells whether it is still the same: see [`mark`](super::reading::mark).
+    /// Of each record, what tells whether it is still the same: see [`mark`](super::checks::mark).
     #[prost(fixed64, repeated, tag = "3")]
     pub(super) marks: Vec<u64>,
     /// Records that were found bad, by sample, with the reason.

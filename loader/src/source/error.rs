@@ -65,6 +65,14 @@ pub enum SourceError {
         /// The settings that it contradicts.
         flags: String,
     },
+    /// No index is made of such data.
+    #[error("{place}: --write-index is for image files in folders and tar shards: {reason}")]
+    NoIndex {
+        /// The set.
+        place: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// There is to be no test split, and there is to be one.
     #[error("--test none and --test-fraction {0} contradict each other: give one of them")]
     NoTestAndFraction(f64),
@@ -91,7 +99,10 @@ impl SourceError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::SyntheticSize(_) | Self::Options { .. } | Self::NoTestAndFraction(_) => exit::USAGE,
+            Self::SyntheticSize(_)
+            | Self::Options { .. }
+            | Self::NoIndex { .. }
+            | Self::NoTestAndFraction(_) => exit::USAGE,
             _ => exit::DATA,
         }
     }

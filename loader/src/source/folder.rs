@@ -10,14 +10,19 @@ pub(super) mod tree;
 use super::digest_cache::DigestCache;
 use super::encoded;
 use super::error::SourceError;
+use super::index::Index;
 use super::listing::{Kind, is_folder, list};
+use super::names::Names;
 use super::options::Options;
-use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
+use super::records::{Archive, Found, MAX_RECORD_BYTES, Places, ReadError, Record};
 use super::report::{Report, ending, named};
 use mixfeed_pipeline::Dataset;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tree::{MAX_DEPTH, Tree};
 
 /// Reads the folder, in which, or in whose place, there are files with the endings `others`.
@@ -61,7 +66,7 @@ fn read(place: &Path, options: &Options, report: &mut Report) -> Result<Option<D
             ));
         }
     }
-    let mut files = Files { root: place.into(), paths: Vec::new(), others: BTreeMap::new() };
+    let mut files = Files { root: place.into(), paths: Names::default(), others: BTreeMap::new() };
     let train_records = files.collect(Path::new(&train), &classes)?;
     let test_records = test.as_ref().map(|test| files.collect(Path::new(test), &classes)).transpose()?;
     for (ending, count) in std::mem::take(&mut files.others) {
@@ -81,17 +86,36 @@ fn read(place: &Path, options: &Options, report: &mut Report) -> Result<Option<D
             report.leave_out(what, loose, "in no class folder");
         }
     }
-    if files.paths.is_empty() {
+    if files.paths.len() == 0 {
         return Ok(None);
     }
     report.train.from = said(&train);
     report.test.from = test.as_deref().map(said).unwrap_or_default();
-    let name = place.file_name().map_or_else(|| "images".into(), |name| name.to_string_lossy().into_owned());
-    let full = files.paths.iter().map(|path| place.join(path)).collect();
+    let full = (0..files.paths.len()).map(|number| files.full_path(number as u64)).collect();
     let (cache, known) = DigestCache::find(place, full, options);
     let (train, test) = (train_records, test_records.unwrap_or_default());
-    let found = Found { name, classes, archive: Box::new(files), train, test, incomplete: Vec::new() };
+    let found = found(place, classes, files, train, test);
     encoded::open(place, found, options, &cache, known, report).map(Some)
+}
+
+/// Opens the folder by an index, without listing it.
+pub(super) fn open_indexed(
+    place: &Path,
+    mut index: Index,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Dataset, SourceError> {
+    index.tell(report);
+    let [train, test] = index.records();
+    let paths = index.take_places(place).names;
+    let files = Files { root: place.into(), paths, others: BTreeMap::new() };
+    let found = found(place, index.classes().to_vec(), files, train, test);
+    encoded::open_indexed(place, found, index, options, report)
+}
+
+fn found(place: &Path, classes: Vec<String>, files: Files, train: Vec<Record>, test: Vec<Record>) -> Found {
+    let name = place.file_name().map_or_else(|| "images".into(), |name| name.to_string_lossy().into_owned());
+    Found { name, classes, archive: Arc::new(files), train, test, incomplete: Vec::new() }
 }
 
 fn said(folder: &str) -> String {
@@ -102,7 +126,7 @@ fn said(folder: &str) -> String {
 #[derive(Debug)]
 struct Files {
     root: PathBuf,
-    paths: Vec<PathBuf>,
+    paths: Names,
     /// Files that are no images, by their endings.
     others: BTreeMap<String, u64>,
 }
@@ -112,24 +136,27 @@ impl Files {
     fn collect(&mut self, within: &Path, classes: &[String]) -> Result<Vec<Record>, SourceError> {
         let mut records = Vec::new();
         for (label, class) in classes.iter().enumerate() {
-            let first = self.paths.len();
+            let first = self.paths.len() as u64;
             let folder = within.join(class);
             // A class may have no test images.
             if !is_folder(&self.root.join(&folder))? {
                 continue;
             }
-            self.walk(&folder, 0)?;
+            let mut paths = Vec::new();
+            self.walk(&folder, 0, &mut paths)?;
             let key = |path: &PathBuf| {
                 (path.parent().map(|p| p.as_os_str().to_owned()), path.file_name().map(ToOwned::to_owned))
             };
-            self.paths[first..].sort_by_cached_key(key);
-            let numbers = first as u64..self.paths.len() as u64;
+            paths.sort_by_cached_key(key);
+            paths.iter().for_each(|path| self.paths.push(path.as_os_str().as_bytes()));
+            let numbers = first..self.paths.len() as u64;
             records.extend(numbers.map(|number| Record { number, label: label as u32 }));
         }
         Ok(records)
     }
 
-    fn walk(&mut self, folder: &Path, depth: usize) -> Result<(), SourceError> {
+    /// Appends the paths of the images in a folder, and counts what is none.
+    fn walk(&mut self, folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> Result<(), SourceError> {
         let full = self.root.join(folder);
         if depth > MAX_DEPTH {
             let reason = format!("folders lie more than {MAX_DEPTH} deep");
@@ -138,14 +165,18 @@ impl Files {
         for entry in list(&full)? {
             let path = folder.join(&entry.name);
             if entry.is_image() {
-                self.paths.push(path);
+                paths.push(path);
             } else if entry.kind == Kind::Folder {
-                self.walk(&path, depth + 1)?;
+                self.walk(&path, depth + 1, paths)?;
             } else {
                 *self.others.entry(ending(&path)).or_default() += 1;
             }
         }
         Ok(())
+    }
+
+    fn full_path(&self, record: u64) -> PathBuf {
+        self.root.join(OsStr::from_bytes(&self.paths.get(record as usize)))
     }
 }
 
@@ -153,7 +184,7 @@ impl Archive for Files {
     #[allow(clippy::disallowed_methods)]
     fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), ReadError> {
         into.clear();
-        let path = self.root.join(&self.paths[record as usize]);
+        let path = self.full_path(record);
         let mut file = std::fs::File::open(&path).map_err(|error| {
             // A folder that is away takes all its files along for as long; a file that is gone from a folder that is
             // there was removed.
@@ -178,11 +209,15 @@ impl Archive for Files {
     }
 
     fn path(&self, record: u64) -> String {
-        self.paths[record as usize].to_string_lossy().into_owned()
+        String::from_utf8_lossy(&self.paths.get(record as usize)).into_owned()
     }
 
     #[allow(clippy::disallowed_methods)]
     fn bytes(&self, record: u64) -> u64 {
-        std::fs::metadata(self.root.join(&self.paths[record as usize])).map_or(0, |found| found.len())
+        std::fs::metadata(self.full_path(record)).map_or(0, |found| found.len())
+    }
+
+    fn places(&self) -> Option<Places> {
+        Some(Places { names: self.paths.clone(), ..Places::default() })
     }
 }

@@ -6,6 +6,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+/// The name under which the index of a set is found, in the set's folder.
+pub(super) const INDEX_FILE: &str = "mixfeed.index";
+
 /// How a source is read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
@@ -26,9 +29,14 @@ pub struct Options {
     pub image_size: Option<ImageSize>,
     /// A list of records that are left out.
     pub skip_list: Option<PathBuf>,
+    /// An index of the set, by which it is opened without listing or reading it. `None`: [`INDEX_FILE`] in its folder, if
+    /// there is one.
+    pub data_index: Option<PathBuf>,
+    /// Whether every file is read and decoded, so that the [`Report`](super::Report) comes with an index.
+    pub write_index: bool,
     /// What becomes of records that reading the set finds bad.
     pub bad_records: BadRecords,
-    /// Whether everything is read at each start, and nothing about it kept on disk.
+    /// Whether everything is read at each start, by no index that was only found, and nothing about it kept on disk.
     pub no_digest_cache: bool,
     /// Where digests are kept of data that cannot be written to.
     pub user_cache: Option<PathBuf>,
@@ -38,7 +46,18 @@ impl Options {
     /// Returns the names of the settings that a set complete in itself contradicts, and of those that have no effect on
     /// it. (A policy for bad records is neither where there are none.)
     pub(crate) fn for_image_files(&self) -> [Vec<&'static str>; 2] {
-        let Self { train, test, order, test_fraction, image_size, skip_list, cache, cache_bytes, .. } = self;
+        let Self {
+            train,
+            test,
+            order,
+            test_fraction,
+            image_size,
+            skip_list,
+            data_index,
+            cache,
+            cache_bytes,
+            ..
+        } = self;
         let given = |settings: &[(bool, &'static str)]| {
             settings.iter().filter(|(is_given, _)| *is_given).map(|(_, name)| *name).collect()
         };
@@ -49,6 +68,7 @@ impl Options {
             (*test_fraction > 0.0, "--test-fraction"),
             (image_size.is_some(), "--image-size"),
             (skip_list.is_some(), "--skip-list"),
+            (data_index.is_some(), "--data-index"),
         ]);
         let idle = given(&[(*cache != Cache::Auto, "--cache"), (cache_bytes.is_some(), "--cache-memory")]);
         [contradicted, idle]

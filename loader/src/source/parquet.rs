@@ -33,7 +33,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
 const IMAGES: [&str; 4] = ["img.bytes", "image.bytes", "img", "image"];
 const LABELS: [&str; 3] = ["label", "labels", "fine_label"];
@@ -109,7 +109,7 @@ pub(super) fn open(
     let name = place.file_stem().map_or_else(|| "table".into(), |name| name.to_string_lossy().into_owned());
     let files = rows.files.iter().map(|(_, path)| path.clone()).collect();
     let (cache, known) = DigestCache::find(place, files, options);
-    let found = Found { name, classes, archive: Box::new(rows), train, test, incomplete };
+    let found = Found { name, classes, archive: Arc::new(rows), train, test, incomplete };
     encoded::open(place, found, options, &cache, known, report)
 }
 

@@ -4,16 +4,16 @@
 //! again after a pause, and if it still cannot be read, the set is not served, because its digest would be that of
 //! another set.
 
+use super::checks::mark;
 use super::digest_cache::KnownSplit;
 use super::options::Cache;
 use super::record_cache::RecordCache;
-use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record};
+use super::records::{Archive, Found, ReadError, Record};
 use super::sizes::Sizes;
 use crate::parallel::in_chunks;
 use mixfeed_pipeline::ImageShape;
 use mixfeed_pipeline::decode::{DecodeError, decode_rgb, shape_of};
 use mixfeed_pipeline::spec::ImageSize;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Why a set cannot be read.
@@ -80,20 +80,6 @@ fn unreadable_of(records: &[String]) -> Refusal {
     Refusal::Unreadable { first: records[0].clone(), others: records.len() - 1 }
 }
 
-/// What is remembered of a file to find out whether it is still the one that the digest covers: its length
-/// and its CRC-32 (zlib's). Bytes that changed by accident are missed once in 2³² times; against a forger
-/// nothing short of the digest would help, and hashing each image anew as the digest does took 8 % of the time
-/// of decoding CIFAR-10 from PNG files.
-pub(super) fn mark(bytes: &[u8]) -> u64 {
-    const { assert!(MAX_RECORD_BYTES <= u32::MAX as u64, "a length fits into half a mark") };
-    (bytes.len() as u64) << 32 | u64::from(crc32fast::hash(bytes))
-}
-
-/// The length that a mark is of.
-pub(super) fn length_of(mark: u64) -> u64 {
-    mark >> 32
-}
-
 /// Reads splits.
 pub(super) struct Reader<'a> {
     pub(super) archive: &'a dyn Archive,
@@ -109,18 +95,21 @@ struct Chunk {
     /// Of each record that was read: its number, length, hash and mark.
     read: Vec<(usize, u64, blake3::Hash, u64)>,
     bad: Vec<(u64, String)>,
-    formats: BTreeMap<String, u64>,
-    sizes: Vec<(usize, ImageSize)>,
+    /// Of each image whose header can be read.
+    seen: Vec<(usize, ImageSize, &'static str)>,
     /// Records that could not be read, with what the system said.
     unreadable: Vec<(usize, String)>,
 }
 
 /// What all records of a split told.
-struct Whole {
-    lengths: Vec<u64>,
-    hashes: Vec<blake3::Hash>,
-    sizes: Sizes,
-    known: KnownSplit,
+pub(super) struct Whole {
+    pub(super) lengths: Vec<u64>,
+    pub(super) hashes: Vec<blake3::Hash>,
+    pub(super) sizes: Sizes,
+    /// As in "png"; empty where no header can be read.
+    pub(super) formats: Vec<&'static str>,
+    /// As far as it is not in the others.
+    pub(super) known: KnownSplit,
     unreadable: Vec<(usize, String)>,
 }
 
@@ -129,7 +118,8 @@ impl Whole {
         let known = KnownSplit { marks: vec![0; samples], ..KnownSplit::default() };
         let hashes = vec![blake3::Hash::from_bytes([0; 32]); samples];
         let sizes = Sizes::unknown(samples);
-        Self { lengths: vec![0; samples], hashes, sizes, known, unreadable: Vec::new() }
+        let formats = vec![""; samples];
+        Self { lengths: vec![0; samples], hashes, sizes, formats, known, unreadable: Vec::new() }
     }
 
     fn add(&mut self, chunk: Chunk) {
@@ -137,16 +127,16 @@ impl Whole {
             (self.lengths[sample], self.hashes[sample], self.known.marks[sample]) = (length, hash, mark);
         }
         self.known.bad.extend(chunk.bad);
-        for (format, count) in chunk.formats {
-            *self.known.formats.entry(format).or_default() += count;
-        }
-        for (sample, size) in chunk.sizes {
+        for (sample, size, format) in chunk.seen {
             self.sizes.set(sample, size);
+            self.formats[sample] = format;
+            *self.known.formats.entry(format.into()).or_default() += 1;
         }
         self.unreadable.extend(chunk.unreadable);
     }
 
-    fn known(self) -> KnownSplit {
+    /// What is kept of it all.
+    pub(super) fn known(self) -> KnownSplit {
         let (mut lengths, mut hashes) = (blake3::Hasher::new(), blake3::Hasher::new());
         let mut known = self.known;
         for length in &self.lengths {
@@ -165,7 +155,7 @@ impl Whole {
 
 impl Reader<'_> {
     /// Reads the records of a split. What is to be kept of them is put into `kept` on the way.
-    pub(super) fn read(&self, records: &[Record], kept: &RecordCache) -> Result<KnownSplit, Refusal> {
+    pub(super) fn read(&self, records: &[Record], kept: &RecordCache) -> Result<Whole, Refusal> {
         let mut whole = Whole::new(records.len());
         for chunk in in_chunks(records.len(), |range| self.chunk(records, range, kept)) {
             whole.add(chunk);
@@ -183,7 +173,7 @@ impl Reader<'_> {
             }
         }
         if whole.unreadable.is_empty() {
-            return Ok(whole.known());
+            return Ok(whole);
         }
         let reasons: Vec<String> = whole.unreadable.into_iter().map(|(_, reason)| reason).collect();
         Err(unreadable_of(&reasons))
@@ -207,8 +197,7 @@ impl Reader<'_> {
             chunk.read.push((sample, bytes.len() as u64, blake3::hash(&bytes), mark(&bytes)));
             let shape = read.and_then(|()| shape_of(&bytes).map_err(|error| error.to_string()));
             if let Ok(shape) = &shape {
-                *chunk.formats.entry(format_of(&bytes).to_owned()).or_default() += 1;
-                chunk.sizes.push((sample, shape.size()));
+                chunk.seen.push((sample, shape.size(), format_of(&bytes)));
             }
             match shape.and_then(|_| self.pixels(&bytes, kept.what()).map_err(|error| error.to_string())) {
                 Ok(Some(pixels)) => kept.offer(Cache::Decoded, sample as u64, &pixels),

@@ -6,11 +6,13 @@
 
 use super::bad_records::Incomplete;
 use super::digest_cache::Listing;
+use super::names::Names;
 use super::options::{Options, Order};
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where encoded images lie. Read from many threads.
 pub(super) trait Archive: Send + Sync + fmt::Debug {
@@ -32,6 +34,11 @@ pub(super) trait Archive: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Returns where all records lie, for an index of the set; nothing where none is made of such a set.
+    fn places(&self) -> Option<Places> {
+        None
+    }
+
     /// Tells whether the encoded images are in memory anyway, so that nobody else should keep them.
     fn in_memory(&self) -> bool {
         false
@@ -39,6 +46,21 @@ pub(super) trait Archive: Send + Sync + fmt::Debug {
 
     /// Says that nothing will be read any more.
     fn release(&self) {}
+}
+
+/// Where the records of an archive lie, by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// Path of each record's file within the set, or its name in the shard.
+    pub(super) names: Names,
+    /// Tar shards; none where each record is a file of its own.
+    pub(super) shards: Vec<PathBuf>,
+    /// Records of each shard: they come shard after shard.
+    pub(super) counts: Vec<u64>,
+    /// Where in its shard each record begins.
+    pub(super) offsets: Vec<u64>,
+    /// Records that are no samples, for want of an image or a label: the shard of each, and what it lacks.
+    pub(super) incomplete: Vec<(u32, String)>,
 }
 
 /// Why a record cannot be read.
@@ -80,7 +102,7 @@ pub(super) struct Record {
 pub(super) struct Found {
     pub(super) name: String,
     pub(super) classes: Vec<String>,
-    pub(super) archive: Box<dyn Archive>,
+    pub(super) archive: Arc<dyn Archive>,
     /// In order of their paths.
     pub(super) train: Vec<Record>,
     pub(super) test: Vec<Record>,
@@ -151,7 +173,7 @@ mod tests {
 
     fn found(paths: &[&str]) -> Found {
         let train = (0..paths.len() as u64).map(|number| Record { number, label: 0 }).collect();
-        let archive = Box::new(Paths(paths.iter().map(ToString::to_string).collect()));
+        let archive = Arc::new(Paths(paths.iter().map(ToString::to_string).collect()));
         Found { name: "x".into(), classes: vec![], archive, train, test: vec![], incomplete: vec![] }
     }
 

@@ -1,10 +1,11 @@
 //! What was taken for what, and what was left out: said when data is opened, by whoever opened it.
 
+use super::index_file::IndexFile;
 use super::skip_list::Skipped;
 use mixfeed_pipeline::{Dataset, Split};
 use serde::Serialize;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Classes, endings and files that one line names.
 const NAMED: usize = 8;
@@ -29,6 +30,12 @@ pub struct Report {
     /// Records that were left out, by a list or for being bad.
     #[serde(skip)]
     pub skipped: Vec<Skipped>,
+    /// The index by which the set was opened.
+    #[serde(skip)]
+    pub opened_by: Option<PathBuf>,
+    /// The index that was made, where one was asked for.
+    #[serde(skip)]
+    pub index: Option<IndexFile>,
 }
 
 /// What became a split.

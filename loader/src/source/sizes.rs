@@ -45,6 +45,11 @@ impl Sizes {
         own.and_then(size)
     }
 
+    /// As [`kept`](Self::kept) takes it; 0 where it is not known.
+    pub(super) fn number(&self, sample: u64) -> u32 {
+        self.get(sample).map_or(0, number)
+    }
+
     /// Those that there are, of `samples` images; one is as good as many.
     pub(super) fn iter(&self) -> impl Iterator<Item = ImageSize> + '_ {
         self.0.iter().copied().filter_map(size)

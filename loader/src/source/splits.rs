@@ -8,7 +8,7 @@
 
 mod pattern;
 
-use super::options::Options;
+use super::options::{INDEX_FILE, Options};
 use super::report::named;
 pub(super) use pattern::{matches_none, matching, within};
 use std::collections::BTreeSet;
@@ -83,9 +83,9 @@ pub(super) fn is_bare(name: &str) -> bool {
 /// Names that file systems, network disks and archives add for their own use.
 const SYSTEM: [&str; 5] = ["__MACOSX", "lost+found", "@eaDir", "$RECYCLE.BIN", "System Volume Information"];
 
-/// Whether a name is not looked at in any format: hidden, or one of [`SYSTEM`].
+/// Whether a name is not looked at in any format: hidden, one of [`SYSTEM`], or that of an index.
 pub(super) fn is_hidden(name: &str) -> bool {
-    name.starts_with('.') || SYSTEM.contains(&name)
+    name.starts_with('.') || SYSTEM.contains(&name) || name == INDEX_FILE
 }
 
 /// The same of a path in an archive, of which any part may be hidden. (`.` and `..` are no names.)

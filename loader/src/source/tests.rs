@@ -6,6 +6,7 @@ mod bombs;
 mod columns;
 mod digest_cache;
 mod formats;
+mod index;
 mod layouts;
 mod left_out;
 mod mixed;

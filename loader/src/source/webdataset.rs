@@ -4,28 +4,30 @@
 //! as `label` or `cls` instead; both must say the same. The files of a record follow one another; hidden ones, as macOS puts them into archives,
 //! are passed over. Names of classes are the lines of `classes.txt` beside the shards, where there is one.
 
+mod labels;
+
 use super::bad_records::Incomplete;
 use super::digest_cache::{DigestCache, Listing};
 use super::encoded::MAX_CLASSES;
 use super::error::SourceError;
 use super::file_error::FileError;
+use super::index::Index;
 use super::listing::is_folder;
 use super::listing::is_image;
 use super::options::Options;
-use super::records::{Archive, Found, MAX_RECORD_BYTES, ReadError, Record, named_twice};
+use super::records::{Archive, Found, MAX_RECORD_BYTES, Places, ReadError, Record, named_twice};
 use super::report::Report;
 use super::retry::{patiently, text_lines};
 use super::splits::is_hidden_path;
 use super::tar::{Entries, Entry};
 use super::{encoded, shards};
+use labels::{MAX_LABEL_BYTES, key_of, label, label_text};
 use mixfeed_pipeline::{Dataset, Split};
 use std::fs::File;
 use std::io::BufReader;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-
-/// Bytes of a `.cls` or `.json` file that is read for a label.
-const MAX_LABEL_BYTES: u64 = 1 << 20;
+use std::sync::Arc;
 
 pub(super) const NAMES_FILE: &str = "classes.txt";
 
@@ -36,8 +38,8 @@ pub(super) fn open(
     options: &Options,
     report: &mut Report,
 ) -> Result<Dataset, SourceError> {
-    let found = shards::divide(place, files, options, report, |path| patiently(|| without_labels(path)))?;
-    let (splits, paths): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let divided = shards::divide(place, files, options, report, |path| patiently(|| without_labels(path)))?;
+    let (splits, paths): (Vec<_>, Vec<_>) = divided.into_iter().unzip();
     let (cache, known) = DigestCache::find(place, paths.clone(), options);
     let listing = known.as_ref().and_then(|known| known.listing.as_ref());
     let (archive, labels) = match listing.map(|listing| Shards::known(&paths, listing)).transpose()?.flatten()
@@ -62,14 +64,38 @@ pub(super) fn open(
         return Err(SourceError::Set { path: folder.join(NAMES_FILE), reason });
     }
     classes.extend((classes.len()..max).map(|class| class.to_string()));
+    let found = found(place, classes, archive, train, test);
+    encoded::open(place, found, options, &cache, known, report)
+}
+
+/// Opens shards by an index, without listing them.
+pub(super) fn open_indexed(
+    place: &Path,
+    mut index: Index,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Dataset, SourceError> {
+    index.tell(report);
+    let [train, test] = index.records();
+    let archive = Shards::indexed(index.take_places(place), |record| index.length(record))?;
+    let found = found(place, index.classes().to_vec(), archive, train, test);
+    encoded::open_indexed(place, found, index, options, report)
+}
+
+fn found(
+    place: &Path,
+    classes: Vec<String>,
+    archive: Shards,
+    train: Vec<Record>,
+    test: Vec<Record>,
+) -> Found {
     let name = place.file_stem().map_or_else(|| "shards".into(), |name| name.to_string_lossy().into_owned());
     let incomplete = archive.incomplete.iter().map(|(file, reason)| Incomplete {
         path: archive.files[*file as usize].0.clone(),
         reason: reason.clone(),
     });
     let incomplete = incomplete.collect();
-    let found = Found { name, classes, archive: Box::new(archive), train, test, incomplete };
-    encoded::open(place, found, options, &cache, known, report)
+    Found { name, classes, archive: Arc::new(archive), train, test, incomplete }
 }
 
 /// Open shards, and where the images lie in them.
@@ -120,7 +146,6 @@ impl Shards {
     }
 
     /// The same from what was read before, if that can be of these shards.
-    #[allow(clippy::disallowed_methods)]
     fn known(paths: &[PathBuf], listing: &Listing) -> Result<Option<(Self, Vec<u32>)>, SourceError> {
         let Listing { files, offsets, sizes, names, labels, incomplete_files, incomplete } = listing;
         let count = files.len();
@@ -133,16 +158,32 @@ impl Shards {
         {
             return Ok(None);
         }
+        let images = files.iter().zip(offsets).zip(sizes).zip(names).map(|(((file, offset), size), name)| {
+            Image { file: *file, offset: *offset, size: *size, name: name.as_str().into() }
+        });
+        let files = Self::open(paths)?;
+        let incomplete = incomplete_files.iter().copied().zip(incomplete.iter().cloned()).collect();
+        Ok(Some((Self { files, images: images.collect(), incomplete }, labels.clone())))
+    }
+
+    /// The same from an index, with the length of each record.
+    fn indexed(places: Places, length: impl Fn(usize) -> u32) -> Result<Self, SourceError> {
+        let Places { names, shards, counts, offsets, incomplete } = places;
+        let files = (0..).zip(&counts).flat_map(|(file, count)| std::iter::repeat_n(file, *count as usize));
+        let images = files.zip(offsets).enumerate().map(|(record, (file, offset))| {
+            let name = String::from_utf8_lossy(&names.get(record)).into();
+            Image { file, offset, size: length(record).into(), name }
+        });
+        Ok(Self { images: images.collect(), files: Self::open(&shards)?, incomplete })
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    fn open(paths: &[PathBuf]) -> Result<Vec<(PathBuf, File)>, SourceError> {
         let open = |path: &PathBuf| {
             let open = || File::open(path).map_err(|source| SourceError::Read { path: path.clone(), source });
             Ok((path.clone(), patiently(open)?))
         };
-        let images = files.iter().zip(offsets).zip(sizes).zip(names).map(|(((file, offset), size), name)| {
-            Image { file: *file, offset: *offset, size: *size, name: name.as_str().into() }
-        });
-        let files = paths.iter().map(open).collect::<Result<_, SourceError>>()?;
-        let incomplete = incomplete_files.iter().copied().zip(incomplete.iter().cloned()).collect();
-        Ok(Some((Self { files, images: images.collect(), incomplete }, labels.clone())))
+        paths.iter().map(open).collect()
     }
 
     /// Lists a shard and appends its images and their labels.
@@ -258,14 +299,17 @@ impl Archive for Shards {
         }
         Some(listing)
     }
-}
 
-/// A record's name: all up to the first dot of the file's own name; then the last extension.
-fn key_of(name: &str) -> (&str, &str) {
-    let own = name.rfind('/').map_or(0, |slash| slash + 1);
-    match name[own..].find('.') {
-        None => (name, ""),
-        Some(dot) => (&name[..own + dot], name.rsplit('.').next().unwrap_or_default()),
+    fn places(&self) -> Option<Places> {
+        let shards = self.files.iter().map(|(path, _)| path.clone()).collect();
+        let mut places = Places { shards, counts: vec![0; self.files.len()], ..Places::default() };
+        for Image { file, offset, name, .. } in &self.images {
+            places.names.push(name.as_bytes());
+            places.counts[*file as usize] += 1;
+            places.offsets.push(*offset);
+        }
+        places.incomplete.clone_from(&self.incomplete);
+        Some(places)
     }
 }
 
@@ -311,48 +355,5 @@ fn without_labels(path: &Path) -> Result<Option<u64>, SourceError> {
         if !none {
             return Ok(None);
         }
-    }
-}
-
-/// The file of a label, as far as it can be one.
-fn label_text(shard: &mut Entries<BufReader<File>>, entry: &Entry) -> Result<Vec<u8>, FileError> {
-    if entry.size > MAX_LABEL_BYTES {
-        return Ok(Vec::new());
-    }
-    let named = |reason: &str| format!("{}: {reason}", entry.name.escape_default());
-    shard.content(entry).map_err(|e| FileError::from(e).said(named))
-}
-
-/// The label in a file; none where a JSON object holds none.
-fn label(entry: &Entry, bytes: &[u8], json: bool) -> Result<Option<u32>, String> {
-    let wrong = |reason: &str| format!("{}: {reason}", entry.name.escape_default());
-    if entry.size > MAX_LABEL_BYTES {
-        return Err(wrong(&format!("{} bytes are too many for a label", entry.size)));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|e| wrong(&e.to_string()))?;
-    let value = if json {
-        let object: serde_json::Value = serde_json::from_str(text).map_err(|e| wrong(&e.to_string()))?;
-        match object.get("label").or_else(|| object.get("cls")) {
-            None => return Ok(None),
-            Some(label) => label.as_u64(),
-        }
-    } else {
-        text.trim().parse().ok()
-    };
-    let value = value.filter(|label| *label < MAX_CLASSES);
-    value
-        .map(|label| Some(label as u32))
-        .ok_or_else(|| wrong(&format!("its label is no whole number from 0 to {}", MAX_CLASSES - 1)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_records_name_ends_at_the_first_dot() {
-        assert_eq!(key_of("a/b.c/0001.left.png"), ("a/b.c/0001", "png"));
-        assert_eq!(key_of("0001.cls"), ("0001", "cls"));
-        assert_eq!(key_of("README"), ("README", ""));
     }
 }

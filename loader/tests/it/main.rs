@@ -10,6 +10,7 @@ mod digest_cache;
 mod endurance;
 mod fetch;
 mod hostile;
+mod index;
 mod limits;
 mod logs;
 mod outputs;

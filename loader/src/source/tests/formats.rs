@@ -14,13 +14,15 @@ const BY_NAME: Options = Options {
     cache_bytes: None,
     image_size: None,
     skip_list: None,
+    data_index: None,
+    write_index: false,
     bad_records: BadRecords::Fail,
     no_digest_cache: false,
     user_cache: None,
 };
 
 /// Every batch of two epochs, mixed and augmented, and of the test split.
-fn batches(data: &Dataset) -> Vec<BatchBuffer> {
+pub(super) fn batches(data: &Dataset) -> Vec<BatchBuffer> {
     let train = StreamSpec {
         mixing: Some(Mixing::mixup(1.0, 0.5)),
         augmentation: Augmentation { crop_padding: 4, flip_probability: 0.5, ..Augmentation::NONE },

@@ -93,7 +93,7 @@ impl Set {
         let found = Found {
             name: "flaky".into(),
             classes: vec!["a".into()],
-            archive: Box::new(archive),
+            archive: Arc::new(archive),
             train: records(0..10),
             test: records(10..12),
             incomplete: Vec::new(),

@@ -1,6 +1,7 @@
 //! What is fed: each reader and each decoder with files to begin with, and each end of the wire with messages.
 
 mod answers;
+mod index;
 mod requests;
 mod settings;
 
@@ -40,6 +41,7 @@ pub(crate) fn all() -> Vec<Target> {
         // Sets of image files decode what they are given.
         target("tar", DECODING_BYTES, written(write::shards, "train-0000.tar"), mend_tar, tar),
         target("parquet", DECODING_BYTES, tables(), nothing, parquet),
+        target("index", DECODING_BYTES, index::seeds(), index::mend, index::run),
         target("archive", READING_BYTES, archives(), mend_tar, archive),
         target("requests", requests::BYTES, requests::seeds(), nothing, requests::run),
         target("answers", answers::BYTES, answers::seeds(), nothing, answers::run),
@@ -247,7 +249,10 @@ fn write_alone(folder: &Path, name: &str, input: &[u8]) {
 /// Opens a set and reads every image of it. That it is refused, or some of them, is all right.
 fn read_all(folder: &Path, cache: Cache) {
     let cache_bytes = Some(READING_BYTES as u64);
-    let options = Options { cache, cache_bytes, no_digest_cache: true, ..Options::default() };
+    read_all_with(folder, Options { cache, cache_bytes, no_digest_cache: true, ..Options::default() });
+}
+
+fn read_all_with(folder: &Path, options: Options) {
     let Ok(dataset) = open(&Place::from(Location::Path(folder.into())).with(options)) else { return };
     let mut scratch = Vec::new();
     for split in Split::ALL {
