@@ -43,8 +43,9 @@ mod tests {
     #[test]
     fn work_is_alive_for_a_while_after_it_was_got_on_with() {
         let heartbeat = Heartbeat::default();
+        let of_a_worker = heartbeat.clone();
         assert!(!heartbeat.is_alive(), "nothing was taken up");
-        heartbeat.clone().beat();
+        of_a_worker.beat();
         assert!(heartbeat.is_alive() && heartbeat.is_alive_after(HANGS / 2));
         assert!(!heartbeat.is_alive_after(HANGS));
     }
