@@ -1,6 +1,7 @@
 //! What is fed: each reader and each decoder with files to begin with, and each end of the wire with messages.
 
 mod answers;
+mod jpeg;
 mod requests;
 mod settings;
 
@@ -30,6 +31,7 @@ pub(crate) fn all() -> Vec<Target> {
     vec![
         target("png", DECODING_BYTES, pngs(), mend_png, decode),
         target("jpeg", DECODING_BYTES, jpegs.iter().cloned().chain(turned).collect(), nothing, decode),
+        target("jpeg-part", jpeg::BYTES, jpeg::seeds(), nothing, jpeg::run),
         target("webp", DECODING_BYTES, images(ImageFormat::WebP), nothing, decode),
         target("bmp", DECODING_BYTES, images(ImageFormat::Bmp), nothing, decode),
         target("gif", DECODING_BYTES, images(ImageFormat::Gif), nothing, decode),
