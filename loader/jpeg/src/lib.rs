@@ -6,7 +6,8 @@
 //!
 //! **Which libjpeg.** mozjpeg-sys, that is mozjpeg 4, whose decoder is libjpeg-turbo's of release 2.1.5 with its later
 //! repairs; of mozjpeg's own, only encoding differs. It builds by a C compiler alone, and where nasm is found on x86, with
-//! libjpeg-turbo's assembly ([`simd`]); pixels are the same. turbojpeg-sys has a newer release and needs cmake.
+//! libjpeg-turbo's assembly ([`simd`]); pixels are the same (`idct.c` says how). turbojpeg-sys has a newer release and
+//! needs cmake.
 //!
 //! **What is an error.** A file whose end marker is missing. Data that is damaged in between is none, as with Pillow:
 //! libjpeg goes on at the next place that it understands. What follows the end marker is not looked at.
@@ -134,7 +135,7 @@ fn decode_into(
 }
 
 /// Tells whether libjpeg's assembly is in use: it was built, for want of nasm it may not have been, and the CPU can run
-/// it. Without it, decoding takes two to three times as long and gives the same pixels.
+/// it. Without it, decoding takes twice as long and gives the same pixels.
 #[must_use]
 pub fn simd() -> bool {
     shim::simd()

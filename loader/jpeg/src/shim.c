@@ -128,7 +128,8 @@ static int may_smooth(j_decompress_ptr jpeg) {
 }
 
 /* Leaves out columns of blocks that no pixel of the part depends on. Where chroma is interpolated, a pixel depends on
- * its neighbours, so that one more is kept on either side. Returns the first column that is decoded.
+ * its neighbours, so that one more is kept on either side; and it is not where fewer than two of its columns are left,
+ * so that what remains of a block at the right edge is not decoded alone. Returns the first column that is decoded.
  */
 static JDIMENSION crop(j_decompress_ptr jpeg, const struct mixfeed_jpeg_request *request) {
   JDIMENSION start = request->left > 0 ? request->left - 1 : 0;
@@ -137,6 +138,7 @@ static JDIMENSION crop(j_decompress_ptr jpeg, const struct mixfeed_jpeg_request 
   JDIMENSION width;
   if (end < jpeg->output_width) end++;
   start -= start % block;
+  if (jpeg->output_width - start < block && start > 0) start -= block;
   end += (block - end % block) % block;
   if (end > jpeg->output_width) end = jpeg->output_width;
   width = end - start;

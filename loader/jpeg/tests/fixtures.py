@@ -98,9 +98,9 @@ def all_kinds():
     yield "422-two-scans", cjpeg(rgb, "-sample", "2x1", scans=pair)
     yield "444-scans-restart", cjpeg(rgb, "-sample", "1x1", "-restart", "5B", scans=separate)
     yield "444-chroma-first", cjpeg(rgb, "-sample", "1x1", scans=chroma_first)
-    for width, height in ((1, 1), (2, 2), (3, 4), (5, 7), (1, 60), (60, 1), (16, 16), (17, 33)):
+    for width, height in ((1, 1), (2, 2), (3, 4), (5, 7), (1, 60), (60, 1), (16, 16), (17, 33), (34, 18)):
         yield f"420-{width}x{height}", pillow(Image.fromarray(picture(width, height)), subsampling=2)
-    for width, height in ((4, 3), (33, 9)):
+    for width, height in ((4, 3), (34, 9)):
         yield f"440-{width}x{height}", cjpeg(Image.fromarray(picture(width, height)), "-sample", "1x2")
         yield f"422-{width}x{height}", cjpeg(Image.fromarray(picture(width, height)), "-sample", "2x1")
 

@@ -50,6 +50,25 @@ proptest! {
     }
 }
 
+/// Where blocks end and images too, little is left to interpolate from.
+#[test]
+fn every_strip_of_a_small_image_and_every_strip_at_an_edge_is_what_cutting_it_out_gives() {
+    let strips = |side: u32| {
+        let all = move |from| (1..=side - from).map(move |length| (from, length));
+        let small = (0..if side > 34 { 0 } else { side }).flat_map(all);
+        small.chain((side.saturating_sub(20)..side).map(move |from| (from, side - from)))
+    };
+    for Whole { name, file, scale, size: (width, height), pixels } in WHOLES.iter() {
+        let all = Part { top: 0, left: 0, height: *height, width: *width };
+        let columns = strips(*width).map(|(left, width)| Part { left, width, ..all });
+        let rows = strips(*height).map(|(top, height)| Part { top, height, ..all });
+        for wanted in columns.chain(rows) {
+            let got = part(file, Some(wanted), *scale).unwrap();
+            assert!(got == cut(pixels, *width, wanted), "{name} {scale:?} {wanted}");
+        }
+    }
+}
+
 #[test]
 fn a_part_beyond_the_image_or_without_pixels_is_refused() {
     let file = fixture("420");

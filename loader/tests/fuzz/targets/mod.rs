@@ -2,6 +2,7 @@
 
 mod answers;
 mod index;
+mod jpeg;
 mod requests;
 mod settings;
 
@@ -32,6 +33,7 @@ pub(crate) fn all() -> Vec<Target> {
     vec![
         target("png", DECODING_BYTES, pngs(), mend_png, decode),
         target("jpeg", DECODING_BYTES, jpegs.iter().cloned().chain(turned).collect(), nothing, decode),
+        target("jpeg-part", jpeg::BYTES, jpeg::seeds(), nothing, jpeg::run),
         target("webp", DECODING_BYTES, images(ImageFormat::WebP), nothing, decode),
         target("bmp", DECODING_BYTES, images(ImageFormat::Bmp), nothing, decode),
         target("gif", DECODING_BYTES, images(ImageFormat::Gif), nothing, decode),
