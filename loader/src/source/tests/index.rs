@@ -81,7 +81,7 @@ fn told((data, report): &(Dataset, Report)) -> String {
     let of = |split| {
         let samples = data.samples(split);
         let each = (0..samples.count()).map(|sample| {
-            let image = samples.image(sample, &mut Vec::new()).map(|pixels| blake3::hash(pixels));
+            let image = samples.image(sample, &mut Vec::new()).map(blake3::hash);
             format!(
                 "{:?} {:?} {} {image:?}\n",
                 samples.record(sample),
