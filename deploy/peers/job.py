@@ -101,7 +101,7 @@ def measure(options: argparse.Namespace, batches: Iterator[Batch], peer: str, ve
     while time.perf_counter() < end:
         mixed.append((next(batches)[1].max(axis=1) < 0.9999).mean())
     gaps, images, total = [], 0, 0.0
-    before = _cpu_seconds()
+    before = cpu_seconds()
     start = last = time.perf_counter()
     while last - start < options.seconds:
         x, y = next(batches)
@@ -110,7 +110,7 @@ def measure(options: argparse.Namespace, batches: Iterator[Batch], peer: str, ve
         now = time.perf_counter()
         gaps.append(now - last)
         last = now
-    after = _cpu_seconds()
+    after = cpu_seconds()
     if not np.isfinite(total):
         raise SystemExit("a batch holds a value that is no number")
     spent = sum(seconds - before.get(pid, 0.0) for pid, seconds in after.items())
@@ -164,7 +164,7 @@ def _tree(pid: int) -> Iterator[int]:
             yield from _tree(int(child))
 
 
-def _cpu_seconds() -> dict[int, float]:
+def cpu_seconds() -> dict[int, float]:
     """User and system time of this process and all that descend from it."""
     fields = {pid: _stat(pid) for pid in _tree(os.getpid())}
     return {pid: (int(f[11]) + int(f[12])) / os.sysconf("SC_CLK_TCK") for pid, f in fields.items()}

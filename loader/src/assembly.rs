@@ -9,7 +9,7 @@ use mixfeed_pipeline::{BatchBuffer, BatchPlan, Dataset, Scratch, collate};
 use mixfeed_proto::{BatchBytes, batch_checksum};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A batch that is being built.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Assembly {
     next: AtomicUsize,
     /// Runs before this one are still wanted: an earlier one has not failed.
     wanted: AtomicUsize,
-    rows_done: AtomicU64,
+    rows_done: Arc<AtomicU64>,
     state: Mutex<State>,
 }
 
@@ -43,8 +43,8 @@ enum Run {
 }
 
 impl Assembly {
-    /// Of the batch at `index`.
-    pub(crate) fn new(context: &StreamContext, index: u64) -> Self {
+    /// Of the batch at `index`; the rows that are built are counted in `rows_done`.
+    pub(crate) fn new(context: &StreamContext, index: u64, rows_done: Arc<AtomicU64>) -> Self {
         let (checked, run_rows) = (&context.checked, context.run_rows);
         let rows = checked.epochs().rows(index);
         let runs = usize::try_from(rows.div_ceil(run_rows)).expect("fewer runs than rows of a batch");
@@ -57,16 +57,7 @@ impl Assembly {
         pieces.reverse();
         let state = State { runs: pieces, unfinished: runs, failed: None };
         let (next, wanted) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        Self {
-            index,
-            rows,
-            run_rows,
-            runs,
-            next,
-            wanted,
-            rows_done: AtomicU64::new(0),
-            state: Mutex::new(state),
-        }
+        Self { index, rows, run_rows, runs, next, wanted, rows_done, state: Mutex::new(state) }
     }
 
     /// Takes the next run, if there is one; each is taken once.
@@ -124,11 +115,6 @@ impl Assembly {
             Some((_, error)) => Err(error),
             None => Ok(self.join(runs, context)),
         })
-    }
-
-    /// Rows that are built, and all.
-    pub(crate) fn progress(&self) -> (u64, u64) {
-        (self.rows_done.load(Ordering::Relaxed), self.rows)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -194,7 +180,8 @@ mod tests {
         index: u64,
         order: impl Fn(&mut Vec<usize>),
     ) -> BuiltBatch {
-        let assembly = Assembly::new(context, index);
+        let rows_done = Arc::new(AtomicU64::new(0));
+        let assembly = Assembly::new(context, index, Arc::clone(&rows_done));
         let mut runs: Vec<usize> = std::iter::from_fn(|| assembly.take()).collect();
         order(&mut runs);
         let (last, before) = runs.split_last().unwrap();
@@ -202,7 +189,8 @@ mod tests {
         for run in before {
             assert!(assembly.hand_in(*run, build(*run), context).is_none());
         }
-        assert!(assembly.progress().0 < assembly.progress().1);
+        let rows = context.checked.epochs().rows(index);
+        assert!(rows_done.load(Ordering::Relaxed) < rows);
         assembly.hand_in(*last, build(*last), context).unwrap().unwrap()
     }
 
@@ -228,7 +216,7 @@ mod tests {
     fn pixels_are_put_together_where_they_were_built() {
         let dataset = synthetic::dataset(33);
         let context = context(&dataset, 3);
-        let assembly = Assembly::new(&context, 0);
+        let assembly = Assembly::new(&context, 0, Arc::default());
         let mut first = None;
         while let Some(run) = assembly.take() {
             let buffer = assembly.build(run, &context, &dataset, &mut Scratch::default()).unwrap();
@@ -237,14 +225,14 @@ mod tests {
                 assert_eq!(Some(batch.unwrap().pixels.as_ptr()), first);
             }
         }
-        assert_eq!(assembly.progress(), (20, 20));
+        assert_eq!(assembly.rows_done.load(Ordering::Relaxed), 20);
     }
 
     #[test]
     fn of_several_runs_that_fail_the_first_says_why_and_later_ones_are_not_built() {
         let dataset = synthetic::dataset(33);
         let context = context(&dataset, 5);
-        let assembly = Assembly::new(&context, 0);
+        let assembly = Assembly::new(&context, 0, Arc::default());
         while assembly.take().is_some() {}
         let failed = |words: &str| Err(BuildError::Panicked(words.into()));
         assert!(assembly.hand_in(2, failed("third"), &context).is_none());

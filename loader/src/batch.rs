@@ -2,6 +2,7 @@
 //!
 //! Deliberately not here: how it is built ([`assembly`](crate::assembly)), and what a batch contains (`mixfeed-pipeline`).
 
+use crate::heartbeat::Heartbeat;
 use bytes::Bytes;
 use mixfeed_pipeline::CheckedSpec;
 
@@ -11,7 +12,7 @@ use mixfeed_pipeline::CheckedSpec;
 const RUN_PIXELS: u64 = 1 << 20;
 
 /// Rows that a worker builds at a time, at most: what it plans of a batch is bounded by them.
-const MAX_RUN_ROWS: u64 = 4096;
+pub(crate) const MAX_RUN_ROWS: u64 = 4096;
 
 /// Samples whose images tell how large those of a stream are.
 const SIZES_SEEN: u64 = 64;
@@ -25,6 +26,8 @@ pub(crate) struct StreamContext {
     pub(crate) spec_digest: [u8; 32],
     /// Rows of a batch that are one job. It has no part in what a batch contains.
     pub(crate) run_rows: u64,
+    /// When a worker last got on with a batch of it.
+    pub(crate) heartbeat: Heartbeat,
 }
 
 impl StreamContext {
@@ -36,7 +39,7 @@ impl StreamContext {
             seen().map(|size| pixels(size.height, size.width)).sum::<u64>() / seen().count() as u64;
         let row = original + pixels(checked.image().height, checked.image().width);
         let run_rows = RUN_PIXELS.div_ceil(row).min(MAX_RUN_ROWS);
-        Self { checked, spec_digest, run_rows }
+        Self { checked, spec_digest, run_rows, heartbeat: Heartbeat::default() }
     }
 
     /// Jobs of the largest batch.

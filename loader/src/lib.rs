@@ -18,6 +18,7 @@ pub mod conformance;
 pub mod embedded;
 pub mod extensions;
 mod failures;
+mod heartbeat;
 mod memory;
 pub mod metrics;
 pub mod parallel;

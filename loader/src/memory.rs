@@ -3,11 +3,11 @@
 //! Each part is a bound that is kept elsewhere (admission, connections, calls being opened, the cache of samples);
 //! here they are added up, so that whoever gives a container its limit has a number.
 
+use crate::batch::MAX_RUN_ROWS;
 use crate::service::{MAX_OPENING, OPENING_BYTES};
 use mixfeed_ops::grpc::CONNECTION_BYTES;
 use mixfeed_pipeline::plan::RowPlan;
 use mixfeed_pipeline::{Dataset, SampleMemory};
-use mixfeed_proto::limits::MAX_BATCH_SIZE;
 
 /// What lies unused between pieces in use, as a share of what is in use. Measured at the limits, it was less
 /// (`loader/tests/it/endurance.rs`).
@@ -39,7 +39,7 @@ impl WorstCase {
     ) -> Self {
         let samples = [dataset.train.memory(), dataset.test.memory()];
         let decoding = samples.iter().map(|SampleMemory { decoding_bytes, .. }| *decoding_bytes).max();
-        let plan = u64::from(MAX_BATCH_SIZE) * size_of::<RowPlan>() as u64;
+        let plan = MAX_RUN_ROWS * size_of::<RowPlan>() as u64;
         let worker = plan.saturating_add(decoding.unwrap_or(0));
         let mut all = Self {
             resident: mixfeed_ops::memory::resident_bytes().unwrap_or(0),

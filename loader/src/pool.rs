@@ -11,11 +11,13 @@
 use crate::assembly::Assembly;
 use crate::batch::{BuildError, BuiltBatch, StreamContext};
 use crate::failures::{Failed, FailureLog};
+use crate::heartbeat::Heartbeat;
 use crate::metrics::LoaderMetrics;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mixfeed_pipeline::{BatchBuffer, Dataset, Scratch};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -32,6 +34,8 @@ pub const MAX_WORKERS: usize = 1024;
 pub(crate) struct Job {
     pub(crate) context: Arc<StreamContext>,
     pub(crate) index: u64,
+    /// Rows of it that are built.
+    pub(crate) rows_done: Arc<AtomicU64>,
     pub(crate) reply: mpsc::Sender<Finished>,
 }
 
@@ -48,6 +52,8 @@ pub struct Pool {
     jobs: Option<Sender<(Job, OwnedSemaphorePermit)>>,
     slots: Arc<Semaphore>,
     workers: Vec<JoinHandle<()>>,
+    /// When a worker last got on with any batch.
+    heartbeat: Heartbeat,
 }
 
 impl Pool {
@@ -64,7 +70,9 @@ impl Pool {
         let depth = workers * QUEUED_PER_WORKER;
         let (sender, receiver) = bounded(depth);
         let failures = Arc::new(FailureLog::default());
-        let front = Arc::new(Front { jobs: receiver, batch: Mutex::new(None) });
+        let front =
+            Arc::new(Front { jobs: receiver, batch: Mutex::new(None), heartbeat: Heartbeat::default() });
+        let heartbeat = front.heartbeat.clone();
         let workers = (0..workers)
             .map(|number| {
                 let (front, dataset, metrics) =
@@ -80,13 +88,18 @@ impl Pool {
                 })
             })
             .collect::<std::io::Result<Vec<_>>>()?;
-        Ok(Self { jobs: Some(sender), slots: Arc::new(Semaphore::new(depth)), workers })
+        Ok(Self { jobs: Some(sender), slots: Arc::new(Semaphore::new(depth)), workers, heartbeat })
     }
 
     /// Returns the number of worker threads.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers.len()
+    }
+
+    /// Whether workers get on with the batches that they have in hand.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.heartbeat.is_alive()
     }
 
     /// Waits for room in the queue; waiters are served in turn, which is what shares the workers fairly between
@@ -126,6 +139,7 @@ impl Slot<'_> {
 struct Front {
     jobs: Receiver<(Job, OwnedSemaphorePermit)>,
     batch: Mutex<Option<Arc<Batch>>>,
+    heartbeat: Heartbeat,
 }
 
 /// A batch whose runs are taken.
@@ -153,7 +167,7 @@ impl Front {
             if job.reply.is_closed() {
                 continue; // The client has gone away, which is ordinary.
             }
-            let assembly = Assembly::new(&job.context, job.index);
+            let assembly = Assembly::new(&job.context, job.index, Arc::clone(&job.rows_done));
             *front = Some(Arc::new(Batch { job, assembly, started: Instant::now() }));
         }
     }
@@ -163,6 +177,8 @@ fn work(front: &Front, dataset: &Dataset, metrics: &LoaderMetrics, failures: &Fa
     let mut scratch = Scratch::default();
     while let Some((batch, run)) = front.take(metrics) {
         let Batch { job, assembly, started } = &*batch;
+        let beat = || [&front.heartbeat, &job.context.heartbeat].map(Heartbeat::beat);
+        beat();
         let build = || {
             // Nobody reads it any more.
             if job.reply.is_closed() {
@@ -174,6 +190,7 @@ fn work(front: &Front, dataset: &Dataset, metrics: &LoaderMetrics, failures: &Fa
             scratch = Scratch::default();
             Err(BuildError::Panicked(words(&*payload)))
         });
+        beat();
         let Some(outcome) = assembly.hand_in(run, outcome, &job.context) else { continue };
         if job.reply.is_closed() {
             continue;
@@ -225,7 +242,8 @@ mod tests {
         let context = context(&dataset, augmentation);
         let (reply, mut finished) = mpsc::channel(indices.clone().count());
         for index in indices {
-            pool.slot().await.fill(Job { context: Arc::clone(&context), index, reply: reply.clone() });
+            let (context, rows_done, reply) = (Arc::clone(&context), Arc::default(), reply.clone());
+            pool.slot().await.fill(Job { context, index, rows_done, reply });
         }
         drop(reply);
         let mut all = Vec::new();

@@ -252,8 +252,15 @@ impl v1::loader_service_server::LoaderService for Service {
         let opened = v1::StreamBatchesResponse { kind: Some(ResponseKind::Opened(opened)) };
         sender.try_send(Ok(opened)).map_err(|_full| Status::internal("a new stream has no room"))?;
 
-        let session =
-            Session::new(context, Arc::clone(&self.pool), Arc::clone(&lease), sender, self.drain.clone());
+        let (tell, progress) = open.accepts_progress.then(|| mpsc::channel(1)).unzip();
+        let session = Session::new(
+            context,
+            Arc::clone(&self.pool),
+            Arc::clone(&lease),
+            sender,
+            tell,
+            self.drain.clone(),
+        );
         let run_id = open.run_id;
         tokio::spawn(async move {
             let spec = hex::encode(&session.context().spec_digest[..6]);
@@ -261,6 +268,6 @@ impl v1::loader_service_server::LoaderService for Service {
             let ended = session.run(inbound).await;
             tracing::info!(%peer, run_id, spec, batches = ended.batches, reason = ended.reason, "stream closed");
         });
-        Ok(Response::new(Outgoing { receiver, sizes: self.sizes, rest: None, _lease: lease }))
+        Ok(Response::new(Outgoing { receiver, progress, sizes: self.sizes, rest: None, _lease: lease }))
     }
 }

@@ -93,13 +93,13 @@ pub struct Settings {
     #[arg(long, help_heading = "Training")]
     pub preset: Option<Preset>,
     /// Network: article-cnn (images of 16x16 to 512x512), preact-resnet18, fast-resnet (both: 8x8 or larger), linear (any
-    /// size), or a TorchScript file [default: article-cnn; paper: preact-resnet18; fast: fast-resnet]
+    /// size), or a TorchScript file [default: article-cnn; paper: preact-resnet18; fast: fast-resnet; photo: none]
     #[arg(long, value_name = "NAME|FILE.pt", help_heading = "Training")]
     pub model: Option<ModelKind>,
     /// Initialise weights from this checkpoint, or from the newest in this run folder
     #[arg(long, value_name = "PATH", help_heading = "Training")]
     pub init_from: Option<PathBuf>,
-    /// Epochs: passes through the training samples [default: 30; paper: 200; fast: 24]
+    /// Epochs: passes through the training samples [default: 30; paper: 200; fast: 24; photo: 90]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub epochs: Option<u64>,
     /// Maximum number of optimiser steps: training ends at --epochs or --steps, whichever comes first
@@ -119,15 +119,15 @@ pub struct Settings {
     /// Loss function [default: soft-ce]
     #[arg(long, help_heading = "Training")]
     pub loss: Option<Loss>,
-    /// Label smoothing: fraction of each target spread evenly over all classes, 0 to below 1 [default: 0; fast: 0.1]
+    /// Label smoothing: fraction of each target spread evenly over all classes, 0 to below 1 [default: 0; fast and photo: 0.1]
     #[arg(long, value_name = "FRACTION", help_heading = "Training")]
     #[arg(allow_negative_numbers = true)]
     pub label_smoothing: Option<f64>,
 
-    /// Optimiser [default: adam; paper and fast: sgd]
+    /// Optimiser [default: adam; others than article: sgd]
     #[arg(long, help_heading = "Optimisation")]
     pub optimizer: Option<OptimizerKind>,
-    /// Learning rate, the peak of the schedule [default: 0.001; paper: 0.1; fast: 0.4]
+    /// Learning rate, the peak of the schedule [default: 0.001; paper: 0.1; fast: 0.4; photo: 0.05]
     #[arg(long, value_name = "RATE", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
     pub lr: Option<f64>,
@@ -139,19 +139,19 @@ pub struct Settings {
     #[arg(long, value_name = "BOOL", help_heading = "Optimisation")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     pub nesterov: Option<bool>,
-    /// Weight decay [default: 0; paper: 0.0001; fast: 0.0005]
+    /// Weight decay [default: 0; paper and photo: 0.0001; fast: 0.0005]
     #[arg(long, value_name = "RATE", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
     pub weight_decay: Option<f64>,
-    /// Apply weight decay to biases and normalisation layers too [default: true; fast: false]
+    /// Apply weight decay to biases and normalisation layers too [default: true; fast and photo: false]
     #[arg(long, value_name = "BOOL", help_heading = "Optimisation")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     pub decay_norm_bias: Option<bool>,
-    /// Learning-rate schedule [default: constant; paper: step; fast: one-cycle]
+    /// Learning-rate schedule [default: constant; paper: step; fast: one-cycle; photo: cosine]
     #[arg(long, help_heading = "Optimisation")]
     pub schedule: Option<ScheduleKind>,
     /// Warm-up: epochs over which the learning rate rises linearly to --lr, up to --epochs; 0.5 is half an epoch [default: 0;
-    /// fast: 5; other one-cycle schedules: 30 % of all]
+    /// fast and photo: 5; other one-cycle schedules: 30 % of all]
     #[arg(long, value_name = "EPOCHS", help_heading = "Optimisation")]
     #[arg(allow_negative_numbers = true)]
     pub warmup: Option<f64>,
@@ -178,7 +178,7 @@ pub struct Settings {
     /// CPU threads of libtorch; results depend on their number [default: one per CPU core]
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub threads: Option<usize>,
-    /// Precision of the forward pass (mixed precision) [default: fp32; fast: auto]
+    /// Precision of the forward pass (mixed precision) [default: fp32; fast and photo: auto]
     #[arg(long, help_heading = "Machine")]
     pub precision: Option<Precision>,
     /// Use deterministic GPU algorithms only [default: false]

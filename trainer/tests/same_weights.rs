@@ -5,6 +5,7 @@
 
 mod support;
 
+use mixfeed_loader::config::AugmentationArgs;
 use mixfeed_ops::signals::Signal;
 use mixfeed_trainer::config::Settings;
 use mixfeed_trainer::error::TrainError;
@@ -13,6 +14,7 @@ use mixfeed_trainer::machine::stop::{Stop, StopCause};
 use mixfeed_trainer::run::observer::{Epoch, Observer, Step};
 use mixfeed_trainer::train::Trained;
 use mixfeed_trainer::train::outcome::Outcome;
+use std::path::Path;
 use support::{LoaderProcess, StopAt, Unwatched, run, run_in, small};
 
 /// Kills a loader when so many steps are done.
@@ -101,6 +103,51 @@ fn weights_survive_the_loss_of_a_replica_that_owes_batches() {
     assert!(killer.victim.is_none(), "a loader was killed");
     assert_eq!(outcome.steps, 512);
     assert_eq!(outcome.weights_digest, golden.weights_digest);
+}
+
+/// Upright, flat and square, of two classes.
+fn photographs(place: &Path) {
+    for (split, count) in [("train", 48_u32), ("val", 12)] {
+        for number in 0..count {
+            let (height, width) = (30 + number * 37 % 90, 30 + number * 53 % 90);
+            let pixel = |x: u32, y: u32| [(x * 2) as u8, (y * 2) as u8, (number * 11 + x * y % 7) as u8];
+            let photo = image::RgbImage::from_fn(width, height, |x, y| image::Rgb(pixel(x, y)));
+            let class = place.join(split).join(if number % 2 == 0 { "even" } else { "odd" });
+            std::fs::create_dir_all(&class).unwrap();
+            photo.save(class.join(format!("{number}.png"))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn weights_of_photographs_of_many_sizes_do_not_depend_on_replicas_either() {
+    let place = tempfile::tempdir().unwrap();
+    photographs(place.path());
+    let data = place.path().to_str().unwrap();
+    let augmentation = AugmentationArgs {
+        image_size: Some("24x20".parse().unwrap()),
+        resize: Some("center-crop:28".parse().unwrap()),
+        resized_crop: Some(0.08),
+        flip_prob: Some(0.5),
+        mixup_prob: Some(0.5),
+        ..AugmentationArgs::default()
+    };
+    let settings = || Settings {
+        model: Some(ModelKind::Linear),
+        limit: None,
+        epochs: Some(6),
+        batch_size: Some(8),
+        augmentation: augmentation.clone(),
+        ..small()
+    };
+    let golden = embedded(settings(), data, 2);
+    let mut replicas: Vec<_> = (0..2).map(|_| LoaderProcess::start(data, 1)).collect();
+    let addresses = replicas.iter().map(|loader| loader.address.clone()).collect();
+    let mut killer = KillAt { step: 7, victim: Some(replicas.remove(0)) };
+    let outcome = run(Settings { loaders: Some(addresses), ..settings() }, &mut killer).outcome;
+    assert!(killer.victim.is_none(), "a loader was killed");
+    assert_eq!((outcome.steps, &outcome.weights_digest), (36, &golden.weights_digest));
+    assert_eq!(outcome.test_accuracy.to_bits(), golden.test_accuracy.to_bits());
 }
 
 /// In the middle of the first epoch, after the last step of the first epoch and before its evaluation,

@@ -48,7 +48,9 @@ pub async fn read_recorded(
         match answer.kind {
             Some(Kind::Batch(batch)) => passed(intake.batch(batch).map_err(|fault| fault.to_string())?),
             Some(Kind::Part(part)) => intake.part(&part).map_err(|fault| fault.to_string())?,
-            Some(Kind::Failure(_)) => intake.other().map_err(|fault| fault.to_string())?,
+            Some(Kind::Failure(_) | Kind::Progress(_)) => {
+                intake.other().map_err(|fault| fault.to_string())?;
+            }
             Some(Kind::Opened(_)) => return Err("it opened its stream twice".into()),
             None => {}
         }

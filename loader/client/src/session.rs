@@ -157,6 +157,7 @@ impl Session {
             expected_dataset_digest: expected.dataset_digest.to_vec(),
             expected_algorithm_fingerprint: expected.algorithm_fingerprint.to_vec(),
             accepts_parts: true,
+            accepts_progress: true,
         };
         v1::StreamBatchesRequest { kind: Some(RequestKind::Open(open)) }
     }
@@ -285,6 +286,8 @@ impl Pump<'_> {
                 News::Failure { index: failure.index, kind, message: shortened(failure.message) }
             }
             Some(ResponseKind::Opened(_)) => return Err(Ending::Bad("it opened its stream twice".into())),
+            // That it came is what it says: the replica is at work.
+            Some(ResponseKind::Progress(_)) => return Ok(self.intake.other()?),
             // A kind of answer that a later release adds; nothing that was asked for.
             None => return Ok(()),
         };

@@ -45,6 +45,7 @@ mod placement;
 mod rand_augment;
 mod resample;
 mod resized_crop;
+mod taps;
 #[cfg(test)]
 mod tests;
 mod tone;
@@ -57,11 +58,10 @@ pub use placement::Placement;
 pub use rand_augment::Operations;
 
 use crate::blend::Region;
-use crate::checked::CheckedSpec;
 use crate::dataset::Pixels;
 use crate::key::{Key, Seed};
 use crop::Crop;
-use mixfeed_streamspec::{Augmentation, ImageShape, ImageSize, Output, RandAugment};
+use mixfeed_streamspec::{Augmentation, ImageShape, ImageSize, Output, RandAugment, StreamSpec};
 use serde::{Serialize, Serializer};
 
 /// How one occurrence of an image is shown. The fields stand in the order in which they are applied; what left the
@@ -190,10 +190,10 @@ type LaterProbe = (fn(&mut Augmentation), &'static str);
 
 /// Transforms that came after the first probes of the algorithm fingerprint were frozen.
 pub(crate) const LATER: [LaterProbe; 2] = [
-    (|it| it.grayscale_probability = 0.5, "27c88df2c5810680e2d9c770b917bee585467e55a0376043567df68e5493b164"),
+    (|it| it.grayscale_probability = 0.5, "1e376dbb03d5fc3a9309b299673c500072e4dc5470d61df9629b33346518b5e3"),
     (
         |it| it.rand_augment = Some(RandAugment::PUBLISHED),
-        "2b30545c35ed21724eb0bf207f3b1df3dde16799ec830eddbf0019c8f28fb0af",
+        "f00db735a266a79a732e026444cc5356cf178b2951a277229519f43ee375e2b1",
     ),
 ];
 
@@ -217,17 +217,10 @@ pub(crate) struct AugmentDraw {
 }
 
 impl AugmentDraw {
-    /// Of what a checked spec asks for, with the custom transform that the check found, in an epoch.
-    pub(crate) fn new(checked: &CheckedSpec, epoch: u64) -> Self {
-        let spec = checked.spec();
-        Self {
-            augmentation: spec.augmentation,
-            output: spec.output,
-            custom: checked.custom(),
-            image: checked.image(),
-            seed: Seed(spec.seed),
-            epoch,
-        }
+    /// Of what a checked spec asks for, with the custom transform that the check found, in an epoch; `image` as sent.
+    pub(crate) fn new(spec: &StreamSpec, custom: Option<Custom>, image: ImageShape, epoch: u64) -> Self {
+        let StreamSpec { augmentation, output, seed, .. } = *spec;
+        Self { augmentation, output, custom, image, seed: Seed(seed), epoch }
     }
 
     /// Draws how the image at `position` of the epoch, of size `original`, is shown.

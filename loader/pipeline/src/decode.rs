@@ -21,6 +21,7 @@
 
 #[cfg(test)]
 mod formats;
+mod jpeg;
 mod png;
 mod unfilter;
 
@@ -29,7 +30,7 @@ use crate::blend::Region;
 use crate::dataset::{Part, Pixels};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
-use mixfeed_streamspec::{ImageShape, Output};
+use mixfeed_streamspec::{ImageShape, ImageSize, Output};
 use std::io::Cursor;
 
 /// Pixels of the longer side, at most. Training images are far below; decompression bombs above.
@@ -47,9 +48,9 @@ pub enum DecodeError {
     /// The format is unknown, the file damaged, or the image too large.
     #[error("cannot decode image: {0}")]
     Image(#[from] image::ImageError),
-    /// The file ends before the image does.
-    #[error("cannot decode image: the JPEG file is cut short, its end marker is missing")]
-    CutShort,
+    /// The same of a JPEG file.
+    #[error("cannot decode image: {0}")]
+    Jpeg(#[from] mixfeed_jpeg::JpegError),
     /// The image has no pixels.
     #[error("cannot decode image: it has no pixels")]
     Empty,
@@ -62,8 +63,14 @@ pub enum DecodeError {
 /// When the format is unknown, the file damaged or cut short, or the image larger than
 /// [`MAX_SIDE_PIXELS`].
 pub fn decode_rgb(file: &[u8]) -> Result<(ImageShape, Vec<u8>), DecodeError> {
+    if jpeg::is_one(file) {
+        let (size, mut pixels) = (jpeg::size(file)?, Vec::new());
+        jpeg::decode(file, Part { region: Region::whole(size), denominator: 1 }, &mut pixels)?;
+        return Ok((size.rgb(), pixels));
+    }
     let image = decode(file)?;
-    Ok((shape(image.height(), image.width()), image.into_raw()))
+    let size = ImageSize { height: image.height(), width: image.width() };
+    Ok((size.rgb(), image.into_raw()))
 }
 
 /// Decodes a file, as [`decode_rgb`] does, and resizes the image as `output` says.
@@ -85,10 +92,20 @@ pub fn decode_to(file: &[u8], output: &Output) -> Result<Vec<u8>, DecodeError> {
 ///
 /// # Errors
 /// As [`decode_rgb`].
-pub fn decode_part(file: &[u8], _part: Part, into: &mut Vec<u8>) -> Result<(Region, u32), DecodeError> {
+pub fn decode_part(file: &[u8], part: Part, into: &mut Vec<u8>) -> Result<(Region, u32), DecodeError> {
+    if jpeg::is_one(file) {
+        return Ok((jpeg::decode(file, part, into)?, part.denominator));
+    }
     let (shape, pixels) = decode_rgb(file)?;
     *into = pixels;
     Ok((Region::whole(shape.size()), 1))
+}
+
+/// Tells whether JPEG is decoded by SIMD instructions, without which it takes two to three times as long and gives the same
+/// pixels: for want of nasm, they may not have been built.
+#[must_use]
+pub fn jpeg_simd() -> bool {
+    mixfeed_jpeg::simd()
 }
 
 /// Reads from a file's header what shape [`decode_rgb`] will give.
@@ -96,20 +113,23 @@ pub fn decode_part(file: &[u8], _part: Part, into: &mut Vec<u8>) -> Result<(Regi
 /// # Errors
 /// When the format is unknown, the header damaged, or the image too large.
 pub fn shape_of(file: &[u8]) -> Result<ImageShape, DecodeError> {
+    if jpeg::is_one(file) {
+        return Ok(jpeg::size(file)?.rgb());
+    }
     let mut decoder = open(file)?;
     let (width, height) = decoder.dimensions();
-    let turned = matches!(
-        decoder.orientation()?,
-        Orientation::Rotate90
-            | Orientation::Rotate270
-            | Orientation::Rotate90FlipH
-            | Orientation::Rotate270FlipH
-    );
-    Ok(if turned { shape(width, height) } else { shape(height, width) })
+    Ok(turned(ImageSize { height, width }, decoder.orientation()?).rgb())
 }
 
-fn shape(height: u32, width: u32) -> ImageShape {
-    ImageShape { height, width, channels: 3 }
+/// The size of a stored image once it is turned.
+fn turned(ImageSize { height, width }: ImageSize, orientation: Orientation) -> ImageSize {
+    match orientation {
+        Orientation::Rotate90
+        | Orientation::Rotate270
+        | Orientation::Rotate90FlipH
+        | Orientation::Rotate270FlipH => ImageSize { height: width, width: height },
+        _ => ImageSize { height, width },
+    }
 }
 
 fn open(file: &[u8]) -> Result<impl ImageDecoder + '_, DecodeError> {
@@ -132,10 +152,6 @@ fn open(file: &[u8]) -> Result<impl ImageDecoder + '_, DecodeError> {
 }
 
 fn decode(file: &[u8]) -> Result<RgbImage, DecodeError> {
-    // The decoder fills up what is missing of a JPEG with grey and says nothing.
-    if file.starts_with(&[0xFF, 0xD8]) && !jpeg_is_whole(file) {
-        return Err(DecodeError::CutShort);
-    }
     if let Some(image) = png::decode(file) {
         return Ok(image);
     }
@@ -146,17 +162,10 @@ fn decode(file: &[u8]) -> Result<RgbImage, DecodeError> {
     Ok(image.into_rgb8())
 }
 
-/// Tells whether an end marker follows the last scan. Previews inside the file come before it.
-fn jpeg_is_whole(file: &[u8]) -> bool {
-    let last = |marker: u8| file.windows(2).rposition(|pair| pair == [0xFF, marker]);
-    last(0xD9) > last(0xDA)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use image::{Luma, LumaA, Rgb, Rgba};
-    use mixfeed_streamspec::ImageSize;
 
     fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
         let mut file = Cursor::new(Vec::new());

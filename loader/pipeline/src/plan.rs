@@ -83,7 +83,7 @@ impl BatchPlan {
         let order = EpochOrder::new(permutation, checked.left_out().clone());
         let sample_at = |row: u64| order.at(first + row);
         let mixer = spec.mixing.as_ref().map(|mixing| Mixer::new(checked, mixing, index));
-        let augment = AugmentDraw::new(checked, epoch);
+        let augment = AugmentDraw::new(spec, checked.custom(), checked.image(), epoch);
         let view = |row: u64, role, sample| augment.view(first + row, role, checked.original(sample));
         let partner = |row: u64| {
             let (sample, blend) = mixer.as_ref()?.partner(row, sample_at)?;

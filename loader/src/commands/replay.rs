@@ -202,36 +202,3 @@ fn rows(plan: &BatchPlan, dataset: &Dataset, samples: &dyn Samples) -> Vec<Value
         })
         .collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use mixfeed_pipeline::augment::{ColorChange, Hole, Op, Operation, Placement};
-    use mixfeed_pipeline::blend::Region;
-    use mixfeed_pipeline::spec::ImageSize;
-
-    #[test]
-    fn everything_that_was_done_to_an_image_is_told() {
-        let size = |height, width| ImageSize { height, width };
-        let region = Region { top: 1, left: 2, height: 3, width: 4 };
-        let view = View {
-            resized: Some(Placement { right: 6, ..Placement::of_part(region, size(9, 8), size(5, 7)) }),
-            down: -2,
-            flipped: true,
-            trivial: Some(Operation { op: Op::Rotate, level: 7, negative: true }),
-            jitter: [None, Some(ColorChange::Hue(9)), None, None],
-            cutout: Some(Hole { region, value: 128 }),
-            ..View::PLAIN
-        };
-        let part = json!({
-            "top": 1, "left": 2, "height": 3, "width": 4, "resized": "5x7", "right": 6, "original": "9x8",
-        });
-        let hole = json!({ "top": 1, "left": 2, "height": 3, "width": 4, "value": 128 });
-        let expected = json!({
-            "resized": part, "down": -2, "right": 0, "flipped": true,
-            "trivial": { "op": "Rotate", "level": 7, "negative": true },
-            "colors": [{ "hue": 9 }], "cutout": hole,
-        });
-        assert_eq!(json!(view), expected);
-    }
-}

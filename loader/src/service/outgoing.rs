@@ -6,7 +6,7 @@
 use super::lease::Lease;
 use mixfeed_proto::limits::MAX_MESSAGE_PIXELS;
 use mixfeed_proto::v1::stream_batches_response::Kind;
-use mixfeed_proto::v1::{Batch, BatchPart, StreamBatchesResponse};
+use mixfeed_proto::v1::{Batch, BatchPart, Progress, StreamBatchesResponse};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -35,6 +35,8 @@ impl Default for MessageSizes {
 #[derive(Debug)]
 pub struct Outgoing {
     pub(super) receiver: mpsc::Receiver<Result<StreamBatchesResponse, Status>>,
+    /// What is sent while no batch is finished.
+    pub(super) progress: Option<mpsc::Receiver<Progress>>,
     pub(super) sizes: MessageSizes,
     /// What is left of a batch of which parts are sent.
     pub(super) rest: Option<Rest>,
@@ -66,13 +68,21 @@ impl Stream for Outgoing {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let rest = match self.rest.take() {
             Some(rest) => rest,
-            None => match ready!(self.receiver.poll_recv(context)) {
-                Some(Ok(StreamBatchesResponse { kind: Some(Kind::Batch(batch)) }))
+            None => match self.receiver.poll_recv(context) {
+                Poll::Ready(Some(Ok(StreamBatchesResponse { kind: Some(Kind::Batch(batch)) })))
                     if batch.pixels.len() > self.sizes.whole =>
                 {
                     Rest { batch, sent: 0 }
                 }
-                other => return Poll::Ready(other),
+                Poll::Ready(other) => return Poll::Ready(other),
+                Poll::Pending => {
+                    let Some(progress) = &mut self.progress else { return Poll::Pending };
+                    // Its other end goes with that of the batches.
+                    let Some(progress) = ready!(progress.poll_recv(context)) else { return Poll::Pending };
+                    return Poll::Ready(Some(Ok(StreamBatchesResponse {
+                        kind: Some(Kind::Progress(progress)),
+                    })));
+                }
             },
         };
         let (kind, rest) = rest.cut(self.sizes.part);

@@ -15,12 +15,14 @@ mod limits;
 mod logs;
 mod outputs;
 mod parts;
+mod photographs;
 mod python;
 mod refusals;
 mod rolling;
 mod secure;
 mod service;
 mod skip_lists;
+mod slow;
 mod splits;
 mod verify;
 #[allow(dead_code)]

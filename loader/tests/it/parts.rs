@@ -44,7 +44,7 @@ async fn put_together(stream: &mut Open) -> (Batch, Vec<usize>) {
                 batch.pixels = pixels.into();
                 return (batch, sizes);
             }
-            Kind::Failure(failure) => panic!("{failure:?}"),
+            other @ (Kind::Failure(_) | Kind::Progress(_)) => panic!("{other:?}"),
         }
     }
 }

@@ -274,7 +274,7 @@ pub struct AugmentationArgs {
     #[arg(long, value_name = "ALPHA", allow_negative_numbers = true)]
     pub mixup_alpha: Option<f64>,
     /// Probability of mixup or CutMix, 0 to 1, drawn for each sample, or for each batch with --lambda-per batch [default: 0.2;
-    /// paper and `preview`: 1; fast: 0]
+    /// paper, photo and `preview`: 1; fast: 0]
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub mixup_prob: Option<f64>,
     /// CutMix: draw lambda from Beta(ALPHA, ALPHA); 0 disables CutMix [default: 0]
@@ -283,26 +283,27 @@ pub struct AugmentationArgs {
     /// With mixup and CutMix: probability of CutMix instead of mixup [default: 0.5]
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub switch_prob: Option<f64>,
-    /// Draw one lambda per sample or per batch [default: sample; paper: batch]
+    /// Draw one lambda per sample or per batch [default: sample; paper and photo: batch]
     #[arg(long, value_name = "sample|batch")]
     pub lambda_per: Option<crate::LambdaScope>,
     /// Partner, the second image of a mixed pair: from the whole dataset, or from a permutation of the batch [default: dataset;
-    /// paper: batch]
+    /// paper and photo: batch]
     #[arg(long, value_name = "dataset|batch")]
     pub partner: Option<crate::PartnerSource>,
     /// Random crop: zero padding on each side before it; 0 disables it [default: 0; paper and fast: 4]
     #[arg(long, value_name = "PIXELS")]
     pub crop_padding: Option<u32>,
-    /// Horizontal flip: its probability [default: 0; paper and fast: 0.5]
+    /// Horizontal flip: its probability [default: 0; others than article: 0.5]
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub flip_prob: Option<f64>,
     /// Size of the images as sent, HEIGHTxWIDTH or one side: a random resized crop of the original is resized to it, otherwise
-    /// the whole image, as --resize says [default: their own size, the same for all]
+    /// the whole image, as --resize says [default: their own size, the same for all;
+    /// photo: 224]
     #[arg(long, value_name = "SIZE")]
     pub image_size: Option<ImageSize>,
     /// Resize to --image-size without a random resized crop, as in evaluation: center-crop (shorter side to SIDE pixels, then the
     /// center; without SIDE the image just covers the size), stretch, or letterbox (padded with VALUE, 0 to 255) [default:
-    /// center-crop]
+    /// center-crop; photo: center-crop:256]
     #[arg(long, value_name = "center-crop[:SIDE]|stretch|letterbox[:VALUE]")]
     pub resize: Option<Resize>,
     /// Decode JPEG files at 1/2, 1/4 or 1/8 (scaled IDCT) where that is still at least --image-size: faster, other pixels
@@ -310,7 +311,7 @@ pub struct AugmentationArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub scaled_decoding: Option<bool>,
     /// Random resized crop: minimum scale, the fraction of the image's area, e.g. 0.08 for scale=(0.08, 1), ratio=(3/4, 4/3); 0
-    /// disables it [default: 0]
+    /// disables it [default: 0; photo: 0.08]
     #[arg(long, value_name = "AREA", allow_negative_numbers = true)]
     pub resized_crop: Option<f64>,
     /// TrivialAugment (wide) [default: false]

@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn of_a_file_as_print_config_writes_it_nothing_is_said() {
-        for preset in [Preset::Article, Preset::Paper, Preset::Fast] {
+        for preset in [Preset::Article, Preset::Paper, Preset::Fast, Preset::Photo] {
             let off = AugmentationArgs { mixup_alpha: Some(0.0), ..AugmentationArgs::default() };
             let settings = Settings { preset: Some(preset), weight_decay: Some(0.0), ..mixed(off) };
             let found = settings.complete().idle_in_file(&Settings::default());

@@ -7,7 +7,7 @@ use crate::learn::optimizer::OptimizerKind;
 use crate::learn::precision::Precision;
 use crate::learn::schedule::ScheduleKind;
 use clap::ValueEnum;
-use mixfeed_client::{LambdaScope, PartnerSource};
+use mixfeed_client::{ImageSize, LambdaScope, PartnerSource, Resize};
 use mixfeed_loader::config::AugmentationArgs;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,9 @@ pub enum Preset {
     Paper,
     /// A small residual network that learns quickly on one GPU, without mixing
     Fast,
+    /// Photographs at 224 x 224, as torchvision trains a ResNet on ImageNet: a TorchScript network of one's own (--model), SGD,
+    /// cosine, mixup
+    Photo,
 }
 
 impl Preset {
@@ -32,6 +35,7 @@ impl Preset {
             Preset::Article => "article",
             Preset::Paper => "paper",
             Preset::Fast => "fast",
+            Preset::Photo => "photo",
         }
     }
 
@@ -97,6 +101,35 @@ impl Preset {
                 weight_decay: Some(5e-4),
                 decay_norm_bias: Some(false),
                 schedule: Some(ScheduleKind::OneCycle),
+                warmup: Some(5.0),
+                precision: Some(Precision::Auto),
+                ..Settings::default()
+            },
+            // torchvision's reference for ResNet-50 (references/classification, IMAGENET1K_V1: random resized crop to 224, flip,
+            // evaluation at 256 and 224, SGD 0.1 for 256 images, weight decay 1e-4, 90 epochs) with what its later recipe adds
+            // and this needs no more epochs for: cosine, warm-up, no decay of norms, label smoothing 0.1, mixup 0.2.
+            Preset::Photo => Settings {
+                epochs: Some(90),
+                batch_size: Some(128),
+                augmentation: AugmentationArgs {
+                    image_size: Some(ImageSize { height: 224, width: 224 }),
+                    resize: Some(Resize::CenterCrop { side: 256 }),
+                    resized_crop: Some(0.08),
+                    flip_prob: Some(0.5),
+                    mixup_alpha: Some(0.2),
+                    mixup_prob: Some(1.0),
+                    lambda_per: Some(LambdaScope::Batch),
+                    partner: Some(PartnerSource::Batch),
+                    ..AugmentationArgs::default()
+                },
+                loss: Some(Loss::SoftCe),
+                label_smoothing: Some(0.1),
+                optimizer: Some(OptimizerKind::Sgd),
+                lr: Some(0.05),
+                momentum: Some(0.9),
+                weight_decay: Some(1e-4),
+                decay_norm_bias: Some(false),
+                schedule: Some(ScheduleKind::Cosine),
                 warmup: Some(5.0),
                 precision: Some(Precision::Auto),
                 ..Settings::default()

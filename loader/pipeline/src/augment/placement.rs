@@ -3,6 +3,7 @@
 //! Whole numbers alone. Sizes and places are torchvision's: `Resize` rounds the longer side down, `CenterCrop` rounds a half
 //! to even.
 
+use super::taps::taps;
 use crate::blend::Region;
 use crate::dataset::Part;
 use mixfeed_streamspec::{ImageSize, Output, Resize};
@@ -135,6 +136,7 @@ fn is_flatter(image: ImageSize, other: ImageSize) -> bool {
 }
 
 /// The side that is given when an image is resized in its own proportions.
+#[derive(Clone, Copy)]
 enum Side {
     Height(u32),
     Width(u32),
@@ -172,8 +174,8 @@ fn needed(part: u32, resized: u32, seen: &Range<u32>) -> Range<u32> {
     if seen.is_empty() {
         return 0..part.min(1);
     }
-    let taps = |at| super::resample::taps(0.0, f64::from(part), part, resized, at);
-    taps(seen.start).start..taps(seen.end - 1).end
+    let of = |at| taps(0.0, f64::from(part), part, resized, at);
+    of(seen.start).start..of(seen.end - 1).end
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! covers. What is not seen is not computed.
 
 use super::placement::Placement;
+use super::taps::taps;
 use crate::blend::Region;
 use crate::dataset::Pixels;
 use crate::simd::dispatched;
@@ -17,16 +18,25 @@ const PRECISION: u32 = 22;
 /// Values of a row that are summed up at a time: what registers hold.
 const LANES: usize = 32;
 
-/// Memory for an image whose columns are resized and whose rows are not.
-pub(super) type Wide = Vec<u8>;
+/// Rows whose columns are summed up together: four registers of AVX2 hold their sums.
+const BLOCK: usize = 8;
 
-/// The places of the source that one place of the resized side is made of, which covers `in0` to `in1` of it as a whole and
-/// has `size` places: Pillow's `xmin` and `xmax`.
-pub(super) fn taps(in0: f64, in1: f64, source: u32, size: u32, at: u32) -> Range<u32> {
-    let scale = (in1 - in0) / f64::from(size);
-    let (center, support) = (in0 + (f64::from(at) + 0.5) * scale, scale.max(1.0));
-    let first = (center - support + 0.5).max(0.0) as u32;
-    first..((center + support + 0.5) as u32).min(source)
+/// A column of a block of rows: neighbours in memory, so that one weight is for all of them.
+/// (The fourth byte is nobody's: words are moved faster.)
+type Column = [[u8; 4]; BLOCK];
+
+/// Memory for an image that is resized in one direction and not in the other.
+#[derive(Debug, Default)]
+pub(super) struct Wide {
+    rows: Vec<u8>,
+    packed: Packed,
+}
+
+/// A block of rows, column by column: before and after.
+#[derive(Debug, Default)]
+struct Packed {
+    source: Vec<Column>,
+    sums: Vec<Column>,
 }
 
 /// The weights of some places of a resized side.
@@ -132,24 +142,28 @@ pub(super) fn apply(
     if rows_first(placed) {
         let reach = columns.reach();
         let row_bytes = reach.len() * channels;
-        wide.resize(row_bytes, 0);
-        for (at, out) in out.enumerate() {
-            let (first, weights) = rows.of(at);
-            let source = &pixels.bytes[first * source_bytes + reach.start * channels..];
-            sum_rows(source, source_bytes, weights, wide);
-            sum_columns(wide, channels, reach.start, &columns, out);
+        wide.rows.resize(BLOCK * row_bytes, 0);
+        let mut out = out.enumerate().peekable();
+        while out.peek().is_some() {
+            let block: Vec<_> = out.by_ref().take(BLOCK).collect();
+            for ((at, _), wide) in block.iter().zip(wide.rows.chunks_exact_mut(row_bytes)) {
+                let (first, weights) = rows.of(*at);
+                let source = &pixels.bytes[first * source_bytes + reach.start * channels..];
+                sum_rows(source, source_bytes, weights, wide);
+            }
+            let (source, out) = (wide.rows.chunks_exact(row_bytes), block.into_iter().map(|(_, out)| out));
+            sum_columns(source, channels, reach.clone(), &columns, out, &mut wide.packed);
         }
         return;
     }
     let reach = rows.reach();
-    wide.resize(reach.len() * seen_bytes, 0);
+    wide.rows.resize(reach.len() * seen_bytes, 0);
     let source = pixels.bytes.chunks_exact(source_bytes).skip(reach.start).take(reach.len());
-    for (source, wide) in source.zip(wide.chunks_exact_mut(seen_bytes)) {
-        sum_columns(source, channels, 0, &columns, wide);
-    }
+    let whole = 0..there.width as usize;
+    sum_columns(source, channels, whole, &columns, wide.rows.chunks_exact_mut(seen_bytes), &mut wide.packed);
     for (at, out) in out.enumerate() {
         let (first, weights) = rows.of(at);
-        sum_rows(&wide[(first - reach.start) * seen_bytes..], seen_bytes, weights, out);
+        sum_rows(&wide.rows[(first - reach.start) * seen_bytes..], seen_bytes, weights, out);
     }
 }
 
@@ -167,12 +181,56 @@ fn byte(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
-/// Sums up the columns of a row, whose first pixel is column `from`.
-fn sum_columns(source: &[u8], channels: usize, from: usize, columns: &Weights, out: &mut [u8]) {
-    if channels == 3 {
-        rgb_columns(source, from, columns, out);
-        return;
+/// Sums up the columns of some rows, which begin with column `there.start`.
+fn sum_columns<'a>(
+    source: impl Iterator<Item = &'a [u8]>,
+    channels: usize,
+    there: Range<usize>,
+    columns: &Weights,
+    out: impl Iterator<Item = &'a mut [u8]>,
+    packed: &mut Packed,
+) {
+    let mut rows = source.zip(out);
+    if channels != 3 {
+        return rows.for_each(|(source, out)| any_columns(source, channels, there.start, columns, out));
     }
+    let reach = columns.reach();
+    packed.source.resize(reach.len(), [[0; 4]; BLOCK]);
+    packed.sums.resize(columns.taps.len(), [[0; 4]; BLOCK]);
+    loop {
+        let mut block: [Option<&mut [u8]>; BLOCK] = std::array::from_fn(|_| None);
+        for (at, (source, out)) in rows.by_ref().take(BLOCK).enumerate() {
+            pack(&source[(reach.start - there.start) * 3..], at, &mut packed.source);
+            block[at] = Some(out);
+        }
+        if block[0].is_none() {
+            return;
+        }
+        rgb_columns(&packed.source, reach.start, columns, &mut packed.sums);
+        for (at, out) in block.into_iter().flatten().enumerate() {
+            unpack(&packed.sums, at, out);
+        }
+    }
+}
+
+/// Puts the pixels of a row into place `at` of columns.
+fn pack(row: &[u8], at: usize, columns: &mut [Column]) {
+    let Some((last, before)) = columns.split_last_mut() else { return };
+    for (column, word) in before.iter_mut().zip(row.windows(4).step_by(3)) {
+        column[at].copy_from_slice(word);
+    }
+    last[at][..3].copy_from_slice(&row[before.len() * 3..][..3]);
+}
+
+/// Takes the pixels of a row out of place `at` of columns.
+fn unpack(columns: &[Column], at: usize, row: &mut [u8]) {
+    for (pixel, column) in row.as_chunks_mut::<3>().0.iter_mut().zip(columns) {
+        let [red, green, blue, _] = column[at];
+        *pixel = [red, green, blue];
+    }
+}
+
+fn any_columns(source: &[u8], channels: usize, from: usize, columns: &Weights, out: &mut [u8]) {
     for (at, out) in out.chunks_exact_mut(channels).enumerate() {
         let (first, weights) = columns.of(at);
         for (channel, out) in out.iter_mut().enumerate() {
@@ -184,27 +242,21 @@ fn sum_columns(source: &[u8], channels: usize, from: usize, columns: &Weights, o
     }
 }
 
-dispatched! { fn rgb_columns(source: &[u8], from: usize, columns: &Weights, out: &mut [u8]) = plain_rgb_columns; }
+dispatched! { fn rgb_columns(source: &[Column], from: usize, columns: &Weights, out: &mut [Column]) = plain_rgb_columns; }
 
 #[inline(always)]
-fn plain_rgb_columns(source: &[u8], from: usize, columns: &Weights, out: &mut [u8]) {
-    for (out, (first, range)) in out.as_chunks_mut::<3>().0.iter_mut().zip(&columns.taps) {
+fn plain_rgb_columns(source: &[Column], from: usize, columns: &Weights, out: &mut [Column]) {
+    for (out, (first, range)) in out.iter_mut().zip(&columns.taps) {
         let weights = &columns.weights[range.clone()];
-        let pixels = &source[(first - from) * 3..];
-        let mut sums = [HALF; 4];
-        // Four values at a time fill a register; the fourth is the next pixel's and is dropped. Only the last pixel of all
-        // has none after it.
-        let (last, before) = weights.split_last().expect("a place is made of something");
-        for (pixel, weight) in pixels.windows(4).step_by(3).zip(before) {
-            for (sum, value) in sums.iter_mut().zip(pixel) {
+        let mut sums = [HALF; 4 * BLOCK];
+        for (values, weight) in source[first - from..].iter().zip(weights) {
+            for (sum, value) in sums.iter_mut().zip(values.as_flattened()) {
                 *sum += i32::from(*value) * weight;
             }
         }
-        for (sum, value) in sums.iter_mut().zip(&pixels[before.len() * 3..][..3]) {
-            *sum += i32::from(*value) * last;
+        for (out, sum) in out.as_flattened_mut().iter_mut().zip(sums) {
+            *out = byte(sum);
         }
-        let [red, green, blue, _] = sums.map(byte);
-        *out = [red, green, blue];
     }
 }
 

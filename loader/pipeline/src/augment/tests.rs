@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use serde_json::json;
 use std::collections::HashMap;
 
 const SHAPE: ImageShape = ImageShape { height: 4, width: 5, channels: 3 };
@@ -44,7 +45,7 @@ proptest! {
     fn crops_and_mirrors_as_torchvision_does(down in -9..=9_i32, right in -9..=9_i32, flipped: bool) {
         let view = View { down, right, flipped, ..View::PLAIN };
         // What was there before must not show through.
-        let mut frames = Frames { now: vec![77; 3], next: vec![77; 300], wide: vec![77; 7] };
+        let mut frames = Frames { now: vec![77; 3], next: vec![77; 300], wide: resample::Wide::default() };
         let out = apply(&view, SHAPE, &numbered(), &mut frames);
         prop_assert_eq!(out, reference(view, 9));
     }
@@ -187,4 +188,29 @@ fn base_and_partner_epochs_and_seeds_are_drawn_for_independently() {
         let same = base.iter().zip(&other).filter(|(a, b)| a == b).count();
         assert!(same < 26, "{same} views agree");
     }
+}
+
+#[test]
+fn everything_that_was_done_to_an_image_is_told() {
+    let size = |height, width| ImageSize { height, width };
+    let region = Region { top: 1, left: 2, height: 3, width: 4 };
+    let view = View {
+        resized: Some(Placement { right: 6, ..Placement::of_part(region, size(9, 8), size(5, 7)) }),
+        down: -2,
+        flipped: true,
+        trivial: Some(Operation { op: Op::Rotate, level: 7, negative: true }),
+        jitter: [None, Some(ColorChange::Hue(9)), None, None],
+        cutout: Some(Hole { region, value: 128 }),
+        ..View::PLAIN
+    };
+    let part = json!({
+        "top": 1, "left": 2, "height": 3, "width": 4, "resized": "5x7", "right": 6, "original": "9x8",
+    });
+    let hole = json!({ "top": 1, "left": 2, "height": 3, "width": 4, "value": 128 });
+    let expected = json!({
+        "resized": part, "down": -2, "right": 0, "flipped": true,
+        "trivial": { "op": "Rotate", "level": 7, "negative": true },
+        "colors": [{ "hue": 9 }], "cutout": hole,
+    });
+    assert_eq!(json!(view), expected);
 }

@@ -40,6 +40,8 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let reason = v1::FailureReason::DataLoss.into();
     let failure = v1::BatchFailure { index: 3, reason, message: "a record is damaged".into() };
     answers[2].kind = Some(Kind::Failure(failure));
+    let progress = Some(Kind::Progress(v1::Progress { index: 0, rows_done: 2, rows: 8 }));
+    answers.insert(1, v1::StreamBatchesResponse { kind: progress });
     let seeds = vec![whole, input(&described, &answers), in_parts];
     assert_eq!(seeds.iter().map(|seed| read(seed)).sum::<usize>(), 8, "what a loader sends is taken");
     seeds

@@ -299,6 +299,10 @@ fn serve(requests: &[u8]) -> usize {
                     *left.expect("a batch was asked for") -= 1;
                     check(&batch, spec.expect("a stream has a spec"));
                 }
+                ResponseKind::Progress(progress) => {
+                    assert!(progress.rows_done <= progress.rows, "{progress:?}");
+                    answers -= 1;
+                }
                 ResponseKind::Part(part) => panic!("a part of batch {}, which fits one message", part.index),
                 // Drawings are never damaged, so that only a panic can be behind it.
                 ResponseKind::Failure(failure) => panic!("batch {}: {}", failure.index, failure.message),

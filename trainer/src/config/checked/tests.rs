@@ -1,4 +1,5 @@
 use super::*;
+use crate::learn::model::ModelKind;
 use mixfeed_client::{LambdaScope, PartnerSource};
 use mixfeed_loader::config::SourceArgs;
 use mixfeed_loader::source::Order;
@@ -48,7 +49,9 @@ fn the_paper_preset_is_the_published_recipe() {
 #[test]
 fn every_preset_can_be_run_as_it_is() {
     for preset in <Preset as clap::ValueEnum>::value_variants() {
-        let config = Settings { preset: Some(*preset), ..settings() }.check().unwrap();
+        // A network of one's own has no default.
+        let model = (*preset == Preset::Photo).then_some(ModelKind::Linear);
+        let config = Settings { preset: Some(*preset), model, ..settings() }.check().unwrap();
         assert_eq!(config.settings.clone().check().unwrap().settings, config.settings, "{preset:?}");
     }
 }
