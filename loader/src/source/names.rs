@@ -3,7 +3,7 @@
 
 use prost::{decode_length_delimiter, encode_length_delimiter};
 
-/// Every so manieth name is whole: reading one decodes at most as many.
+/// One name in so many is whole, so that finding a name decodes at most as many.
 const BLOCK: usize = 16;
 
 /// Bytes of one name, at most: as many as the name of a tar entry may have.

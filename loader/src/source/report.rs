@@ -147,6 +147,9 @@ impl Report {
     /// Writes all of it to the log.
     pub(super) fn log(&self) {
         tracing::info!(target: TARGET, train = %self.train, test = %self.test, "splits");
+        if let Some(path) = &self.opened_by {
+            tracing::info!(target: TARGET, path = %path.display(), "opened by an index: no folder was listed");
+        }
         if let Some(columns) = &self.columns {
             tracing::info!(target: TARGET, %columns, "columns");
         }
