@@ -99,7 +99,7 @@ impl Scale {
 /// `out` held is replaced, and its memory used again; after an error it is empty.
 ///
 /// # Errors
-/// As [`header`]; when the end marker is missing, the file is damaged beyond what libjpeg puts up with, the part is not in
+/// As [`header()`]; when the end marker is missing, the file is damaged beyond what libjpeg puts up with, the part is not in
 /// the image, or a limit is exceeded. Which of these it is depends on the file alone, or on the part's place and size.
 pub fn decode(
     file: &[u8],
