@@ -40,8 +40,9 @@ pub enum JpegError {
     /// The allocator had no more.
     #[error("no memory is left for decoding the JPEG")]
     NoMemory,
-    /// There are more scans than [`MAX_SCANS`](crate::MAX_SCANS).
-    #[error("the JPEG file has too many scans: max={max}")]
+    /// There are more scans than [`MAX_SCANS`](crate::MAX_SCANS), or fewer, each of them over so large an image that they would
+    /// take long.
+    #[error("the JPEG file has too many scans for its size: max={max}")]
     TooManyScans {
         /// The limit.
         max: u32,

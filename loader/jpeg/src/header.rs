@@ -44,22 +44,36 @@ impl Header {
     /// An upper bound of what decoding takes besides its output, in bytes, at any scale and for any part.
     #[must_use]
     pub fn working_bytes(&self) -> u64 {
-        let factors = &self.sampling[..self.components as usize];
-        let max = |side: fn(&(u32, u32)) -> u32| factors.iter().map(side).max().unwrap_or(1);
-        let (max_h, max_v) = (max(|(h, _)| *h), max(|(_, v)| *v));
-        let mut bytes = FIXED_BYTES;
-        for (h, v) in factors {
-            // In blocks of 8 × 8, up to whole groups of blocks that are coded together.
-            let columns = (self.width * h).div_ceil(8 * max_h).next_multiple_of(*h);
-            let rows = (self.height * v).div_ceil(8 * max_v).next_multiple_of(*v);
-            if self.holds_coefficients {
-                bytes += u64::from(columns) * u64::from(rows) * 128 + u64::from(rows) * 8;
-            }
-            // Rows before and after upsampling; the rows of the whole width that the shim copies from.
-            let padded = u64::from(self.width.next_multiple_of(8 * max_h)) + 64;
-            bytes += padded * u64::from(10 * v + max_v + 8);
-        }
-        bytes
+        let (max_h, max_v) = self.max_sampling();
+        let coefficients = if self.holds_coefficients { 129 * self.blocks() } else { 0 };
+        // Rows before and after upsampling; the rows of the whole width that the shim copies from.
+        let padded = u64::from(self.width.next_multiple_of(8 * max_h)) + 64;
+        let rows = self.sampling().iter().map(|(_, v)| u64::from(10 * v + max_v + 8)).sum::<u64>();
+        FIXED_BYTES + coefficients + padded * rows
+    }
+
+    /// Blocks of 8 × 8 coefficients that all scans together may go over: those of [`MAX_SCANS`](crate::MAX_SCANS) whole
+    /// scans of a small image, and of fewer of a large one. Encoders go over each block six to ten times.
+    pub(crate) fn max_blocks(&self) -> u64 {
+        16 * self.blocks() + (4 << 20)
+    }
+
+    /// Blocks of the image, of all components, up to whole groups of blocks that are coded together.
+    fn blocks(&self) -> u64 {
+        let (max_h, max_v) = self.max_sampling();
+        let blocks = |side: u32, factor: u32, max: u32| {
+            u64::from((side * factor).div_ceil(8 * max).next_multiple_of(factor))
+        };
+        let of = |(h, v): &(u32, u32)| blocks(self.width, *h, max_h) * blocks(self.height, *v, max_v);
+        self.sampling().iter().map(of).sum()
+    }
+
+    fn sampling(&self) -> &[(u32, u32)] {
+        &self.sampling[..self.components as usize]
+    }
+
+    fn max_sampling(&self) -> (u32, u32) {
+        self.sampling().iter().fold((1, 1), |max, (h, v)| (max.0.max(*h), max.1.max(*v)))
     }
 
     /// Says whether the image, and this part of it, may be decoded.

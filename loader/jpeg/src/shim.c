@@ -31,6 +31,8 @@ struct mixfeed_jpeg_request {
   /* The part, in pixels of the scaled image, inside it and not empty. */
   uint32_t top, left, part_height, part_width;
   uint32_t max_scans;
+  /* Blocks that scans may go over, of all of them together. */
+  uint64_t max_blocks;
   /* Use idct.c where it could be done without, to compare. */
   uint32_t plain;
   size_t max_memory_bytes;
@@ -49,6 +51,7 @@ struct decoder {
   jmp_buf landing;
   int status;
   uint32_t max_scans;
+  uint64_t blocks_left;
   char *message;
 };
 
@@ -87,9 +90,20 @@ static void skip_input_data(j_decompress_ptr jpeg, long bytes) {
   jpeg->src->bytes_in_buffer -= (size_t)bytes;
 }
 
-/* A scan of a few bytes may go over the whole image, so that a small file of many could take minutes. */
-static void progress_monitor(j_common_ptr jpeg) {
-  if (((j_decompress_ptr)jpeg)->input_scan_number > (int)of(jpeg)->max_scans) leave(jpeg, TOO_MANY_SCANS);
+/* A scan of a few bytes may go over the whole image, so that a small file of many could take minutes. Called before each
+ * row of blocks is read, and later for rows of pixels, which do not count.
+ */
+static void progress_monitor(j_common_ptr common) {
+  j_decompress_ptr jpeg = (j_decompress_ptr)common;
+  struct decoder *decoder = of(common);
+  uint64_t blocks = 0;
+  int i;
+  if (!jpeg_has_multiple_scans(jpeg) || jpeg_input_complete(jpeg)) return;
+  for (i = 0; i < jpeg->comps_in_scan; i++)
+    blocks += (uint64_t)jpeg->cur_comp_info[i]->width_in_blocks * (unsigned)jpeg->cur_comp_info[i]->v_samp_factor;
+  if (jpeg->input_scan_number > (int)decoder->max_scans || blocks > decoder->blocks_left)
+    leave(common, TOO_MANY_SCANS);
+  decoder->blocks_left -= blocks;
 }
 
 /* Not in libjpeg's headers for programs; gives 0 in builds without assembly and on CPUs that cannot run it. */
@@ -232,6 +246,7 @@ int mixfeed_jpeg_decode(const struct mixfeed_jpeg_request *request, char *messag
   struct decoder decoder;
   memset(&decoder, 0, sizeof(decoder));
   decoder.max_scans = request->max_scans;
+  decoder.blocks_left = request->max_blocks;
   decoder.message = message;
   decoder.jpeg.err = jpeg_std_error(&decoder.errors);
   decoder.jpeg.client_data = &decoder;

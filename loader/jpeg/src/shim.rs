@@ -26,6 +26,7 @@ struct Request {
     part_height: u32,
     part_width: u32,
     max_scans: u32,
+    max_blocks: u64,
     plain: u32,
     max_memory_bytes: usize,
     out: *mut u8,
@@ -68,6 +69,7 @@ pub(crate) fn decode(
         part_height: part.height,
         part_width: part.width,
         max_scans: MAX_SCANS,
+        max_blocks: header.max_blocks(),
         plain: (transform == Transform::Plain).into(),
         // The coefficients, which are most of it.
         max_memory_bytes: usize::try_from(header.working_bytes()).unwrap_or(usize::MAX),

@@ -40,7 +40,7 @@ fn any_part() -> impl Strategy<Value = (usize, Part)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_part_is_what_cutting_it_out_gives((index, wanted) in any_part()) {
