@@ -5,11 +5,30 @@
 
 use crate::batch::{BuildError, BuiltBatch, StreamContext};
 use bytes::BytesMut;
-use mixfeed_pipeline::{BatchBuffer, BatchPlan, Dataset, Scratch, collate};
+use mixfeed_pipeline::{BatchBuffer, Dataset, RowPlan, Scratch, collate_row};
 use mixfeed_proto::{BatchBytes, batch_checksum};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// How far a batch is, for whoever waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct BatchProgress {
+    is_begun: AtomicBool,
+    rows_done: AtomicU64,
+}
+
+impl BatchProgress {
+    /// Whether a worker has taken it.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.is_begun.load(Ordering::Relaxed)
+    }
+
+    /// Rows that are built.
+    pub(crate) fn rows_done(&self) -> u64 {
+        self.rows_done.load(Ordering::Relaxed)
+    }
+}
 
 /// A batch that is being built.
 #[derive(Debug)]
@@ -22,7 +41,7 @@ pub(crate) struct Assembly {
     next: AtomicUsize,
     /// Runs before this one are still wanted: an earlier one has not failed.
     wanted: AtomicUsize,
-    rows_done: Arc<AtomicU64>,
+    progress: Arc<BatchProgress>,
     state: Mutex<State>,
 }
 
@@ -43,8 +62,9 @@ enum Run {
 }
 
 impl Assembly {
-    /// Of the batch at `index`; the rows that are built are counted in `rows_done`.
-    pub(crate) fn new(context: &StreamContext, index: u64, rows_done: Arc<AtomicU64>) -> Self {
+    /// Of the batch at `index`, which a worker has taken.
+    pub(crate) fn new(context: &StreamContext, index: u64, progress: Arc<BatchProgress>) -> Self {
+        progress.is_begun.store(true, Ordering::Relaxed);
         let (checked, run_rows) = (&context.checked, context.run_rows);
         let rows = checked.epochs().rows(index);
         let runs = usize::try_from(rows.div_ceil(run_rows)).expect("fewer runs than rows of a batch");
@@ -57,7 +77,7 @@ impl Assembly {
         pieces.reverse();
         let state = State { runs: pieces, unfinished: runs, failed: None };
         let (next, wanted) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        Self { index, rows, run_rows, runs, next, wanted, rows_done, state: Mutex::new(state) }
+        Self { index, rows, run_rows, runs, next, wanted, progress, state: Mutex::new(state) }
     }
 
     /// Takes the next run, if there is one; each is taken once.
@@ -66,13 +86,19 @@ impl Assembly {
         (run < self.runs).then_some(run)
     }
 
-    /// Builds a run that was taken.
+    /// Runs that it has.
+    pub(crate) fn runs(&self) -> usize {
+        self.runs
+    }
+
+    /// Builds a run that was taken; each row is counted in `rows_done`, too.
     pub(crate) fn build(
         &self,
         run: usize,
         context: &StreamContext,
         dataset: &Dataset,
         scratch: &mut Scratch,
+        rows_done: &AtomicU64,
     ) -> Result<BatchBuffer, BuildError> {
         let mut buffer = BatchBuffer::default();
         if run > self.wanted.load(Ordering::Relaxed) {
@@ -82,8 +108,12 @@ impl Assembly {
             buffer.pixels = pixels;
         }
         let checked = &context.checked;
-        let plan = BatchPlan::of_rows(checked, self.index, self.rows_of(run));
-        collate(checked, &plan, dataset.samples(checked.spec().split).as_ref(), scratch, &mut buffer)?;
+        let samples = dataset.samples(checked.spec().split).as_ref();
+        for row in RowPlan::of_batch(checked, self.index, self.rows_of(run)) {
+            collate_row(checked, &row, samples, scratch, &mut buffer)?;
+            rows_done.fetch_add(1, Ordering::Relaxed);
+            self.progress.rows_done.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(buffer)
     }
 
@@ -94,8 +124,6 @@ impl Assembly {
         outcome: Result<BatchBuffer, BuildError>,
         context: &StreamContext,
     ) -> Option<Result<BuiltBatch, BuildError>> {
-        let Range { start, end } = self.rows_of(run);
-        self.rows_done.fetch_add(end - start, Ordering::Relaxed);
         let mut state = self.state();
         match outcome {
             Ok(buffer) => state.runs[run] = Run::Built(buffer),
@@ -174,24 +202,36 @@ mod tests {
         StreamContext { run_rows, ..StreamContext::new(checked, [1; 32]) }
     }
 
+    fn build(
+        assembly: &Assembly,
+        run: usize,
+        context: &StreamContext,
+        dataset: &Dataset,
+    ) -> Result<BatchBuffer, BuildError> {
+        assembly.build(run, context, dataset, &mut Scratch::default(), &AtomicU64::new(0))
+    }
+
     fn built(
         dataset: &Dataset,
         context: &StreamContext,
         index: u64,
         order: impl Fn(&mut Vec<usize>),
     ) -> BuiltBatch {
-        let rows_done = Arc::new(AtomicU64::new(0));
-        let assembly = Assembly::new(context, index, Arc::clone(&rows_done));
+        let progress = Arc::new(BatchProgress::default());
+        let assembly = Assembly::new(context, index, Arc::clone(&progress));
         let mut runs: Vec<usize> = std::iter::from_fn(|| assembly.take()).collect();
         order(&mut runs);
         let (last, before) = runs.split_last().unwrap();
-        let build = |run| assembly.build(run, context, dataset, &mut Scratch::default());
+        let of_all = AtomicU64::new(0);
+        let build = |run| assembly.build(run, context, dataset, &mut Scratch::default(), &of_all);
         for run in before {
             assert!(assembly.hand_in(*run, build(*run), context).is_none());
         }
         let rows = context.checked.epochs().rows(index);
-        assert!(rows_done.load(Ordering::Relaxed) < rows);
-        assembly.hand_in(*last, build(*last), context).unwrap().unwrap()
+        assert!(progress.is_begun() && progress.rows_done() < rows);
+        let batch = assembly.hand_in(*last, build(*last), context).unwrap().unwrap();
+        assert_eq!((progress.rows_done(), of_all.into_inner()), (rows, rows));
+        batch
     }
 
     proptest! {
@@ -219,13 +259,12 @@ mod tests {
         let assembly = Assembly::new(&context, 0, Arc::default());
         let mut first = None;
         while let Some(run) = assembly.take() {
-            let buffer = assembly.build(run, &context, &dataset, &mut Scratch::default()).unwrap();
+            let buffer = build(&assembly, run, &context, &dataset).unwrap();
             first = first.or(Some(buffer.pixels.as_ptr()));
             if let Some(batch) = assembly.hand_in(run, Ok(buffer), &context) {
                 assert_eq!(Some(batch.unwrap().pixels.as_ptr()), first);
             }
         }
-        assert_eq!(assembly.rows_done.load(Ordering::Relaxed), 20);
     }
 
     #[test]
@@ -237,10 +276,10 @@ mod tests {
         let failed = |words: &str| Err(BuildError::Panicked(words.into()));
         assert!(assembly.hand_in(2, failed("third"), &context).is_none());
         assert!(assembly.hand_in(1, failed("second"), &context).is_none());
-        let skipped = assembly.build(3, &context, &dataset, &mut Scratch::default()).unwrap();
+        let skipped = build(&assembly, 3, &context, &dataset).unwrap();
         assert!(skipped.labels.is_empty());
         assert!(assembly.hand_in(3, Ok(skipped), &context).is_none());
-        let built = assembly.build(0, &context, &dataset, &mut Scratch::default());
+        let built = build(&assembly, 0, &context, &dataset);
         assert!(built.is_ok());
         let outcome = assembly.hand_in(0, built, &context).unwrap();
         assert!(matches!(outcome, Err(BuildError::Panicked(words)) if words == "second"));

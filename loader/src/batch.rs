@@ -2,7 +2,6 @@
 //!
 //! Deliberately not here: how it is built ([`assembly`](crate::assembly)), and what a batch contains (`mixfeed-pipeline`).
 
-use crate::heartbeat::Heartbeat;
 use bytes::Bytes;
 use mixfeed_pipeline::CheckedSpec;
 
@@ -10,9 +9,6 @@ use mixfeed_pipeline::CheckedSpec;
 /// which a batch is divided among all workers; rows of small images make one job of a batch, as handing them out would take
 /// longer than building them.
 const RUN_PIXELS: u64 = 1 << 20;
-
-/// Rows that a worker builds at a time, at most: what it plans of a batch is bounded by them.
-pub(crate) const MAX_RUN_ROWS: u64 = 4096;
 
 /// Samples whose images tell how large those of a stream are.
 const SIZES_SEEN: u64 = 64;
@@ -26,8 +22,6 @@ pub(crate) struct StreamContext {
     pub(crate) spec_digest: [u8; 32],
     /// Rows of a batch that are one job. It has no part in what a batch contains.
     pub(crate) run_rows: u64,
-    /// When a worker last got on with a batch of it.
-    pub(crate) heartbeat: Heartbeat,
 }
 
 impl StreamContext {
@@ -38,8 +32,8 @@ impl StreamContext {
         let original =
             seen().map(|size| pixels(size.height, size.width)).sum::<u64>() / seen().count() as u64;
         let row = original + pixels(checked.image().height, checked.image().width);
-        let run_rows = RUN_PIXELS.div_ceil(row).min(MAX_RUN_ROWS);
-        Self { checked, spec_digest, run_rows, heartbeat: Heartbeat::default() }
+        let run_rows = RUN_PIXELS.div_ceil(row);
+        Self { checked, spec_digest, run_rows }
     }
 
     /// Jobs of the largest batch.

@@ -1,39 +1,30 @@
-//! When work was last got on with: what tells a loader that is slow from one that hangs.
+//! Whether work gets on: what tells a loader that is slow from one that hangs.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-/// A worker that has finished no run of rows for so long hangs. Rows of the largest photographs from the slowest disks come
-/// sooner.
+/// Work of which nothing was done for so long hangs. A row of the largest photographs from the slowest disks comes sooner.
 const HANGS: Duration = Duration::from_secs(30);
 
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// A time that workers set and tasks read. Clones are of the same time.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Heartbeat(Arc<AtomicU64>);
-
-impl Heartbeat {
-    /// Work was taken up, or finished.
-    pub(crate) fn beat(&self) {
-        self.0.store(now(), Ordering::Relaxed);
-    }
-
-    /// Whether it was, not long ago.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.is_alive_after(Duration::ZERO)
-    }
-
-    fn is_alive_after(&self, wait: Duration) -> bool {
-        let last = self.0.load(Ordering::Relaxed);
-        last > 0 && now() + wait.as_millis() as u64 - last < HANGS.as_millis() as u64
-    }
+/// Watches a count of what was done.
+#[derive(Debug)]
+pub(crate) struct Heartbeat {
+    count: u64,
+    changed_at: Instant,
 }
 
-/// Milliseconds since the first call, and one.
-fn now() -> u64 {
-    START.elapsed().as_millis() as u64 + 1
+impl Heartbeat {
+    /// Of a count that is 0.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { count: 0, changed_at: now }
+    }
+
+    /// Whether the count, which is `count` now, has changed not long ago. To be asked every few seconds at least.
+    pub(crate) fn is_alive(&mut self, now: Instant, count: u64) -> bool {
+        if count != self.count {
+            *self = Self { count, changed_at: now };
+        }
+        now.duration_since(self.changed_at) < HANGS
+    }
 }
 
 #[cfg(test)]
@@ -41,12 +32,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_alive_for_a_while_after_it_was_got_on_with() {
-        let heartbeat = Heartbeat::default();
-        let of_a_worker = heartbeat.clone();
-        assert!(!heartbeat.is_alive(), "nothing was taken up");
-        of_a_worker.beat();
-        assert!(heartbeat.is_alive() && heartbeat.is_alive_after(HANGS / 2));
-        assert!(!heartbeat.is_alive_after(HANGS));
+    fn work_is_alive_for_a_while_after_something_was_done() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start);
+        let mut is_alive = |after: Duration, count| heartbeat.is_alive(start + after, count);
+        let second = Duration::from_secs(1);
+        assert!(is_alive(HANGS - second, 0) && is_alive(HANGS - second, 1));
+        assert!(is_alive(HANGS, 1) && is_alive(2 * HANGS - 2 * second, 1));
+        assert!(!is_alive(2 * HANGS, 1));
+        assert!(is_alive(2 * HANGS, 2));
     }
 }

@@ -3,10 +3,8 @@
 //! Each part is a bound that is kept elsewhere (admission, connections, calls being opened, the cache of samples);
 //! here they are added up, so that whoever gives a container its limit has a number.
 
-use crate::batch::MAX_RUN_ROWS;
 use crate::service::{MAX_OPENING, OPENING_BYTES};
 use mixfeed_ops::grpc::CONNECTION_BYTES;
-use mixfeed_pipeline::plan::RowPlan;
 use mixfeed_pipeline::{Dataset, SampleMemory};
 
 /// What lies unused between pieces in use, as a share of what is in use. Measured at the limits, it was less
@@ -39,15 +37,13 @@ impl WorstCase {
     ) -> Self {
         let samples = [dataset.train.memory(), dataset.test.memory()];
         let decoding = samples.iter().map(|SampleMemory { decoding_bytes, .. }| *decoding_bytes).max();
-        let plan = MAX_RUN_ROWS * size_of::<RowPlan>() as u64;
-        let worker = plan.saturating_add(decoding.unwrap_or(0));
         let mut all = Self {
             resident: mixfeed_ops::memory::resident_bytes().unwrap_or(0),
             to_keep: samples.iter().map(|samples| samples.to_keep_bytes).fold(0, u64::saturating_add),
             streams: stream_memory_bytes,
             connections: connections as u64 * CONNECTION_BYTES,
             opening: MAX_OPENING as u64 * OPENING_BYTES,
-            workers: worker.saturating_mul(workers as u64),
+            workers: decoding.unwrap_or(0).saturating_mul(workers as u64),
             between: 0,
         };
         all.between = all.total().saturating_sub(all.resident) / BETWEEN;
@@ -99,11 +95,31 @@ impl WorstCase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mixfeed_pipeline::synthetic;
+    use mixfeed_pipeline::{SampleError, Samples, synthetic};
+    use std::sync::Arc;
+
+    /// An image that takes 2 MiB to be decoded.
+    #[derive(Debug)]
+    struct Encoded;
+
+    impl Samples for Encoded {
+        fn count(&self) -> u64 {
+            1
+        }
+        fn label(&self, _sample: u64) -> u32 {
+            0
+        }
+        fn image<'a>(&'a self, _: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError> {
+            Ok(scratch)
+        }
+        fn memory(&self) -> SampleMemory {
+            SampleMemory { decoding_bytes: 2 << 20, ..SampleMemory::default() }
+        }
+    }
 
     #[test]
     fn the_sum_grows_with_each_of_its_bounds() {
-        let dataset = synthetic::dataset(10);
+        let dataset = Dataset { train: Arc::new(Encoded), ..synthetic::dataset(10) };
         let of =
             |workers, streams, connections| WorstCase::new(&dataset, workers, streams, connections).total();
         let few = of(1, 1 << 30, 10);

@@ -5,19 +5,19 @@
 //! follows always finds room. Out of the pool: each job carries the sender of its stream, whose
 //! queue has room for all jobs that the stream may have in hand.
 //!
-//! A job is a batch. The workers that are free build its runs of rows together, and go on to the next one when the last run is
-//! taken: batches come as early as they can, in the order of the queue.
+//! A job is a batch. The worker that takes it asks the others to help, if it has more than one run of rows: who is free builds
+//! runs of it before it takes a batch of its own, so that batches come as early as they can, in the order of the queue.
 
-use crate::assembly::Assembly;
+use crate::assembly::{Assembly, BatchProgress};
 use crate::batch::{BuildError, BuiltBatch, StreamContext};
 use crate::failures::{Failed, FailureLog};
 use crate::heartbeat::Heartbeat;
 use crate::metrics::LoaderMetrics;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
 use mixfeed_pipeline::{BatchBuffer, Dataset, Scratch};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -34,8 +34,7 @@ pub const MAX_WORKERS: usize = 1024;
 pub(crate) struct Job {
     pub(crate) context: Arc<StreamContext>,
     pub(crate) index: u64,
-    /// Rows of it that are built.
-    pub(crate) rows_done: Arc<AtomicU64>,
+    pub(crate) progress: Arc<BatchProgress>,
     pub(crate) reply: mpsc::Sender<Finished>,
 }
 
@@ -52,9 +51,14 @@ pub struct Pool {
     jobs: Option<Sender<(Job, OwnedSemaphorePermit)>>,
     slots: Arc<Semaphore>,
     workers: Vec<JoinHandle<()>>,
-    /// When a worker last got on with any batch.
-    heartbeat: Heartbeat,
+    rows_done: Arc<[RowsDone]>,
+    heartbeat: Mutex<Heartbeat>,
 }
+
+/// Rows that one worker has built, in a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct RowsDone(AtomicU64);
 
 impl Pool {
     /// Starts `workers` threads (1 to [`MAX_WORKERS`], other numbers are brought into range) that build batches of `dataset`.
@@ -68,27 +72,29 @@ impl Pool {
     ) -> std::io::Result<Self> {
         let workers = workers.clamp(1, MAX_WORKERS);
         let depth = workers * QUEUED_PER_WORKER;
-        let (sender, receiver) = bounded(depth);
-        let failures = Arc::new(FailureLog::default());
-        let front =
-            Arc::new(Front { jobs: receiver, batch: Mutex::new(None), heartbeat: Heartbeat::default() });
-        let heartbeat = front.heartbeat.clone();
+        let (sender, jobs) = bounded(depth);
+        let (ask, help) = bounded(workers);
+        let rows_done: Arc<[RowsDone]> = (0..workers).map(|_| RowsDone::default()).collect();
+        let front = Front { jobs, help, ask, failures: FailureLog::default() };
+        let shared = Arc::new((front, Arc::clone(dataset), Arc::clone(metrics)));
         let workers = (0..workers)
             .map(|number| {
-                let (front, dataset, metrics) =
-                    (Arc::clone(&front), Arc::clone(dataset), Arc::clone(metrics));
-                let failures = Arc::clone(&failures);
+                let (shared, rows_done) = (Arc::clone(&shared), Arc::clone(&rows_done));
                 // Worker threads are what the pool is.
                 #[allow(clippy::disallowed_methods)]
                 std::thread::Builder::new().name(format!("mixfeed-worker-{number}")).spawn(move || {
+                    let (front, dataset, metrics) = &*shared;
+                    let rows_done = &rows_done[number].0;
                     // A job's panic is caught where it is built; a worker outlives any other, too: a loader
                     // without workers would be ready and serve nothing.
-                    let work = || work(&front, &dataset, &metrics, &failures);
+                    let work = || front.work(dataset, metrics, rows_done);
                     while catch_unwind(AssertUnwindSafe(work)).is_err() {}
                 })
             })
             .collect::<std::io::Result<Vec<_>>>()?;
-        Ok(Self { jobs: Some(sender), slots: Arc::new(Semaphore::new(depth)), workers, heartbeat })
+        let (slots, heartbeat) =
+            (Arc::new(Semaphore::new(depth)), Mutex::new(Heartbeat::new(Instant::now())));
+        Ok(Self { jobs: Some(sender), slots, workers, rows_done, heartbeat })
     }
 
     /// Returns the number of worker threads.
@@ -97,9 +103,10 @@ impl Pool {
         self.workers.len()
     }
 
-    /// Whether workers get on with the batches that they have in hand.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.heartbeat.is_alive()
+    /// Whether the workers get on with batches of any stream; to be asked each second while there is one.
+    pub(crate) fn is_alive(&self, now: Instant) -> bool {
+        let rows_done = self.rows_done.iter().map(|done| done.0.load(Ordering::Relaxed)).sum();
+        self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner).is_alive(now, rows_done)
     }
 
     /// Waits for room in the queue; waiters are served in turn, which is what shares the workers fairly between
@@ -135,11 +142,14 @@ impl Slot<'_> {
     }
 }
 
-/// The batch that workers take runs of now, and the queue that the next one comes from.
+/// Where workers find work: batches to help with, which come first, and batches of their own.
 struct Front {
     jobs: Receiver<(Job, OwnedSemaphorePermit)>,
-    batch: Mutex<Option<Arc<Batch>>>,
-    heartbeat: Heartbeat,
+    /// Batches with runs that nobody may have taken, once for each worker that can help. There is room for as many as there are
+    /// workers: who is free takes one before another batch is begun.
+    help: Receiver<Arc<Batch>>,
+    ask: Sender<Arc<Batch>>,
+    failures: FailureLog,
 }
 
 /// A batch whose runs are taken.
@@ -150,57 +160,72 @@ struct Batch {
 }
 
 impl Front {
-    /// Waits for a run of rows to build; nothing once the pool ends.
-    fn take(&self, metrics: &LoaderMetrics) -> Option<(Arc<Batch>, usize)> {
-        // Held while waiting, too: whoever is next in line waits for it instead of the queue.
-        let mut front = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(batch) = front.as_ref() {
-                if let Some(run) = batch.assembly.take() {
-                    return Some((Arc::clone(batch), run));
-                }
-                *front = None;
+    /// Works until the pool ends.
+    fn work(&self, dataset: &Dataset, metrics: &LoaderMetrics, rows_done: &AtomicU64) {
+        let mut scratch = Scratch::default();
+        while let Some(batch) = self.take(metrics) {
+            while let Some(run) = batch.assembly.take() {
+                self.build(&batch, run, dataset, metrics, &mut scratch, rows_done);
             }
-            let (job, slot) = self.jobs.recv().ok()?;
+        }
+    }
+
+    /// Waits for a batch; nothing once the pool ends.
+    fn take(&self, metrics: &LoaderMetrics) -> Option<Arc<Batch>> {
+        loop {
+            let (job, slot) = select_biased! {
+                recv(self.help) -> batch => return batch.ok(),
+                recv(self.jobs) -> job => job.ok()?,
+            };
             drop(slot);
             metrics.queue_depth.set(self.jobs.len() as f64);
             if job.reply.is_closed() {
                 continue; // The client has gone away, which is ordinary.
             }
-            let assembly = Assembly::new(&job.context, job.index, Arc::clone(&job.rows_done));
-            *front = Some(Arc::new(Batch { job, assembly, started: Instant::now() }));
+            let assembly = Assembly::new(&job.context, job.index, Arc::clone(&job.progress));
+            let batch = Arc::new(Batch { job, assembly, started: Instant::now() });
+            for _ in 1..batch.assembly.runs() {
+                // Without room, everybody has been asked.
+                if self.ask.try_send(Arc::clone(&batch)).is_err() {
+                    break;
+                }
+            }
+            return Some(batch);
         }
     }
-}
 
-fn work(front: &Front, dataset: &Dataset, metrics: &LoaderMetrics, failures: &FailureLog) {
-    let mut scratch = Scratch::default();
-    while let Some((batch, run)) = front.take(metrics) {
-        let Batch { job, assembly, started } = &*batch;
-        let beat = || [&front.heartbeat, &job.context.heartbeat].map(Heartbeat::beat);
-        beat();
+    /// Builds a run of a batch, and hands the batch out if it is the last one.
+    fn build(
+        &self,
+        batch: &Batch,
+        run: usize,
+        dataset: &Dataset,
+        metrics: &LoaderMetrics,
+        scratch: &mut Scratch,
+        rows_done: &AtomicU64,
+    ) {
+        let Batch { job, assembly, started } = batch;
         let build = || {
             // Nobody reads it any more.
             if job.reply.is_closed() {
                 return Ok(BatchBuffer::default());
             }
-            assembly.build(run, &job.context, dataset, &mut scratch)
+            assembly.build(run, &job.context, dataset, scratch, rows_done)
         };
         let outcome = catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|payload| {
-            scratch = Scratch::default();
+            *scratch = Scratch::default();
             Err(BuildError::Panicked(words(&*payload)))
         });
-        beat();
-        let Some(outcome) = assembly.hand_in(run, outcome, &job.context) else { continue };
+        let Some(outcome) = assembly.hand_in(run, outcome, &job.context) else { return };
         if job.reply.is_closed() {
-            continue;
+            return;
         }
         metrics.built(&outcome, started.elapsed());
         match &outcome {
-            Ok(_) => failures.catch_up(*started),
+            Ok(_) => self.failures.catch_up(*started),
             Err(error) => {
                 let split = job.context.checked.spec().split;
-                failures.report(*started, &Failed { index: job.index, split, error });
+                self.failures.report(*started, &Failed { index: job.index, split, error });
             }
         }
         // Room is certain (see above); an error means that the client has gone away meanwhile.
@@ -242,8 +267,8 @@ mod tests {
         let context = context(&dataset, augmentation);
         let (reply, mut finished) = mpsc::channel(indices.clone().count());
         for index in indices {
-            let (context, rows_done, reply) = (Arc::clone(&context), Arc::default(), reply.clone());
-            pool.slot().await.fill(Job { context, index, rows_done, reply });
+            let (context, progress, reply) = (Arc::clone(&context), Arc::default(), reply.clone());
+            pool.slot().await.fill(Job { context, index, progress, reply });
         }
         drop(reply);
         let mut all = Vec::new();

@@ -4,7 +4,7 @@ mod listen;
 
 pub use listen::{Listen, ListenError};
 
-use crate::service::{Openings, Service};
+use crate::service::{Openings, Service, hand_over};
 use listen::Socket;
 use mixfeed_ops::address::BindError;
 use mixfeed_ops::grpc::{Guard, Limits, Listener, ServerTls, Token, incoming, transport};
@@ -15,8 +15,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codegen::http;
-use tonic::service::InterceptorLayer;
+use tonic::service::{InterceptorLayer, LayerExt as _};
 use tonic_health::ServingStatus;
+use tower::util::MapResponseLayer;
 
 /// Name of the service in `grpc.health.v1`.
 pub(crate) const SERVICE: &str = "mixfeed.v1.LoaderService";
@@ -212,9 +213,10 @@ impl<T> Calls for T where
 
 /// The loader's calls as a server has them, within the limits of its messages.
 pub fn calls(service: Service) -> impl Calls {
-    LoaderServiceServer::new(service)
+    let service = LoaderServiceServer::new(service)
         .max_decoding_message_size(MAX_REQUEST_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    MapResponseLayer::new(hand_over).named_layer(service)
 }
 
 fn reflection_service() -> impl Calls {

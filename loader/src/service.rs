@@ -5,6 +5,7 @@
 //! and nowhere further in.
 
 mod admission;
+mod frames;
 mod lease;
 mod limit;
 mod opening;
@@ -17,18 +18,22 @@ use crate::extensions::Extensions;
 use crate::metrics::LoaderMetrics;
 use crate::pool::Pool;
 use admission::Admission;
+use frames::Handover;
+pub(crate) use frames::hand_over;
 use lease::Lease;
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use mixfeed_pipeline::spec::SpecError;
 use mixfeed_pipeline::{Dataset, Split, StreamSpec};
 use mixfeed_proto::{limits, spec_digest, v1};
 pub(crate) use opening::{MAX_OPENING, OPENING_BYTES, Openings};
-pub use outgoing::{MessageSizes, Outgoing};
+pub use outgoing::MessageSizes;
+use outgoing::Outgoing;
 use session::Session;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio_stream::Empty;
 use tonic::{Request, Response, Status, Streaming};
 use v1::stream_batches_request::Kind as RequestKind;
 use v1::stream_batches_response::Kind as ResponseKind;
@@ -202,7 +207,8 @@ impl v1::loader_service_server::LoaderService for Service {
         }))
     }
 
-    type StreamBatchesStream = Outgoing;
+    /// Never polled: what the client gets instead is in `frames`.
+    type StreamBatchesStream = Empty<Result<v1::StreamBatchesResponse, Status>>;
 
     async fn stream_batches(
         &self,
@@ -234,13 +240,10 @@ impl v1::loader_service_server::LoaderService for Service {
         }
         let full = window(self.pool.workers(), context.max_runs());
         let rows = u64::from(context.checked.spec().batch_size);
-        let pixel_bytes = context.checked.max_batch_bytes();
-        let batch_bytes = pixel_bytes as u64 + ROW_BYTES * rows;
-        // tonic copies each message before it is sent.
-        let copy_bytes = if pixel_bytes > self.sizes.whole { self.sizes.part as u64 } else { batch_bytes };
+        let batch_bytes = context.checked.max_batch_bytes() as u64 + ROW_BYTES * rows;
         let in_hand =
             IMAGES_IN_HAND * 4 * context.checked.image().values() as u64 * self.pool.workers() as u64;
-        let window = self.admission.reserve(batch_bytes, STREAM_BYTES + copy_bytes + in_hand, full);
+        let window = self.admission.reserve(batch_bytes, STREAM_BYTES + in_hand, full);
         let window = window.inspect_err(|status| {
             tracing::warn!(%peer, reason = status.message(), "stream refused");
             self.metrics.refused_streams.increment(1);
@@ -268,6 +271,9 @@ impl v1::loader_service_server::LoaderService for Service {
             let ended = session.run(inbound).await;
             tracing::info!(%peer, run_id, spec, batches = ended.batches, reason = ended.reason, "stream closed");
         });
-        Ok(Response::new(Outgoing { receiver, progress, sizes: self.sizes, rest: None, _lease: lease }))
+        let mut response = Response::new(tokio_stream::empty());
+        let answers = Outgoing { receiver, progress, sizes: self.sizes, rest: None, _lease: lease };
+        response.extensions_mut().insert(Handover::new(answers));
+        Ok(response)
     }
 }

@@ -235,6 +235,11 @@ impl Driver {
                 }
                 self.roster.delivered(replica);
             }
+            News::Progress(progress) => {
+                if self.scheduler.as_mut().is_some_and(|known| known.progress(now, replica, progress)) {
+                    self.patience.got_on(now);
+                }
+            }
             News::Failure { index, kind, message } => {
                 if let Some(entry) = self.roster.get_mut(replica) {
                     self.failures.report(now, &entry.position.1, index, &message);

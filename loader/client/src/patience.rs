@@ -1,7 +1,7 @@
 //! How long a stream waits for its loaders, and when it is given up.
 //!
-//! While any loader delivers, a stream never fails. The time counts from the last batch that was
-//! delivered or taken.
+//! While any loader delivers, or gets on with a batch, a stream never fails. The time counts from the last batch that was
+//! delivered or taken, and from the last row that a loader said it had built.
 
 use crate::scheduler::{Micros, micros};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) struct Patience {
     timeout: Micros,
     /// What a loader that is connected has at least.
     stuck_timeout: Micros,
-    /// When a batch was last delivered or taken.
+    /// When a batch was last delivered or taken, or got on.
     progress_at: Micros,
     last_wait_log: Micros,
     /// Streams that were opened since a batch was last delivered.
@@ -44,6 +44,11 @@ impl Patience {
 
     /// A batch was taken by the consumer.
     pub(crate) fn taken(&mut self, now: Micros) {
+        self.progress_at = now;
+    }
+
+    /// A loader got on with a batch that it owes.
+    pub(crate) fn got_on(&mut self, now: Micros) {
         self.progress_at = now;
     }
 
@@ -89,5 +94,21 @@ impl Patience {
             self.last_wait_log = now;
         }
         due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loader_that_gets_on_is_waited_for() {
+        let second = micros(Duration::from_secs(1));
+        let mut patience = Patience::new(Duration::from_secs(30), Duration::from_secs(1));
+        assert_eq!((patience.ends_at(0), patience.ends_at(1)), (30 * second, 30 * second));
+        patience.got_on(20 * second);
+        patience.got_on(40 * second);
+        assert_eq!(patience.ends_at(1), 70 * second);
+        assert_eq!(patience.waited(50 * second), Duration::from_secs(10));
     }
 }

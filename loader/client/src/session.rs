@@ -16,7 +16,7 @@ use crate::idle::Idle;
 use crate::mailbox::Mailbox;
 use crate::parts::Intake;
 use crate::release;
-use crate::scheduler::{FailureKind, ReplicaKey};
+use crate::scheduler::{FailureKind, Progress, ReplicaKey};
 use crate::security::Security;
 use crate::transport::{self, Target};
 use mixfeed_proto::v1;
@@ -54,6 +54,8 @@ pub(crate) enum News {
     Opened { geometry: Arc<Geometry>, window_batches: u32 },
     /// A batch that passed the gate.
     Batch { batch: Batch, checksum: u32 },
+    /// How far it is with a batch.
+    Progress(Progress),
     /// A batch that the replica cannot make.
     Failure { index: u64, kind: FailureKind, message: String },
     /// The session is over.
@@ -286,8 +288,15 @@ impl Pump<'_> {
                 News::Failure { index: failure.index, kind, message: shortened(failure.message) }
             }
             Some(ResponseKind::Opened(_)) => return Err(Ending::Bad("it opened its stream twice".into())),
-            // That it came is what it says: the replica is at work.
-            Some(ResponseKind::Progress(_)) => return Ok(self.intake.other()?),
+            Some(ResponseKind::Progress(v1::Progress { index, rows_done, rows })) => {
+                self.intake.other()?;
+                if rows_done > rows {
+                    return Err(Ending::Bad(format!(
+                        "it has built {rows_done} of {rows} rows of batch {index}"
+                    )));
+                }
+                News::Progress(Progress { index, rows_done, rows })
+            }
             // A kind of answer that a later release adds; nothing that was asked for.
             None => return Ok(()),
         };

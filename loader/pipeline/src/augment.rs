@@ -214,17 +214,23 @@ pub(crate) struct AugmentDraw {
     image: ImageShape,
     seed: Seed,
     epoch: u64,
+    /// Whether every image is shown as it is.
+    plain: bool,
 }
 
 impl AugmentDraw {
     /// Of what a checked spec asks for, with the custom transform that the check found, in an epoch; `image` as sent.
     pub(crate) fn new(spec: &StreamSpec, custom: Option<Custom>, image: ImageShape, epoch: u64) -> Self {
         let StreamSpec { augmentation, output, seed, .. } = *spec;
-        Self { augmentation, output, custom, image, seed: Seed(seed), epoch }
+        let plain = augmentation == Augmentation::NONE && output.is_none();
+        Self { augmentation, output, custom, image, seed: Seed(seed), epoch, plain }
     }
 
     /// Draws how the image at `position` of the epoch, of size `original`, is shown.
     pub(crate) fn view(&self, position: u64, role: Role, original: ImageSize) -> View {
+        if self.plain {
+            return View::PLAIN;
+        }
         // Destructured without `..`, so that a new setting cannot be forgotten here.
         let Augmentation {
             resized_crop,

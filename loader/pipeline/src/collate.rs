@@ -17,7 +17,7 @@ use crate::checked::CheckedSpec;
 use crate::dataset::{Pixels, SampleError, Samples};
 use crate::lambda::Lambda;
 use crate::mix::{mix_f32, mix_u8, paste};
-use crate::plan::BatchPlan;
+use crate::plan::{BatchPlan, RowPlan};
 use crate::simd::dispatched;
 use bytes::BytesMut;
 use mixfeed_streamspec::{PixelLayout, PixelType};
@@ -35,7 +35,16 @@ pub struct BatchBuffer {
     pub lambdas: Vec<u8>,
 }
 
-/// Working memory for [`collate`], kept from batch to batch.
+impl BatchBuffer {
+    /// Empties it, and keeps its memory.
+    pub fn clear(&mut self) {
+        let Self { pixels, labels, partner_labels, lambdas } = self;
+        pixels.clear();
+        [labels, partner_labels, lambdas].into_iter().for_each(Vec::clear);
+    }
+}
+
+/// Working memory for [`collate_row`], kept from batch to batch.
 #[derive(Debug, Default)]
 pub struct Scratch {
     base: Seen,
@@ -63,48 +72,55 @@ pub fn collate(
     scratch: &mut Scratch,
     out: &mut BatchBuffer,
 ) -> Result<(), SampleError> {
-    let image_bytes = checked.image_bytes();
-    out.labels.clear();
-    out.partner_labels.clear();
-    out.lambdas.clear();
-    // Images are appended, so that a fresh buffer is not filled with zeros first. The detour over
-    // `mixed` is one image long. What this gains was not measured in a paired run.
-    out.pixels.clear();
-    out.pixels.reserve(plan.rows.len() * image_bytes);
-    scratch.mixed.resize(image_bytes, 0);
+    out.clear();
+    out.pixels.reserve(plan.rows.len() * checked.image_bytes());
+    plan.rows.iter().try_for_each(|row| collate_row(checked, row, samples, scratch, out))
+}
+
+/// Writes one row behind those that `out` holds.
+///
+/// # Errors
+/// When a sample cannot be read; `out` is then as before.
+pub fn collate_row(
+    checked: &CheckedSpec,
+    row: &RowPlan,
+    samples: &dyn Samples,
+    scratch: &mut Scratch,
+    out: &mut BatchBuffer,
+) -> Result<(), SampleError> {
     let Scratch { base, partner, pasted, mixed, planar } = scratch;
-    for row in &plan.rows {
-        let label = samples.label(row.sample);
-        let base = see(checked, samples, row.sample, &row.view, base)?;
-        let (partner_label, lambda, weight, base, partner) = match row.partner {
-            None => (label, Lambda::ONE, Lambda::ONE, base, base),
-            Some(p) => {
-                let image = see(checked, samples, p.sample, &p.view, partner)?;
-                let partner_label = samples.label(p.sample);
-                match p.blend.pasted {
-                    None => (partner_label, p.blend.lambda, p.blend.lambda, base, image),
-                    Some(region) => {
-                        pasted.clear();
-                        pasted.extend_from_slice(base);
-                        paste(pasted, image, checked.image(), region);
-                        // The pixels are what they will be: lambda is for the target only.
-                        (partner_label, p.blend.lambda, Lambda::ONE, &**pasted, &**pasted)
-                    }
+    let label = samples.label(row.sample);
+    let base = see(checked, samples, row.sample, &row.view, base)?;
+    let (partner_label, lambda, weight, base, partner) = match row.partner {
+        None => (label, Lambda::ONE, Lambda::ONE, base, base),
+        Some(p) => {
+            let image = see(checked, samples, p.sample, &p.view, partner)?;
+            let partner_label = samples.label(p.sample);
+            match p.blend.pasted {
+                None => (partner_label, p.blend.lambda, p.blend.lambda, base, image),
+                Some(region) => {
+                    pasted.clear();
+                    pasted.extend_from_slice(base);
+                    paste(pasted, image, checked.image(), region);
+                    // The pixels are what they will be: lambda is for the target only.
+                    (partner_label, p.blend.lambda, Lambda::ONE, &**pasted, &**pasted)
                 }
             }
-        };
-        let spec = checked.spec();
-        if weight == Lambda::ONE && (spec.pixel_type, spec.pixel_layout) == (PixelType::U8, PixelLayout::Nhwc)
-        {
-            out.pixels.extend_from_slice(base);
-        } else {
-            write_image(checked, base, partner, weight, planar, mixed);
-            out.pixels.extend_from_slice(mixed);
         }
-        out.labels.extend(label.to_le_bytes());
-        out.partner_labels.extend(partner_label.to_le_bytes());
-        out.lambdas.extend(lambda.to_q16().to_le_bytes());
+    };
+    let spec = checked.spec();
+    // Images are appended, so that a fresh buffer is not filled with zeros first. The detour over
+    // `mixed` is one image long. What this gains was not measured in a paired run.
+    if weight == Lambda::ONE && (spec.pixel_type, spec.pixel_layout) == (PixelType::U8, PixelLayout::Nhwc) {
+        out.pixels.extend_from_slice(base);
+    } else {
+        mixed.resize(checked.image_bytes(), 0);
+        write_image(checked, base, partner, weight, planar, mixed);
+        out.pixels.extend_from_slice(mixed);
     }
+    out.labels.extend(label.to_le_bytes());
+    out.partner_labels.extend(partner_label.to_le_bytes());
+    out.lambdas.extend(lambda.to_q16().to_le_bytes());
     Ok(())
 }
 

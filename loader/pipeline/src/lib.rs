@@ -34,11 +34,11 @@ mod simd;
 pub mod synthetic;
 
 pub use checked::CheckedSpec;
-pub use collate::{BatchBuffer, Scratch, collate};
+pub use collate::{BatchBuffer, Scratch, collate, collate_row};
 pub use dataset::{Dataset, Fault, SampleError, SampleMemory, Samples};
 pub use key::Seed;
 pub use lambda::Lambda;
 pub use left_out::LeftOut;
 pub use mixfeed_streamspec as spec;
-pub use plan::BatchPlan;
+pub use plan::{BatchPlan, RowPlan};
 pub use spec::{ImageShape, SpecError, Split, StreamSpec};

@@ -64,15 +64,22 @@ impl BatchPlan {
     /// Plans the batch at `index`.
     #[must_use]
     pub fn new(checked: &CheckedSpec, index: u64) -> Self {
-        Self::of_rows(checked, index, 0..checked.epochs().rows(index))
+        let epochs = checked.epochs();
+        let rows = RowPlan::of_batch(checked, index, 0..epochs.rows(index)).collect();
+        Self { index, epoch: epochs.epoch(index), rows }
     }
+}
 
-    /// Plans some rows of the batch at `index`, counted among those of the shard.
+impl RowPlan {
+    /// Plans some rows of the batch at `index`, counted among those of the shard, each when it is asked for.
     ///
     /// # Panics
     /// When the batch has fewer rows.
-    #[must_use]
-    pub fn of_rows(checked: &CheckedSpec, index: u64, rows: Range<u64>) -> Self {
+    pub fn of_batch(
+        checked: &CheckedSpec,
+        index: u64,
+        rows: Range<u64>,
+    ) -> impl Iterator<Item = Self> + use<'_> {
         let spec = checked.spec();
         let epochs = checked.epochs();
         let (epoch, step) = (epochs.epoch(index), epochs.step(index));
@@ -81,23 +88,21 @@ impl BatchPlan {
         let key = Key::new(Seed(spec.seed), Purpose::ORDER).at(epoch);
         let permutation = spec.shuffle.then(|| Permutation::new(key, checked.all_samples()));
         let order = EpochOrder::new(permutation, checked.left_out().clone());
-        let sample_at = |row: u64| order.at(first + row);
         let mixer = spec.mixing.as_ref().map(|mixing| Mixer::new(checked, mixing, index));
         let augment = AugmentDraw::new(spec, checked.custom(), checked.image(), epoch);
-        let view = |row: u64, role, sample| augment.view(first + row, role, checked.original(sample));
-        let partner = |row: u64| {
-            let (sample, blend) = mixer.as_ref()?.partner(row, sample_at)?;
-            Some(Partner { sample, view: view(row, Role::Partner, sample), blend })
-        };
-        let row = |row: u64| {
-            let sample = sample_at(row);
-            RowPlan { sample, view: view(row, Role::Base, sample), partner: partner(row) }
-        };
 
         let shard = epochs.shard_rows(index);
         assert!(rows.end <= shard.end - shard.start, "rows of the batch");
-        let rows = shard.start + rows.start..shard.start + rows.end;
-        Self { index, epoch, rows: rows.map(row).collect() }
+        (shard.start + rows.start..shard.start + rows.end).map(move |row| {
+            let sample_at = |row: u64| order.at(first + row);
+            let view = |role, sample| augment.view(first + row, role, checked.original(sample));
+            let partner = || {
+                let (sample, blend) = mixer.as_ref()?.partner(row, sample_at)?;
+                Some(Partner { sample, view: view(Role::Partner, sample), blend })
+            };
+            let sample = sample_at(row);
+            Self { sample, view: view(Role::Base, sample), partner: partner() }
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::config::{BenchArgs, Measured};
 use crate::extensions::Extensions;
 use mixfeed_client::Security;
 use mixfeed_ops::{eprintln, println};
-use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, StreamSpec, collate};
+use mixfeed_pipeline::{BatchBuffer, CheckedSpec, Dataset, RowPlan, Scratch, StreamSpec, collate_row};
 use process::Process;
 use report::Report;
 use std::time::{Duration, Instant};
@@ -144,10 +144,13 @@ fn plan_collate(dataset: &Dataset, checked: &CheckedSpec, time: Duration) -> Res
         if started.elapsed() >= time {
             break;
         }
-        let plan = BatchPlan::new(checked, index);
-        collate(checked, &plan, samples, &mut scratch, &mut buffer)?;
+        let rows = checked.epochs().rows(index);
+        buffer.clear();
+        for row in RowPlan::of_batch(checked, index, 0..rows) {
+            collate_row(checked, &row, samples, &mut scratch, &mut buffer)?;
+        }
         std::hint::black_box(&buffer);
-        images += plan.rows.len();
+        images += rows;
     }
     Ok(images as f64 / started.elapsed().as_secs_f64())
 }

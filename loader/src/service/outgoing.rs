@@ -1,7 +1,7 @@
 //! Answers on their way out, in the order in which they are finished.
 //!
 //! A batch with more pixels than one message may have is cut here, without a copy, when its turn has come. What makes bytes
-//! of a message is tonic.
+//! of a message is in [`frames`](super::frames).
 
 use super::lease::Lease;
 use mixfeed_proto::limits::MAX_MESSAGE_PIXELS;
@@ -33,7 +33,7 @@ impl Default for MessageSizes {
 
 /// Finished batches on their way to the client.
 #[derive(Debug)]
-pub struct Outgoing {
+pub(super) struct Outgoing {
     pub(super) receiver: mpsc::Receiver<Result<StreamBatchesResponse, Status>>,
     /// What is sent while no batch is finished.
     pub(super) progress: Option<mpsc::Receiver<Progress>>,

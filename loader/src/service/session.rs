@@ -10,7 +10,9 @@ mod tests;
 
 use super::lease::Lease;
 use super::translate;
+use crate::assembly::BatchProgress;
 use crate::batch::StreamContext;
+use crate::heartbeat::Heartbeat;
 use crate::pool::{Finished, Job, Pool, Slot};
 use mixfeed_proto::limits::{MAX_INDICES_PER_REQUEST, MAX_WANTED};
 use mixfeed_proto::v1::stream_batches_request::Kind;
@@ -19,9 +21,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -56,13 +57,17 @@ pub(super) struct Session {
     waiting: BTreeSet<u64>,
     /// The places of jobs that were handed to the pool and have not come back.
     in_hand: Vec<OwnedPermit<Answer>>,
-    /// Rows built of each of them.
-    building: BTreeMap<u64, Arc<AtomicU64>>,
+    /// How far each of them is.
+    building: BTreeMap<u64, Arc<BatchProgress>>,
     /// Where progress is told, if the client wants to know.
     progress: Option<mpsc::Sender<Progress>>,
     /// Whether something was sent since progress was last thought of.
     has_sent: bool,
+    /// Jobs that were handed to the pool.
+    dispatched: u64,
     batches: u64,
+    /// Whether batches of this stream get on.
+    heartbeat: Heartbeat,
 }
 
 impl Session {
@@ -88,7 +93,9 @@ impl Session {
             building,
             progress,
             has_sent: false,
+            dispatched: 0,
             batches: 0,
+            heartbeat: Heartbeat::new(Instant::now()),
         }
     }
 
@@ -201,9 +208,10 @@ impl Session {
     fn dispatch(&mut self, place: OwnedPermit<Answer>, slot: Slot<'_>, reply: &mpsc::Sender<Finished>) {
         let Some(index) = self.waiting.pop_first() else { return };
         self.in_hand.push(place);
-        let rows_done = Arc::new(AtomicU64::new(0));
-        self.building.insert(index, Arc::clone(&rows_done));
-        slot.fill(Job { context: Arc::clone(&self.context), index, rows_done, reply: reply.clone() });
+        self.dispatched += 1;
+        let progress = Arc::<BatchProgress>::default();
+        self.building.insert(index, Arc::clone(&progress));
+        slot.fill(Job { context: Arc::clone(&self.context), index, progress, reply: reply.clone() });
     }
 
     fn answer(&mut self, done: Finished) {
@@ -224,19 +232,19 @@ impl Session {
 impl Session {
     /// Says how far the lowest batch is, unless something was sent meanwhile or the workers hang.
     fn tell_progress(&mut self) {
+        let rows_done = self.building.values().map(|progress| progress.rows_done()).sum::<u64>();
+        let now = Instant::now();
+        let own = self.heartbeat.is_alive(now, self.dispatched + self.batches + rows_done);
+        let all = self.pool.is_alive(now);
         let was_sent = std::mem::take(&mut self.has_sent);
         let lowest = self.building.iter().find(|(index, _)| self.owed.contains(index));
-        let (Some((index, rows_done)), Some(progress), false) = (lowest, &self.progress, was_sent) else {
-            return;
-        };
-        let rows_done = rows_done.load(Ordering::Relaxed) as u32;
-        // A batch that no worker has begun waits for those of other streams.
-        let is_begun = self.building.values().any(|rows| rows.load(Ordering::Relaxed) > 0);
-        let alive = self.context.heartbeat.is_alive() || (!is_begun && self.pool.is_alive());
-        if alive {
+        let (Some((index, lowest)), Some(told), false) = (lowest, &self.progress, was_sent) else { return };
+        // Batches that no worker has begun wait for those of other streams.
+        let is_begun = self.building.values().any(|progress| progress.is_begun());
+        if own || (!is_begun && all) {
             let rows = self.context.checked.epochs().rows(*index) as u32;
             // One that has not left yet says as much.
-            let _ = progress.try_send(Progress { index: *index, rows_done, rows });
+            let _ = told.try_send(Progress { index: *index, rows_done: lowest.rows_done() as u32, rows });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::pace::{Pace, PendingRequest, WARM};
 use super::ranks::{Rank, Ranks};
-use super::words::{FailureKind, Micros, ReplicaKey};
+use super::words::{FailureKind, Micros, Progress, ReplicaKey};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Indices a replica may owe before it delivered anything. Doubled by each delivery, so that a
@@ -200,6 +200,21 @@ impl Fleet {
             replica.rate = rate;
         }
         self.rank(now, key);
+        true
+    }
+
+    /// Notes how far the replica is. True when it has got on with what it owes since it last said so.
+    pub(super) fn progress(&mut self, now: Micros, key: ReplicaKey, progress: Progress) -> bool {
+        let Some(replica) = self.replicas.get_mut(&key) else { return false };
+        let Some(asked) = replica.owed.get_mut(&progress.index) else { return false };
+        if !asked.has_got_on(progress.rows_done) {
+            return false;
+        }
+        if self.typical == 0.0 {
+            let share_done = f64::from(progress.rows_done) / f64::from(progress.rows);
+            let owed = replica.owed.range_mut(progress.index..).map(|(_, asked)| asked);
+            replica.pace.project(now, share_done, owed);
+        }
         true
     }
 

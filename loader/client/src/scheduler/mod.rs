@@ -37,7 +37,7 @@ use pace::Consumer;
 use slot::{Outcome, Slot, Verdict};
 use std::collections::{BTreeSet, VecDeque};
 pub(crate) use words::{
-    Action, Bounds, Delivered, Distrust, FailureKind, Lost, Micros, ReplicaKey, Tally, micros,
+    Action, Bounds, Delivered, Distrust, FailureKind, Lost, Micros, Progress, ReplicaKey, Tally, micros,
 };
 
 /// A batch that is handed out keeps its checksum for this many more, to be compared with duplicates.
@@ -203,6 +203,11 @@ impl<T> Scheduler<T> {
 
     fn distrust(&mut self, replica: ReplicaKey, index: u64, why: Distrust) {
         self.actions.push_back(Action::Distrust { replica, index, why });
+    }
+
+    /// A replica says how far it is with a batch that it owes. True when it has got on since it last said so.
+    pub(crate) fn progress(&mut self, now: Micros, replica: ReplicaKey, progress: Progress) -> bool {
+        self.fleet.progress(now, replica, progress)
     }
 
     /// A replica says that it cannot make a batch.

@@ -27,9 +27,12 @@ const LATE_DEVIATIONS: f64 = 4.0;
 const LEAST_LATENESS: f64 = 20_000.0;
 
 /// How long a replica of unknown speed may take before it is late, in times that others take; and as long as
-/// nothing is known of others.
+/// nothing is known of others, which is longer than one that is at work says nothing of its progress.
 const UNKNOWN_TIMES: f64 = 4.0;
-const UNKNOWN_LATENESS: Micros = 1_000_000;
+const UNKNOWN_LATENESS: Micros = 1_500_000;
+
+/// A batch of which a share is done is late when it takes this many times what that share tells.
+const PROJECTED_TIMES: f64 = 1.25;
 
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
@@ -54,6 +57,22 @@ pub(super) struct PendingRequest {
     /// When it is worth asking one who has.
     pub(super) late_at: Micros,
     ahead: usize,
+    /// Rows of it that are built, as far as the replica has said.
+    rows_done: u32,
+}
+
+impl PendingRequest {
+    /// Notes the rows that are built. True when they are more than before.
+    pub(super) fn has_got_on(&mut self, rows_done: u32) -> bool {
+        let more = rows_done > self.rows_done;
+        self.rows_done = self.rows_done.max(rows_done);
+        more
+    }
+
+    fn wait_until(&mut self, late_at: Micros) {
+        self.late_at = self.late_at.max(late_at);
+        self.overdue_at = self.overdue_at.max(late_at);
+    }
 }
 
 impl Pace {
@@ -105,7 +124,21 @@ impl Pace {
             now + UNKNOWN_LATENESS
         };
         let overdue_at = late_at.min(expected.max(now + typical as Micros) + LEAST_LATENESS as Micros);
-        PendingRequest { at: now, expected, overdue_at, late_at, ahead }
+        PendingRequest { at: now, expected, overdue_at, late_at, ahead, rows_done: 0 }
+    }
+
+    /// Notes that a share of the first of the indices that are owed is done. As long as nothing else is known, that
+    /// tells when they are late.
+    pub(super) fn project<'a>(
+        &self,
+        now: Micros,
+        share_done: f64,
+        owed: impl Iterator<Item = &'a mut PendingRequest>,
+    ) {
+        let each = now.saturating_sub(self.since) as f64 / share_done * PROJECTED_TIMES;
+        for (asked, count) in owed.zip(1_u32..) {
+            asked.wait_until(self.since.saturating_add((each * f64::from(count)) as Micros));
+        }
     }
 
     /// Notes a delivery; `left` are still owed.

@@ -1,6 +1,7 @@
 //! What holds for the scheduler whatever happens, and what it does in cases that matter.
 
 mod failing;
+mod progress;
 
 use super::simulation::{MILLI, SECOND};
 use super::*;

@@ -30,6 +30,15 @@ pub(crate) struct Bounds {
     pub(crate) changed_for: Micros,
 }
 
+/// How far a replica is with the lowest of the batches that it is building.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    pub(crate) index: u64,
+    /// Of `rows`, at most.
+    pub(crate) rows_done: u32,
+    pub(crate) rows: u32,
+}
+
 /// What the driver is to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Action {

@@ -32,7 +32,7 @@ fn shown(view: View, image: &[u8]) -> Vec<u8> {
 }
 
 fn draw(augmentation: Augmentation, custom: Option<Custom>, seed: u64, epoch: u64) -> AugmentDraw {
-    AugmentDraw { augmentation, output: None, custom, image: SHAPE, seed: Seed(seed), epoch }
+    AugmentDraw { augmentation, output: None, custom, image: SHAPE, seed: Seed(seed), epoch, plain: false }
 }
 
 fn views(augmentation: Augmentation, n: u64) -> impl Iterator<Item = View> {
