@@ -19,7 +19,7 @@ pub struct StreamConfig {
     pub start: u64,
     /// Where the stream ends.
     pub end: StreamEnd,
-    /// How long to wait when no loader delivers anything.
+    /// How long to wait while no loader delivers anything or gets on with a batch.
     pub loader_timeout: Duration,
     /// Random id of the run, for the logs of both sides; printable ASCII, may be empty.
     pub run_id: String,

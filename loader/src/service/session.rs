@@ -237,14 +237,18 @@ impl Session {
         let own = self.heartbeat.is_alive(now, self.dispatched + self.batches + rows_done);
         let all = self.pool.is_alive(now);
         let was_sent = std::mem::take(&mut self.has_sent);
-        let lowest = self.building.iter().find(|(index, _)| self.owed.contains(index));
-        let (Some((index, lowest)), Some(told), false) = (lowest, &self.progress, was_sent) else { return };
+        let building = self.building.iter().find(|(index, _)| self.owed.contains(index));
+        let building = building.map(|(index, progress)| (*index, progress.rows_done() as u32));
+        let lowest = building.or_else(|| self.waiting.first().map(|index| (*index, 0)));
+        let (Some((index, rows_done)), Some(told), false) = (lowest, &self.progress, was_sent) else {
+            return;
+        };
         // Batches that no worker has begun wait for those of other streams.
         let is_begun = self.building.values().any(|progress| progress.is_begun());
         if own || (!is_begun && all) {
-            let rows = self.context.checked.epochs().rows(*index) as u32;
+            let rows = self.context.checked.epochs().rows(index) as u32;
             // One that has not left yet says as much.
-            let _ = told.try_send(Progress { index: *index, rows_done: lowest.rows_done() as u32, rows });
+            let _ = told.try_send(Progress { index, rows_done, rows });
         }
     }
 }

@@ -89,6 +89,24 @@ fn batches_that_take_several_times_the_silence_a_client_allows_come_once_from_a_
     assert_eq!((stats.reassigned, stats.duplicate, stats.hedged), (0, 0, 0));
 }
 
+#[test]
+fn a_stream_that_waits_for_the_batches_of_another_is_not_lost() {
+    let loader = loader_of(&SLOW);
+    // One worker, and one place in its queue: both are the first one's for most of the time.
+    let streams = [(); 3].map(|()| {
+        let config = StreamConfig { loader_timeout: IDLE_TIMEOUT, ..both_batches(&loader) };
+        let mut stream = BlockingStream::open(config).unwrap();
+        std::thread::spawn(move || {
+            (stream.by_ref().map(|batch| batch.unwrap().index).collect::<Vec<_>>(), stream.stats())
+        })
+    });
+    for stream in streams {
+        let (indices, stats) = stream.join().unwrap();
+        assert_eq!(indices, [0, 1]);
+        assert_eq!((stats.reassigned, stats.duplicate, stats.hedged), (0, 0, 0));
+    }
+}
+
 /// It says that it is at work for half a minute.
 #[tokio::test]
 async fn a_loader_whose_worker_hangs_falls_silent_and_is_lost() {
