@@ -128,7 +128,7 @@ class _Process:
         while not self._known.wait(0.1):  # Not without end: a signal must come through.
             pass
         if self._listens is None:
-            said = "; ".join(self._words[-3:])
+            said = next(iter(self._words), "it said nothing")
             raise LoaderStartError(f"the loader ended with {self.popen.wait()} before it listened: {said}")
         return self._listens
 
@@ -149,12 +149,11 @@ class _Process:
         with log:
             for line in log:
                 level, text, fields = _parse(line)
-                if self._listens is None:
+                if self._listens is None and text.startswith("listening "):
+                    self._listens = str(fields["address"])
+                    self._known.set()
+                elif self._listens is None and level >= logging.ERROR:
                     self._words.append(text)
-                    if text.startswith("listening "):
-                        self._listens = str(fields["address"])
-                        self._words.clear()
-                        self._known.set()
                 _LOG.log(level, "%s", text)
         self._known.set()
 

@@ -11,20 +11,24 @@ The loaders are the workers: decoding, augmentation and mixing happen there, and
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Union
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.dlpack import from_dlpack
 
 from mixfeed import _native
-from mixfeed.errors import Error, MismatchError, SettingsError
+from mixfeed.errors import Error, MismatchError, RefusedError, SettingsError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from mixfeed._keywords import Settings
+
+_LOG = logging.getLogger("mixfeed.torch")
 
 Targets = Union[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 """Soft targets or classes; or label, partner's label and lambda."""
@@ -102,6 +106,8 @@ class Loader(IterableDataset[Any]):
         self._stream: _native.Stream | None = None
         self._next = settings.get("start") or 0
         self._expected: str | None = None
+        # Rank and world, where the rows of this rank are cut out here.
+        self._rows: tuple[int, int] | None = None
         # Whether the next epoch begins exactly at `_next`, and not at the beginning of an epoch.
         self._placed = True
 
@@ -127,7 +133,7 @@ class Loader(IterableDataset[Any]):
     def set_epoch(self, epoch: int) -> None:
         """Makes `epoch` the next one to be iterated. In the middle of it, after `load_state_dict`, it goes on there."""
         if not (self._placed and self._next // len(self) == epoch):
-            self._next, self._placed = epoch * len(self), True
+            self._next, self._placed = self._before_end(epoch * len(self)), True
 
     def state_dict(self) -> State:
         """Where the next batch is, and of which stream of which data: everything that resuming takes."""
@@ -160,13 +166,13 @@ class Loader(IterableDataset[Any]):
             )
         batches = len(self)
         if not self._placed and self._next % batches:
-            self._next = (self._next // batches + 1) * batches
+            self._next = self._before_end((self._next // batches + 1) * batches)
         self._placed = False
-        end = (self._next // batches + 1) * batches
+        end = self._before_end((self._next // batches + 1) * batches)
         while self._next < end:
             batch = next(self._open(), None)
-            if batch is None:  # The stream ends here.
-                return
+            if batch is None:
+                raise Error(f"the stream ended before batch {self._next}")
             self._next = batch.index + 1
             yield self._item(batch)
 
@@ -175,17 +181,44 @@ class Loader(IterableDataset[Any]):
         if self._stream is not None and self._stream.next_index != self._next:
             self.close()
         if self._stream is None:
-            settings = self._settings.copy()
-            settings["start"] = self._next
-            self._stream = _native.Stream(self._loaders, expect=self._expected, **self._more, **settings)
+            self._stream = self._opened()
             # What it reads now is what it reads as long as it lives.
             self._expected = self._stream.spec
         if self._targets == "classes" and self._stream.mixes:
             raise SettingsError('targets is "classes", and the stream mixes: ask for "soft" or "pairs"')
         return self._stream
 
+    def _opened(self) -> _native.Stream:
+        settings = self._settings.copy()
+        settings["start"] = self._next
+        rank, world = settings.get("rank") or 0, settings.get("world") or 1
+        if self._rows is not None:
+            settings["rank"], settings["world"] = 0, 1
+        try:
+            return _native.Stream(self._loaders, expect=self._expected, **self._more, **settings)
+        except RefusedError as error:
+            if world == 1 or self._rows is not None or "shard.world" not in str(error):
+                raise
+        # Loaders make no batch without rows, and here some rank would have none.
+        _LOG.warning("the last batch of an epoch has fewer rows than there are ranks: each of %d reads all rows", world)
+        self._rows = rank, world
+        return self._opened()
+
+    def _before_end(self, index: int) -> int:
+        """The index, or where the stream ends if that is earlier."""
+        epochs, steps = self._settings.get("epochs"), self._settings.get("steps")
+        ends = [index] if epochs is None else [index, epochs * len(self)]
+        return min(ends if steps is None else [*ends, steps])
+
+    def _own(self, rows: torch.Tensor) -> torch.Tensor:
+        """Of the rows of a batch those of this rank, as a loader would choose them."""
+        if self._rows is None:
+            return rows
+        (rank, world), count = self._rows, len(rows)
+        return rows[count * rank // world : count * (rank + 1) // world]
+
     def _item(self, batch: _native.Batch) -> Any:
-        images = torch.from_dlpack(batch.images).permute(0, 3, 1, 2)
+        images = self._own(from_dlpack(batch.images)).permute(0, 3, 1, 2)
         images = images.to(self._device)
         if self._dtype != torch.uint8:
             scale, shift = (each.to(self._device).reshape(1, -1, 1, 1) for each in (self._scale, self._shift))
@@ -197,7 +230,7 @@ class Loader(IterableDataset[Any]):
 
     def _target(self, batch: _native.Batch) -> Targets:
         def tensor(array: _native.Array) -> torch.Tensor:
-            return torch.from_dlpack(array).to(self._device)
+            return self._own(from_dlpack(array)).to(self._device)
 
         stream = self._stream or self._open()
         if self._targets == "pairs":
