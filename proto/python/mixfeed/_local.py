@@ -38,7 +38,8 @@ def local(
 
     `data` is a folder or file of any format that `mixfeed-loader serve` reads, or "synthetic:N". `workers` are threads
     of each of `processes` loaders: one loader uses all cores, so that more of them help tests rather than speed.
-    `flags` are those of `mixfeed-loader serve`, with underscores: `order="name"`, `cache="decoded"`.
+    `flags` are those of `mixfeed-loader serve`, with underscores: `order="name"`, `test_fraction=0.1`; `listen="0.0.0.0:0"`
+    lets other machines in.
 
     Raises LoaderStartError with the loader's last words when one does not start.
     """
@@ -61,6 +62,7 @@ class LocalLoader:
     ) -> None:
         if processes < 1:
             raise ValueError(f"processes is {processes}, it must be 1 or more")
+        given = flags.pop("listen", None)
         command = [_program(), "serve", f"--data={os.fspath(data)}", "--stop-with-stdin", "--log-format=json"]
         for name, value in {"grace": "2s", "workers": workers, **flags}.items():
             if value is not None:
@@ -72,7 +74,8 @@ class LocalLoader:
         try:
             for number in range(processes):
                 socket = f"{folder}/{number}.sock"
-                listen = f"unix://{socket}" if len(socket) <= _SOCKET_CHARS else "127.0.0.1:0"
+                own = f"unix://{socket}" if len(socket) <= _SOCKET_CHARS else "127.0.0.1:0"
+                listen = own if given is None else given
                 running.append(_Process([*command, f"--listen={listen}"]))
             self.addresses = [process.address() for process in running]
         except BaseException:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -45,6 +46,17 @@ def until(holds: Callable[[], bool], what: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS:.0f} s: {what}"
         time.sleep(0.01)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Writes what became of each test, a line each, for `cargo xtask python` to count."""
+    path = os.environ.get("MIXFEED_TEST_REPORT")
+    if path and (report.when == "call" or report.outcome != "passed"):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        with open(path, "a") as lines:
+            name = report.nodeid.rpartition("/")[2]
+            json.dump({"name": name, "outcome": report.outcome, "why": why.removeprefix("Skipped: ")}, lines)
+            lines.write("\n")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,9 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="SKIPPED: linux: /pro
 CTRL_C_SECONDS = 0.2
 
 WAITING = """
-    import os, sys, time, mixfeed
+    import os, signal, sys, time, mixfeed
+    # Whoever runs the tests in the background has it ignored, which is handed down.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         {wait}
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ import ast
 import logging
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -230,6 +231,34 @@ def test_a_token_is_asked_for_and_given(tmp_path):
                 mixfeed.Stream(loaders, loader_timeout="500ms", **settings)
 
 
+@pytest.fixture
+def certificates(tmp_path):
+    """An authority, and a certificate of 127.0.0.1 that it signed, with its key."""
+    openssl = require("openssl", shutil.which("openssl"), "it is not in the PATH")
+
+    def run(*arguments):
+        subprocess.run([openssl, *arguments], check=True, stderr=subprocess.DEVNULL, cwd=tmp_path)
+
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    run("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=authority")
+    run("req", "-new", *key, "-keyout", "own.key", "-out", "own.csr", "-subj", "/CN=own")
+    (tmp_path / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-set_serial", "7", "-days", "2", "-extfile", "names"]
+    run("x509", "-req", "-in", "own.csr", *signed, "-out", "own.pem")
+    return tmp_path / "ca.pem", tmp_path / "own.pem", tmp_path / "own.key"
+
+
+def test_loaders_are_spoken_to_by_tls_and_shown_a_certificate(certificates):
+    ca, certificate, key = certificates
+    server = {"tls_cert": certificate, "tls_key": key, "tls_client_ca": ca}
+    with mixfeed.local(DATA, workers=1, listen="127.0.0.1:0", **server) as loaders:
+        own = {"tls_ca": ca, "tls_cert": certificate, "tls_key": key}
+        assert len(digests(loaders, steps=2, **own)) == 2
+        for settings in ({}, {"tls_ca": ca}):
+            with pytest.raises(mixfeed.NoLoaderError):
+                mixfeed.Stream(loaders, loader_timeout="500ms", **settings)
+
+
 def test_audits_compare_two_loaders(loaders):
     with mixfeed.Stream(loaders, batch_size=10, steps=40, audit=2) as stream:
         until(lambda: stream.stats["replicas_serving"] == 2, "both loaders serve")
@@ -285,6 +314,8 @@ def test_the_stubs_of_the_protocol_are_made_of_it_and_speak_to_a_loader(loaders,
     command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{proto}", *outputs, "mixfeed/v1/loader.proto"]
     subprocess.run(command, check=True)
     for made in (tmp_path / "mixfeed/v1").iterdir():
+        if os.environ.get("MIXFEED_UPDATE_REFERENCE"):
+            (SOURCES / "mixfeed/v1" / made.name).write_text(made.read_text())
         assert made.read_text() == (SOURCES / "mixfeed/v1" / made.name).read_text(), made.name
     from mixfeed.v1 import loader_pb2, loader_pb2_grpc
 
