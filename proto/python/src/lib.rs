@@ -16,6 +16,7 @@ mod exit;
 mod info;
 mod keywords;
 mod logs;
+mod moments;
 mod reader;
 mod recorded;
 mod settings;

@@ -8,6 +8,7 @@ use crate::errors;
 use crate::exit::Presence;
 use crate::info::Info;
 use crate::logs::{self, Lines, Sender};
+use crate::moments::{self, Moments};
 use crate::reader::{Opening, Reader, Wait};
 use crate::recorded::{self, Recorded};
 use crate::settings::{Recipe, Settings};
@@ -84,6 +85,28 @@ impl Drop for Stream {
 impl Stream {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads another stream of the same data to its end.
+    fn beside(
+        &self,
+        py: Python<'_>,
+        config: StreamConfig,
+        mut take: impl FnMut(Received) + Send,
+    ) -> PyResult<()> {
+        let expected = Expected {
+            dataset_digest: self.info.dataset.digest,
+            algorithm_fingerprint: self.info.algorithm_fingerprint,
+        };
+        let mut config = StreamConfig { expected: Some(expected), ..config };
+        config.tuning.quiet = true;
+        let (sender, lines) = logs::queue(py);
+        let mut reader = open(py, config, &sender, &lines)?;
+        while let Some(batch) = attend(py, &lines, || reader.wait())? {
+            let batch = batch.map_err(|error| errors::stream(py, &error))?;
+            py.detach(|| take(batch));
+        }
+        Ok(())
     }
 
     fn close_with(&self, py: Python<'_>, error: Option<StreamError>) -> PyResult<()> {
@@ -200,19 +223,24 @@ impl Stream {
     /// BLAKE3 digest of a batch of this stream, as hexadecimal digits: the batch is fetched for it.
     fn digest(&self, py: Python<'_>, index: u64) -> PyResult<String> {
         let _inside = self.presence.enter(py)?;
-        let expected = Expected {
-            dataset_digest: self.info.dataset.digest,
-            algorithm_fingerprint: self.info.algorithm_fingerprint,
-        };
         let end = StreamEnd::Batch(index.saturating_add(1));
-        let mut config = StreamConfig { start: index, end, expected: Some(expected), ..self.config.clone() };
-        config.tuning.quiet = true;
-        let (sender, lines) = logs::queue(py);
-        let mut reader = open(py, config, &sender, &lines)?;
-        let batch = attend(py, &lines, || reader.wait())?;
-        let batch =
-            batch.unwrap_or(Err(StreamError::Interrupted)).map_err(|error| errors::stream(py, &error))?;
-        Ok(hex::encode(py.detach(|| batch.digest())))
+        let mut digest = None;
+        self.beside(py, StreamConfig { start: index, end, ..self.config.clone() }, |batch| {
+            digest = Some(batch.digest());
+        })?;
+        digest.map(hex::encode).ok_or_else(|| errors::stream(py, &StreamError::Interrupted))
+    }
+
+    /// Mean and standard deviation of each channel over the training images, 0 to 1, as they are sent without
+    /// augmentation: for it, all of them are fetched once.
+    fn measure(&self, py: Python<'_>) -> PyResult<(Vec<f64>, Vec<f64>)> {
+        let _inside = self.presence.enter(py)?;
+        let (spec, end) = (moments::measured(&self.config.spec), StreamEnd::Epoch(1));
+        let mut moments = Moments::new(self.info.image.channels);
+        self.beside(py, StreamConfig { spec, start: 0, end, ..self.config.clone() }, |batch| {
+            moments.add(&batch.pixels);
+        })?;
+        Ok(moments.take())
     }
 
     /// Ends the stream, whoever waits for it. Further batches are refused.

@@ -133,6 +133,22 @@ def test_the_digest_of_any_batch_can_be_asked_for(loaders):
         ]
 
 
+def test_mean_and_deviation_are_those_of_the_images(loaders):
+    with mixfeed.Stream(loaders, batch_size=300, seed=3, flip_prob=0.5, rank=0, world=2, **MIXUP) as stream:
+        mean, deviation = stream.measure()
+    with mixfeed.Stream(loaders, epochs=1) as plain:
+        images = numpy.concatenate([numpy.from_dlpack(batch.images) for batch in plain]) / 255
+    assert len(images) == 1000 and numpy.allclose(mean, images.mean((0, 1, 2)), rtol=1e-12)
+    assert numpy.allclose(deviation, images.std((0, 1, 2)), rtol=1e-9)
+
+
+def test_mean_and_deviation_of_cifar_are_those_that_everybody_uses(cifar):
+    with mixfeed.local(cifar, workers=2) as loaders, mixfeed.Stream(loaders, batch_size=500) as stream:
+        mean, deviation = stream.measure()
+    assert numpy.round(mean, 4).tolist() == [0.4914, 0.4822, 0.4465]
+    assert numpy.round(deviation, 4).tolist() == [0.247, 0.2435, 0.2616]
+
+
 def test_a_stream_is_made_by_what_another_says_of_itself(loaders):
     settings = {"batch_size": 50, "seed": 7, "image_size": 24, "resized_crop": 0.3, "rand_augment": True, **MIXUP}
     with mixfeed.Stream(loaders, steps=4, **settings) as stream:
