@@ -24,7 +24,7 @@ const ENVIRONMENT: Environment = Environment {
 };
 
 /// What links against an older glibc, for `--zig` alone: 100 MB.
-const ZIG: [&str; 2] = ["cargo-zigbuild==0.24.0", "ziglang==0.15.2"];
+const ZIG: [&str; 2] = ["cargo-zigbuild==0.24.0", "ziglang==0.17.0"];
 
 /// The oldest glibc that a wheel made with zig takes, and the name of such wheels.
 const GLIBC: &str = "2.17";

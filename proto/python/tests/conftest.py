@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -132,8 +132,7 @@ def cifar() -> str:
 
 
 @pytest.fixture
-def socket(tmp_path: pathlib.Path) -> Iterator[str]:
-    """An address at which nobody listens, short enough for a socket."""
-    path = pathlib.Path("/tmp") / f"mixfeed-test-{os.getpid()}-{time.monotonic_ns()}.sock"
-    yield f"unix://{path}"
-    path.unlink(missing_ok=True)
+def socket() -> Iterator[str]:
+    """An address at which nobody listens; pytest's own folders are too long for one."""
+    with tempfile.TemporaryDirectory(prefix="mixfeed-") as folder:
+        yield f"unix://{folder}/socket"
