@@ -1,13 +1,14 @@
 //! The end of the interpreter, and forks of it: who is inside a stream, and in which process it was opened.
 //!
-//! A thread that waits in a stream while the interpreter ends must not come back to it. So all streams are ended before,
-//! and their readers waited for, as long as it takes them to notice.
+//! A thread that waits in a stream while the interpreter ends must not come back to it: it would be ended on the way, in
+//! the middle of Rust. So all streams are ended before, their readers waited for, as long as it takes them to notice, and
+//! nobody is let in again.
 
 use crate::errors;
 use crate::reader::MOMENT;
 use mixfeed_client::Interrupt;
 use pyo3::prelude::*;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,9 @@ const LEAVING: Duration = Duration::from_secs(2);
 
 /// Streams that may have a reader. Locked with the interpreter held only, so that no fork finds it locked.
 static OPEN: Mutex<Vec<Weak<Presence>>> = Mutex::new(Vec::new());
+
+/// Whether the interpreter is ending. Changed and asked with the interpreter held.
+static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// Who is inside one stream.
 pub(crate) struct Presence {
@@ -60,14 +64,28 @@ impl Presence {
             );
             return Err(errors::named(py, "ForkError", &text));
         }
-        self.inside.fetch_add(1, Ordering::Acquire);
-        Ok(Inside(&self.inside))
+        if is_ending() {
+            return Err(errors::named(py, "ClosedError", "the interpreter is ending"));
+        }
+        Ok(self.count())
     }
+
+    /// Counts a thread that closes the stream, which nobody is refused.
+    pub(crate) fn count(&self) -> Inside<'_> {
+        self.inside.fetch_add(1, Ordering::Acquire);
+        Inside(&self.inside)
+    }
+}
+
+/// Whether the interpreter is ending, so that who gives it away does not get it back.
+pub(crate) fn is_ending() -> bool {
+    ENDING.load(Ordering::Relaxed)
 }
 
 /// Ends all streams of this process; for the exit of the interpreter.
 #[pyfunction]
 pub(crate) fn close_all(py: Python<'_>) {
+    ENDING.store(true, Ordering::Relaxed);
     let open: Vec<_> = OPEN.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
     let open: Vec<_> = open.iter().filter_map(Weak::upgrade).filter(|presence| presence.is_here()).collect();
     for presence in &open {

@@ -5,7 +5,7 @@
 
 use crate::batch::Batch;
 use crate::errors;
-use crate::exit::Presence;
+use crate::exit::{self, Presence};
 use crate::info::Info;
 use crate::logs::{self, Lines, Sender};
 use crate::moments::{self, Moments};
@@ -113,14 +113,20 @@ impl Stream {
         if !self.presence.is_here() {
             return Ok(());
         }
+        let _inside = self.presence.count();
         self.presence.interrupt.interrupt();
-        py.detach(|| {
+        let end = || {
             let mut state = self.lock();
             if let Some(reader) = state.reader.take() {
                 state.stats = reader.stats();
                 state.failed = state.failed.take().or(error);
             }
-        });
+        };
+        if exit::is_ending() {
+            end(); // Nobody is inside any more, and holds the lock.
+        } else {
+            py.detach(end);
+        }
         self.lines.hand_on(py)
     }
 }

@@ -139,8 +139,13 @@ def test_an_exit_with_an_open_stream_does_not_hang(loaders, ending, code, said):
 
 BEHIND = """
     def read():
-        for batch in stream:
-            print('read', flush=True)
+        while True:  # As hard to end as can be.
+            try:
+                with stream:
+                    for batch in stream:
+                        pass
+            except mixfeed.ClosedError:
+                pass
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     print('waits', flush=True)
@@ -157,9 +162,9 @@ def test_an_exit_while_another_thread_waits_for_a_batch_does_not_hang(loader_han
         with stopped(loaders.pids if loader_hangs else []):
             time.sleep(0.3)  # Until it has read what there is; nothing fails when it has not.
             code, _, stderr = program.end()
-    # The main thread ends by the end of its input, and the other one is told that its stream is closed.
+    # The main thread ends by the end of its input; of the other one nothing is heard, or that its stream was closed.
     assert code == 1 and "EOFError: EOF when reading a line" in stderr, stderr
-    assert stderr.strip().endswith("mixfeed.errors.ClosedError: the stream was interrupted"), stderr
+    assert "panicked" not in stderr and "Fatal" not in stderr, stderr
 
 
 CLOSED = """
