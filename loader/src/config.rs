@@ -141,6 +141,15 @@ pub struct ServeArgs {
     /// Grace period: time that streams may take to end after SIGTERM [default: 10s].
     #[arg(long, value_name = "TIME")]
     pub grace: Option<Duration>,
+    /// Stop when standard input, a pipe, ends: whoever started this loader is then gone [default: false].
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub stop_with_stdin: Option<bool>,
     /// Enable gRPC server reflection [default: false].
     #[arg(
         long,
@@ -186,6 +195,8 @@ pub struct ServeConfig {
     pub stream_memory_bytes: u64,
     /// Time that streams may take to end.
     pub grace: std::time::Duration,
+    /// Whether the end of standard input is a wish to stop.
+    pub stop_with_stdin: bool,
     /// Whether to offer server reflection.
     pub reflection: bool,
     /// How log lines look.
@@ -235,6 +246,7 @@ impl ServeConfig {
             metrics: args.metrics,
             stream_memory_bytes: args.stream_memory.unwrap_or_default().as_u64(),
             grace: args.grace.map_or(DEFAULT_GRACE, Into::into),
+            stop_with_stdin: args.stop_with_stdin.unwrap_or_default(),
             reflection: args.reflection.unwrap_or_default(),
             log_format: args.log_format.unwrap_or_default(),
             log: args.log.unwrap_or_default(),
@@ -271,6 +283,7 @@ impl ServeArgs {
             require_auth: Some(false),
             stream_memory: Some(ByteSize(DEFAULT_STREAM_MEMORY_BYTES)),
             grace: Some(DEFAULT_GRACE.into()),
+            stop_with_stdin: Some(false),
             reflection: Some(false),
             log_format: Some(LogFormat::default()),
             log: Some(DEFAULT_FILTER.into()),

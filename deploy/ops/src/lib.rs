@@ -18,4 +18,5 @@ pub mod metrics;
 pub mod output;
 pub mod signals;
 pub mod stderr;
+pub mod stdin;
 pub mod testing;

@@ -20,6 +20,7 @@ mod pairs;
 mod place;
 mod process;
 mod programs;
+mod python;
 mod report;
 mod sanitize;
 mod say;
@@ -66,6 +67,10 @@ tasks
   pairs [--pairs N] [--field NAME[,NAME]]… -- 'COMMAND' 'COMMAND'
       run two commands in turn, N times each (10), and compare a number that each prints in a JSON
       object on its last line (images_per_second): medians, the median ratio and its interval
+  python [--release] [--zig] [-- ARGUMENTS]
+      build the Python package as a wheel, install it into an environment of its own and test it there
+      (--release: one to be handed on, with the loader inside; --zig: for any Linux since glibc 2.17;
+      ARGUMENTS go to pytest, to run a part)
   compose-smoke [--keep]
       build the images on bases made of Debian packages, run the compose file through a kill, a
       scaling and a stop, ask Prometheus everything that the dashboard asks (--keep: leave the images)
@@ -114,6 +119,7 @@ fn run() -> Result<ExitCode> {
         "fuzz" => fuzz_task(arguments),
         "pairs" => pairs_task(arguments),
         "compose-smoke" => compose_smoke_task(arguments),
+        "python" => python_task(arguments),
         "deny" => match arguments.next()? {
             None => checks::dependencies().map(|()| ExitCode::SUCCESS),
             Some(other) => Err(other.unexpected().into()),
@@ -247,6 +253,19 @@ fn compose_smoke_task(mut arguments: Parser) -> Result<ExitCode> {
         }
     }
     Ok(smoke::run(keep).close())
+}
+
+fn python_task(mut arguments: Parser) -> Result<ExitCode> {
+    let mut options = python::Options::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("release") => options.release = true,
+            Long("zig") => options.zig = true,
+            Value(value) => options.rest.push(value),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(python::run(&options).close())
 }
 
 fn pairs_task(mut arguments: Parser) -> Result<ExitCode> {

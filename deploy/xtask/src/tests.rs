@@ -4,7 +4,7 @@
 mod outcome;
 mod suites;
 
-use crate::{environment, libtorch, manifests, place, process, say, smoke, venv};
+use crate::{environment, libtorch, manifests, place, process, python, say, smoke, venv};
 use anyhow::{Context as _, Result, bail};
 use outcome::Outcome;
 use std::ffi::OsString;
@@ -56,6 +56,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     // A part that was chosen by hand is a part of cargo's tests.
     if options.rest.is_empty() {
         outcome.take(manifests::run());
+        // In other surroundings, pytest would not be in them.
+        if options.runner.is_empty() {
+            outcome.take(python::run(&python::Options::default()));
+        }
         if options.slow {
             outcome.take(smoke::run(false));
         }

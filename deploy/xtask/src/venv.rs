@@ -1,5 +1,5 @@
-//! The Python environment of the tests, `.venv/` below the root, with the packages pinned in
-//! `deploy/xtask/requirements.txt`. A stamp written last tells a whole one from a half-made one.
+//! Python environments below the root, each with the packages that a file pins. A stamp written last tells a whole one
+//! from a half-made one.
 
 use crate::libtorch::machine;
 use crate::{place, process, say};
@@ -11,16 +11,34 @@ use std::time::Instant;
 
 const STAMP: &str = "mixfeed-stamp";
 
-const REQUIREMENTS: &str = "deploy/xtask/requirements.txt";
+/// An environment.
+pub(crate) struct Environment {
+    /// Where it is, below the root.
+    pub(crate) folder: &'static str,
+    /// Which packages it has.
+    pub(crate) requirements: &'static str,
+    /// Further options of pip's.
+    pub(crate) options: &'static [&'static str],
+}
 
-/// Makes the environment where it is missing or out of date, and returns its interpreter.
+/// That of the tests in Rust.
+const TESTS: Environment =
+    Environment { folder: ".venv", requirements: "deploy/xtask/requirements.txt", options: &[] };
+
+/// Makes the environment of the tests where it is missing or out of date, and returns its interpreter.
 pub(crate) fn prepare() -> Result<PathBuf> {
+    make(&TESTS)
+}
+
+/// The same for another environment.
+pub(crate) fn make(environment: &Environment) -> Result<PathBuf> {
+    let Environment { folder, requirements, options } = *environment;
     let pins =
-        fs::read_to_string(place::at(REQUIREMENTS)).with_context(|| format!("cannot read {REQUIREMENTS}"))?;
+        fs::read_to_string(place::at(requirements)).with_context(|| format!("cannot read {requirements}"))?;
     let python = machine::python()?;
     let version = process::output(&python, &["--version"])?.unwrap_or_default();
     let stamp = format!("{version}{pins}");
-    let folder = place::at(".venv");
+    let folder = place::at(folder);
     let interpreter = folder.join("bin/python");
     if interpreter.exists() && fs::read_to_string(folder.join(STAMP)).is_ok_and(|found| found == stamp) {
         return Ok(interpreter);
@@ -32,6 +50,9 @@ pub(crate) fn prepare() -> Result<PathBuf> {
     }
     // Without a pip of its own: Debian ships that part (ensurepip) in a package apart. The pip at
     // hand installs into the environment from outside.
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    }
     let mut make = Command::new(&python);
     make.args(["-m", "venv", "--without-pip"]).arg(&folder);
     process::run(&mut make).context(
@@ -49,7 +70,7 @@ pub(crate) fn prepare() -> Result<PathBuf> {
         "--only-binary=:all:",
         "-r",
     ]);
-    install.arg(&requirements);
+    install.arg(&requirements).args(options);
     let (status, stderr) = process::watch(&mut install)?;
     if !status.success() {
         if stderr.contains("no such option: --python") {

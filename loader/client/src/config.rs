@@ -53,22 +53,28 @@ pub struct Expected {
     pub algorithm_fingerprint: [u8; 32],
 }
 
-/// Bounds and periods of a stream.
-#[derive(Clone, Debug)]
+/// Bounds and periods of a stream; as text, periods are in seconds.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Tuning {
     /// How long a replica may owe batches and send none before its work is given to others. Building
     /// one batch takes milliseconds; three seconds of silence are a stopped process or a dead link.
     /// The time doubles, up to sixteenfold, for a replica that falls silent again and again.
+    #[serde(deserialize_with = "seconds")]
     pub idle_timeout: Duration,
     /// How long connecting, `Describe` and opening a stream may take, each.
+    #[serde(deserialize_with = "seconds")]
     pub connect_timeout: Duration,
     /// Longest pause between two attempts to connect. Half of it is how late a replica that is
     /// back is noticed, on average.
+    #[serde(deserialize_with = "seconds")]
     pub retry_cap: Duration,
     /// Pause between two look-ups of a `dns:///` name.
+    #[serde(deserialize_with = "seconds")]
     pub resolve_interval: Duration,
     /// How long the choice of the dataset waits for loaders that have not answered, so that it is
     /// made by the order in which they were given and not by a race.
+    #[serde(deserialize_with = "seconds")]
     pub choose_within: Duration,
     /// Batches that may be asked for or wait for their turn, at most.
     pub window_batches: u64,
@@ -92,13 +98,20 @@ pub struct Tuning {
     pub audit_every: u64,
     /// How long a replica is left alone after its first bad batch; four times longer after each
     /// further one.
+    #[serde(deserialize_with = "seconds")]
     pub quarantine: Duration,
     /// How long every replica must find a record changed or removed, at least, before the stream is given up: it may
     /// be put back. (Damage is given up at once, and what cannot be read now not before the loaders' timeout.)
+    #[serde(deserialize_with = "seconds")]
     pub changed_for: Duration,
     /// Whether first connections and refusals are logged for debugging only, as suits a stream that is
     /// opened again and again beside one that said so.
     pub quiet: bool,
+}
+
+fn seconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let seconds = <f64 as serde::Deserialize>::deserialize(from)?;
+    Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
 }
 
 impl Default for Tuning {
@@ -160,5 +173,21 @@ impl StreamConfig {
             return Ok(());
         };
         Err(StreamError::Config(fault))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_and_periods_are_read_from_text() {
+        let tuning: Tuning = toml::from_str("hedge = false\nquarantine = 5\nidle-timeout = 0.25\n").unwrap();
+        assert_eq!((tuning.hedge, tuning.quarantine), (false, Duration::from_secs(5)));
+        assert_eq!(tuning.idle_timeout, Duration::from_millis(250));
+        assert_eq!(tuning.queue_batches, Tuning::default().queue_batches, "the rest is as ever");
+        for wrong in ["hedges = true", "quarantine = -1", "idle-timeout = \"3s\""] {
+            assert!(toml::from_str::<Tuning>(wrong).is_err(), "{wrong}");
+        }
     }
 }

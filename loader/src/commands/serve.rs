@@ -9,7 +9,8 @@ use crate::metrics::TASKS;
 use crate::parallel::default_workers;
 use crate::server::{Server, ServerError, ServerOptions};
 use mixfeed_ops::println;
-use mixfeed_ops::{logging, memory, metrics, signals};
+use mixfeed_ops::{logging, memory, metrics, signals, stdin};
+use std::future::Future;
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -46,7 +47,7 @@ pub(super) fn run(args: ServeArgs, extensions: &Extensions) -> Result<(), Failur
 async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Failure> {
     // Read first: a mistake there is one of the command line.
     let (tls, token) = config.access.read().map_err(Failure::usage)?;
-    let mut signal = Box::pin(signals::first().map_err(Failure::other)?);
+    let mut asked = Box::pin(asked_to_stop(config.stop_with_stdin)?);
     let started = Instant::now();
     let (drain, draining) = watch::channel(false);
     // The port is taken before the data is read, so that a mistake there shows at once. Nobody is
@@ -68,8 +69,8 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
             tokio::task::spawn_blocking(move || prepare(&data, Some(workers), memory, draining, &extensions));
         tokio::select! {
             prepared = prepared => prepared.map_err(Failure::other)??,
-            signal = &mut signal => {
-                tracing::info!(?signal, "stopped while reading data");
+            signal = &mut asked => {
+                tracing::info!(signal, "stopped while reading data");
                 // Nobody was served yet, and a read that hangs would not let the process end.
                 std::process::exit(mixfeed_ops::exit::DONE.into());
             }
@@ -100,9 +101,9 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
     let options = ServerOptions { reflection: config.reflection, grace: config.grace, tls, token };
     let serving = server.serve(service, options, draining);
     let stopping = async {
-        let signal = signal.await;
+        let signal = asked.await;
         tracing::info!(
-            ?signal,
+            signal,
             grace_seconds = logging::seconds(config.grace),
             "draining; a second signal ends at once"
         );
@@ -118,4 +119,20 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Resolves with what asks this process to stop.
+fn asked_to_stop(by_stdin: bool) -> Result<impl Future<Output = String>, Failure> {
+    let signal = signals::first().map_err(Failure::other)?;
+    let ended = by_stdin.then(stdin::ended).transpose();
+    let ended = ended.map_err(|error| Failure::usage(format!("--stop-with-stdin: {error}")))?;
+    Ok(async move {
+        match ended {
+            Some(ended) => tokio::select! {
+                signal = signal => format!("{signal:?}"),
+                () = ended => "end of standard input".to_owned(),
+            },
+            None => format!("{:?}", signal.await),
+        }
+    })
 }

@@ -1,0 +1,218 @@
+"""Loader processes on this machine, for those who have one machine.
+
+They listen on sockets in a folder that only this user can enter. Each holds the reading end of a pipe as its standard
+input and stops when that ends: when it is closed here, and when this process is gone, by SIGKILL too. Their log lines
+go to the logger `mixfeed.loader`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import threading
+import weakref
+from collections.abc import Sequence
+from types import TracebackType
+from typing import IO, Any
+
+from mixfeed.errors import LoaderStartError
+
+_LOG = logging.getLogger("mixfeed.loader")
+
+_SOCKET_CHARS = 100
+"""Longest path of a socket: 108 bytes on Linux, 104 on macOS, with their end."""
+
+_LEAVE_SECONDS = 5.0
+"""How long a loader may take to stop before it is killed; its streams get 2 s (`grace`)."""
+
+
+def local(
+    data: str | os.PathLike[str], workers: int | None = None, processes: int = 1, **flags: object
+) -> LocalLoader:
+    """Starts loaders of `data` on this machine: `with mixfeed.local("photos/", workers=8) as loaders:`.
+
+    `data` is a folder or file of any format that `mixfeed-loader serve` reads, or "synthetic:N". `workers` are threads
+    of each of `processes` loaders: one loader uses all cores, so that more of them help tests rather than speed.
+    `flags` are those of `mixfeed-loader serve`, with underscores: `order="name"`, `test_fraction=0.1`; `listen="0.0.0.0:0"`
+    lets other machines in.
+
+    Raises LoaderStartError with the loader's last words when one does not start.
+    """
+    return LocalLoader(data, workers=workers, processes=processes, **flags)
+
+
+class LocalLoader:
+    """Running loaders. Give it to a Stream in place of addresses; its end, or `close`, stops them."""
+
+    addresses: Sequence[str]
+    """Where they listen."""
+
+    def __init__(
+        self,
+        data: str | os.PathLike[str],
+        *,
+        workers: int | None = None,
+        processes: int = 1,
+        **flags: object,
+    ) -> None:
+        if processes < 1:
+            raise ValueError(f"processes is {processes}, it must be 1 or more")
+        given = flags.pop("listen", None)
+        command = [_program(), "serve", f"--data={os.fspath(data)}", "--stop-with-stdin", "--log-format=json"]
+        for name, value in {"grace": "2s", "workers": workers, **flags}.items():
+            if value is not None:
+                text = str(value).lower() if isinstance(value, bool) else str(value)
+                command.append(f"--{name.replace('_', '-')}={text}")
+        folder = tempfile.mkdtemp(prefix="mixfeed-")
+        running: list[_Process] = []
+        self._stop = weakref.finalize(self, _stop, running, folder, os.getpid())
+        try:
+            for number in range(processes):
+                socket = f"{folder}/{number}.sock"
+                own = f"unix://{socket}" if len(socket) <= _SOCKET_CHARS else "127.0.0.1:0"
+                listen = own if given is None else given
+                running.append(_Process([*command, f"--listen={listen}"]))
+            self.addresses = [process.address() for process in running]
+        except BaseException:
+            self.close()
+            raise
+        self._processes = running
+        _open.add(self)
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the loaders."""
+        return [process.popen.pid for process in self._processes]
+
+    def close(self) -> None:
+        """Stops the loaders, and waits until they are gone."""
+        self._stop()
+
+    def __enter__(self) -> LocalLoader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Process:
+    """One loader, and the thread that reads its log."""
+
+    def __init__(self, command: list[str]) -> None:
+        try:
+            # A session of its own: Ctrl-C is for this process, which may want to save before it stops.
+            self.popen = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise LoaderStartError(f"cannot start {command[0]}: {error}") from error
+        self._listens: str | None = None
+        self._words: list[str] = []
+        self._known = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="mixfeed-loader-log", daemon=True)
+        self._thread.start()
+
+    def address(self) -> str:
+        """Where it listens, once it does."""
+        while not self._known.wait(0.1):  # Not without end: a signal must come through.
+            pass
+        if self._listens is None:
+            said = next(iter(self._words), "it said nothing")
+            raise LoaderStartError(f"the loader ended with {self.popen.wait()} before it listened: {said}")
+        return self._listens
+
+    def ask_to_stop(self) -> None:
+        _input(self.popen).close()
+
+    def wait(self) -> None:
+        try:
+            self.popen.wait(_LEAVE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+        self._thread.join(_LEAVE_SECONDS)
+
+    def _read(self) -> None:
+        log = self.popen.stderr
+        assert log is not None
+        with log:
+            for line in log:
+                level, text, fields = _parse(line)
+                if self._listens is None and text.startswith("listening "):
+                    self._listens = str(fields["address"])
+                    self._known.set()
+                elif self._listens is None and level >= logging.ERROR:
+                    self._words.append(text)
+                _LOG.log(level, "%s", text)
+        self._known.set()
+
+
+def _parse(line: bytes) -> tuple[int, str, dict[str, Any]]:
+    """Level, text and fields of a line of a loader's log."""
+    try:
+        event = json.loads(line)
+        fields = dict(event["fields"])
+        level = logging.getLevelName(event["level"])
+    except (ValueError, KeyError, TypeError):
+        return logging.ERROR, line.decode(errors="replace").strip(), {}
+    rest = "".join(f" {name}={value}" for name, value in fields.items() if name != "message")
+    return level if isinstance(level, int) else logging.INFO, f"{fields.get('message', '')}{rest}", fields
+
+
+def _input(popen: subprocess.Popen[bytes]) -> IO[bytes]:
+    assert popen.stdin is not None
+    return popen.stdin
+
+
+def _stop(processes: list[_Process], folder: str, owner: int) -> None:
+    if os.getpid() != owner:  # They are the loaders of the process that this one is a fork of.
+        return
+    for process in processes:
+        process.ask_to_stop()
+    for process in processes:
+        process.wait()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+_open: weakref.WeakSet[LocalLoader] = weakref.WeakSet()
+
+
+def _forget() -> None:
+    """In a fork: its copies of the pipes' writing ends would keep the loaders alive."""
+    for loaders in _open:
+        for process in loaders._processes:
+            _input(process.popen).close()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def _program() -> str:
+    """The loader's program: named by MIXFEED_LOADER, inside the package, or in the PATH."""
+    named = os.environ.get("MIXFEED_LOADER")
+    if named:
+        return named
+    packaged = pathlib.Path(__file__).with_name("bin") / "mixfeed-loader"
+    if packaged.exists():
+        return str(packaged)
+    found = shutil.which("mixfeed-loader")
+    if found is None:
+        raise LoaderStartError(
+            "there is no mixfeed-loader: this wheel has none inside, and none is in the PATH; "
+            "install it, or name its file in MIXFEED_LOADER"
+        )
+    return found

@@ -1,0 +1,183 @@
+//! Log lines of the client on their way to Python's `logging`.
+//!
+//! The client's threads never enter the interpreter, which may be busy, ending or gone: they leave their lines in the
+//! queue of their stream, and the thread that reads the stream hands them on whenever it comes by.
+
+use pyo3::prelude::*;
+use std::cell::RefCell;
+use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{Interest, Subscriber, set_global_default};
+use tracing::{Event, Level, Metadata};
+
+/// Lines that wait for a reader who is long in coming; the client logs transitions, which are few.
+const WAITING_LINES: usize = 1024;
+
+/// The logger, in Python's terms.
+const LOGGER: &str = "mixfeed.client";
+
+const DEBUG: u8 = 10;
+
+/// The lowest of Python's levels that any reader wants to hear.
+static WANTED: AtomicU8 = AtomicU8::new(2 * DEBUG);
+
+thread_local! {
+    /// Where the lines of this thread go: that of a stream's runtime has the queue of its stream.
+    static QUEUE: RefCell<Option<Sender>> = const { RefCell::new(None) };
+}
+
+struct Line {
+    level: u8,
+    text: String,
+}
+
+/// The client's end of a queue.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    lines: SyncSender<Line>,
+    lost: Arc<AtomicUsize>,
+}
+
+/// The reader's end.
+pub(crate) struct Lines {
+    lines: Mutex<Receiver<Line>>,
+    lost: Arc<AtomicUsize>,
+}
+
+/// Makes the queue of a stream, and asks Python how much it wants to hear.
+pub(crate) fn queue(py: Python<'_>) -> (Sender, Lines) {
+    let wanted = || logger(py)?.call_method0("getEffectiveLevel")?.extract::<u8>();
+    WANTED.fetch_min(wanted().unwrap_or(2 * DEBUG), Ordering::Relaxed);
+    let (sender, lines) = sync_channel(WAITING_LINES);
+    let lost = Arc::new(AtomicUsize::new(0));
+    (Sender { lines: sender, lost: lost.clone() }, Lines { lines: Mutex::new(lines), lost })
+}
+
+fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    py.import("logging")?.call_method1("getLogger", (LOGGER,))
+}
+
+impl Sender {
+    /// Makes this thread's lines those of the stream.
+    pub(crate) fn take_thread(&self) {
+        QUEUE.set(Some(self.clone()));
+    }
+}
+
+/// Runs `work`, the lines of which are those of a stream.
+pub(crate) fn within<T>(sender: &Sender, work: impl FnOnce() -> T) -> T {
+    let before = QUEUE.replace(Some(sender.clone()));
+    let done = work();
+    QUEUE.set(before);
+    done
+}
+
+impl Lines {
+    /// Hands on what waits.
+    pub(crate) fn hand_on(&self, py: Python<'_>) -> PyResult<()> {
+        let lines: Vec<Line> = self.lines.lock().unwrap_or_else(PoisonError::into_inner).try_iter().collect();
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lines.is_empty() && lost == 0 {
+            return Ok(());
+        }
+        let logger = logger(py)?;
+        for Line { level, text } in lines {
+            logger.call_method1("log", (level, "%s", text))?;
+        }
+        if lost > 0 {
+            logger.call_method1("warning", ("%d log lines were lost: nobody read the stream", lost))?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the lines of this module's crates, once for the process.
+pub(crate) fn install() {
+    // A second interpreter that imports the module finds it done.
+    let _ = set_global_default(Forward);
+}
+
+struct Forward;
+
+impl Forward {
+    fn wants(metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("mixfeed") && metadata.is_event()
+    }
+}
+
+impl Subscriber for Forward {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // How much is wanted may change.
+        if Self::wants(metadata) { Interest::sometimes() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        Self::wants(metadata) && number(*metadata.level()) >= WANTED.load(Ordering::Relaxed)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text::default();
+        event.record(&mut text);
+        let line = Line { level: number(*event.metadata().level()), text: text.message + &text.fields };
+        // A thread that belongs to no stream has nobody to tell.
+        QUEUE.with_borrow(|queue| {
+            if let Some(queue) = queue
+                && queue.lines.try_send(line).is_err()
+            {
+                queue.lost.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    // Spans tell streams apart, which have queues of their own here.
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// Python's number of a level.
+fn number(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 40,
+        Level::WARN => 30,
+        Level::INFO => 20,
+        Level::DEBUG => DEBUG,
+        _ => DEBUG / 2,
+    }
+}
+
+/// An event as text: its message, then its fields.
+#[derive(Default)]
+struct Text {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Writing to a string cannot fail.
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.fields, " {name}={value:?}"),
+        };
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => self.message.push_str(value),
+            name => self.fields.push_str(&format!(" {name}={value}")),
+        }
+    }
+}

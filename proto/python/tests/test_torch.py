@@ -1,0 +1,317 @@
+"""The Loader in place of a DataLoader: epochs, ranks, tensors, and states to resume from."""
+
+import pickle
+
+import pytest
+from conftest import DATA, MIXUP, Program
+
+import mixfeed
+
+torch = pytest.importorskip("torch")
+
+import mixfeed.torch  # noqa: E402
+from torch.utils.data import DataLoader  # noqa: E402
+
+MIXED = {"batch_size": 20, "seed": 4, **MIXUP}
+
+
+@pytest.fixture
+def make(loaders):
+    """Makes Loaders, and closes them."""
+    made = []
+
+    def one(**settings):
+        made.append(mixfeed.torch.Loader(loaders, **settings))
+        return made[-1]
+
+    yield one
+    for loader in made:
+        loader.close()
+
+
+def raw(loaders, **settings):
+    with mixfeed.Stream(loaders, **settings) as stream:
+        return [torch.from_dlpack(batch.images) for batch in stream]
+
+
+def same(one, other):
+    return len(one) == len(other) and all(torch.equal(a, b) for a, b in zip(one, other))
+
+
+def test_epochs_follow_each_other_and_differ(make, loaders):
+    loader = make(**MIXED)
+    epochs = [[images for images, _ in loader] for _ in range(2)]
+    assert len(loader) == 50 and loader.epoch == 2
+    expected = [images.permute(0, 3, 1, 2) for images in raw(loaders, epochs=2, **MIXED)]
+    assert same(epochs[0] + epochs[1], expected)
+    assert epochs[0][0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_set_epoch_goes_to_the_beginning_of_an_epoch(make):
+    loader = make(as_dict=True, **MIXED)
+    for epoch in (3, 1):
+        loader.set_epoch(epoch)
+        read = list(loader)
+        assert [(item["index"], item["epoch"]) for item in read] == [(50 * epoch + n, epoch) for n in range(50)]
+
+
+def test_an_epoch_that_was_left_is_not_taken_up_again(make):
+    loader = make(as_dict=True, **MIXED)
+    assert next(iter(loader))["index"] == 0
+    assert next(iter(loader))["index"] == 50
+    loader.set_epoch(1)
+    assert next(iter(loader))["index"] == 50
+
+
+def test_a_stream_with_an_end_ends(make):
+    loader = make(steps=70, **MIXED)
+    assert [len(list(loader)) for _ in range(4)] == [50, 20, 0, 0]
+
+
+def test_images_are_normalised_as_the_trainer_does(make, loaders):
+    images = raw(loaders, steps=1, **MIXED)[0].permute(0, 3, 1, 2)
+    mean, deviation = (0.49, 0.48, 0.45), (0.2, 0.25, 0.3)
+    whole = next(iter(make(dtype=torch.float32, mean=mean, deviation=deviation, **MIXED)))[0]
+    column = [torch.tensor(each).reshape(1, 3, 1, 1) for each in (mean, deviation)]
+    torch.testing.assert_close(whole, (images / 255 - column[0]) / column[1])
+    assert whole.dtype == torch.float32 and whole.is_contiguous(memory_format=torch.channels_last)
+    half = next(iter(make(dtype=torch.bfloat16, **MIXED)))[0]
+    assert torch.equal(half, (images.float() * torch.tensor(1 / 127.5) - 1).to(torch.bfloat16))
+    assert half.min() >= -1 and half.max() <= 1
+
+
+def test_targets_come_as_the_loss_wants_them(make):
+    soft = next(iter(make(**MIXED)))[1]
+    label, partner, weight = next(iter(make(targets="pairs", **MIXED)))[1]
+    one_hot = [torch.nn.functional.one_hot(classes, 10) for classes in (label, partner)]
+    assert torch.equal(soft, weight[:, None] * one_hot[0] + (1 - weight[:, None]) * one_hot[1])
+    assert (weight < 1).any() and (label != partner).any()
+    classes = next(iter(make(batch_size=20, seed=4)))[1]
+    assert torch.equal(classes, label) and classes.dtype == torch.int64
+    assert torch.equal(next(iter(make(batch_size=20, seed=4, targets="soft")))[1], one_hot[0].float())
+    with pytest.raises(mixfeed.SettingsError, match="the stream mixes"):
+        next(iter(make(targets="classes", **MIXED)))
+    with pytest.raises(mixfeed.SettingsError, match="targets is 'hard'"):
+        make(targets="hard")
+
+
+def test_a_state_resumes_at_every_step(make):
+    whole = make(as_dict=True, **MIXED)
+    items, states = [], []
+    for item in whole:
+        items.append(item)
+        states.append(whole.state_dict())
+    resumed = make(as_dict=True, **MIXED)
+    for step in range(49):
+        resumed.load_state_dict(states[step])
+        resumed.set_epoch(0)  # As loops do that count epochs: it must not rewind.
+        following = next(iter(resumed))
+        assert following["index"] == step + 1
+        assert torch.equal(following["images"], items[step + 1]["images"])
+        assert torch.equal(following["targets"], items[step + 1]["targets"])
+    resumed.load_state_dict(states[29])
+    assert same([item["images"] for item in resumed], [item["images"] for item in items[30:]])
+    # After the last batch, the next epoch follows.
+    resumed.load_state_dict(states[49])
+    assert (resumed.epoch, next(iter(resumed))["index"]) == (1, 50)
+
+
+def test_a_state_is_small_and_plain_whatever_was_read(make):
+    loader = make(**MIXED)
+    first = loader.state_dict()
+    list(loader)
+    state = loader.state_dict()
+    assert set(state) == {"next", "stream"} and state["next"] == 50 and state["stream"] == first["stream"]
+    assert torch.equal(next(iter(make(**MIXED)))[0], next(iter(loader_of(make, first)))[0])
+
+
+def loader_of(make, state):
+    loader = make(**MIXED)
+    loader.load_state_dict(state)
+    return loader
+
+
+def test_a_state_of_something_else_is_refused_by_name(make, loaders):
+    state = make(**MIXED).state_dict()
+    with pytest.raises(mixfeed.MismatchError, match="batch-size is 32 here, 20 there; mixing.alpha is not set here"):
+        make(batch_size=32, seed=4).load_state_dict(state)
+    with mixfeed.local("synthetic:999", workers=1) as others:
+        loader = mixfeed.torch.Loader(others, loader_timeout="2s", **MIXED)
+        with pytest.raises(mixfeed.MismatchError, match="serves dataset [0-9a-f]+ .synthetic., expected"):
+            loader.load_state_dict(state)
+
+
+def test_torchdatas_stateful_loader_resumes_it(make):
+    stateful = pytest.importorskip("torchdata.stateful_dataloader").StatefulDataLoader
+    whole = [images for images, _ in make(**MIXED)]
+    outer = stateful(make(**MIXED), batch_size=None, num_workers=0)
+    read = []
+    for images, _ in outer:
+        read.append(images)
+        if len(read) == 17:
+            state = pickle.loads(pickle.dumps(outer.state_dict()))
+            break
+    resumed = stateful(make(**MIXED), batch_size=None, num_workers=0)
+    resumed.load_state_dict(state)
+    assert same(read + [images for images, _ in resumed], whole)
+
+
+def test_a_data_loader_hands_it_on_and_its_workers_are_refused(make):
+    whole = [images for images, _ in make(**MIXED)]
+    assert same([images for images, _ in DataLoader(make(**MIXED), batch_size=None)], whole)
+    with pytest.raises(mixfeed.Error, match="num_workers is 2, it must be 0: the loaders are the workers"):
+        next(iter(DataLoader(make(**MIXED), batch_size=None, num_workers=2)))
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
+def test_ranks_together_have_the_global_batches(make, world):
+    settings = {"batch_size": 150, **MIXUP}  # The last of seven batches has 100 rows, which no 3 share evenly.
+    whole = list(make(as_dict=True, **settings))
+    shards = [list(make(as_dict=True, rank=rank, world=world, **settings)) for rank in range(world)]
+    assert {len(shard) for shard in shards} == {7}
+    for number, item in enumerate(whole):
+        for part in ("images", "targets"):
+            joined = torch.cat([shard[number][part] for shard in shards])
+            assert torch.equal(joined, item[part])
+    rows = [len(shard[-1]["images"]) for shard in shards]
+    assert sum(rows) == 100 and max(rows) - min(rows) <= 1
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
+def test_evaluation_counts_each_sample_once(make, world):
+    settings = {"split": "test", "shuffle": False, "batch_size": 66}  # The last batch has 2 of 200 rows.
+    order = torch.cat([images for images, _ in make(**settings)])
+    assert len(order) == 200 and len(torch.unique(order, dim=0)) == 200
+    shards = [[images for images, _ in make(rank=rank, world=world, **settings)] for rank in range(world)]
+    assert {len(shard) for shard in shards} == {4}
+    last = [len(shard[-1]) for shard in shards]
+    assert sum(last) == 2 and (min(last) == 0) == (world > 2)
+    joined = torch.cat([torch.cat(images) for images in zip(*shards)])
+    assert torch.equal(joined, order)
+
+
+def test_another_number_of_ranks_resumes(make):
+    shards = [make(rank=rank, world=2, **MIXED) for rank in range(2)]
+    readers = [iter(shard) for shard in shards]
+    for _ in range(10):
+        items = [next(reader) for reader in readers]
+    states = [shard.state_dict() for shard in shards]
+    assert len(items) == 2 and states[0] == states[1]
+    alone = make(**MIXED)
+    alone.load_state_dict(states[1])
+    images = next(iter(alone))[0]
+    assert torch.equal(images, torch.cat([next(reader)[0] for reader in readers]))
+
+
+def test_ranks_come_from_the_environment(make, monkeypatch):
+    expected = next(iter(make(rank=1, world=2, **MIXED)))[0]
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(mixfeed.SettingsError, match="RANK is '1' and WORLD_SIZE None"):
+        make(**MIXED)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert torch.equal(next(iter(make(**MIXED)))[0], expected)
+    assert len(next(iter(make(rank=0, world=1, **MIXED)))[0]) == 20, "what is given wins"
+
+
+GROUP = """
+    import os, sys, torch, torch.distributed as group, mixfeed.torch
+    rank = int(sys.argv[2])
+    store = group.FileStore(sys.argv[3], 2)
+    group.init_process_group("gloo", rank=rank, world_size=2, store=store)
+    loader = mixfeed.torch.Loader(sys.argv[1], batch_size=30, split="test", shuffle=False)
+    total = torch.tensor([sum(len(images) for images, _ in loader)])
+    group.all_reduce(total)
+    print(int(total), len(loader))
+    group.destroy_process_group()
+"""
+
+
+def test_ranks_come_from_torch_distributed(loaders, tmp_path):
+    if not torch.distributed.is_available():
+        pytest.skip("torch: it was built without torch.distributed")
+    ranks = [Program(GROUP, loaders.addresses[rank], rank, tmp_path / "store") for rank in range(2)]
+    assert [rank.succeed() for rank in ranks] == ["200 7\n"] * 2
+
+
+TRAINING = """
+    import hashlib, os, sys, torch, mixfeed.torch
+    address, checkpoint, epochs = sys.argv[1], sys.argv[2], 2
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(3072, 16), torch.nn.Dropout(0.3), torch.nn.Linear(16, 10)
+    )
+    optimizer = torch.optim.Adam(model.parameters())
+    loader = mixfeed.torch.Loader(address, batch_size=20, mixup_alpha=0.2, mixup_prob=0.5, dtype=torch.float32)
+    if os.path.exists(checkpoint):
+        state = torch.load(checkpoint)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["rng"])
+        loader.load_state_dict(state["loader"])
+        print("resumed at", state["loader"]["next"], flush=True)
+    for epoch in range(loader.epoch, epochs):
+        loader.set_epoch(epoch)
+        for images, targets in loader:
+            loss = torch.nn.functional.cross_entropy(model(images), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            state.update(rng=torch.get_rng_state(), loader=loader.state_dict())
+            torch.save(state, checkpoint + ".part")
+            os.replace(checkpoint + ".part", checkpoint)
+            print("step", state["loader"]["next"], flush=True)
+    weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())
+    print(hashlib.sha256(weights).hexdigest())
+"""
+
+
+def test_a_training_that_was_killed_ends_with_the_same_weights(loaders, tmp_path):
+    address = ",".join(loaders.addresses)
+    calm = Program(TRAINING, address, tmp_path / "calm.pt").succeed().splitlines()
+    assert len(calm) == 101
+    for step in (13, 71):  # In the middle of an epoch each; the second kill follows the first.
+        program = Program(TRAINING, address, tmp_path / "killed.pt")
+        while program.line() != f"step {step}":
+            pass
+        program.process.kill()
+        program.end()
+    last = Program(TRAINING, address, tmp_path / "killed.pt").succeed().splitlines()
+    resumed = int(last[0].removeprefix("resumed at "))
+    assert 71 <= resumed < 100
+    assert last[-1] == calm[-1]
+
+
+def test_a_loader_travels_to_another_process_and_opens_its_own_stream(make):
+    loader = make(**MIXED)
+    reader = iter(loader)
+    next(reader)
+    copy = pickle.loads(pickle.dumps(loader))
+    assert torch.equal(next(reader)[0], copy_first(copy))
+    copy.close()
+
+
+def copy_first(copy):
+    copy.load_state_dict(copy.state_dict())
+    return next(iter(copy))[0]
+
+
+def test_cifar_trains_by_the_readmes_lines(cifar):
+    with mixfeed.local(cifar, workers=2) as loaders:
+        loader = mixfeed.torch.Loader(loaders, batch_size=128, limit=2000, dtype=torch.float32, **MIXUP)
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        losses = []
+        for _ in range(3):
+            total = 0.0
+            for images, targets in loader:
+                loss = torch.nn.functional.cross_entropy(model(images), targets)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                total += loss.item() / len(loader)
+            losses.append(total)
+        loader.close()
+    assert losses[2] < losses[0], losses
