@@ -97,9 +97,12 @@ class Loader(IterableDataset[Any]):
         settings["rank"], settings["world"] = _ranks(settings.get("rank"), settings.get("world"))
         self._recipe = _native.spec(spec, run=run, **settings)  # Says what is wrong before anything is waited for.
         self._loaders, self._settings = getattr(loaders, "addresses", loaders), settings
+        self._source: object = loaders  # Loaders of this machine stop when nobody has them any more.
         self._more: dict[str, Any] = {"spec": spec, "run": run, "tuning": tuning, "run_id": run_id}
         self._dtype, self._device, self._as_dict = dtype, torch.device(device or "cpu"), as_dict
         means, deviations = (torch.as_tensor(each, dtype=torch.float64) for each in (mean, deviation))
+        if not bool(((deviations > 0) & deviations.isfinite()).all() and means.isfinite().all()):
+            raise SettingsError(f"mean is {mean} and deviation {deviation}: they must be finite, and deviation above 0")
         # As the trainer does: pixel * scale + shift, both rounded to float32 once.
         self._scale, self._shift = (1 / (255 * deviations)).float(), (-means / deviations).float()
         self._targets = targets
@@ -173,8 +176,9 @@ class Loader(IterableDataset[Any]):
             batch = next(self._open(), None)
             if batch is None:
                 raise Error(f"the stream ended before batch {self._next}")
+            item = self._item(batch)  # Before it counts as handed out: this may be interrupted, or fail.
             self._next = batch.index + 1
-            yield self._item(batch)
+            yield item
 
     def _open(self) -> _native.Stream:
         """The stream, such that its next batch is `_next`."""
@@ -241,7 +245,7 @@ class Loader(IterableDataset[Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         # Threads and connections do not travel; a copy opens its own.
-        return {**self.__dict__, "_stream": None}
+        return {**self.__dict__, "_stream": None, "_source": None}
 
 
 def _ranks(rank: int | None, world: int | None) -> tuple[int, int]:

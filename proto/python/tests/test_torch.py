@@ -80,6 +80,25 @@ def test_images_are_normalised_as_the_trainer_does(make, loaders):
     assert half.min() >= -1 and half.max() <= 1
 
 
+def test_a_normalisation_that_cannot_be_is_refused(make):
+    for wrong in ({"deviation": 0}, {"deviation": [1, -1, 1]}, {"deviation": float("nan")}, {"mean": float("inf")}):
+        with pytest.raises(mixfeed.SettingsError, match="deviation above 0"):
+            make(dtype=torch.float32, **wrong, **MIXED)
+
+
+def test_a_batch_that_failed_on_its_way_out_does_not_count_as_handed_out(make):
+    loader = make(dtype=torch.float32, mean=[0.5, 0.5], as_dict=True, **MIXED)  # Of two channels.
+    with pytest.raises(RuntimeError):
+        next(iter(loader))
+    assert loader.state_dict()["next"] == 0
+
+
+def test_loaders_live_as_long_as_who_reads_them():
+    loader = mixfeed.torch.Loader(mixfeed.local("synthetic:100", workers=1), loader_timeout="5s", **MIXED)
+    assert len(next(iter(loader))[0]) == 20
+    loader.close()
+
+
 def test_targets_come_as_the_loss_wants_them(make):
     soft = next(iter(make(**MIXED)))[1]
     label, partner, weight = next(iter(make(targets="pairs", **MIXED)))[1]
