@@ -30,6 +30,7 @@ pub mod left_out;
 pub mod mix;
 pub mod order;
 pub mod plan;
+mod planar;
 mod simd;
 pub mod synthetic;
 
