@@ -31,6 +31,8 @@ pub struct Header {
     pub(crate) scan: usize,
     /// There are restart markers in it, at which a decoder that lost its way finds it again.
     pub(crate) restarts: bool,
+    /// Bytes of the file from there on.
+    data_bytes: u64,
 }
 
 impl Header {
@@ -45,11 +47,12 @@ impl Header {
     #[must_use]
     pub fn working_bytes(&self) -> u64 {
         let (max_h, max_v) = self.max_sampling();
-        let coefficients = if self.holds_coefficients { 129 * self.blocks() } else { 0 };
+        // Or else the data of its only scan, once more.
+        let data = if self.holds_coefficients { 129 * self.blocks() } else { self.data_bytes };
         // Rows before and after upsampling; the rows of the whole width that the shim copies from.
         let padded = u64::from(self.width.next_multiple_of(8 * max_h)) + 64;
         let rows = self.sampling().iter().map(|(_, v)| u64::from(10 * v + max_v + 8)).sum::<u64>();
-        FIXED_BYTES + coefficients + padded * rows
+        FIXED_BYTES + data + padded * rows
     }
 
     /// Blocks of 8 × 8 coefficients that all scans together may go over: those of [`MAX_SCANS`](crate::MAX_SCANS) whole
@@ -124,6 +127,7 @@ pub fn header(file: &[u8]) -> Result<Header, JpegError> {
                 let in_scan = body.first().copied().unwrap_or(0);
                 header.holds_coefficients |= u32::from(in_scan) < header.components;
                 (header.scan, header.restarts) = (segments.at(), restarts);
+                header.data_bytes = (file.len() - header.scan) as u64;
                 return Ok(header);
             }
             0xD8 => return Err(damaged("two SOI markers")),
@@ -165,5 +169,14 @@ fn read_frame(marker: u8, body: &[u8]) -> Result<Header, JpegError> {
     }
     let components = components as u32;
     let holds_coefficients = progressive;
-    Ok(Header { width, height, holds_coefficients, components, sampling, scan: 0, restarts: false })
+    Ok(Header {
+        width,
+        height,
+        holds_coefficients,
+        components,
+        sampling,
+        scan: 0,
+        restarts: false,
+        data_bytes: 0,
+    })
 }

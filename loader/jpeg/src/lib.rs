@@ -3,6 +3,7 @@
 //! libjpeg-turbo decodes, with its integer inverse transform and interpolated chroma, as Pillow has it: equal to the
 //! byte. Of a part, only what its pixels depend on is computed: rows below are not even read, rows above are read and
 //! not computed, and columns beside it likewise. Whatever the part, it is what cutting it out of the whole image gives.
+//! Of baseline files, the Huffman decoder is our own (`huffman.rs`).
 //!
 //! **Which libjpeg.** mozjpeg-sys, that is mozjpeg 4, whose decoder is libjpeg-turbo's of release 2.1.5 with its later
 //! repairs; of mozjpeg's own, only encoding differs. It builds by a C compiler alone, and where nasm is found on x86, with
@@ -17,13 +18,14 @@
 
 mod error;
 mod header;
+mod huffman;
 mod segments;
 mod shim;
+mod tables;
 
 pub use error::JpegError;
 pub use header::{Header, header};
 
-use shim::Transform;
 use std::fmt;
 
 /// Scans in a file, at most. Encoders write about ten, at most a few dozen; each may go over the whole image for a few bytes.
@@ -131,7 +133,7 @@ fn decode_into(
         segments::Segments::new(file, header.scan).end_of_scan(header.restarts)?;
     }
     out.resize(usize::try_from(part.bytes()).map_err(|_too_large| JpegError::NoMemory)?, 0);
-    shim::decode(file, &header, part, scale, Transform::Fastest, out)
+    shim::decode(file, &header, part, scale, out)
 }
 
 /// Tells whether libjpeg's assembly is in use: it was built, for want of nasm it may not have been, and the CPU can run

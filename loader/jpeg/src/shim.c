@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Tells of the entropy decoder, which is replaced. */
+#define JPEG_INTERNALS
 #include "jpeglib.h"
 #include "jerror.h"
 
@@ -19,6 +21,22 @@
 
 /* Rows that are asked of libjpeg at once; it gives as many as a row group has, 4 at most. */
 #define ROWS 4
+
+/* As `Coding` in huffman.rs. */
+struct mixfeed_jpeg_coding {
+  uint8_t component, dc, ac;
+};
+
+/* A baseline scan that is about to be read, as `Baseline` in shim.rs. */
+struct mixfeed_jpeg_baseline {
+  const uint8_t *data;
+  size_t data_bytes;
+  size_t blocks;
+  struct mixfeed_jpeg_coding codings[D_MAX_BLOCKS_IN_MCU];
+  /* Where they are: for lengths 0 to 16, and 256 values. */
+  const uint8_t *dc_counts[NUM_HUFF_TBLS], *dc_values[NUM_HUFF_TBLS];
+  const uint8_t *ac_counts[NUM_HUFF_TBLS], *ac_values[NUM_HUFF_TBLS];
+};
 
 /* As `Request` in shim.rs. */
 struct mixfeed_jpeg_request {
@@ -36,12 +54,18 @@ struct mixfeed_jpeg_request {
   /* Use idct.c where it could be done without, to compare. */
   uint32_t plain;
   size_t max_memory_bytes;
+  /* huffman.rs: what it keeps, how it begins a scan, and how it decodes a group of blocks, or passes over it when there are
+   * none. Both tell whether it could. Not used where `scan` is null.
+   */
+  void *scan;
+  int (*begin_scan)(void *scan, const struct mixfeed_jpeg_baseline *baseline);
+  int (*decode_group)(void *scan, JCOEF *const *blocks);
   /* 3 * part_height * part_width bytes. */
   uint8_t *out;
 };
 
 /* As `Status` in shim.rs. */
-enum { OK, LIBRARY, CUT_SHORT, TOO_MANY_SCANS, NO_MEMORY, HEADER_DIFFERS };
+enum { OK, LIBRARY, CUT_SHORT, TOO_MANY_SCANS, NO_MEMORY, HEADER_DIFFERS, IRREGULAR };
 
 struct decoder {
   struct jpeg_decompress_struct jpeg;
@@ -53,6 +77,9 @@ struct decoder {
   uint32_t max_scans;
   uint64_t blocks_left;
   char *message;
+  const struct mixfeed_jpeg_request *request;
+  /* Which group of its row comes next. */
+  JDIMENSION column;
 };
 
 /* Every manager that libjpeg hands back belongs to a decoder, which is the client's data. */
@@ -160,6 +187,43 @@ static JDIMENSION crop(j_decompress_ptr jpeg, const struct mixfeed_jpeg_request 
   return start;
 }
 
+/* In place of libjpeg's: the next group of blocks. Of those beside the part, nothing is asked for. */
+static boolean decode_group(j_decompress_ptr jpeg, JBLOCKROW *blocks) {
+  struct decoder *decoder = of((j_common_ptr)jpeg);
+  const struct mixfeed_jpeg_request *request = decoder->request;
+  JDIMENSION column = decoder->column++;
+  if (decoder->column == jpeg->MCUs_per_row) decoder->column = 0;
+  if (column < jpeg->master->first_iMCU_col || column > jpeg->master->last_iMCU_col) blocks = NULL;
+  if (!(*request->decode_group)(request->scan, (JCOEF *const *)blocks)) leave((j_common_ptr)jpeg, IRREGULAR);
+  return TRUE;
+}
+
+/* Has huffman.rs decode the scan, if it is of the kind that it can. */
+static void replace_entropy_decoder(j_decompress_ptr jpeg, const struct mixfeed_jpeg_request *request) {
+  struct mixfeed_jpeg_baseline baseline;
+  int i;
+  if (request->scan == NULL || jpeg_has_multiple_scans(jpeg) || jpeg->progressive_mode || jpeg->arith_code ||
+      jpeg->restart_interval != 0)
+    return;
+  memset(&baseline, 0, sizeof(baseline));
+  baseline.data = jpeg->src->next_input_byte;
+  baseline.data_bytes = jpeg->src->bytes_in_buffer;
+  baseline.blocks = (size_t)jpeg->blocks_in_MCU;
+  for (i = 0; i < jpeg->blocks_in_MCU; i++) {
+    int component = jpeg->MCU_membership[i];
+    baseline.codings[i].component = (uint8_t)component;
+    baseline.codings[i].dc = (uint8_t)jpeg->cur_comp_info[component]->dc_tbl_no;
+    baseline.codings[i].ac = (uint8_t)jpeg->cur_comp_info[component]->ac_tbl_no;
+  }
+  for (i = 0; i < NUM_HUFF_TBLS; i++) {
+    const JHUFF_TBL *dc = jpeg->dc_huff_tbl_ptrs[i], *ac = jpeg->ac_huff_tbl_ptrs[i];
+    if (dc != NULL) baseline.dc_counts[i] = dc->bits, baseline.dc_values[i] = dc->huffval;
+    if (ac != NULL) baseline.ac_counts[i] = ac->bits, baseline.ac_values[i] = ac->huffval;
+  }
+  if (!(*request->begin_scan)(request->scan, &baseline)) leave((j_common_ptr)jpeg, IRREGULAR);
+  jpeg->entropy->decode_mcu = decode_group;
+}
+
 static void decode(struct decoder *decoder, const struct mixfeed_jpeg_request *request) {
   j_decompress_ptr jpeg = &decoder->jpeg;
   size_t row_bytes = (size_t)request->part_width * 3, pixel_bytes;
@@ -187,6 +251,7 @@ static void decode(struct decoder *decoder, const struct mixfeed_jpeg_request *r
   if (request->top + request->part_height > jpeg->output_height ||
       request->left + request->part_width > jpeg->output_width)
     leave((j_common_ptr)jpeg, HEADER_DIFFERS);
+  replace_entropy_decoder(jpeg, request);
 
   if (may_smooth(jpeg)) {
     scratch = (*jpeg->mem->alloc_sarray)((j_common_ptr)jpeg, JPOOL_IMAGE,
@@ -248,6 +313,7 @@ int mixfeed_jpeg_decode(const struct mixfeed_jpeg_request *request, char *messag
   decoder.max_scans = request->max_scans;
   decoder.blocks_left = request->max_blocks;
   decoder.message = message;
+  decoder.request = request;
   decoder.jpeg.err = jpeg_std_error(&decoder.errors);
   decoder.jpeg.client_data = &decoder;
   decoder.errors.error_exit = error_exit;

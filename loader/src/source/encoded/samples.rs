@@ -180,7 +180,8 @@ impl Samples for Encoded {
         let largest = self.sizes.iter().map(|size| u64::from(size.height) * u64::from(size.width)).max();
         let file = self.checks.most_bytes(&self.records);
         let decoding = (DECODING_BYTES * largest.unwrap_or(0)).min(MAX_DECODE_BYTES);
-        let decoding_bytes = if all_decoded { 0 } else { decoding + file };
+        // The file, and the data of a JPEG's scan once more.
+        let decoding_bytes = if all_decoded { 0 } else { decoding + 2 * file };
         SampleMemory { to_keep_bytes, decoding_bytes }
     }
 
