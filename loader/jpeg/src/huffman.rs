@@ -9,6 +9,7 @@
 //! before it; and because blocks that no pixel of the part depends on are passed over without being written down.
 
 use crate::tables::{LOOK_BITS, Symbol, Table};
+use std::rc::Rc;
 
 /// Looks for which bits are at hand once they were filled up: to 56, at least.
 const LOOKS: u32 = 56 / LOOK_BITS;
@@ -107,8 +108,8 @@ pub(crate) struct Scan {
     bit: usize,
     codings: [Coding; MAX_BLOCKS],
     blocks: usize,
-    dc: [Option<Box<Table>>; 4],
-    ac: [Option<Box<Table>>; 4],
+    dc: [Option<Rc<Table>>; 4],
+    ac: [Option<Rc<Table>>; 4],
     last_dc: [i32; 4],
     /// Groups that are to be passed over before the next one that is wanted.
     skipped: u32,
@@ -119,8 +120,8 @@ impl Scan {
     pub(crate) fn new(
         data: &[u8],
         codings: &[Coding],
-        dc: [Option<Box<Table>>; 4],
-        ac: [Option<Box<Table>>; 4],
+        dc: [Option<Rc<Table>>; 4],
+        ac: [Option<Rc<Table>>; 4],
     ) -> Result<Self, Irregular> {
         let mut of_blocks = [Coding::default(); MAX_BLOCKS];
         of_blocks.get_mut(..codings.len()).ok_or(Irregular)?.copy_from_slice(codings);

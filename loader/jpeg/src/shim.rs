@@ -143,7 +143,7 @@ unsafe extern "C" fn begin_scan(scan: *mut c_void, baseline: *const Baseline) ->
     let table = |counts: *const [u8; 17], values: *const [u8; 256]| {
         // SAFETY: as said above.
         let (counts, values) = unsafe { (counts.as_ref()?, values.as_ref()?) };
-        Some(Table::new(counts.last_chunk()?, values).map(Box::new))
+        Some(Table::of(counts.last_chunk()?, values))
     };
     let tables = |counts: &[*const [u8; 17]; 4], values: &[*const [u8; 256]; 4]| {
         let mut tables = [const { None }; 4];

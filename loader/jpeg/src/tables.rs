@@ -1,6 +1,9 @@
 //! Huffman tables that find up to two symbols by one look at the next bits.
 
 use crate::huffman::Irregular;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
 
 /// The longest code in bits.
 const MAX_CODE_BITS: usize = 16;
@@ -134,22 +137,46 @@ impl Look {
     }
 }
 
+/// Tables that a thread keeps: those of an image or two. Most files have the tables of the standard, or of one camera.
+const KEPT: usize = 8;
+
+thread_local! {
+    static RECENT: RefCell<VecDeque<Rc<Table>>> = const { RefCell::new(VecDeque::new()) };
+}
+
 /// A Huffman table.
 pub(crate) struct Table {
     looks: [Look; 1 << LOOK_BITS],
     /// For each length the code behind the last, as the first of 16 bits, and where its value stands.
     ends: [u32; MAX_CODE_BITS + 1],
     offsets: [i32; MAX_CODE_BITS + 1],
+    counts: [u8; MAX_CODE_BITS],
     values: [u8; 256],
 }
 
 impl Table {
     /// Of how many codes there are of each length, 1 to 16, and what they stand for, in the order of codes (T.81, annex C).
-    pub(crate) fn new(counts: &[u8; MAX_CODE_BITS], values: &[u8; 256]) -> Result<Self, Irregular> {
+    /// The thread's last tables are kept, since making one takes as long as decoding twenty blocks.
+    pub(crate) fn of(counts: &[u8; MAX_CODE_BITS], values: &[u8; 256]) -> Result<Rc<Self>, Irregular> {
+        RECENT.with_borrow_mut(|recent| {
+            if let Some(table) =
+                recent.iter().find(|table| table.counts == *counts && table.values == *values)
+            {
+                return Ok(Rc::clone(table));
+            }
+            let table = Rc::new(Self::new(counts, values)?);
+            recent.truncate(KEPT - 1);
+            recent.push_front(Rc::clone(&table));
+            Ok(table)
+        })
+    }
+
+    fn new(counts: &[u8; MAX_CODE_BITS], values: &[u8; 256]) -> Result<Self, Irregular> {
         let mut table = Self {
             looks: [Look::rare(0, 0); 1 << LOOK_BITS],
             ends: [0; MAX_CODE_BITS + 1],
             offsets: [0; MAX_CODE_BITS + 1],
+            counts: *counts,
             values: *values,
         };
         // Of all that can be looked at, the first symbol, where it fits in.
