@@ -1,16 +1,20 @@
 """Loader processes on this machine, for those who have one machine.
 
-They listen on sockets in a folder that only this user can enter. Each holds the reading end of a pipe as its standard
+They listen on sockets in a folder that only this user can enter, and that is locked as long as this process is there: one
+that was killed leaves its folder behind, which the next one removes. Each holds the reading end of a pipe as its standard
 input and stops when that ends: when it is closed here, and when this process is gone, by SIGKILL too. Their log lines
 go to the logger `mixfeed.loader`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import logging
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -20,12 +24,22 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Any
 
-from mixfeed.errors import LoaderStartError
+from mixfeed._native import __version__
+from mixfeed.errors import ClosedError, LoaderStartError
 
 _LOG = logging.getLogger("mixfeed.loader")
 
 _SOCKET_CHARS = 100
 """Longest path of a socket: 108 bytes on Linux, 104 on macOS, with their end."""
+
+_PREFIX = "mixfeed-local-"
+"""Of the folders."""
+
+_OWN_FLAGS = ("grace", "listen", "log-format", "stop-with-stdin", "workers")
+"""What is said without being asked for."""
+
+_ADVICE = ("Usage:", "For more information")
+"""How programs are called, which is no matter of who calls `local`."""
 
 _LEAVE_SECONDS = 5.0
 """How long a loader may take to stop before it is killed; its streams get 2 s (`grace`)."""
@@ -49,9 +63,6 @@ def local(
 class LocalLoader:
     """Running loaders. Give it to a Stream in place of addresses; its end, or `close`, stops them."""
 
-    addresses: Sequence[str]
-    """Where they listen."""
-
     def __init__(
         self,
         data: str | os.PathLike[str],
@@ -63,26 +74,41 @@ class LocalLoader:
         if processes < 1:
             raise ValueError(f"processes is {processes}, it must be 1 or more")
         given = flags.pop("listen", None)
+        self._addresses: list[str] = []
         command = [_program(), "serve", f"--data={os.fspath(data)}", "--stop-with-stdin", "--log-format=json"]
         for name, value in {"grace": "2s", "workers": workers, **flags}.items():
             if value is not None:
                 text = str(value).lower() if isinstance(value, bool) else str(value)
                 command.append(f"--{name.replace('_', '-')}={text}")
-        folder = tempfile.mkdtemp(prefix="mixfeed-")
+        _remove_left()
+        folder, lock = _folder()
         running: list[_Process] = []
-        self._stop = weakref.finalize(self, _stop, running, folder, os.getpid())
+        self._lock = lock
+        self._stop = weakref.finalize(self, _stop, running, folder, lock, os.getpid())
         try:
             for number in range(processes):
                 socket = f"{folder}/{number}.sock"
                 own = f"unix://{socket}" if len(socket) <= _SOCKET_CHARS else "127.0.0.1:0"
                 listen = own if given is None else given
                 running.append(_Process([*command, f"--listen={listen}"]))
-            self.addresses = [process.address() for process in running]
+            self._addresses = [process.address() for process in running]
         except BaseException:
             self.close()
             raise
         self._processes = running
         _open.add(self)
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """Where they listen."""
+        if self.closed:
+            raise ClosedError("the loaders of this machine were closed")
+        return self._addresses
+
+    @property
+    def closed(self) -> bool:
+        """Whether they were stopped."""
+        return not self._stop.alive
 
     @property
     def pids(self) -> list[int]:
@@ -109,6 +135,7 @@ class _Process:
     """One loader, and the thread that reads its log."""
 
     def __init__(self, command: list[str]) -> None:
+        self._command = command
         try:
             # A session of its own: Ctrl-C is for this process, which may want to save before it stops.
             self.popen = subprocess.Popen(
@@ -131,9 +158,22 @@ class _Process:
         while not self._known.wait(0.1):  # Not without end: a signal must come through.
             pass
         if self._listens is None:
-            said = next(iter(self._words), "it said nothing")
-            raise LoaderStartError(f"the loader ended with {self.popen.wait()} before it listened: {said}")
+            raise LoaderStartError(self._why())
         return self._listens
+
+    def _why(self) -> str:
+        """Why it ended, with flags named as the keywords that they are here."""
+        code, said = self.popen.wait(), "; ".join(self._words[:3]) or "it said nothing"
+        unknown = re.search(r"unexpected argument '--([a-z-]+)", said)
+        if unknown and unknown[1] in _OWN_FLAGS:
+            program = str(self._command[0])
+            return (
+                f"{program} is {_version(program)}, and this package {__version__}: it does not know "
+                f"--{unknown[1]}; take the loader of this version"
+            )
+        said = re.sub(r"--([a-z-]+)(?: <[^>]*>)?", lambda flag: flag[1].replace("-", "_"), said)
+        said = said.removeprefix("error: ").replace("argument", "keyword")
+        return f"the loader ended with {code} before it listened: {said}"
 
     def ask_to_stop(self) -> None:
         _input(self.popen).close()
@@ -155,7 +195,7 @@ class _Process:
                 if self._listens is None and text.startswith("listening "):
                     self._listens = str(fields["address"])
                     self._known.set()
-                elif self._listens is None and level >= logging.ERROR:
+                elif self._listens is None and level >= logging.ERROR and text and not text.startswith(_ADVICE):
                     self._words.append(text)
                 _LOG.log(level, "%s", text)
         self._known.set()
@@ -178,7 +218,31 @@ def _input(popen: subprocess.Popen[bytes]) -> IO[bytes]:
     return popen.stdin
 
 
-def _stop(processes: list[_Process], folder: str, owner: int) -> None:
+def _folder() -> tuple[str, int]:
+    """A new folder, locked."""
+    while True:
+        folder = tempfile.mkdtemp(prefix=_PREFIX)
+        with contextlib.suppress(FileNotFoundError):  # Who removes what is left was here first.
+            lock = os.open(folder, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.path.exists(folder):
+                return folder, lock
+            os.close(lock)
+
+
+def _remove_left() -> None:
+    """Removes the folders of processes that were killed: those that nobody holds locked."""
+    for folder in pathlib.Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # Another user's, held, or gone by now.
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _stop(processes: list[_Process], folder: str, lock: int, owner: int) -> None:
     if os.getpid() != owner:  # They are the loaders of the process that this one is a fork of.
         return
     for process in processes:
@@ -186,19 +250,31 @@ def _stop(processes: list[_Process], folder: str, owner: int) -> None:
     for process in processes:
         process.wait()
     shutil.rmtree(folder, ignore_errors=True)
+    os.close(lock)
 
 
 _open: weakref.WeakSet[LocalLoader] = weakref.WeakSet()
 
 
 def _forget() -> None:
-    """In a fork: its copies of the pipes' writing ends would keep the loaders alive."""
+    """In a fork: its copies of the pipes' writing ends would keep the loaders alive, and that of the lock the folder."""
     for loaders in _open:
+        if not loaders.closed:
+            os.close(loaders._lock)
         for process in loaders._processes:
             _input(process.popen).close()
 
 
 os.register_at_fork(after_in_child=_forget)
+
+
+def _version(program: str) -> str:
+    """What a loader says of its version."""
+    try:
+        said = subprocess.run([program, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    except OSError:
+        said = ""
+    return next(iter(said.splitlines()), "of an unknown version")
 
 
 def _program() -> str:

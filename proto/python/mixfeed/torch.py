@@ -12,7 +12,9 @@ The loaders are the workers: decoding, augmentation and mixing happen there, and
 from __future__ import annotations
 
 import logging
+import operator
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Union
 
@@ -21,6 +23,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from torch.utils.dlpack import from_dlpack
 
 from mixfeed import _native
+from mixfeed._training import DTYPES, INSTEAD, normalisation, ranks, whole
 from mixfeed.errors import Error, MismatchError, RefusedError, SettingsError
 
 if TYPE_CHECKING:
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
     from mixfeed._keywords import Settings
 
 _LOG = logging.getLogger("mixfeed.torch")
+
+# That a rank would have no rows is said here, once, and not by each loader and of each loader besides.
+for _name in ("mixfeed.client", "mixfeed.loader"):
+    logging.getLogger(_name).addFilter(lambda record: "spec.shard.world: " not in record.getMessage())
 
 Targets = Union[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 """Soft targets or classes; or label, partner's label and lambda."""
@@ -60,10 +67,12 @@ class Loader(IterableDataset[Any]):
     `batch_size=None` (torchdata's StatefulDataLoader, too).
 
     Each `iter` begins an epoch: the first one at `start`, the next one behind it, and after `load_state_dict` the batch
-    behind the last one that was handed out. An epoch that was left early is not taken up again.
+    behind the last one that was handed out. An epoch that was left early is not taken up again; one that failed is, where it
+    failed. One epoch is read at a time: an iterator ends with an error once a later one has begun.
 
     - `images` come as (rows, channels, height, width) in channels-last memory, on `device`: uint8, or normalised
-      to (pixel / 255 - mean) / deviation in another `dtype`; `mean` and `deviation` are one number, or one a channel.
+      to (pixel / 255 - mean) / deviation in another `dtype`; `mean` and `deviation` are one number, or one a channel, and
+      0.5 where they are not given.
     - `targets`: "soft" (float32 of (rows, classes)), "pairs" ((label, partner, lambda), each of (rows,)), or "classes" (int64 of
       (rows,), where nothing is mixed); None is "classes" where nothing is mixed and "soft" where something is.
     - `as_dict` yields `Item`s in place of (images, targets).
@@ -80,8 +89,8 @@ class Loader(IterableDataset[Any]):
         *,
         dtype: torch.dtype = torch.uint8,
         device: torch.device | str | None = None,
-        mean: float | Sequence[float] = 0.5,
-        deviation: float | Sequence[float] = 0.5,
+        mean: float | Sequence[float] | None = None,
+        deviation: float | Sequence[float] | None = None,
         targets: Literal["soft", "pairs", "classes"] | None = None,
         as_dict: bool = False,
         spec: str | None = None,
@@ -90,25 +99,34 @@ class Loader(IterableDataset[Any]):
         run_id: str | None = None,
         **settings: Unpack[Settings],
     ) -> None:
+        for name in settings.keys() & INSTEAD.keys():
+            raise TypeError(f"{name} is a DataLoader's, and no keyword here: {INSTEAD[name]}")
         if targets not in (None, "soft", "pairs", "classes"):
             raise SettingsError(f'targets is {targets!r}, it must be "soft", "pairs", "classes" or None')
-        if dtype != torch.uint8 and not dtype.is_floating_point:
-            raise SettingsError(f"dtype is {dtype}, it must be torch.uint8 or a floating-point type")
-        settings["rank"], settings["world"] = _ranks(settings.get("rank"), settings.get("world"))
+        if dtype not in DTYPES:
+            raise SettingsError(f"dtype is {dtype!r}, it must be one of {', '.join(map(str, DTYPES))}")
+        settings["rank"], settings["world"] = ranks(settings.get("rank"), settings.get("world"))
         self._recipe = _native.spec(spec, run=run, **settings)  # Says what is wrong before anything is waited for.
-        self._loaders, self._settings = getattr(loaders, "addresses", loaders), settings
-        self._source: object = loaders  # Loaders of this machine stop when nobody has them any more.
+        self._loaders, self._settings = _native.addresses(loaders), settings
+        self._source: str | Sequence[str] | _Addresses | None = loaders  # Loaders of this machine stop when nobody has them any more.
         self._more: dict[str, Any] = {"spec": spec, "run": run, "tuning": tuning, "run_id": run_id}
         self._dtype, self._device, self._as_dict = dtype, torch.device(device or "cpu"), as_dict
-        means, deviations = (torch.as_tensor(each, dtype=torch.float64) for each in (mean, deviation))
-        if not bool(((deviations > 0) & deviations.isfinite()).all() and means.isfinite().all()):
-            raise SettingsError(f"mean is {mean} and deviation {deviation}: they must be finite, and deviation above 0")
+        if dtype == torch.uint8 and (mean is not None or deviation is not None):
+            raise SettingsError("mean and deviation have no effect on uint8: ask for another dtype, as in dtype=torch.float32")
+        means, deviations = normalisation("mean", mean), normalisation("deviation", deviation)
         # As the trainer does: pixel * scale + shift, both rounded to float32 once.
         self._scale, self._shift = (1 / (255 * deviations)).float(), (-means / deviations).float()
+        self._channels = {"mean": means.numel(), "deviation": deviations.numel()}
         self._targets = targets
         self._stream: _native.Stream | None = None
-        self._next = settings.get("start") or 0
+        self._next = operator.index(settings.get("start") or 0)
         self._expected: str | None = None
+        # What is known once a stream was open, or else why none was.
+        self._info: _native.Info | None = None
+        self._failed: Error | None = None
+        self._stats: dict[str, int] | None = None
+        # From where to where is read; whose reader has another one reads no more.
+        self._span: tuple[int, int] | None = None
         # Rank and world, where the rows of this rank are cut out here.
         self._rows: tuple[int, int] | None = None
         # Whether the next epoch begins exactly at `_next`, and not at the beginning of an epoch.
@@ -117,48 +135,75 @@ class Loader(IterableDataset[Any]):
     @property
     def info(self) -> _native.Info:
         """What is fixed about the stream: data, classes, shape of images, lengths."""
-        return self._open().info
+        if self._info is None:
+            if self._failed is not None:  # Who asks what there was must not wait for loaders again.
+                raise self._failed
+            self._open()
+        assert self._info is not None
+        return self._info
 
     @property
     def stats(self) -> dict[str, int]:
         """What happened on the stream so far, by name."""
-        return self._open().stats
+        if self._stream is not None:
+            self._stats = self._stream.stats
+        return self._stats or self._open().stats
 
     @property
     def epoch(self) -> int:
         """The epoch of the next batch, from 0."""
-        return self._next // len(self)
+        return self._next // self.info.batches_per_epoch if self._next else 0
 
     def __len__(self) -> int:
-        """Batches of an epoch; the same for every rank."""
-        return self.info.batches_per_epoch
+        """Batches of the epoch that was begun last, or of the first one: fewer where `start` or `steps` lies in it. The
+        same for every rank."""
+        first, end = self._span or self._bounds()
+        return end - first
 
     def set_epoch(self, epoch: int) -> None:
         """Makes `epoch` the next one to be iterated. In the middle of it, after `load_state_dict`, it goes on there."""
-        if not (self._placed and self._next // len(self) == epoch):
-            self._next, self._placed = self._before_end(epoch * len(self)), True
+        if whole(epoch) is None:
+            raise SettingsError(f"epoch is {epoch!r}, it must be a whole number, 0 or more")
+        if not (self._placed and self.epoch == epoch):
+            self._place(self._before_end(epoch * self.info.batches_per_epoch))
 
     def state_dict(self) -> State:
         """Where the next batch is, and of which stream of which data: everything that resuming takes."""
-        return {"next": self._next, "stream": self._open().spec}
+        if self._expected is None and self._failed is None:
+            self._open()
+        # Where no loader was reached, nothing was read of any data.
+        return {"next": self._next, "stream": self._expected or self._recipe}
 
     def load_state_dict(self, state: State) -> None:
         """Goes on where `state` was taken, on any number of ranks.
 
         Raises MismatchError, with names and values, when the stream is another one or the loaders serve other data.
         """
-        others = _native.differences(self._recipe, state["stream"])
+        given: Mapping[str, Any] = state if isinstance(state, Mapping) else {}
+        index, stream = whole(given.get("next")), given.get("stream")
+        if index is None or not isinstance(stream, str):
+            raise SettingsError(
+                f"the state is {str(state):.60}, it must be what state_dict() gave: next, a whole number, and stream, a text"
+            )
+        others = _native.differences(self._recipe, stream)
         if others:
             raise MismatchError(f"the state is of another stream: {'; '.join(others)}")
-        self._expected, self._next, self._placed = state["stream"], state["next"], True
+        names = ("_expected", "_next", "_placed", "_span", "_failed")
+        before = {name: self.__dict__[name] for name in names}
+        self._expected = stream
+        self._place(index)
         self.close()
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            self.__dict__.update(before)
+            raise
 
     def close(self) -> None:
         """Ends the stream. It is opened again when something is asked of it."""
         if self._stream is not None:
             self._stream.close()
-            self._stream = None
+            self._stats, self._stream = self._stream.stats, None
 
     def __iter__(self) -> Iterator[Any]:
         worker = get_worker_info()
@@ -167,29 +212,66 @@ class Loader(IterableDataset[Any]):
                 f"num_workers is {worker.num_workers}, it must be 0: the loaders are the workers, and a batch that went "
                 "through a worker of this process would be copied once more for nothing"
             )
-        batches = len(self)
+        self._failed = None  # Loaders may be there by now.
+        batches = self.info.batches_per_epoch
         if not self._placed and self._next % batches:
             self._next = self._before_end((self._next // batches + 1) * batches)
         self._placed = False
-        end = self._before_end((self._next // batches + 1) * batches)
-        while self._next < end:
-            batch = next(self._open(), None)
-            if batch is None:
-                raise Error(f"the stream ended before batch {self._next}")
-            item = self._item(batch)  # Before it counts as handed out: this may be interrupted, or fail.
-            self._next = batch.index + 1
-            yield item
+        self._span = self._bounds()
+        return _Epoch(self, self._span)
+
+    def _place(self, index: int) -> None:
+        """Makes the next epoch begin exactly at `index`."""
+        self._next, self._placed, self._span = index, True, None
+
+    def _bounds(self) -> tuple[int, int]:
+        """The epoch of the next batch, as much of it as the stream has: its first batch and its end."""
+        batches = self.info.batches_per_epoch
+        first = self._next // batches * batches
+        end = self._before_end(first + batches)
+        first = max(first, operator.index(self._settings.get("start") or 0))
+        return min(first, end) if self._next < end else end, end
+
+    def _take(self, span: tuple[int, int]) -> Any:
+        """The next batch of an epoch, for its reader."""
+        if span is not self._span:
+            raise Error(
+                "this Loader was iterated anew, or set elsewhere, since this iterator began, and its batches go there: "
+                "whoever reads beside another needs a Loader of its own"
+            )
+        if self._next >= span[1]:
+            raise StopIteration
+        batch = next(self._open(), None)
+        if batch is None:
+            raise Error(f"the stream ended before batch {self._next}")
+        item = self._item(batch)  # Before it counts as handed out: this may be interrupted, or fail.
+        self._next = batch.index + 1
+        return item
+
+    def _fail(self, span: tuple[int, int]) -> None:
+        """After a failure the next `iter` goes on where it was, by another stream."""
+        if span is self._span:
+            self._placed = True
+            self.close()
 
     def _open(self) -> _native.Stream:
         """The stream, such that its next batch is `_next`."""
         if self._stream is not None and self._stream.next_index != self._next:
             self.close()
         if self._stream is None:
-            self._stream = self._opened()
+            try:
+                self._stream = self._opened()
+            except Error as error:
+                self._failed = error
+                raise
             # What it reads now is what it reads as long as it lives.
-            self._expected = self._stream.spec
+            self._expected, self._info, self._failed = self._stream.spec, self._stream.info, None
         if self._targets == "classes" and self._stream.mixes:
             raise SettingsError('targets is "classes", and the stream mixes: ask for "soft" or "pairs"')
+        channels = self._stream.info.shape[2]
+        for name, count in self._channels.items():
+            if count not in (1, channels):
+                raise SettingsError(f"{name} has {count} numbers, and images have {channels} channels: give one number, or one a channel")
         return self._stream
 
     def _opened(self) -> _native.Stream:
@@ -199,7 +281,7 @@ class Loader(IterableDataset[Any]):
         if self._rows is not None:
             settings["rank"], settings["world"] = 0, 1
         try:
-            return _native.Stream(self._loaders, expect=self._expected, **self._more, **settings)
+            return _native.Stream(self._source or self._loaders, expect=self._expected, **self._more, **settings)
         except RefusedError as error:
             if world == 1 or self._rows is not None or "shard.world" not in str(error):
                 raise
@@ -211,7 +293,7 @@ class Loader(IterableDataset[Any]):
     def _before_end(self, index: int) -> int:
         """The index, or where the stream ends if that is earlier."""
         epochs, steps = self._settings.get("epochs"), self._settings.get("steps")
-        ends = [index] if epochs is None else [index, epochs * len(self)]
+        ends = [index] if epochs is None else [index, epochs * self.info.batches_per_epoch]
         return min(ends if steps is None else [*ends, steps])
 
     def _own(self, rows: torch.Tensor) -> torch.Tensor:
@@ -244,26 +326,34 @@ class Loader(IterableDataset[Any]):
         return tensor(batch.soft_targets(len(stream.info.classes)))
 
     def __getstate__(self) -> dict[str, Any]:
-        # Threads and connections do not travel; a copy opens its own.
-        return {**self.__dict__, "_stream": None, "_source": None}
+        # Threads and connections do not travel; a copy opens its own, and goes on where this one is, as by its state.
+        alone: dict[str, Any] = {"_stream": None, "_source": None, "_span": None, "_failed": None, "_placed": True}
+        return {**self.__dict__, **alone, "_info": None}
 
 
-def _ranks(rank: int | None, world: int | None) -> tuple[int, int]:
-    """Who this process is among those that train together."""
-    if rank is None and world is None:
-        group = torch.distributed
-        if group.is_available() and group.is_initialized():
-            return group.get_rank(), group.get_world_size()
-        given = os.environ.get("RANK"), os.environ.get("WORLD_SIZE")
-        if given == (None, None):
-            return 0, 1
+class _Epoch:
+    """An epoch that is read. A failure is raised again, so that nobody takes it for the end of the epoch."""
+
+    def __init__(self, loader: Loader, span: tuple[int, int]) -> None:
+        self._loader, self._span = loader, span
+        self._failed: Exception | None = None
+        self._reader = threading.Lock()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._failed is not None:
+            raise self._failed
+        if not self._reader.acquire(blocking=False):
+            raise Error("another thread reads this epoch: give each thread a Loader of its own")
         try:
-            return int(given[0] or ""), int(given[1] or "")
-        except ValueError:
-            raise SettingsError(
-                f"RANK is {given[0]!r} and WORLD_SIZE {given[1]!r} in the environment: both must be whole numbers, or neither "
-                "be set; or give rank and world"
-            ) from None
-    if rank is None or world is None:
-        raise SettingsError("rank and world go together")
-    return rank, world
+            return self._loader._take(self._span)
+        except StopIteration:
+            raise
+        except Exception as error:
+            self._failed = error
+            self._loader._fail(self._span)
+            raise
+        finally:
+            self._reader.release()

@@ -41,7 +41,7 @@ pub(crate) fn keywords() -> String {
 }
 
 /// The type of a flag's value, in Python's terms.
-fn kind(flag: &Arg) -> &'static str {
+pub(crate) fn kind(flag: &Arg) -> &'static str {
     let kind = flag.get_value_parser().type_id();
     let is = |types: &[TypeId]| types.iter().any(|one| kind == *one);
     if flag.get_value_delimiter().is_some() {

@@ -15,6 +15,7 @@ mod errors;
 mod exit;
 mod info;
 mod keywords;
+mod loaders;
 mod logs;
 mod moments;
 mod reader;
@@ -38,6 +39,8 @@ mod _native {
     use crate::info::Info;
     #[pymodule_export]
     use crate::keywords::keywords;
+    #[pymodule_export]
+    use crate::loaders::addresses;
     #[pymodule_export]
     use crate::recorded::{differences, spec};
     #[pymodule_export]

@@ -7,6 +7,7 @@ use crate::batch::Batch;
 use crate::errors;
 use crate::exit::{self, Presence};
 use crate::info::Info;
+use crate::loaders;
 use crate::logs::{self, Lines, Sender};
 use crate::moments::{self, Moments};
 use crate::reader::{Opening, Reader, Wait};
@@ -14,12 +15,11 @@ use crate::recorded::{self, Recorded};
 use crate::settings::{Recipe, Settings};
 use crate::values;
 use mixfeed_client::{
-    Batch as Received, Endpoint, Expected, StreamConfig, StreamEnd, StreamError, StreamInfo, StreamStats,
-    Tuning,
+    Batch as Received, Expected, StreamConfig, StreamEnd, StreamError, StreamInfo, StreamStats, Tuning,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +41,8 @@ pub(crate) struct Stream {
     info: StreamInfo,
     /// Before which index it ends, if at all.
     end: Option<u64>,
+    /// Loaders of this machine, which live as long as who reads them.
+    local: Option<Py<PyAny>>,
 }
 
 struct State {
@@ -109,6 +111,11 @@ impl Stream {
         Ok(())
     }
 
+    /// Whether the loaders are on this machine and were closed: nobody will come.
+    fn is_deserted(&self, py: Python<'_>) -> PyResult<bool> {
+        self.local.as_ref().map_or(Ok(false), |local| local.getattr(py, "closed")?.is_truthy(py))
+    }
+
     fn close_with(&self, py: Python<'_>, error: Option<StreamError>) -> PyResult<()> {
         if !self.presence.is_here() {
             return Ok(());
@@ -162,7 +169,7 @@ impl Stream {
             expected,
             security: reading.security().map_err(wrong)?,
             tuning: read_tuning(tuning)?,
-            ..StreamConfig::new(endpoints(loaders)?, spec)
+            ..StreamConfig::new(loaders::endpoints(loaders)?, spec)
         };
         if let Some(timeout) = reading.loader_timeout {
             config.loader_timeout = timeout.get();
@@ -182,7 +189,8 @@ impl Stream {
         let end = [of_epochs, reading.steps].into_iter().flatten().min();
         let state =
             State { next: config.start, stats: StreamStats::default(), failed: None, reader: Some(reader) };
-        Ok(Self { state: Mutex::new(state), presence, lines, config, info, end })
+        let local = loaders.hasattr("closed")?.then(|| loaders.clone().unbind());
+        Ok(Self { state: Mutex::new(state), presence, lines, config, info, end, local })
     }
 
     /// What is fixed about the stream: data, classes, shape of images, lengths.
@@ -260,7 +268,19 @@ impl Stream {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
         let _inside = self.presence.enter(py)?;
-        match attend(py, &self.lines, || self.lock().wait(self.end))? {
+        let waited = loop {
+            match py.detach(|| self.lock().wait(self.end)) {
+                Wait::Done(waited) => break waited,
+                Wait::Pending if self.is_deserted(py)? => {
+                    self.close(py)?;
+                    return Err(loaders::closed(py));
+                }
+                Wait::Pending => {}
+            }
+            self.lines.hand_on(py)?;
+            py.check_signals()?;
+        };
+        match waited {
             None => Ok(None),
             Some(Ok(batch)) => Ok(Some(Batch::new(batch, self.info.image))),
             Some(Err(error)) => {
@@ -313,21 +333,6 @@ fn open(py: Python<'_>, config: StreamConfig, sender: &Sender, lines: &Lines) ->
     let mut opening = py.detach(|| Opening::start(config, sender.clone())).map_err(raised)?;
     let stream = attend(py, lines, || opening.wait())?.map_err(raised)?;
     Ok(opening.with(stream))
-}
-
-/// Addresses as they may be given: a text with commas, a sequence of texts, or whoever has `addresses`.
-fn endpoints(loaders: &Bound<'_, PyAny>) -> PyResult<Vec<Endpoint>> {
-    let py = loaders.py();
-    let given = loaders.getattr_opt("addresses")?.unwrap_or_else(|| loaders.clone());
-    let texts: Vec<String> = if given.is_instance_of::<PyString>() {
-        given.extract::<String>()?.split(',').map(str::to_owned).collect()
-    } else {
-        given.try_iter()?.map(|text| text?.extract()).collect::<PyResult<_>>()?
-    };
-    let texts = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
-    let endpoints =
-        texts.map(|text| text.parse().map_err(|error: mixfeed_client::EndpointError| error.to_string()));
-    endpoints.collect::<Result<_, _>>().map_err(|text| errors::settings(py, &text))
 }
 
 fn read_tuning(given: Option<&Bound<'_, PyDict>>) -> PyResult<Tuning> {

@@ -1,11 +1,13 @@
 //! Values of Python's on their way in: keywords as flags, tables as TOML.
 
-use crate::errors;
 use crate::settings::Settings;
+use crate::{errors, keywords};
 use clap::error::ErrorKind;
+use mixfeed_ops::config::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use std::any::TypeId;
 use toml::{Table, Value};
 
 /// Reads the keywords of a stream.
@@ -29,30 +31,66 @@ fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     if value.is_none() {
         return Ok(None);
     }
-    // True switches on what has a value of its own when none is given.
-    let takes_bool = |flag: clap::Arg| flag.get_value_parser().type_id() == std::any::TypeId::of::<bool>();
-    if value.is_exact_instance_of::<PyBool>()
-        && value.is_truthy()?
-        && !Settings::flag(name).is_some_and(takes_bool)
-    {
-        return Ok(Some(format!("--{name}")));
+    let Some(flag) = Settings::flag(name) else { return Ok(Some(format!("--{name}={}", value.str()?))) };
+    let kind = keywords::kind(&flag);
+    // What has a value of its own when none is given is switched on by True, and stays off by False.
+    if kind == "str | bool" && is_bool(value) {
+        return Ok(value.is_truthy()?.then(|| format!("--{name}")));
     }
-    Ok(Some(format!("--{name}={}", text(value)?)))
+    if let Some(text) = text(kind, value)? {
+        return Ok(Some(format!("--{name}={text}")));
+    }
+    let takes = match kind {
+        "bool" => "True or False",
+        "int" => "an int",
+        "float" => "a float",
+        "float | Sequence[float]" => "a float or a list of floats",
+        "str | int" => "an int or a str",
+        "str | bool" => "a str or True",
+        "str | os.PathLike[str]" => "a path",
+        _ if flag.get_value_parser().type_id() == TypeId::of::<Duration>() => {
+            "a str: give a unit, as in \"3s\" or \"500ms\""
+        }
+        _ => "a str",
+    };
+    let said = format!("{} is {}, it takes {takes}", name.replace('-', "_"), value.repr()?);
+    Err(errors::settings(value.py(), &said))
 }
 
-/// A value as the command line has it.
-fn text(value: &Bound<'_, PyAny>) -> PyResult<String> {
-    if value.is_instance_of::<PyBool>() {
-        return Ok(value.is_truthy()?.to_string());
+/// A value as the command line has it; none where it is not of the kind. Texts are spelled as on the command line.
+fn text(kind: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    if value.is_instance_of::<PyString>() {
+        return value.extract().map(Some);
     }
-    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
-        let parts: Vec<_> = value.try_iter()?.map(|part| text(&part?)).collect::<PyResult<_>>()?;
-        return Ok(parts.join(","));
+    if kind.contains("PathLike") {
+        return value
+            .call_method0("__fspath__")
+            .and_then(|path| path.extract())
+            .map_or(Ok(None), |path| Ok(Some(path)));
     }
-    if let Ok(path) = value.call_method0("__fspath__") {
-        return path.extract();
+    if is_bool(value) {
+        return Ok((kind == "bool").then_some(value.is_truthy()?.to_string()));
     }
-    Ok(value.str()?.to_string())
+    if kind.contains("Sequence") && (value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>()) {
+        let parts = value.try_iter()?.map(|part| text("float", &part?));
+        return Ok(parts.collect::<PyResult<Option<Vec<_>>>>()?.map(|parts| parts.join(",")));
+    }
+    // NumPy's numbers have these, too.
+    if kind.contains("int") {
+        return value
+            .call_method0("__index__")
+            .map_or(Ok(None), |number| Ok(Some(number.str()?.to_string())));
+    }
+    if kind.contains("float") && value.hasattr("__float__")? {
+        return Ok(Some(value.str()?.to_string()));
+    }
+    Ok(None)
+}
+
+/// Whether it is True or False, or NumPy's.
+fn is_bool(value: &Bound<'_, PyAny>) -> bool {
+    let of_numpy = || value.get_type().name().is_ok_and(|name| name == "bool_" || name == "bool");
+    value.is_instance_of::<PyBool>() || of_numpy()
 }
 
 /// What clap says, on one line, without its advice how to call a program.

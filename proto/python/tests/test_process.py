@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 
 import pytest
@@ -274,11 +275,55 @@ def test_local_loaders_are_gone_when_they_are_closed():
     stream.close()
 
 
+def test_the_folders_of_processes_that_were_killed_are_removed_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+    def folders():
+        return sorted(tmp_path.glob("mixfeed-local-*"))
+
+    killed = Program(LOCAL.format(forks=False))
+    assert killed.line() and killed.line() and len(folders()) == 1
+    left = folders()
+    killed.process.kill()
+    killed.process.wait()
+    with mixfeed.local("synthetic:100", workers=1) as first:
+        assert len(folders()) == 1 and folders() != left
+        with mixfeed.local("synthetic:100", workers=1) as second:
+            assert len(folders()) == 2, "whose process is there keeps its own"
+            for loaders in (first, second):
+                mixfeed.Stream(loaders, batch_size=10).close()
+    assert folders() == []
+
+
 def test_a_local_loader_that_does_not_start_says_why(tmp_path):
     with pytest.raises(mixfeed.LoaderStartError, match="before it listened.*nowhere"):
         mixfeed.local(tmp_path / "nowhere")
-    with pytest.raises(mixfeed.LoaderStartError, match="--colour"):
-        mixfeed.local("synthetic:100", colour=True)
+    for flags, said in (
+        ({"colour": True}, "unexpected keyword 'colour' found"),
+        ({"worker": 2}, "unexpected keyword 'worker' found; tip: a similar keyword exists: 'workers'"),
+        ({"order": "size"}, "invalid value 'size' for 'order'; .possible values: path, name"),
+        ({"workers": 0}, "workers 0 is not allowed, 1 to 1024"),
+    ):
+        with pytest.raises(mixfeed.LoaderStartError, match=f"before it listened: {said}") as raised:
+            mixfeed.local("synthetic:100", **flags)
+        assert "--" not in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_an_older_loader_is_named_with_both_versions(tmp_path, monkeypatch):
+    program = tmp_path / "mixfeed-loader"
+    program.write_text(
+        """#!/bin/sh
+if [ "$1" = --version ]; then echo "mixfeed-loader 0.0.7 (abc)"; exit; fi
+echo "error: unexpected argument '--stop-with-stdin' found" >&2
+exit 2
+"""
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("MIXFEED_LOADER", str(program))
+    said = f"mixfeed-loader is mixfeed-loader 0.0.7 .abc., and this package {mixfeed.__version__}: it does not know"
+    with pytest.raises(mixfeed.LoaderStartError, match=said):
+        mixfeed.local("synthetic:100")
 
 
 def test_the_loaders_program_is_named_packaged_or_in_the_path(tmp_path, monkeypatch):
