@@ -3,10 +3,13 @@
 //!
 //! The wheel for tests is of the development profile and for this machine. `--release` makes the one for others: with the
 //! loader's program inside, and with `--zig` for any Linux of the last ten years.
+//!
+//! Among all tests no wheel is made: the module is laid beside the package's files, out of the same build of the workspace
+//! that the tests of Rust are of, so that no crate is compiled a second time.
 
 use crate::report::Report;
 use crate::venv::Environment;
-use crate::{environment, place, process, say, venv};
+use crate::{environment, libtorch, place, process, say, venv};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::ffi::OsString;
@@ -33,6 +36,8 @@ const MANYLINUX: &str = "manylinux2014";
 /// What may be chosen.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
+    /// Test what the whole workspace is built to, and make no wheel.
+    pub(crate) workspace: bool,
     /// Make a wheel to be handed on, with the loader inside.
     pub(crate) release: bool,
     /// Make it for older machines than this one.
@@ -41,14 +46,16 @@ pub(crate) struct Options {
     pub(crate) rest: Vec<OsString>,
 }
 
-/// The programs that tests start.
-struct Programs {
+/// What tests start and load.
+struct Built {
     loader: PathBuf,
     /// The client's example, whose digests are compared.
     read: PathBuf,
+    /// The module, where the whole workspace was built.
+    module: Option<PathBuf>,
 }
 
-/// Builds the wheel and runs its tests.
+/// Builds the package and runs its tests.
 pub(crate) fn run(options: &Options) -> Report {
     let mut report = Report::new("mixfeed for Python");
     let python = match venv::make(&ENVIRONMENT).and_then(|python| stand_ins(&python).map(|()| python)) {
@@ -58,15 +65,15 @@ pub(crate) fn run(options: &Options) -> Report {
             return report;
         }
     };
-    let Some(programs) = report.check("the programs that tests of Python start are built", programs) else {
+    let Some(built) = report.check("what tests of Python start is built", || build(options)) else {
         return report;
     };
-    let installed = report.check("the wheel is built and installed", || {
-        let wheel = wheel(&python, options)?;
-        install(&python, &wheel)
+    let package = report.check("the package is built", || match &built.module {
+        Some(module) => lay_out(module).map(Some),
+        None => wheel(&python, options).and_then(|wheel| install(&python, &wheel)).map(|()| None),
     });
-    if installed.is_some() {
-        test(&python, &programs, options, &mut report);
+    if let Some(package) = package {
+        test(&python, &built, package.as_deref(), options, &mut report);
     }
     report
 }
@@ -82,20 +89,25 @@ fn stand_ins(python: &Path) -> Result<()> {
     process::run(&mut script)
 }
 
-/// Builds the loader and the client's example.
-fn programs() -> Result<Programs> {
+/// Builds the loader and the client's example, and the module where no wheel is made.
+fn build(options: &Options) -> Result<Built> {
     let mut cargo = Command::new(process::cargo());
-    cargo.args(["build", "--package", "mixfeed-loader", "--bin", "mixfeed-loader"]);
-    cargo.args(["--package", "mixfeed-client", "--example", "read"]);
-    let built = executables(&mut cargo)?;
-    let find = |name: &str| {
-        let found = built.iter().find(|path| path.file_name().is_some_and(|file| file == name));
-        found.cloned().with_context(|| format!("cargo does not say where {name} is"))
-    };
-    Ok(Programs { loader: find("mixfeed-loader")?, read: find("read")? })
+    cargo.arg("build");
+    if options.workspace {
+        libtorch::prepare(libtorch::Kind::Cpu)?; // For the trainer.
+        // With examples, for which features of dependencies are those of `cargo test --workspace`.
+        cargo.args(["--workspace", "--lib", "--bins", "--examples"]);
+    } else {
+        cargo.args(["--package", "mixfeed-loader", "--bin", "mixfeed-loader"]);
+        cargo.args(["--package", "mixfeed-client", "--example", "read"]);
+    }
+    let files = files(&mut cargo)?;
+    let module = options.workspace.then(|| find(&files, "_native")).transpose()?;
+    Ok(Built { loader: find(&files, "mixfeed-loader")?, read: find(&files, "read")?, module })
 }
 
-fn executables(cargo: &mut Command) -> Result<Vec<PathBuf>> {
+/// What cargo makes of each target that it names, be it new or not.
+fn files(cargo: &mut Command) -> Result<Vec<(String, PathBuf)>> {
     cargo.arg("--message-format=json-render-diagnostics").current_dir(place::root());
     let output = cargo.stderr(std::process::Stdio::inherit()).output().context("cannot run cargo")?;
     if !output.status.success() {
@@ -103,7 +115,44 @@ fn executables(cargo: &mut Command) -> Result<Vec<PathBuf>> {
     }
     let messages = String::from_utf8_lossy(&output.stdout);
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    Ok(messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).collect())
+    Ok(messages
+        .filter_map(|message| {
+            let file = message["executable"].as_str().or(message["filenames"][0].as_str())?;
+            Some((message["target"]["name"].as_str()?.to_owned(), file.into()))
+        })
+        .collect())
+}
+
+fn find(files: &[(String, PathBuf)], target: &str) -> Result<PathBuf> {
+    let found = files.iter().find(|(name, _)| name == target).map(|(_, file)| file.clone());
+    found.with_context(|| format!("cargo does not say where {target} is"))
+}
+
+/// Lays the module beside the package's files, and returns the folder to import the package from.
+fn lay_out(module: &Path) -> Result<PathBuf> {
+    let folder = place::at(FOLDER).join("package");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    copy(&place::at("proto/python/mixfeed"), &folder.join("mixfeed"))?;
+    fs::copy(module, folder.join("mixfeed/_native.abi3.so"))
+        .with_context(|| format!("cannot copy {}", module.display()))?;
+    Ok(folder)
+}
+
+/// Copies a folder's files of Python.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
+    for entry in fs::read_dir(from)?.flatten() {
+        let (path, copied) = (entry.path(), to.join(entry.file_name()));
+        let extension = path.extension().unwrap_or_default();
+        if path.is_dir() && !["bin", "__pycache__"].iter().any(|name| entry.file_name() == *name) {
+            copy(&path, &copied)?;
+        } else if ["py", "pyi", "typed"].iter().any(|kind| extension == *kind) {
+            fs::copy(&path, &copied).with_context(|| format!("cannot copy {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Builds the wheel, and returns where it is.
@@ -129,7 +178,7 @@ fn wheel(python: &Path, options: &Options) -> Result<PathBuf> {
             cargo.args(["--target", &format!("{}-unknown-linux-gnu.{GLIBC}", std::env::consts::ARCH)]);
         }
         cargo.args(["--release", "--package", "mixfeed-loader", "--bin", "mixfeed-loader"]);
-        let built = executables(&mut cargo)?.pop().context("cargo does not say where the loader is")?;
+        let built = find(&files(&mut cargo)?, "mixfeed-loader")?;
         fs::create_dir_all(&packed)?;
         fs::copy(&built, packed.join("mixfeed-loader"))?;
         maturin.args(["--release", "--strip"]);
@@ -176,8 +225,8 @@ fn pip(python: &Path, arguments: &[&str]) -> Result<()> {
     process::run(pip.args(["--quiet", "--disable-pip-version-check", "--no-input"]))
 }
 
-/// Runs pytest, and takes what became of each test.
-fn test(python: &Path, programs: &Programs, options: &Options, report: &mut Report) {
+/// Runs pytest, and takes what became of each test. The package is installed, or in the folder given.
+fn test(python: &Path, built: &Built, package: Option<&Path>, options: &Options, report: &mut Report) {
     let lines = place::at(FOLDER).join("report.jsonl");
     let tests = place::at("proto/python/tests");
     let ran = report.check("the tests of Python run", || {
@@ -185,7 +234,8 @@ fn test(python: &Path, programs: &Programs, options: &Options, report: &mut Repo
         let mut pytest = Command::new(python);
         pytest.args(["-m", "pytest", "-p", "no:cacheprovider", "--rootdir"]).arg(place::at("proto/python"));
         pytest.arg(&tests).args(&options.rest).current_dir(place::at(FOLDER));
-        pytest.env("MIXFEED_TEST_LOADER", &programs.loader).env("MIXFEED_TEST_READ", &programs.read);
+        pytest.env("MIXFEED_TEST_LOADER", &built.loader).env("MIXFEED_TEST_READ", &built.read);
+        pytest.envs(package.map(|folder| ("PYTHONPATH", folder)));
         pytest.env("MIXFEED_TEST_REPORT", &lines).env("PYTHONDONTWRITEBYTECODE", "1");
         let status = process::status(&mut pytest)?;
         // 1 says that tests failed, which are counted by themselves.

@@ -58,7 +58,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         outcome.take(manifests::run());
         // In other surroundings, pytest would not be in them.
         if options.runner.is_empty() {
-            outcome.take(python::run(&python::Options::default()));
+            // Elsewhere it takes maturin to link a module.
+            let workspace = cfg!(target_os = "linux");
+            outcome.take(python::run(&python::Options { workspace, ..Default::default() }));
         }
         if options.slow {
             outcome.take(smoke::run(false));
