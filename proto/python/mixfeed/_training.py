@@ -20,7 +20,7 @@ INSTEAD = {
     "multiprocessing_context": "there are no worker processes",
     "num_workers": "the loaders are the workers: mixfeed.local(data, workers=8)",
     "persistent_workers": "there are no worker processes",
-    "pin_memory": "device names the device that batches are copied to",
+    "pin_memory": "what is copied to a CUDA device is pinned on the way",
     "prefetch_factor": 'tuning={"window_bytes": ...} bounds what is fetched ahead',
     "sampler": "the order follows from seed and shuffle, the part of a rank from rank and world",
     "timeout": 'loader_timeout="60s" is how long is waited where no loader is available',

@@ -115,7 +115,8 @@ class Loader(IterableDataset[Any]):
             raise SettingsError("mean and deviation have no effect on uint8: ask for another dtype, as in dtype=torch.float32")
         means, deviations = normalisation("mean", mean), normalisation("deviation", deviation)
         # As the trainer does: pixel * scale + shift, both rounded to float32 once.
-        self._scale, self._shift = (1 / (255 * deviations)).float(), (-means / deviations).float()
+        scale, shift = (1 / (255 * deviations)).float(), (-means / deviations).float()
+        self._scale, self._shift = scale.reshape(1, -1, 1, 1), shift.reshape(1, -1, 1, 1)
         self._channels = {"mean": means.numel(), "deviation": deviations.numel()}
         self._targets = targets
         self._stream: _native.Stream | None = None
@@ -305,10 +306,10 @@ class Loader(IterableDataset[Any]):
 
     def _item(self, batch: _native.Batch) -> Any:
         images = self._own(from_dlpack(batch.images)).permute(0, 3, 1, 2)
-        images = images.to(self._device)
+        images = _moved(images, self._device)
         if self._dtype != torch.uint8:
-            scale, shift = (each.to(self._device).reshape(1, -1, 1, 1) for each in (self._scale, self._shift))
-            images = images.to(torch.float32).mul_(scale).add_(shift).to(self._dtype)
+            self._scale, self._shift = (_moved(each, self._device) for each in (self._scale, self._shift))
+            images = images.to(torch.float32).mul_(self._scale).add_(self._shift).to(self._dtype)
         targets = self._target(batch)
         if self._as_dict:
             return Item(images=images, targets=targets, index=batch.index, epoch=batch.epoch)
@@ -316,7 +317,7 @@ class Loader(IterableDataset[Any]):
 
     def _target(self, batch: _native.Batch) -> Targets:
         def tensor(array: _native.Array) -> torch.Tensor:
-            return self._own(from_dlpack(array)).to(self._device)
+            return _moved(self._own(from_dlpack(array)), self._device)
 
         stream = self._stream or self._open()
         if self._targets == "pairs":
@@ -329,6 +330,14 @@ class Loader(IterableDataset[Any]):
         # Threads and connections do not travel; a copy opens its own, and goes on where this one is, as by its state.
         alone: dict[str, Any] = {"_stream": None, "_source": None, "_span": None, "_failed": None, "_placed": True}
         return {**self.__dict__, **alone, "_info": None}
+
+
+def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor on the device. A CUDA device takes it from pinned memory, when its stream comes to it, and nobody waits for
+    that: torch keeps what is pinned until it was read, and what is computed from it comes later in the same stream."""
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 class _Epoch:
