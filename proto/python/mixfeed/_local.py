@@ -224,7 +224,8 @@ def _folder() -> tuple[str, int]:
         folder = tempfile.mkdtemp(prefix=_PREFIX)
         with contextlib.suppress(FileNotFoundError):  # Who removes what is left was here first.
             lock = os.open(folder, os.O_RDONLY)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            with contextlib.suppress(OSError):  # Where nothing can be locked, nothing is removed either.
+                fcntl.flock(lock, fcntl.LOCK_EX)
             if os.path.exists(folder):
                 return folder, lock
             os.close(lock)

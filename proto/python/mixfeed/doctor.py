@@ -33,8 +33,8 @@ def main(addresses: list[str]) -> int:
         checks.append(("loader", _loader, advice))
         checks.append(("batch", _local_batch, "run `mixfeed-loader serve --data synthetic:64` by hand, and read what it says"))
     failed = [not _line(*check) for check in checks]
-    _optional("numpy", lambda module: "takes arrays without a copy")
-    _optional("torch", _torch)
+    _optional("numpy", "numpy.from_dlpack", lambda module: "takes arrays without a copy")
+    _optional("torch", "mixfeed.torch", _torch)
     return int(any(failed))
 
 
@@ -47,14 +47,13 @@ def _line(name: str, check: Callable[[], str], advice: str) -> bool:
     return True
 
 
-def _optional(name: str, use: Callable[[object], str]) -> None:
+def _optional(name: str, needing: str, use: Callable[[object], str]) -> None:
     """A package that is used where it is installed."""
     try:
         module = importlib.import_module(name)
         print(f"ok      {name}: {getattr(module, '__version__', '')}, {use(module)}")
     except ImportError as error:
-        missing = isinstance(error, ModuleNotFoundError) and error.name == name
-        print(f"without {name}: {'not installed, and needed by nothing else here' if missing else error}")
+        print(f"without {name}: {error}; {needing} needs it")
 
 
 def _package() -> str:

@@ -11,6 +11,7 @@ The loaders are the workers: decoding, augmentation and mixing happen there, and
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import operator
 import os
@@ -24,7 +25,7 @@ from torch.utils.dlpack import from_dlpack
 
 from mixfeed import _native
 from mixfeed._training import DTYPES, INSTEAD, normalisation, ranks, whole
-from mixfeed.errors import Error, MismatchError, RefusedError, SettingsError
+from mixfeed.errors import Error, ForkError, MismatchError, RefusedError, SettingsError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -108,7 +109,8 @@ class Loader(IterableDataset[Any]):
         settings["rank"], settings["world"] = ranks(settings.get("rank"), settings.get("world"))
         self._recipe = _native.spec(spec, run=run, **settings)  # Says what is wrong before anything is waited for.
         self._loaders, self._settings = _native.addresses(loaders), settings
-        self._source: str | Sequence[str] | _Addresses | None = loaders  # Loaders of this machine stop when nobody has them any more.
+        # Loaders of this machine stop when nobody has them any more.
+        self._source: Any = loaders if hasattr(loaders, "closed") else None
         self._more: dict[str, Any] = {"spec": spec, "run": run, "tuning": tuning, "run_id": run_id}
         self._dtype, self._device, self._as_dict = dtype, torch.device(device or "cpu"), as_dict
         if dtype == torch.uint8 and (mean is not None or deviation is not None):
@@ -202,9 +204,11 @@ class Loader(IterableDataset[Any]):
 
     def close(self) -> None:
         """Ends the stream. It is opened again when something is asked of it."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stats, self._stream = self._stream.stats, None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+            with contextlib.suppress(ForkError):  # It is another process's, and nothing is known of it here.
+                self._stats = stream.stats
 
     def __iter__(self) -> Iterator[Any]:
         worker = get_worker_info()

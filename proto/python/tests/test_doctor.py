@@ -29,7 +29,7 @@ def test_what_lacks_fails_with_what_to_do_and_the_rest_is_looked_at(tmp_path):
     assert code == 1
     assert lines[1].startswith("FAILED  loader: ") and lines[1].endswith("or name the program in MIXFEED_LOADER")
     assert lines[2].startswith(f"FAILED  batch: cannot start {tmp_path}/none") and "by hand" in lines[2]
-    assert lines[3] == "without numpy: built for another machine"
+    assert lines[3] == "without numpy: built for another machine; numpy.from_dlpack needs it"
 
 
 def test_loaders_elsewhere_are_asked_each_by_itself(loaders):
