@@ -139,11 +139,6 @@ impl Recipe {
                 "--mixup-prob is missing: the probability that a sample is mixed, 1 for all".to_owned()
             );
         }
-        if flags.mixup_prob == Some(0.0) && (mixes(flags.mixup_alpha) || mixes(flags.cutmix_alpha)) {
-            return Err(
-                "--mixup-prob is 0, so that nothing is mixed: leave the alphas out as well".to_owned()
-            );
-        }
         self.augmentation.spec(plain)
     }
 }

@@ -31,7 +31,6 @@ FLOAT = {"dtype": torch.float32}
         ({"color_jitter": {"hue": 1}}, mixfeed.SettingsError, "color_jitter is .*, it takes a float or a list of floats"),
         ({"tls_ca": 1}, mixfeed.SettingsError, "tls_ca is 1, it takes a path"),
         ({"loader_timeout": 2}, mixfeed.SettingsError, 'loader_timeout is 2, it takes a str: give a unit, as in "3s"'),
-        ({"mixup_alpha": 0.2, "mixup_prob": 0}, mixfeed.SettingsError, "mixup_prob is 0, so that nothing is mixed"),
         # Those of a Loader.
         ({"mean": 0.4}, mixfeed.SettingsError, "mean and deviation have no effect on uint8"),
         ({"mean": float("inf"), **FLOAT}, mixfeed.SettingsError, "mean is inf, .* finite and 0 or more"),
