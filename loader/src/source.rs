@@ -54,7 +54,7 @@ pub use report::{Columns, LeftOut, Report, Taken};
 pub use skip_list::{SkipList, Skipped};
 
 use formats::Format;
-use index::Choice;
+use index::{Choice, Holders};
 use mixfeed_pipeline::{Dataset, synthetic};
 
 /// Reads the data at `place`, by one of the `custom` sources if it names one, and logs what was taken for what.
@@ -124,7 +124,11 @@ fn indexed(
         }
         Choice::Index(file, index) => {
             report.opened_by = Some(file);
-            let open = if index.has_shards() { webdataset::open_indexed } else { folder::open_indexed };
+            let open = match index.holders() {
+                Holders::Files => folder::open_indexed,
+                Holders::Shards => webdataset::open_indexed,
+                Holders::Tables => parquet::open_indexed,
+            };
             open(path, *index, options, report).map(Some)
         }
     }
@@ -138,8 +142,7 @@ fn read_files(
     let options = &place.options;
     let format = formats::detect(place, custom, report)?;
     let no_index = match &format {
-        Format::Shards(..) | Format::Folders(..) => None,
-        Format::Tables(..) => Some("tables are read whole at each start, with an index or without"),
+        Format::Shards(..) | Format::Folders(..) | Format::Tables(..) => None,
         Format::Synthetic(_) | Format::Custom(..) | Format::Cifar(..) | Format::Batches(..) => {
             Some("there are no image files in it, and it needs none")
         }

@@ -33,6 +33,10 @@ use std::time::Instant;
 /// Classes, at most: a label beyond is a mistake, and would ask for as many names.
 pub(super) const MAX_CLASSES: u64 = 1 << 16;
 
+/// Memory for what holds records together and is unpacked for one of them, where the set is not kept: some pages of a table
+/// for each of many workers. Part of the memory for the cache, if that is less.
+const UNPACKED_BYTES: u64 = 256 << 20;
+
 /// What is known of the records of a set, and where from.
 struct Learnt {
     known: Known,
@@ -85,7 +89,7 @@ pub(super) fn open(
                 draft.learn(&found.test, &test);
             }
             if keep == Cache::Decoded {
-                found.archive.release();
+                found.archive.keep(0);
             }
             let listing = found.archive.listing(&mut found.train.iter().chain(&found.test));
             let decoded = decode || keep == Cache::Decoded;
@@ -135,7 +139,10 @@ fn room(found: &Found, decoded: u64, options: &Options, known: Option<&Known>) -
     let samples = (found.train.len() + found.test.len()) as u128;
     let (keep, budget) = what_to_keep(found, decoded, options, known);
     let share = |records: &[Record]| (u128::from(budget) * records.len() as u128 / samples) as u64;
-    let kept = |records: &Vec<Record>| RecordCache::new(keep, records.len(), share(records));
+    // What the archive keeps as it is unpacked is kept nowhere else.
+    let by_archive = keep == Cache::Encoded && found.archive.unpacked_bytes().is_some();
+    let places = |records: &[Record]| if by_archive { 0 } else { records.len() };
+    let kept = |records: &Vec<Record>| RecordCache::new(keep, places(records), share(records));
     (keep, [&found.train, &found.test].map(kept))
 }
 
@@ -162,19 +169,21 @@ fn finish(
     if let Some(Output { size, resize, .. }) = output {
         digest = digest_with(&digest, &format!("output {size} {resize}"));
     }
-    let make = |records, KnownSplit { bad, formats, bytes, sizes, .. }: KnownSplit, checks, kept| Encoded {
-        archive: Arc::clone(&archive),
-        records,
-        sizes: Sizes::kept(sizes),
-        kept,
-        checks,
-        bad,
-        formats,
-        bytes,
-        left_out: LeftOut::default(),
-    };
-    let mut train = make(found.train, known.train, train_checks, kept_train);
-    let mut test = make(found.test, known.test, test_checks, kept_test);
+    let make =
+        |split, records, KnownSplit { bad, formats, bytes, sizes, .. }: KnownSplit, checks, kept| Encoded {
+            archive: Arc::clone(&archive),
+            records,
+            sizes: Sizes::kept(sizes),
+            kept,
+            checks,
+            bad,
+            formats,
+            bytes,
+            left_out: LeftOut::default(),
+            is_test: split == Split::Test,
+        };
+    let mut train = make(Split::Train, found.train, known.train, train_checks, kept_train);
+    let mut test = make(Split::Test, found.test, known.test, test_checks, kept_test);
     let image = sizes::common([&train.sizes, &test.sizes]).map(ImageSize::rgb);
     let whole_digest = digest;
     let mut list = SkipList { dataset: digest, records: Vec::new() };
@@ -225,23 +234,31 @@ fn finish(
 /// Decides what is kept of all samples, of which a part would make some batches fast and others slow, and how many bytes it
 /// may take at most.
 fn what_to_keep(found: &Found, decoded: u64, options: &Options, known: Option<&Known>) -> (Cache, u64) {
-    if options.cache != Cache::Auto {
-        return (options.cache, options.cache_bytes.unwrap_or(u64::MAX));
-    }
     let budget = options.cache_bytes.unwrap_or_else(memory::default_bytes);
-    let encoded = || match known {
-        Some(known) => known.train.bytes.saturating_add(known.test.bytes),
-        None => found.train.iter().chain(&found.test).map(|record| found.archive.bytes(record.number)).sum(),
+    let unpacked = found.archive.unpacked_bytes();
+    let encoded = || match (unpacked, known) {
+        (Some(unpacked), _) => unpacked,
+        (None, Some(known)) => known.train.bytes.saturating_add(known.test.bytes),
+        (None, None) => {
+            found.train.iter().chain(&found.test).map(|record| found.archive.bytes(record.number)).sum()
+        }
     };
-    // Files that are in memory go once all are decoded, but without a reading that is not at the start.
-    let beside = if found.archive.in_memory() && known.is_some() { encoded() } else { 0 };
-    if decoded.saturating_add(beside) <= budget {
-        (Cache::Decoded, budget - beside)
-    } else if !found.archive.in_memory() && encoded() <= budget {
-        (Cache::Encoded, budget)
-    } else {
-        (Cache::None, 0)
+    let (keep, most) = match options.cache {
+        Cache::Auto if decoded <= budget => (Cache::Decoded, budget),
+        Cache::Auto if encoded() <= budget => (Cache::Encoded, budget),
+        Cache::Auto | Cache::None => (Cache::None, 0),
+        cache => (cache, options.cache_bytes.unwrap_or(u64::MAX)),
+    };
+    if let Some(unpacked) = unpacked {
+        let beside = budget.saturating_sub(decoded);
+        found.archive.keep(match keep {
+            Cache::Encoded => most,
+            // All pixels are kept in the end; until then nothing is unpacked twice if there is room for both.
+            Cache::Decoded if unpacked <= beside => beside,
+            _ => UNPACKED_BYTES.min(budget),
+        });
     }
+    (keep, most)
 }
 
 /// Bytes of all images decoded.

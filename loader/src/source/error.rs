@@ -66,7 +66,7 @@ pub enum SourceError {
         flags: String,
     },
     /// No index is made of such data.
-    #[error("{place}: --write-index is for image files in folders and tar shards: {reason}")]
+    #[error("{place}: --write-index is for image files in folders, tar shards and tables: {reason}")]
     NoIndex {
         /// The set.
         place: String,

@@ -18,7 +18,7 @@ use super::names::Names;
 use super::options::Options;
 use super::reading::Whole;
 use super::records::{Found, Places, Record};
-use super::report::{LeftOut, Report};
+use super::report::{LeftOut, Report, ending};
 use super::sizes::Sizes;
 use super::splits::within;
 pub(super) use find::{Choice, find};
@@ -123,6 +123,17 @@ fn path_within(place: &Path, path: &Path) -> Vec<u8> {
     within.map_or_else(name, Path::as_os_str).as_bytes().to_vec()
 }
 
+/// What the records of a set lie in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Holders {
+    /// Each is a file of its own.
+    Files,
+    /// In tar shards.
+    Shards,
+    /// In parquet files.
+    Tables,
+}
+
 /// An index that was read and found whole.
 pub(super) struct Index {
     contents: Contents,
@@ -138,12 +149,16 @@ impl Index {
         Ok(Self { contents, names })
     }
 
-    /// Whether its records lie in tar shards, and otherwise are files of their own.
-    pub(super) fn has_shards(&self) -> bool {
-        !self.contents.shards.is_empty()
+    /// What its records lie in.
+    pub(super) fn holders(&self) -> Holders {
+        match self.contents.shards.first() {
+            None => Holders::Files,
+            Some(path) if ending(Path::new(OsStr::from_bytes(path))) == "parquet" => Holders::Tables,
+            Some(_) => Holders::Shards,
+        }
     }
 
-    /// The shards of a set at `place`, which is a folder or, where there is one shard, may be that file.
+    /// The shards or tables of a set at `place`, which is a folder or, where there is one shard, may be that file.
     pub(super) fn shards(&self, place: &Path) -> Vec<PathBuf> {
         let path = |shard: &Vec<u8>| match place.is_file() {
             true => place.into(),

@@ -7,6 +7,7 @@
 use super::checks::mark;
 use super::digest_cache::KnownSplit;
 use super::options::Cache;
+use super::parquet::Held;
 use super::record_cache::RecordCache;
 use super::records::{Archive, Found, ReadError, Record};
 use super::sizes::Sizes;
@@ -14,6 +15,8 @@ use crate::parallel::in_chunks;
 use mixfeed_pipeline::ImageShape;
 use mixfeed_pipeline::decode::{DecodeError, decode_rgb, shape_of};
 use mixfeed_pipeline::spec::ImageSize;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Why a set cannot be read.
@@ -65,6 +68,7 @@ fn first_shape(found: &Found, pauses: &[Duration]) -> Result<ImageShape, Refusal
                     Err(error) => bad = bad.or_else(|| Some(named(&error))),
                 },
                 Err(ReadError::Record(reason)) => bad = bad.or_else(|| Some(named(&reason))),
+                Err(ReadError::Holder(reason)) => return Err(Refusal::Set(reason)),
                 Err(error) => unreadable.push(named(&error)),
             }
         }
@@ -99,6 +103,8 @@ struct Chunk {
     seen: Vec<(usize, ImageSize, &'static str)>,
     /// Records that could not be read, with what the system said.
     unreadable: Vec<(usize, String)>,
+    /// Why the set is refused: what records lie in is damaged.
+    refused: Option<String>,
 }
 
 /// What all records of a split told.
@@ -111,6 +117,7 @@ pub(super) struct Whole {
     /// As far as it is not in the others.
     pub(super) known: KnownSplit,
     unreadable: Vec<(usize, String)>,
+    refused: Option<String>,
 }
 
 impl Whole {
@@ -119,7 +126,8 @@ impl Whole {
         let hashes = vec![blake3::Hash::from_bytes([0; 32]); samples];
         let sizes = Sizes::unknown(samples);
         let formats = vec![""; samples];
-        Self { lengths: vec![0; samples], hashes, sizes, formats, known, unreadable: Vec::new() }
+        let lengths = vec![0; samples];
+        Self { lengths, hashes, sizes, formats, known, unreadable: Vec::new(), refused: None }
     }
 
     fn add(&mut self, chunk: Chunk) {
@@ -133,6 +141,7 @@ impl Whole {
             *self.known.formats.entry(format.into()).or_default() += 1;
         }
         self.unreadable.extend(chunk.unreadable);
+        self.refused = self.refused.take().or(chunk.refused);
     }
 
     /// What is kept of it all.
@@ -157,20 +166,36 @@ impl Reader<'_> {
     /// Reads the records of a split. What is to be kept of them is put into `kept` on the way.
     pub(super) fn read(&self, records: &[Record], kept: &RecordCache) -> Result<Whole, Refusal> {
         let mut whole = Whole::new(records.len());
-        for chunk in in_chunks(records.len(), |range| self.chunk(records, range, kept)) {
+        // The first sample for which the set is refused: those behind it need not be read.
+        let end = AtomicUsize::new(usize::MAX);
+        let read = |range: Range<usize>| {
+            if range.start > end.load(Ordering::Relaxed) {
+                return Chunk::default();
+            }
+            let first = range.start;
+            let chunk = self.chunk(records, range, kept);
+            if chunk.refused.is_some() {
+                end.fetch_min(first, Ordering::Relaxed);
+            }
+            chunk
+        };
+        for chunk in in_chunks(records.len(), read) {
             whole.add(chunk);
         }
         for pause in self.pauses {
             let again = std::mem::take(&mut whole.unreadable);
-            let Some((_, reason)) = again.first() else { break };
+            let Some((_, reason)) = again.first().filter(|_| whole.refused.is_none()) else { break };
             tracing::warn!(records = again.len(), reason, "reading records failed, retrying");
             std::thread::sleep(*pause);
-            let retry = |range: std::ops::Range<usize>| {
+            let retry = |range: Range<usize>| {
                 self.chunk(records, again[range].iter().map(|(sample, _)| *sample), kept)
             };
             for chunk in in_chunks(again.len(), retry) {
                 whole.add(chunk);
             }
+        }
+        if let Some(reason) = whole.refused {
+            return Err(Refusal::Set(reason));
         }
         if whole.unreadable.is_empty() {
             return Ok(whole);
@@ -180,12 +205,16 @@ impl Reader<'_> {
     }
 
     fn chunk(&self, records: &[Record], samples: impl Iterator<Item = usize>, kept: &RecordCache) -> Chunk {
-        let (mut chunk, mut bytes) = (Chunk::default(), Vec::new());
+        let (mut chunk, mut bytes, mut held) = (Chunk::default(), Vec::new(), Held::default());
         for sample in samples {
             let number = records[sample].number;
             bytes.clear();
-            let read = match self.archive.read(number, &mut bytes) {
+            let read = match self.archive.read_along(number, &mut bytes, &mut held) {
                 Ok(()) => Ok(()),
+                Err(ReadError::Holder(reason)) => {
+                    chunk.refused = Some(reason);
+                    break;
+                }
                 // A record that is none has no bytes, and enters the digest as such.
                 Err(ReadError::Record(reason)) => Err(reason),
                 Err(error) => {

@@ -8,6 +8,7 @@ use super::bad_records::Incomplete;
 use super::digest_cache::Listing;
 use super::names::Names;
 use super::options::{Options, Order};
+use super::parquet::Held;
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
@@ -21,6 +22,15 @@ pub(super) trait Archive: Send + Sync + fmt::Debug {
     /// # Errors
     /// Says why it cannot be read, and whether that follows from the record itself.
     fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), ReadError>;
+
+    /// The same for whoever reads one after the other: what records lie in together is unpacked once, and `held` until the
+    /// next.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn read_along(&self, record: u64, into: &mut Vec<u8>, _held: &mut Held) -> Result<(), ReadError> {
+        self.read(record, into)
+    }
 
     /// Returns the path of a record within the set. It names the record in messages, and it is the
     /// key by which a set without a test split is divided.
@@ -39,13 +49,19 @@ pub(super) trait Archive: Send + Sync + fmt::Debug {
         None
     }
 
-    /// Tells whether the encoded images are in memory anyway, so that nobody else should keep them.
-    fn in_memory(&self) -> bool {
-        false
+    /// Returns the bytes of all records, where they are unpacked together and kept so by the archive itself; nothing where
+    /// each is read by itself.
+    fn unpacked_bytes(&self) -> Option<u64> {
+        None
     }
 
-    /// Says that nothing will be read any more.
-    fn release(&self) {}
+    /// Says how many bytes of what is unpacked may be kept from now on.
+    fn keep(&self, _bytes: u64) {}
+
+    /// Returns the bytes that may yet be kept, and are needed for unpacking.
+    fn to_keep_bytes(&self) -> u64 {
+        0
+    }
 }
 
 /// Where the records of an archive lie, by their numbers.
@@ -53,11 +69,11 @@ pub(super) trait Archive: Send + Sync + fmt::Debug {
 pub(super) struct Places {
     /// Path of each record's file within the set, or its name in the shard.
     pub(super) names: Names,
-    /// Tar shards; none where each record is a file of its own.
+    /// Tar shards or tables; none where each record is a file of its own.
     pub(super) shards: Vec<PathBuf>,
     /// Records of each shard: they come shard after shard.
     pub(super) counts: Vec<u64>,
-    /// Where in its shard each record begins.
+    /// Where in its shard each record begins; of a table, its row.
     pub(super) offsets: Vec<u64>,
     /// Records that are no samples, for want of an image or a label: the shard of each, and what it lacks.
     pub(super) incomplete: Vec<(u32, String)>,
@@ -72,6 +88,9 @@ pub(super) enum ReadError {
     /// It was there when the set was listed and is not any more, or is shorter, while what holds it is there.
     #[error("{0}")]
     Changed(#[source] io::Error),
+    /// What it lies in together with others cannot be unpacked: that is damaged, or not what it was.
+    #[error("{0}")]
+    Holder(String),
     /// The system cannot read it now: a permission, a failing disk, no descriptor left, a folder that is away.
     #[error("{0}")]
     Moment(#[source] io::Error),

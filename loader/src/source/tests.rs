@@ -11,6 +11,7 @@ mod layouts;
 mod left_out;
 mod mixed;
 mod moment;
+mod tables;
 mod write;
 
 use super::place::SYNTHETIC_SAMPLES;

@@ -24,6 +24,7 @@ mod service;
 mod skip_lists;
 mod slow;
 mod splits;
+mod tables;
 mod verify;
 #[allow(dead_code)]
 #[path = "../../src/source/tests/write.rs"]

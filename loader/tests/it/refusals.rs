@@ -166,11 +166,7 @@ fn shards() -> Vec<Case> {
 
 fn tables() -> Vec<Case> {
     let row = |label| (Some(png()), label);
-    let mut small =
-        case(table(vec![row(Some(1))]), &["more than the 100 B there are; raise the cache memory"]);
-    small.flags = &["--cache-memory", "100B"];
     vec![
-        small,
         case(table(vec![row(Some(1)), row(Some(-1))]), &["train.parquet: row 1 has label -1"]),
         case(table(vec![row(None)]), &["train.parquet: row 0 has label none"]),
         case(table(vec![row(Some(1)), (None, Some(1))]), &["train.parquet row 1: its image is missing"]),

@@ -33,6 +33,7 @@ pub(super) struct Encoded {
     pub(super) bytes: u64,
     /// Those that were left out.
     pub(super) left_out: LeftOut,
+    pub(super) is_test: bool,
 }
 
 impl fmt::Debug for Encoded {
@@ -115,7 +116,7 @@ impl Encoded {
             let fault = match e {
                 ReadError::Moment(_) => Fault::Unavailable,
                 // It was a record when the set was read.
-                ReadError::Record(_) | ReadError::Changed(_) => Fault::Changed,
+                ReadError::Record(_) | ReadError::Changed(_) | ReadError::Holder(_) => Fault::Changed,
             };
             self.error(sample, fault, &e.to_string())
         })?;
@@ -177,6 +178,9 @@ impl Samples for Encoded {
             Cache::Encoded | Cache::Auto | Cache::None => 0,
         };
         let all_decoded = self.kept.what() == Cache::Decoded && to_keep_bytes == 0;
+        // What the archive keeps is of both splits, and counts once.
+        let by_archive = if self.is_test { 0 } else { self.archive.to_keep_bytes() };
+        let to_keep_bytes = to_keep_bytes.saturating_add(by_archive);
         let largest = self.sizes.iter().map(|size| u64::from(size.height) * u64::from(size.width)).max();
         let file = self.checks.most_bytes(&self.records);
         let decoding = (DECODING_BYTES * largest.unwrap_or(0)).min(MAX_DECODE_BYTES);

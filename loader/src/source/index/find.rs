@@ -5,9 +5,10 @@
 
 use super::super::error::SourceError;
 use super::super::options::{INDEX_FILE, Options};
+use super::super::parquet::count_rows;
 use super::super::retry::{is_listed, metadata, patiently, read};
 use super::super::splits::within;
-use super::Index;
+use super::{Holders, Index};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
@@ -70,8 +71,12 @@ fn load(path: &Path, place: &Path, options: &Options) -> Result<Index, SourceErr
     if is_file && contents.shards.len() != 1 {
         return Err(refused(format!("it is of a folder, and {} is a file", place.display())));
     }
-    if index.has_shards() { shards_are_there(&index, place) } else { files_are_there(&index, place) }
-        .map_err(refused)?;
+    let are_there = match index.holders() {
+        Holders::Files => files_are_there,
+        Holders::Shards => shards_are_there,
+        Holders::Tables => tables_are_there,
+    };
+    are_there(&index, place).map_err(refused)?;
     Ok(index)
 }
 
@@ -94,6 +99,28 @@ fn shards_are_there(index: &Index, place: &Path) -> Result<(), String> {
                 ));
             }
             Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Each table must be there, and have all rows that its records are.
+fn tables_are_there(index: &Index, place: &Path) -> Result<(), String> {
+    let contents = &index.contents;
+    let mut first = 0;
+    for (number, (path, count)) in (0..).zip(index.shards(place).iter().zip(&contents.counts)) {
+        let records = &contents.offsets[first..first + *count as usize];
+        first += records.len();
+        let lacking = contents.incomplete.iter().filter(|lacking| lacking.shard == number).count() as u64;
+        let rows = count_rows(path);
+        let (path, of) = (path.display(), "it is of another set");
+        let rows = rows.map_err(|error| format!("{path}, of which it is, cannot be read: {error}"))?;
+        if rows != count + lacking {
+            return Err(format!("{path} has {rows} rows, and {} are in it: {of}", count + lacking));
+        }
+        let ascends = records.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascends || records.last().is_some_and(|last| *last >= rows) {
+            return Err(format!("its records of {path} are no rows of it: {of}"));
         }
     }
     Ok(())

@@ -44,19 +44,19 @@ pub(super) struct Contents {
     pub(super) warnings: Vec<String>,
     #[prost(string, repeated, tag = "9")]
     pub(super) classes: Vec<String>,
-    /// Paths of the tar shards; none where each record is a file of its own.
+    /// Paths of the tar shards or tables; none where each record is a file of its own.
     #[prost(bytes = "vec", repeated, tag = "10")]
     pub(super) shards: Vec<Vec<u8>>,
     /// Records of each shard: they come shard after shard.
     #[prost(uint64, repeated, tag = "11")]
     pub(super) counts: Vec<u64>,
-    /// Where in its shard each record begins; none where there are no shards.
+    /// Where in its shard each record begins, or its row in its table; none where there are no shards.
     #[prost(uint64, repeated, tag = "12")]
     pub(super) offsets: Vec<u64>,
     /// Records of shards that are no samples, for want of an image or a label.
     #[prost(message, repeated, tag = "13")]
     pub(super) incomplete: Vec<Lacking>,
-    /// Path of each record's file, or its name in the shard: see [`Names`].
+    /// Path of each record's file, or its name in the shard: see [`Names`]. Rows of tables have none.
     #[prost(bytes = "vec", tag = "14")]
     pub(super) names: Vec<u8>,
     /// Twice the class, and one more of a record for testing.

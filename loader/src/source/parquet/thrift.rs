@@ -1,4 +1,4 @@
-//! Thrift's compact protocol, as far as headers of pages need it. Fields are of the types that are expected and
+//! Thrift's compact protocol, as far as headers of pages and their index need it. Fields are of the types that are expected and
 //! come once and in order, as every writer has them: what is read otherwise by one reader and otherwise by another is
 //! refused.
 //!
@@ -18,6 +18,7 @@ pub(super) type Kind = u8;
 
 const TRUE: Kind = 1;
 const FALSE: Kind = 2;
+const LIST: Kind = 9;
 const STRUCTURE: Kind = 12;
 
 /// A reader that counts.
@@ -74,6 +75,36 @@ impl<R: Read> Thrift<R> {
         if kind == STRUCTURE { self.fields(field) } else { Err(ThriftError) }
     }
 
+    /// Hands each structure of a list that is a field to `each`, which reads it.
+    pub(super) fn structures(
+        &mut self,
+        kind: Kind,
+        mut each: impl FnMut(&mut Self) -> Result<(), ThriftError>,
+    ) -> Result<(), ThriftError> {
+        if kind != LIST {
+            return Err(ThriftError);
+        }
+        let (length, element) = self.list()?;
+        if element != STRUCTURE {
+            return Err(ThriftError);
+        }
+        // Each takes a byte at least, so the input bounds them.
+        (0..length).try_for_each(|_| each(self))
+    }
+
+    /// The length of a list, and the type of its elements.
+    fn list(&mut self) -> Result<(u64, Kind), ThriftError> {
+        let byte = self.byte()?;
+        let length = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
+        Ok((length, byte & 0x0F))
+    }
+
+    /// An i64 that is a place or a number.
+    pub(super) fn long(&mut self, kind: Kind) -> Result<u64, ThriftError> {
+        let value = if kind == 6 { self.zigzag()? } else { return Err(ThriftError) };
+        u64::try_from(value).map_err(|_negative| ThriftError)
+    }
+
     /// An i32.
     pub(super) fn integer(&mut self, kind: Kind) -> Result<i64, ThriftError> {
         let value = if kind == 5 { self.zigzag()? } else { return Err(ThriftError) };
@@ -108,10 +139,9 @@ impl<R: Read> Thrift<R> {
                 let length = self.varint()?;
                 self.pass(length)
             }
-            9 | 10 => {
-                let byte = self.byte()?;
-                let length = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
-                self.skip_elements(length, &[byte & 0x0F])
+            LIST | 10 => {
+                let (length, element) = self.list()?;
+                self.skip_elements(length, &[element])
             }
             11 => match self.varint()? {
                 0 => Ok(()),
@@ -209,6 +239,25 @@ mod tests {
         for end in 0..bytes.len() {
             assert!(sizes(&bytes[..end]).is_err(), "cut at {end}");
         }
+    }
+
+    #[test]
+    fn structures_of_a_list_are_read_one_by_one() {
+        // A list of two structures in field 1, each with an i64.
+        let bytes = [0x19, 0x2C, 0x16, 0xD8, 0x04, 0, 0x16, 8, 0, 0];
+        let read = |bytes: &[u8]| {
+            let mut found = Vec::new();
+            Thrift::new(bytes).fields(|thrift, _, kind| {
+                thrift.structures(kind, |thrift| {
+                    thrift.fields(|thrift, _, kind| thrift.long(kind).map(|value| found.push(value)))
+                })
+            })?;
+            Ok::<_, ThriftError>(found)
+        };
+        assert_eq!(read(&bytes).unwrap(), [300, 4]);
+        assert!((0..bytes.len()).all(|end| read(&bytes[..end]).is_err()));
+        // Of another type, and a negative one.
+        assert!(read(&[0x19, 0x15, 2, 0]).is_err() && read(&[0x19, 0x1C, 0x16, 1, 0, 0]).is_err());
     }
 
     #[test]

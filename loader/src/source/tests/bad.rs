@@ -187,10 +187,6 @@ fn tables_that_are_damaged_or_of_another_kind_are_named() {
     let error = data.train.image(1, &mut Vec::new()).unwrap_err().to_string();
     assert_eq!(error, "sample 1: train.parquet row 1: its image is missing");
 
-    assert!(refused(Options { cache: Cache::None, ..Options::default() }).contains("cache none"));
-    let message = refused(Options { cache_bytes: Some(100), ..Options::default() });
-    assert!(message.contains("more than the 100 B there are"), "{message}");
-
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     assert!(refused(Options::default()).contains("train.parquet: "));

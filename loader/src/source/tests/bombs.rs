@@ -1,8 +1,8 @@
-//! Tables that unpack to more than they say, or than there is room for.
+//! Tables that unpack to more than they say, or than any page has.
 
 use super::*;
 use ::parquet::basic::{Compression, Encoding};
-use ::parquet::file::properties::{WriterProperties, WriterVersion};
+use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use mixfeed_pipeline::Split;
 use write::{drawings, gzip_bomb, table_with};
 
@@ -53,22 +53,45 @@ fn a_page_that_unpacks_to_more_than_it_says_is_refused_by_name() {
 }
 
 #[test]
-fn pages_that_say_how_much_they_unpack_to_are_held_against_the_memory_there_is() {
+fn a_page_that_says_it_unpacks_to_more_than_any_is_refused_by_name() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("train.parquet");
-    for compression in [
-        Compression::SNAPPY,
-        Compression::GZIP(Default::default()),
-        Compression::ZSTD(Default::default()),
-        Compression::LZ4_RAW,
+    for (compression, indexed) in [
+        (Compression::SNAPPY, true),
+        (Compression::SNAPPY, false),
+        (Compression::ZSTD(Default::default()), true),
+        (Compression::LZ4_RAW, false),
     ] {
-        let properties =
-            WriterProperties::builder().set_compression(compression).set_dictionary_enabled(false);
-        table_with(&path, &[vec![(Some(vec![0; 64 << 20]), Some(1))]], properties);
-        let options = Options { cache_bytes: Some(32 << 20), ..Options::default() };
-        let message = refusal_with(place.path(), options);
-        assert!(message.contains("more than the 32.0 MiB there are"), "{message}");
+        let properties = WriterProperties::builder()
+            .set_compression(compression)
+            .set_dictionary_enabled(false)
+            .set_offset_index_disabled(!indexed)
+            .set_statistics_enabled(EnabledStatistics::None);
+        table_with(&path, &[vec![(Some(vec![0; 130 << 20]), Some(1))]], properties);
+        // The size of the page is the second field of its header: what is 130 MiB becomes 1.1 GiB.
+        let mut file = std::fs::read(&path).unwrap();
+        let last = (7..).find(|place| file[*place] < 0x80).unwrap();
+        assert_eq!((file[4..7].to_vec(), last), (vec![0x15, 0, 0x15], 11));
+        file[last] *= 9;
+        std::fs::write(&path, file).unwrap();
+        let message = refusal_with(place.path(), Options::default());
+        assert!(message.contains("column img.bytes: the page at offset 4 unpacks to 1.1 GiB"), "{message}");
+        assert!(message.ends_with("more than 1.0 GiB; write it in smaller groups of rows"), "{message}");
     }
+}
+
+#[test]
+fn an_image_that_is_larger_than_any_is_bad() {
+    let place = tempfile::tempdir().unwrap();
+    let properties =
+        WriterProperties::builder().set_compression(Compression::SNAPPY).set_dictionary_enabled(false);
+    let large = (Some(vec![0; (256 << 20) + 1]), Some(1));
+    let [first, last] = [0, 1].map(|at| rows(2)[at].clone());
+    table_with(&place.path().join("train.parquet"), &[vec![first, large, last]], properties);
+    let data = read_with(place.path(), Options { cache: Cache::None, ..Options::default() });
+    let errors: Vec<_> = (0..3).filter_map(|at| data.train.image(at, &mut Vec::new()).err()).collect();
+    let said = "train.parquet row 1: 268435457 bytes are more than the 268435456 of an image file";
+    assert!(errors.len() == 1 && errors[0].to_string().ends_with(said), "{errors:?}");
 }
 
 #[test]

@@ -65,10 +65,6 @@ fn one_set_of_images_gives_one_content_digest_and_equal_batches_in_every_format(
     let mut first: Option<(Vec<BatchBuffer>, [u8; 32])> = None;
     for (name, options) in written(place.path()) {
         for cache in [Cache::Auto, Cache::Decoded, Cache::Encoded, Cache::None] {
-            if name == "tables" && cache == Cache::None {
-                // Tables cannot be read one image at a time, and say so.
-                continue;
-            }
             let data = read_with(&place.path().join(name), Options { cache, ..options.clone() });
             assert_eq!((data.train.count(), data.test.count(), data.classes.len()), (100, 20, 10), "{name}");
             conformance::dataset(&data).unwrap();

@@ -18,6 +18,7 @@ fn written(format: &str) -> tempfile::TempDir {
             write::folder(place.path(), &train, &test);
             std::fs::write(place.path().join("train/class-000/notes.txt"), "notes").unwrap();
         }
+        "tables" => write::tables(place.path(), &train, &test),
         _ => write::shards(place.path(), &train, &test),
     }
     place
@@ -106,7 +107,7 @@ fn first_file(folder: &Path) -> PathBuf {
 
 #[test]
 fn a_set_is_the_same_by_its_index_and_by_reading_it_wherever_it_lies() {
-    for format in ["folder", "shards"] {
+    for format in ["folder", "shards", "tables"] {
         let place = written(format);
         let index = index_of(place.path(), &Options { order: Order::Name, ..Options::default() });
         let kept = tempfile::tempdir().unwrap();
@@ -131,7 +132,7 @@ fn a_set_is_the_same_by_its_index_and_by_reading_it_wherever_it_lies() {
 
 #[test]
 fn settings_are_applied_to_an_index_as_to_the_files() {
-    for format in ["folder", "shards"] {
+    for format in ["folder", "shards", "tables"] {
         let place = written(format);
         // One is cut short behind its header, and one is none.
         if format == "folder" {
@@ -143,6 +144,15 @@ fn settings_are_applied_to_an_index_as_to_the_files() {
             std::fs::write(&bad[0], &whole[..whole.len() - 30]).unwrap();
             std::fs::write(&bad[1], "no image").unwrap();
             std::fs::write(place.path().join("train/class-001/empty.png"), "").unwrap();
+        } else if format == "tables" {
+            let image = |label| write::drawings(Split::Train, 50)[label as usize].png();
+            let rows = [(0, Some(1)), (1, None), (2, Some(-1)), (3, Some(4)), (4, None)];
+            let rows: Vec<_> = rows.map(|(at, label)| (Some(image(at)), label)).into();
+            let bad = vec![(Some(b"no image".to_vec()), Some(3)), (None, Some(5))];
+            write::table(&place.path().join("data/train-00000-of-00002.parquet"), &[rows, bad]);
+            let (from, to) = ("train-00000-of-00001", "train-00001-of-00002");
+            let path = |name: &str| place.path().join(format!("data/{name}.parquet"));
+            std::fs::rename(path(from), path(to)).unwrap();
         } else {
             let lacking = [tar_file("7.cls", b'0', b"3"), vec![0; 1024]].concat();
             std::fs::write(place.path().join("train-0009.tar"), lacking).unwrap();

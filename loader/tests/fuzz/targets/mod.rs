@@ -166,8 +166,9 @@ fn tar(input: &[u8], folder: &Path) {
 fn parquet(input: &[u8], folder: &Path) {
     let folder = folder.join("parquet");
     write_alone(&folder, "train-00000.parquet", input);
-    // Tables are held in memory, or refused.
-    read_all(&folder, Cache::Encoded);
+    for cache in [Cache::Encoded, Cache::None] {
+        read_all(&folder, cache);
+    }
 }
 
 /// In the usual compression and in gzip.

@@ -91,6 +91,24 @@ fn an_index_of_another_set_is_refused() {
     let length = std::fs::metadata(&shard).unwrap().len();
     std::fs::File::options().write(true).open(&shard).unwrap().set_len(length / 2).unwrap();
     assert!(opened(shards.path(), &by(&of_shards)).unwrap_err().contains("and its records have "));
+    let tables = written("tables");
+    let of_tables = place.path().join("c");
+    index_of(tables.path(), &Options::default()).write(&of_tables).unwrap();
+    let table = tables.path().join("data/test-00000-of-00001.parquet");
+    let images = write::drawings(Split::Test, 21);
+    let rows: Vec<_> = images.iter().map(|image| (Some(image.png()), Some(1))).collect();
+    write::table(&table, &[rows]);
+    let message = opened(tables.path(), &by(&of_tables)).unwrap_err();
+    assert!(
+        message.ends_with("00001.parquet has 21 rows, and 20 are in it: it is of another set"),
+        "{message}"
+    );
+    std::fs::write(&table, "PAR1").unwrap();
+    let message = opened(tables.path(), &by(&of_tables)).unwrap_err();
+    assert!(
+        message.contains("00001.parquet, of which it is, cannot be read: EOF: Parquet file"),
+        "{message}"
+    );
     // A folder that lies elsewhere, and nothing at all.
     let elsewhere = tempfile::tempdir().unwrap();
     assert!(opened(elsewhere.path(), &by(&index)).unwrap_err().contains("it is of another set"));
@@ -105,14 +123,7 @@ fn an_index_of_another_set_is_refused() {
 fn sets_that_need_no_index_have_none() {
     let place = tempfile::tempdir().unwrap();
     let (train, test) = (write::drawings(Split::Train, 20), write::drawings(Split::Test, 5));
-    write::tables(place.path(), &train, &test);
     let making = Options { write_index: true, ..Options::default() };
-    let message = opened(place.path(), &making).unwrap_err();
-    assert!(
-        message.contains("--write-index is for image files in folders and tar shards: tables are"),
-        "{message}"
-    );
-    let place = tempfile::tempdir().unwrap();
     write::cifar10(place.path(), &train, &test);
     assert!(opened(place.path(), &making).unwrap_err().ends_with("and it needs none"));
     let synthetic = |options| open(&Place { location: Location::Synthetic(5), options }).unwrap_err();
