@@ -46,7 +46,7 @@ fn tables(place: &Path) {
 
 /// Starts a loader; returns the most memory that it had, and some batches from all over the set.
 fn start(data: &Path, flags: &[&str]) -> (u64, Vec<[u8; 32]>) {
-    let all = [&["--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0", "--cache", "none"], flags];
+    let all = [&["--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"], flags];
     let loader = serving(&all.concat());
     let spec = StreamSpec { batch_size: 100, ..StreamSpec::default() };
     let mut stream = StreamConfig::new(vec![loader.address.parse().unwrap()], spec);
@@ -64,7 +64,8 @@ fn two_million_rows_are_served_in_bounded_memory_read_known_or_by_an_index() {
     }
     let place = tempfile::tempdir().unwrap();
     tables(place.path());
-    let (_, expected) = start(place.path(), &[]);
+    let none = ["--cache", "none"];
+    let (_, expected) = start(place.path(), &none);
     let kept = tempfile::tempdir().unwrap();
     let index = kept.path().join("index");
     let inspect = std::process::Command::new(env!("CARGO_BIN_EXE_mixfeed-loader"))
@@ -72,7 +73,8 @@ fn two_million_rows_are_served_in_bounded_memory_read_known_or_by_an_index() {
         .output()
         .unwrap();
     assert!(inspect.status.success(), "{inspect:?}");
-    for flags in [&[][..], &["--data-index", index.to_str().unwrap()], &["--cache-memory", "1MiB"]] {
+    let indexed = [&none[..], &["--data-index", index.to_str().unwrap()]].concat();
+    for flags in [&none[..], &indexed, &["--cache", "encoded", "--cache-memory", "1MiB"]] {
         let (most, batches) = start(place.path(), flags);
         assert!(most < MOST, "{most} with {flags:?}");
         assert!(batches == expected, "{flags:?}");

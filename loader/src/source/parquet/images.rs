@@ -7,13 +7,14 @@
 use super::super::file_error::FileError;
 use super::super::records::{Archive, MAX_RECORD_BYTES, Places, ReadError};
 use super::page_cache::{Key, PageCache, Unpacked};
-use super::pages::{Chunk, Header, Page};
+use super::pages::{Chunk, Header, MAX_PAGE_BYTES, Page};
 use super::table::{Table, properties, values, whatever_it_is};
 use ::parquet::column::reader::ColumnReaderImpl;
 use ::parquet::data_type::{ByteArray, ByteArrayType};
 use ::parquet::file::metadata::ColumnChunkMetaData;
 use ::parquet::file::serialized_reader::SerializedPageReader;
 use bytes::Bytes;
+use bytesize::ByteSize;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -168,7 +169,12 @@ impl Packed<'_> {
             parts.push(chunk.dictionary(&table.file)?);
         }
         parts.push((page.offset, header));
-        let bytes = parts.iter().map(|(_, it)| it.length() + it.unpacked(chunk.compression)).sum::<u64>();
+        let unpacked: u64 = parts.iter().map(|(_, header)| header.unpacked(chunk.compression)).sum();
+        if unpacked > MAX_PAGE_BYTES {
+            let reason = format!("unpacks with its dictionary to {}, more than any", ByteSize(unpacked));
+            return Err(chunk.wrong(page.offset, &reason).into());
+        }
+        let bytes = unpacked + parts.iter().map(|(_, header)| header.length()).sum::<u64>();
         Ok((bytes + 2 * self.bytes_of_rows(), parts))
     }
 

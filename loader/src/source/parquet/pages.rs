@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt as _;
 
-/// Bytes that a page unpacks to, at most: some writers put 1,024 photographs into one.
+/// Bytes that a page unpacks to, and so does one with its dictionary, at most: some writers put 1,024 photographs into one.
 pub(super) const MAX_PAGE_BYTES: u64 = 1 << 30;
 
 /// Bytes that are read for a header at a time. Most have some dozens; those with statistics of values have more.
@@ -77,6 +77,10 @@ impl Header {
 
     fn is_data(&self) -> bool {
         [DATA, DATA_2].contains(&self.kind)
+    }
+
+    fn is_too_large(&self) -> bool {
+        self.packed.max(self.unpacked) > MAX_PAGE_BYTES
     }
 
     fn is_unpacked(&self, compression: Compression) -> bool {
@@ -154,8 +158,8 @@ impl Chunk {
     /// When it is damaged, says that the page is larger than any, or that its values have no bound.
     pub(super) fn header(&self, file: &File, offset: u64) -> Result<Header, FileError> {
         let header = self.any_header(file, offset)?;
-        if header.unpacked(self.compression) > MAX_PAGE_BYTES {
-            let (said, most) = (ByteSize(header.unpacked), ByteSize(MAX_PAGE_BYTES));
+        if header.is_too_large() {
+            let (said, most) = (ByteSize(header.packed.max(header.unpacked)), ByteSize(MAX_PAGE_BYTES));
             let reason = format!("unpacks to {said}, more than {most}; write it in smaller groups of rows");
             return Err(self.wrong(offset, &reason).into());
         }
@@ -264,7 +268,7 @@ pub(super) fn locate(
     let (mut seen, mut has_dictionary) = (0_u64, false);
     chunk.each_page(file, |offset, header| {
         has_dictionary |= header.is_dictionary() && offset == chunk.start;
-        if header.unpacked(chunk.compression) > MAX_PAGE_BYTES {
+        if header.is_too_large() {
             chunk.header(file, offset)?;
         }
         if header.is_data() && header.values > 0 {
