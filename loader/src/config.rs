@@ -135,7 +135,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR", value_parser = address::listen)]
     #[serde(deserialize_with = "address::deserialize")]
     pub health_listen: Option<SocketAddr>,
-    /// Memory for the prefetched batches of all streams, e.g. 512MiB [default: 1GiB].
+    /// Memory for the prefetched batches of all streams, e.g. 512MiB [default: 768MiB].
     #[arg(long, value_name = "SIZE")]
     pub stream_memory: Option<ByteSize>,
     /// Grace period: time that streams may take to end after SIGTERM [default: 10s].

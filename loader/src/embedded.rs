@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 /// Memory for batches of all streams, unless said otherwise. Several trainers' worth of windows
 /// (2.4 MB for two workers and batches of 128 CIFAR images) by far.
-pub const DEFAULT_STREAM_MEMORY_BYTES: u64 = 1 << 30;
+pub const DEFAULT_STREAM_MEMORY_BYTES: u64 = 768 << 20;
 
 /// Time that an embedded loader's streams may take to end. Their client is the same process.
 const GRACE: Duration = Duration::from_secs(2);
