@@ -116,7 +116,7 @@ fn indexed(
     if custom::named(custom, path).is_some() {
         return Ok(None);
     }
-    match index::find(path, options)? {
+    match index::find(path, options, parquet::count_rows)? {
         Choice::Read => Ok(None),
         Choice::Unusable(reason) => {
             report.warnings.push(reason);

@@ -8,7 +8,7 @@
 //! stuffed zeros; because one look into a table finds up to two coefficients, and each look has to wait for the one
 //! before it; and because blocks that no pixel of the part depends on are passed over without being written down.
 
-use crate::tables::{LOOK_BITS, Symbol, Table};
+use crate::tables::{Irregular, LOOK_BITS, Symbol, Table};
 use std::rc::Rc;
 
 /// Looks for which bits are at hand once they were filled up: to 56, at least.
@@ -35,10 +35,6 @@ const NATURAL_ORDER: [u8; 128] = {
     }
     all
 };
-
-/// The data is not what an encoder writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Irregular;
 
 /// Zeros behind the data, so that eight bytes can be read where the last one is.
 const PADDING: usize = 16;

@@ -3,8 +3,8 @@
 #![expect(unsafe_code, reason = "calls into C; each says why it is sound")]
 
 use crate::header::Header;
-use crate::huffman::{Block, Coding, Irregular, MAX_BLOCKS, Scan};
-use crate::tables::Table;
+use crate::huffman::{Block, Coding, MAX_BLOCKS, Scan};
+use crate::tables::{Irregular, Table};
 use crate::{JpegError, MAX_SCANS, Part, Scale};
 // Named, so that its library is linked.
 use mozjpeg_sys as _;

@@ -1,6 +1,5 @@
 //! Huffman tables that find up to two symbols by one look at the next bits.
 
-use crate::huffman::Irregular;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -11,6 +10,10 @@ const MAX_CODE_BITS: usize = 16;
 /// Bits that are looked at. More find more symbols at once, and make tables that take longer to fill and to reach: with 9
 /// decoding takes 1.2 times as long, with 11 as long as with 10.
 pub(crate) const LOOK_BITS: u32 = 10;
+
+/// The data is not what an encoder writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Irregular;
 
 /// A code with the number behind it: a coefficient, and how many zeros come before it.
 ///

@@ -23,7 +23,6 @@ use super::records::{Found, Places, Record, named_twice};
 use super::report::{Columns, Report};
 use super::retry::patiently;
 use super::{encoded, memory, shards};
-pub(super) use images::Held;
 use images::Tables;
 use mixfeed_pipeline::{Dataset, Split};
 use std::path::{Path, PathBuf};

@@ -7,9 +7,8 @@
 use super::checks::mark;
 use super::digest_cache::KnownSplit;
 use super::options::Cache;
-use super::parquet::Held;
 use super::record_cache::RecordCache;
-use super::records::{Archive, Found, ReadError, Record};
+use super::records::{Archive, Found, Held, ReadError, Record};
 use super::sizes::Sizes;
 use crate::parallel::in_chunks;
 use mixfeed_pipeline::ImageShape;

@@ -8,12 +8,15 @@ use super::bad_records::Incomplete;
 use super::digest_cache::Listing;
 use super::names::Names;
 use super::options::{Options, Order};
-use super::parquet::Held;
+use std::any::Any;
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// What a reader of one record after the other holds on to until the next; only the archive knows what that is.
+pub(super) type Held = Option<Box<dyn Any>>;
 
 /// Where encoded images lie. Read from many threads.
 pub(super) trait Archive: Send + Sync + fmt::Debug {

@@ -150,7 +150,7 @@ async fn two_loaders_that_contradict_each_other_wait_for_a_third() {
     let (wrong, good) = (loader(wrong), loader(steady()));
     let mut config = config(&[&wrong, &good], 100);
     config.tuning.audit_every = 10;
-    let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = reserved.local_addr().unwrap();
     config.loaders.push(address.into());
     drop(reserved);

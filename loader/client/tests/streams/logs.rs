@@ -91,7 +91,7 @@ async fn each_change_of_a_replica_makes_one_line_that_names_it_and_the_run() {
 #[tokio::test]
 async fn an_unreachable_loader_is_named_once_however_often_it_is_tried() {
     let (log, _guard) = Log::collect();
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = closed_port();
     let mut config = StreamConfig::new(vec![gone.into()], spec());
     config.loader_timeout = Duration::from_secs(1);
     config.tuning.retry_cap = Duration::from_millis(10);

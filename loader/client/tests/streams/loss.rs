@@ -123,7 +123,7 @@ async fn a_stream_without_any_loader_ends_after_the_timeout_and_names_each() {
 #[tokio::test]
 async fn a_loader_that_comes_later_gets_work() {
     let first = loader(steady());
-    let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = reserved.local_addr().unwrap();
     let mut config = config(&[&first], 1000);
     config.loaders.push(address.into());

@@ -18,6 +18,7 @@ mod threads;
 use mixfeed_client::{Batch, BatchStream, StreamConfig, StreamEnd, StreamError, StreamSpec, Tuning};
 use mixfeed_fake::{FakeData, FakeLoader, Script};
 use mixfeed_proto::v1;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 /// Long enough for anything that should happen, so that a test that waits for it in vain ends.
@@ -61,6 +62,13 @@ fn config(loaders: &[&FakeLoader], batches: u64) -> StreamConfig {
 
 fn loader(script: Script) -> FakeLoader {
     FakeLoader::start(script).unwrap()
+}
+
+/// Where nobody listens, and nobody will: on Linux all of 127.0.0.0/8 is this machine, and other tests' loaders are at its
+/// first address.
+fn closed_port() -> SocketAddr {
+    let host = if cfg!(target_os = "linux") { [127, 99, 99, 99] } else { [127, 0, 0, 1] };
+    TcpListener::bind((Ipv4Addr::from(host), 0)).unwrap().local_addr().unwrap()
 }
 
 /// A loader that takes a few milliseconds for each batch, so that others get their share.

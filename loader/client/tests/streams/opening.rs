@@ -17,10 +17,6 @@ fn other_algorithm() -> Script {
     script
 }
 
-fn closed_port() -> Endpoint {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().into()
-}
-
 #[tokio::test]
 async fn the_first_loader_of_the_list_decides_and_the_others_are_not_used() {
     for _ in 0..5 {
@@ -36,7 +32,7 @@ async fn the_first_loader_of_the_list_decides_and_the_others_are_not_used() {
 async fn an_unreachable_first_loader_does_not_hold_up_the_choice() {
     let second = loader(steady());
     let mut config = config(&[&second], 20);
-    config.loaders.insert(0, closed_port());
+    config.loaders.insert(0, closed_port().into());
     let start = Instant::now();
     assert_eq!(read_all(&mut open(config).await, 0).await, 20);
     assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
@@ -67,7 +63,7 @@ async fn a_resumed_run_without_a_matching_loader_says_what_differs() {
 
 #[tokio::test]
 async fn no_loader_within_the_timeout_is_an_error_that_names_each() {
-    let gone = [closed_port(), closed_port()];
+    let gone = [closed_port(), closed_port()].map(Endpoint::from);
     let mut config = StreamConfig::new(gone.to_vec(), spec());
     config.loader_timeout = Duration::from_millis(400);
     let error = fails_to_open(config).await;
@@ -92,7 +88,7 @@ async fn a_refused_spec_ends_the_opening_with_the_loaders_words() {
         Fault::always(At::From(0), FaultKind::RefuseOpen("mixing.alpha is -1, 0 to 1000 allowed".into()));
     let (one, two) = (loader(steady().with(refuse.clone())), loader(steady().with(refuse)));
     let mut config = config(&[&one, &two], 10);
-    config.loaders.push(closed_port());
+    config.loaders.push(closed_port().into());
     let error = fails_to_open(config).await;
     assert!(
         matches!(&error, StreamError::Refused { message, .. } if message.contains("alpha is -1")),

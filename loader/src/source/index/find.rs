@@ -4,8 +4,8 @@
 //! is read as without.
 
 use super::super::error::SourceError;
+use super::super::file_error::FileError;
 use super::super::options::{INDEX_FILE, Options};
-use super::super::parquet::count_rows;
 use super::super::retry::{is_listed, metadata, patiently, read};
 use super::super::splits::within;
 use super::{Holders, Index};
@@ -27,8 +27,15 @@ pub(in crate::source) enum Choice {
     Unusable(String),
 }
 
+/// Says how many rows a table has.
+type CountRows = fn(&Path) -> Result<u64, FileError>;
+
 /// Finds the index of the set at `place`, if there is one, and none where one is being made.
-pub(in crate::source) fn find(place: &Path, options: &Options) -> Result<Choice, SourceError> {
+pub(in crate::source) fn find(
+    place: &Path,
+    options: &Options,
+    count_rows: CountRows,
+) -> Result<Choice, SourceError> {
     let beside = place.join(INDEX_FILE);
     let path = match &options.data_index {
         _ if options.write_index => return Ok(Choice::Read),
@@ -40,7 +47,7 @@ pub(in crate::source) fn find(place: &Path, options: &Options) -> Result<Choice,
         }
         None => &beside,
     };
-    match load(path, place, options) {
+    match load(path, place, options, count_rows) {
         Ok(index) => Ok(Choice::Index(path.clone(), Box::new(index))),
         Err(error) if options.data_index.is_none() => {
             Ok(Choice::Unusable(format!("index not used, all files are read: {error}")))
@@ -49,7 +56,7 @@ pub(in crate::source) fn find(place: &Path, options: &Options) -> Result<Choice,
     }
 }
 
-fn load(path: &Path, place: &Path, options: &Options) -> Result<Index, SourceError> {
+fn load(path: &Path, place: &Path, options: &Options, count_rows: CountRows) -> Result<Index, SourceError> {
     let refused = |reason: String| SourceError::Set { path: path.into(), reason };
     let is_file = metadata(place)?.is_file();
     let bytes = patiently(|| read(path))?.ok_or_else(|| SourceError::Missing(path.into()))?;
@@ -71,12 +78,12 @@ fn load(path: &Path, place: &Path, options: &Options) -> Result<Index, SourceErr
     if is_file && contents.shards.len() != 1 {
         return Err(refused(format!("it is of a folder, and {} is a file", place.display())));
     }
-    let are_there = match index.holders() {
-        Holders::Files => files_are_there,
-        Holders::Shards => shards_are_there,
-        Holders::Tables => tables_are_there,
-    };
-    are_there(&index, place).map_err(refused)?;
+    match index.holders() {
+        Holders::Files => files_are_there(&index, place),
+        Holders::Shards => shards_are_there(&index, place),
+        Holders::Tables => tables_are_there(&index, place, count_rows),
+    }
+    .map_err(refused)?;
     Ok(index)
 }
 
@@ -105,7 +112,7 @@ fn shards_are_there(index: &Index, place: &Path) -> Result<(), String> {
 }
 
 /// Each table must be there, and have all rows that its records are.
-fn tables_are_there(index: &Index, place: &Path) -> Result<(), String> {
+fn tables_are_there(index: &Index, place: &Path, count_rows: CountRows) -> Result<(), String> {
     let contents = &index.contents;
     let mut first = 0;
     for (number, (path, count)) in (0..).zip(index.shards(place).iter().zip(&contents.counts)) {

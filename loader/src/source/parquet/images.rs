@@ -5,7 +5,7 @@
 //! images one after the other holds on to their page ([`Held`]).
 
 use super::super::file_error::FileError;
-use super::super::records::{Archive, MAX_RECORD_BYTES, Places, ReadError};
+use super::super::records::{Archive, Held, MAX_RECORD_BYTES, Places, ReadError};
 use super::page_cache::{Key, PageCache, Unpacked};
 use super::pages::{Chunk, Header, MAX_PAGE_BYTES, Page};
 use super::table::{Table, properties, values, whatever_it_is};
@@ -23,9 +23,8 @@ use std::sync::Arc;
 /// The images of a page, by row; a missing one is empty.
 pub(super) type Images = Vec<ByteArray>;
 
-/// The page that an image was read from, for the next one.
-#[derive(Default)]
-pub(in crate::source) struct Held(Option<(Key, Arc<Unpacked<Images>>)>);
+/// The page that an image was read from, for the next one ([`Held`]).
+type Along = (Key, Arc<Unpacked<Images>>);
 
 /// The files of a set.
 #[derive(Debug)]
@@ -102,15 +101,14 @@ impl Tables {
         let lacking = || ReadError::Holder(format!("{}: it has no row {row} any more", table.name()));
         let number = number.checked_sub(1).ok_or_else(lacking)?;
         let key = (file as u32, number as u32);
-        let page = match held.0.take() {
-            Some((of, page)) if of == key => page,
-            other => {
-                // What is held counts, and room for the next may have to be waited for.
-                drop(other);
-                self.page(key, table)?
-            }
+        let along = held.take().and_then(|held| held.downcast::<Along>().ok());
+        let along = match along.filter(|along| along.0 == key) {
+            Some(along) => along,
+            // What was held counted, and room for the next may have to be waited for.
+            None => Box::new((key, self.page(key, table)?)),
         };
-        let image = page.page.get((row - table.pages[number].first_row) as usize).ok_or_else(lacking)?.data();
+        let image =
+            along.1.page.get((row - table.pages[number].first_row) as usize).ok_or_else(lacking)?.data();
         let unusable = |text: String| Err(ReadError::Record(text));
         let copied = if image.is_empty() {
             unusable("its image is missing".into())
@@ -120,7 +118,7 @@ impl Tables {
             into.extend_from_slice(image);
             Ok(())
         };
-        held.0 = Some((key, page));
+        *held = Some(along);
         copied
     }
 
