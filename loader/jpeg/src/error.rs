@@ -42,7 +42,9 @@ pub enum JpegError {
     NoMemory,
     /// There are more scans than [`MAX_SCANS`](crate::MAX_SCANS), or fewer, each of them over so large an image that they would
     /// take long.
-    #[error("the JPEG file has too many scans for its size: max={max}")]
+    #[error(
+        "the JPEG file has too many scans for its size: more than {max}, or together they go over the image too often"
+    )]
     TooManyScans {
         /// The limit.
         max: u32,
