@@ -10,7 +10,7 @@ pub struct StreamStats {
     pub replicas_seen: u64,
     /// Replicas that serve it now.
     pub replicas_serving: u64,
-    /// Batches handed out.
+    /// Batches handed out, and those that lie in front of the reader: as many as its queue holds, at most.
     pub batches: u64,
     /// Batches asked of another replica because the first was lost.
     pub reassigned: u64,

@@ -155,29 +155,31 @@ impl Scan {
         let mut none = [0; 64];
         for _ in 0..std::mem::take(&mut self.skipped) {
             for coding in &self.codings[..self.blocks] {
-                let (dc, ac) = self.tables(*coding)?;
-                let difference = block::<false>(&mut bits, dc, ac, &mut none)?;
-                let last = &mut last_dc[usize::from(coding.component & 3)];
-                *last = last.wrapping_add(difference);
+                self.block::<false>(&mut bits, *coding, &mut last_dc, &mut none)?;
             }
         }
         for (coding, into) in self.codings[..self.blocks].iter().zip(blocks) {
-            let (dc, ac) = self.tables(*coding)?;
-            let difference = block::<true>(&mut bits, dc, ac, into)?;
-            let last = &mut last_dc[usize::from(coding.component & 3)];
-            *last = last.wrapping_add(difference);
-            into[0] = *last as i16;
+            into[0] = self.block::<true>(&mut bits, *coding, &mut last_dc, into)? as i16;
         }
         self.bit = bits.at * 8 - bits.count as usize;
         self.last_dc = last_dc;
         if self.bit > (self.data.len() - PADDING) * 8 { Err(Irregular) } else { Ok(()) }
     }
 
+    /// Goes over one block, as [`block`] does, and returns its first coefficient.
     #[inline(always)]
-    fn tables(&self, coding: Coding) -> Result<(&Table, &Table), Irregular> {
+    fn block<const WANTED: bool>(
+        &self,
+        bits: &mut Bits<'_>,
+        coding: Coding,
+        last_dc: &mut [i32; 4],
+        into: &mut Block,
+    ) -> Result<i32, Irregular> {
         let dc = self.dc[usize::from(coding.dc & 3)].as_deref().ok_or(Irregular)?;
         let ac = self.ac[usize::from(coding.ac & 3)].as_deref().ok_or(Irregular)?;
-        Ok((dc, ac))
+        let last = &mut last_dc[usize::from(coding.component & 3)];
+        *last = last.wrapping_add(block::<WANTED>(bits, dc, ac, into)?);
+        Ok(*last)
     }
 }
 

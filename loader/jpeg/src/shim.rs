@@ -64,7 +64,6 @@ enum Means {
     /// libjpeg's own Huffman decoder; libjpeg-turbo's assembly for x86, or else `idct.c`.
     Turbo,
     /// libjpeg's own Huffman decoder, and `idct.c`.
-    #[cfg(test)]
     Plain,
 }
 
@@ -81,7 +80,7 @@ pub(crate) fn decode(
         .expect("libjpeg goes on in any data, or says what is wrong")
 }
 
-/// Decodes by one means, as [`decode`] says; that may be too regular for the data.
+/// Decodes by one means, as [`decode`] says. Only the fastest may find the data irregular, and gives up then.
 fn decode_by(
     means: Means,
     file: &[u8],
@@ -106,7 +105,7 @@ fn decode_by(
         part_width: part.width,
         max_scans: MAX_SCANS,
         max_blocks: header.max_blocks(),
-        plain: (!matches!(means, Means::Fastest | Means::Turbo)).into(),
+        plain: (means == Means::Plain).into(),
         // The coefficients, which are most of it.
         max_memory_bytes: usize::try_from(header.working_bytes()).unwrap_or(usize::MAX),
         scan: if means == Means::Fastest { (&raw mut scan).cast() } else { ptr::null_mut() },
@@ -133,8 +132,8 @@ fn decode_by(
 /// Has `huffman.rs` decode a scan from here on. Tells whether it can.
 ///
 /// # Safety
-/// `scan` is an `Option<Scan>` whose lifetime the data of `baseline` outlives, which is what libjpeg holds of a scan that
-/// it is about to read: its tables are null or there.
+/// `scan` is an `Option<Scan>`; `baseline` is what libjpeg holds of a scan that it is about to read: its tables are null or
+/// there. Nothing of it is kept.
 unsafe extern "C" fn begin_scan(scan: *mut c_void, baseline: *const Baseline) -> c_int {
     // SAFETY: as said above; tables are only read, here.
     let (scan, baseline) = unsafe { (&mut *scan.cast::<Option<Scan>>(), &*baseline) };

@@ -224,7 +224,8 @@ def test_a_stream_that_failed_does_not_look_like_its_end(socket):
             with pytest.raises(mixfeed.NoLoaderError):
                 for _ in stream:
                     pass
-        assert stream.stats["batches"] >= 1
+        # The one that was read, and up to two that lay in front of the reader.
+    assert 1 <= stream.stats["batches"] <= 3
 
 
 def test_a_closed_stream_is_refused(loaders):
@@ -233,7 +234,8 @@ def test_a_closed_stream_is_refused(loaders):
     with pytest.raises(mixfeed.ClosedError):
         next(stream)
     stream.close()
-    assert stream.stats["batches"] >= 1
+    # The one that was read, and up to two that lay in front of the reader.
+    assert 1 <= stream.stats["batches"] <= 3
 
 
 def test_a_token_is_asked_for_and_given(tmp_path):
