@@ -18,6 +18,7 @@ use crate::config::{Cli, Command};
 use crate::extensions::Extensions;
 use crate::parallel::default_workers;
 use failure::Failure;
+use mixfeed_ops::text::printable_lines;
 use mixfeed_ops::{build, eprintln, exit, logging, memory, println};
 use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use std::process::ExitCode;
@@ -53,7 +54,7 @@ pub fn run_with(cli: Cli, extensions: &Extensions) -> ExitCode {
     match result {
         Ok(()) => ExitCode::from(exit::DONE),
         Err(failure) => {
-            eprintln!("error: {}", failure.message);
+            eprintln!("error: {}", printable_lines(&failure.message));
             ExitCode::from(failure.code)
         }
     }

@@ -29,6 +29,7 @@ pub(crate) use opening::{MAX_OPENING, OPENING_BYTES, Openings};
 pub use outgoing::MessageSizes;
 use outgoing::Outgoing;
 use session::Session;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -82,6 +83,8 @@ pub struct Service {
     /// The limit of training samples that was last looked at for missing classes: one run may open many streams.
     limit_seen: AtomicU64,
     sizes: MessageSizes,
+    /// Random id of this loader.
+    instance: [u8; 16],
 }
 
 impl Service {
@@ -107,6 +110,7 @@ impl Service {
             open_streams: Arc::default(),
             limit_seen: AtomicU64::new(0),
             sizes: MessageSizes::default(),
+            instance: instance_id(),
         }
     }
 
@@ -167,6 +171,15 @@ impl Service {
     }
 }
 
+/// Sixteen random bytes. They tell one loader from another and shape nothing.
+fn instance_id() -> [u8; 16] {
+    let halves = [RandomState::new().hash_one(0_u64), RandomState::new().hash_one(1_u64)];
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&halves[0].to_le_bytes());
+    id[8..].copy_from_slice(&halves[1].to_le_bytes());
+    id
+}
+
 /// Refuses the stream when the client expects something else than this replica has.
 #[allow(clippy::result_large_err)]
 fn same(expected: &[u8], own: &[u8; 32], what: &str) -> Result<(), Status> {
@@ -204,6 +217,7 @@ impl v1::loader_service_server::LoaderService for Service {
             workers: self.pool.workers() as u32,
             open_streams: self.open_streams.load(Ordering::Relaxed),
             release: env!("CARGO_PKG_VERSION").into(),
+            instance_id: self.instance.to_vec(),
         }))
     }
 
@@ -251,7 +265,7 @@ impl v1::loader_service_server::LoaderService for Service {
 
         let lease = Arc::new(Lease::new(window, &self.open_streams, &self.metrics));
         let (sender, receiver) = mpsc::channel(lease.window.batches());
-        let opened = translate::opened(&context.checked, lease.window.batches());
+        let opened = translate::opened(&context.checked, lease.window.batches(), self.instance);
         let opened = v1::StreamBatchesResponse { kind: Some(ResponseKind::Opened(opened)) };
         sender.try_send(Ok(opened)).map_err(|_full| Status::internal("a new stream has no room"))?;
 

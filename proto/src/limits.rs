@@ -35,6 +35,13 @@ pub const MAX_BAD_RECORDS: usize = 10;
 /// Bytes of the place of a bad record, and of its reason, at most.
 pub const MAX_BAD_RECORD_BYTES: usize = 1000;
 
+/// Bytes of the answer to `Describe` that are read: a million class names of ten characters fit, and what they are decoded into
+/// stays below 200 MB.
+pub const MAX_DESCRIPTION_BYTES: usize = 16 << 20;
+
+/// Classes of a dataset.
+pub const MAX_CLASSES: usize = 1 << 20;
+
 /// The beginning of a text, of whole characters and at most so many bytes.
 #[must_use]
 pub fn cut(text: &str, most_bytes: usize) -> &str {

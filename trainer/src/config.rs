@@ -14,7 +14,7 @@ mod recipe;
 
 pub use crate::usage::UsageError;
 pub use again::Resume;
-pub use checked::{RunConfig, Source, Training};
+pub use checked::{Audit, RunConfig, Source, Training};
 pub use every::{CheckpointEvery, CheckpointEveryError};
 pub use preset::Preset;
 pub use recipe::Recipe;
@@ -27,6 +27,7 @@ use crate::learn::schedule::ScheduleKind;
 use crate::machine::device::DeviceChoice;
 use clap::Args;
 use merge::Merge;
+use mixfeed_client::AuditPolicy;
 use mixfeed_loader::config::{AugmentationArgs, SourceArgs};
 use mixfeed_ops::address;
 use mixfeed_ops::config::{self, ConfigError, Duration, twin};
@@ -75,9 +76,20 @@ pub struct Settings {
     /// File with the bearer token that loaders ask for
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub auth_token_file: Option<PathBuf>,
-    /// Audit: fetch every Nth batch from two loaders and compare them [default: 0, never]
+    /// Audit: fetch one in N batches, drawn at random, from two loaders and compare them [default: 0, none]
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub audit: Option<u64>,
+    /// When loaders contradict each other: continue without the one that a third shows to be wrong, or stop (exit code 8)
+    /// [default: continue]
+    #[arg(long, value_name = "continue|stop", help_heading = "Data")]
+    pub audit_policy: Option<AuditPolicy>,
+    /// Trusted copy of the data, read as --data: where loaders contradict each other, the batch made from it decides
+    #[arg(long, value_name = "PATH", help_heading = "Data")]
+    pub audit_data: Option<String>,
+    /// Forget what the run to resume has found out about its loaders [default: false]
+    #[arg(long, value_name = "BOOL", help_heading = "Data")]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    pub forget_loaders: Option<bool>,
     /// Preload: read all batches before the first step, to measure what streaming costs [default: false]
     #[arg(long, value_name = "BOOL", help_heading = "Data")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
@@ -181,6 +193,10 @@ pub struct Settings {
     /// Precision of the forward pass (mixed precision) [default: fp32; fast and photo: auto]
     #[arg(long, help_heading = "Machine")]
     pub precision: Option<Precision>,
+    /// Refuse to resume where the device, the number of threads, the processor or its instructions differ [default: false]
+    #[arg(long, value_name = "BOOL", help_heading = "Machine")]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    pub strict_machine: Option<bool>,
     /// Use deterministic GPU algorithms only [default: false]
     #[arg(long, value_name = "BOOL", help_heading = "Machine")]
     #[arg(num_args = 0..=1, default_missing_value = "true")]

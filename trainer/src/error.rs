@@ -134,6 +134,13 @@ fn remedy(error: &StreamError) -> Cow<'static, str> {
         StreamError::DataChanged { .. } => {
             "; put back what the loaders started with and --resume, or restart them and begin anew"
         }
+        StreamError::Convicted { .. } => {
+            "; --resume goes on without that loader, from before the first batch that came from it alone"
+        }
+        StreamError::Undecided { .. } => {
+            "; a third loader, or --audit-data with a copy of the data that you trust, decides who is wrong; \
+             --audit-policy continue believes the one that --loaders names first"
+        }
         _ => "",
     })
 }
@@ -158,6 +165,9 @@ impl TrainError {
             TrainError::Device(_) | TrainError::Gpu(_) => exit::DEVICE,
             TrainError::Loader(error) | TrainError::LoaderOfRun(error) => error.exit_code(),
             TrainError::Stream(StreamError::NoLoader { .. }) => exit::NO_LOADER,
+            TrainError::Stream(StreamError::Convicted { .. } | StreamError::Undecided { .. }) => {
+                exit::CONTRADICTION
+            }
             TrainError::Stream(StreamError::DataLoss { .. } | StreamError::DataChanged { .. }) => exit::DATA,
             TrainError::Stream(
                 StreamError::Refused { .. } | StreamError::Mismatch { .. } | StreamError::Config(_),

@@ -1,5 +1,6 @@
 //! The trainer's command line.
 
+use mixfeed_ops::text::printable;
 use mixfeed_ops::{command_line, eprintln, exit, logging, memory, signals};
 use mixfeed_trainer::cli::Cli;
 use mixfeed_trainer::commands;
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
         // Whoever asked for it knows.
         Err(error @ TrainError::Stopped(_)) => ExitCode::from(error.exit_code()),
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", printable(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }

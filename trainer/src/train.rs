@@ -4,6 +4,7 @@
 //! happens before the first step, between epochs and after the last. How its stream is opened is in
 //! `opening.rs`, how it is written down in `saving.rs`.
 
+pub mod audit;
 mod noise;
 mod opening;
 pub mod outcome;
@@ -28,9 +29,10 @@ use crate::machine::device;
 use crate::machine::stop::{Stop, StopCause};
 use crate::report::curves;
 use crate::run::checkpoint::{self, CheckpointError, CheckpointStore};
-use crate::run::observer::{Epoch, Observer, Start, Step};
+use crate::run::observer::{Epoch, Evaluating, Observer, Start, Step};
 use crate::run::run_folder::{RunFile, RunFolder};
-use mixfeed_client::{Batch, StreamInfo, StreamStats};
+use audit::AuditReport;
+use mixfeed_client::{Batch, StreamError, StreamInfo};
 use outcome::{Outcome, Resumed};
 use resume::ResumePoint;
 use std::time::Instant;
@@ -91,29 +93,21 @@ pub fn train(
         ended = run.end_here(&feed, observer);
     }
     observer.ended();
-    if job.config.audit_every > 0 {
-        let StreamStats { audited, unaudited, .. } = feed.stats();
-        if audited == 0 {
-            tracing::warn!(
-                unaudited,
-                "audit compared nothing: --audit needs two loaders that serve the stream"
-            );
-        } else {
-            tracing::info!(
-                audited,
-                unaudited,
-                "audit: batches on which two loaders agreed, and batches with one loader only"
-            );
+    let audit = AuditReport::of(job.loaders, &feed);
+    audit.iter().for_each(AuditReport::log);
+    match &ended {
+        Err(TrainError::Stream(StreamError::Convicted { unconfirmed, .. })) if unconfirmed.batches > 0 => {
+            run.roll_back(unconfirmed.first)?;
         }
+        Err(TrainError::Stopped(_) | TrainError::Stream(_)) => run.save_interrupted(&feed)?,
+        _ => {}
     }
-    if let Err(TrainError::Stopped(_) | TrainError::Stream(_)) = &ended {
-        run.save_interrupted(&feed)?;
-    }
+    job.loaders.remember(job.folder)?;
     ended?;
     let last = run.kept.last().expect("the last step is followed by one");
     let batches_per_epoch = run.info.batches_per_epoch;
-    let outcome =
-        Outcome::of(job.config, last, job.folder, Resumed { step: run.resumed_from, batches_per_epoch });
+    let resumed = Resumed { step: run.resumed_from, batches_per_epoch };
+    let outcome = Outcome { audit, ..Outcome::of(job.config, last, job.folder, resumed) };
     Ok(Trained { outcome, history: run.history })
 }
 
@@ -150,7 +144,7 @@ impl<'a> Run<'a> {
 
     /// Takes over all that the newest checkpoint holds; without one, begins with the first batch.
     fn resume(job: &'a TrainingJob<'a>, info: StreamInfo, point: &ResumePoint) -> Result<Self, TrainError> {
-        point.compare_machine(job.config, job.device);
+        point.compare_machine(job.config, job.device)?;
         let mut run = if let Some(checkpoint) = point.checkpoint() {
             if checkpoint.header.problem != problem(&info) {
                 let path = job.folder.path().to_owned();
@@ -343,7 +337,17 @@ impl<'a> Run<'a> {
         let images = TestImages { loaders, stream, output, training_rows, limit };
         let loss = config.training.recipe.loss;
         let stop = stop.of_signals_only();
-        evaluate(self.judged(), &self.stager, images, loss, &stop, &mut |it| observer.evaluating(it))
+        loop {
+            let known = loaders.history().convicted().len();
+            let mut tell = |evaluating: &Evaluating| observer.evaluating(evaluating);
+            let score = evaluate(self.judged(), &self.stager, images, loss, &stop, &mut tell)?;
+            if loaders.history().convicted().len() == known {
+                return Ok(score);
+            }
+            tracing::warn!(
+                "a loader was found to be wrong during the evaluation, which is done again without it"
+            );
+        }
     }
 
     /// Whether the model is evaluated after so many steps, which end an epoch or training.

@@ -50,6 +50,8 @@ mod support;
 mod tensorboard;
 #[path = "command_line/torch_script.rs"]
 mod torch_script;
+#[path = "command_line/zoo.rs"]
+mod zoo;
 
 use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd};
 use mixfeed_loader::embedded::EmbeddedLoader;

@@ -14,6 +14,8 @@ pub const NO_LOADER: u8 = 4;
 pub const DIVERGED: u8 = 5;
 /// The device that was asked for is not available.
 pub const DEVICE: u8 = 6;
+/// Loaders contradict each other: one of them makes other batches than it should.
+pub const CONTRADICTION: u8 = 8;
 /// Stopped by SIGHUP (128 + 1).
 pub const HUNG_UP: u8 = 129;
 /// Stopped by SIGINT (128 + 2).

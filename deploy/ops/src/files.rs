@@ -25,6 +25,21 @@ pub fn write_among_others(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Pending::create(path, &format!(".{}.part", std::process::id()), bytes)?.publish()
 }
 
+/// Reads a regular file of at most `most` bytes.
+///
+/// # Errors
+/// When it cannot be read, is something else than a file, or has more.
+pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let found = fs::metadata(path)?;
+    if !found.is_file() || found.len() > most {
+        let text = format!("it is no file of at most {most} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Checks that a result may be written to `path`: not over a file of another kind, and not into `data`, the folder that
 /// was read. `is_kind` is given the first bytes of a file that is there.
 ///

@@ -20,3 +20,4 @@ pub mod signals;
 pub mod stderr;
 pub mod stdin;
 pub mod testing;
+pub mod text;

@@ -4,6 +4,7 @@
 //! panic when nobody reads any more or the disk is full that output goes to.
 
 use crate::exit;
+use crate::text::printable_lines;
 use std::fmt::Arguments;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
@@ -26,7 +27,8 @@ pub fn text(text: Arguments<'_>) {
 /// one that nobody wants to read.
 fn write(text: Arguments<'_>) -> io::Result<()> {
     let stdout = io::stdout().lock();
-    File::from(stdout.as_fd().try_clone_to_owned()?).write_all(text.to_string().as_bytes())
+    let text = text.to_string();
+    File::from(stdout.as_fd().try_clone_to_owned()?).write_all(printable_lines(&text).as_bytes())
 }
 
 fn ends(error: &io::Error) -> u8 {

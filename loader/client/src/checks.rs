@@ -104,6 +104,7 @@ pub(crate) mod tests {
             batches_per_epoch: 3,
             image: Some(v1::ImageShape { height: 2, width: 2, channels: 3 }),
             window_batches: 1,
+            ..v1::StreamOpened::default()
         };
         let geometry = Arc::new(Geometry::read(&spec, &opened).unwrap());
         Gate { geometry, spec_digest: mixfeed_proto::digest_of(&spec), classes: 3 }

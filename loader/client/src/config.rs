@@ -1,7 +1,9 @@
 //! The settings of one stream, with the reason of each default.
 
+use crate::audit::AuditPolicy;
 use crate::endpoint::Endpoint;
 use crate::error::StreamError;
+use crate::history::LoaderHistory;
 use crate::interrupt::Interrupt;
 use crate::security::Security;
 use mixfeed_proto::limits;
@@ -29,6 +31,11 @@ pub struct StreamConfig {
     pub security: Security,
     /// Ends the stream from outside, as on a signal.
     pub interrupt: Interrupt,
+    /// What is known of the loaders; shared by all streams of one run.
+    pub history: LoaderHistory,
+    /// A loader of this machine that is trusted, and spoken to in plain text: where others contradict each other, its answer
+    /// decides, and it is asked for nothing else.
+    pub arbiter: Option<Endpoint>,
     /// Bounds and periods that rarely need a change.
     pub tuning: Tuning,
 }
@@ -51,6 +58,8 @@ pub struct Expected {
     pub dataset_digest: [u8; 32],
     /// Fingerprint of the algorithm that makes batches.
     pub algorithm_fingerprint: [u8; 32],
+    /// [`DatasetInfo::classes_digest`](crate::DatasetInfo::classes_digest), where it is known.
+    pub classes_digest: Option<[u8; 32]>,
 }
 
 /// Bounds and periods of a stream; as text, periods are in seconds.
@@ -94,10 +103,12 @@ pub struct Tuning {
     pub max_replicas: usize,
     /// Whether a late batch near the head of the line is asked of a second replica.
     pub hedge: bool,
-    /// Every how many batches one is fetched from two replicas and compared; 0 never.
+    /// One in so many batches, drawn at random, is fetched from two replicas and compared; 0 for none.
     pub audit_every: u64,
+    /// What follows when replicas contradict each other.
+    pub audit_policy: AuditPolicy,
     /// How long a replica is left alone after its first bad batch; four times longer after each
-    /// further one.
+    /// further one that sound batches have not paid off. When it is the only one, it is tried again after a second.
     #[serde(deserialize_with = "seconds")]
     pub quarantine: Duration,
     /// How long every replica must find a record changed or removed, at least, before the stream is given up: it may
@@ -130,6 +141,7 @@ impl Default for Tuning {
             max_replicas: 4096,
             hedge: true,
             audit_every: 0,
+            audit_policy: AuditPolicy::Continue,
             quarantine: Duration::from_secs(30),
             changed_for: Duration::from_secs(30),
             quiet: false,
@@ -151,6 +163,8 @@ impl StreamConfig {
             expected: None,
             security: Security::default(),
             interrupt: Interrupt::default(),
+            history: LoaderHistory::default(),
+            arbiter: None,
             tuning: Tuning::default(),
         }
     }
@@ -167,6 +181,8 @@ impl StreamConfig {
             || !self.run_id.bytes().all(|b| (b' '..=b'~').contains(&b))
         {
             format!("the run id is not printable ASCII of at most {} characters", limits::MAX_RUN_ID_CHARS)
+        } else if self.arbiter.as_ref().is_some_and(Endpoint::is_name) {
+            "the arbiter is one loader, not a name of several".to_owned()
         } else if matches!(self.end, StreamEnd::Batch(end) if end < self.start) {
             format!("the stream ends before its start, batch {}", self.start)
         } else {

@@ -5,42 +5,48 @@
 //! It never waits for a replica, and for the consumer only while it listens to everything else. What a stream needs to be
 //! opened is in `opening.rs`, how long it waits in `patience.rs`.
 
+mod clock;
+mod replicas;
+mod verdicts;
+
 use crate::batch::Batch;
 use crate::config::StreamConfig;
 use crate::discovery::{self, Resolution};
 use crate::error::StreamError;
 use crate::failures::FailureLog;
-use crate::geometry::Geometry;
 use crate::identity::StreamInfo;
 use crate::mailbox::Mailbox;
-use crate::opening::{self, Opening};
+use crate::opening::Opening;
 use crate::patience::Patience;
 use crate::roster::{Roster, Running};
-use crate::scheduler::{Action, Delivered, Distrust, Lost, Micros, ReplicaKey, Scheduler, micros};
-use crate::session::{Common, EVENTS, Ending, Event, News, Session};
+use crate::scheduler::{Delivered, Lost, Micros, ReplicaKey, Scheduler, Taken};
+use crate::security::Security;
+use crate::session::{Common, EVENTS, Event, News, Session};
 use crate::stats::Counters;
+use clock::Clock;
+use mixfeed_streamspec::Split;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::Instant;
+use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 /// Answers of look-ups that the driver has not read.
 const FOUND: usize = 16;
 
-/// The loop looks around this often even when nothing is expected.
-const LONGEST_REST: Duration = Duration::from_secs(60);
-
 /// Events handled before the consumer is served again.
 const EVENTS_AT_ONCE: usize = 32;
+
+/// What is learnt of replicas is taken into the history this often, so that little is lost with a process that is killed.
+const REMEMBER_EVERY: Micros = 1_000_000;
 
 pub(crate) type Item = Result<Batch, StreamError>;
 
 pub(crate) struct Driver {
     config: StreamConfig,
     common: Arc<Common>,
+    /// The same for the arbiter, which is of this machine.
+    common_of_arbiter: Arc<Common>,
     roster: Roster,
     opening: Opening,
     scheduler: Option<Scheduler<Batch>>,
@@ -53,10 +59,18 @@ pub(crate) struct Driver {
     found: mpsc::Receiver<Resolution>,
     /// All tasks of the stream; they end with the driver.
     tasks: JoinSet<()>,
-    started: Instant,
+    clock: Clock,
     sessions: u64,
     failures: FailureLog,
     patience: Patience,
+    /// Times that loaders contradicted each other with nobody to decide.
+    contradictions: u64,
+    /// When what was learnt of the replicas is taken into the history next.
+    remember_at: Micros,
+    /// Bytes of the largest batch, once the stream is open.
+    batch_bytes: u64,
+    /// Why the stream must end, though it could go on.
+    verdict: Option<StreamError>,
 }
 
 impl Driver {
@@ -66,27 +80,35 @@ impl Driver {
         out: mpsc::Sender<Item>,
         reply: oneshot::Sender<Result<StreamInfo, StreamError>>,
     ) -> Self {
-        let common = Arc::new(Common {
-            message: (&config.spec).into(),
-            spec_digest: mixfeed_proto::digest_of(&config.spec),
-            spec: config.spec,
-            run_id: config.run_id.clone(),
-            security: config.security.clone(),
-            tuning: config.tuning.clone(),
-        });
+        let common = |security: &Security| {
+            Arc::new(Common {
+                message: (&config.spec).into(),
+                spec_digest: mixfeed_proto::digest_of(&config.spec),
+                spec: config.spec,
+                run_id: config.run_id.clone(),
+                security: security.clone(),
+                tuning: config.tuning.clone(),
+            })
+        };
+        let (common, common_of_arbiter) = (common(&config.security), common(&Security::default()));
         let (report, events) = mpsc::channel(EVENTS);
         let (found_sender, found) = mpsc::channel(FOUND);
         let mut tasks = JoinSet::new();
         let names =
             discovery::start(&config.loaders, config.tuning.resolve_interval, &mut tasks, &found_sender);
-        let mut roster = Roster::new(config.tuning.clone());
+        let mut roster = Roster::new(config.tuning.clone(), config.history.clone())
+            .with_token_in_clear(config.security.sends_token_in_clear());
         for (position, target) in discovery::fixed(&config.loaders) {
             roster.add(0, position, target);
+        }
+        for (_, target) in discovery::fixed(config.arbiter.as_slice()) {
+            roster.add_arbiter(0, config.loaders.len(), target);
         }
         Self {
             opening: Opening::new(names, &config),
             roster,
             common,
+            common_of_arbiter,
             scheduler: None,
             counters,
             reply: Some(reply),
@@ -95,16 +117,20 @@ impl Driver {
             report,
             found,
             tasks,
-            started: Instant::now(),
+            clock: Clock::default(),
             sessions: 0,
             failures: FailureLog::default(),
             patience: Patience::new(config.loader_timeout, config.tuning.idle_timeout),
+            contradictions: 0,
+            remember_at: REMEMBER_EVERY,
+            batch_bytes: 0,
+            verdict: None,
             config,
         }
     }
 
     fn now(&self) -> Micros {
-        micros_since(self.started)
+        self.clock.now()
     }
 
     /// Runs the stream to its end.
@@ -122,7 +148,7 @@ impl Driver {
                 return;
             }
             let ready = self.scheduler.as_ref().is_some_and(Scheduler::is_ready);
-            let wakeup = self.started + Duration::from_micros(self.wakeup());
+            let wakeup = self.clock.at(self.wakeup());
             tokio::select! {
                 Some(event) = self.events.recv() => self.handle_some(event),
                 room = async { self.out.reserve().await.is_ok() }, if ready => {
@@ -144,7 +170,14 @@ impl Driver {
         let now = self.now();
         self.patience.taken(now);
         let (item, last) = match self.scheduler.as_mut().and_then(|scheduler| scheduler.take(now)) {
-            Some(Ok((_, batch))) => (Ok(batch), false),
+            Some(Ok(Taken { index, payload, unconfirmed })) => {
+                if self.common.spec.split == Split::Train
+                    && let Some(entry) = unconfirmed.and_then(|replica| self.roster.get_mut(replica))
+                {
+                    entry.unconfirmed.count(index);
+                }
+                (Ok(payload), false)
+            }
             Some(Err(Lost { index, message, changed: false })) => {
                 (Err(StreamError::DataLoss { index, message }), true)
             }
@@ -161,6 +194,11 @@ impl Driver {
     /// Starts the sessions that are due and lets the scheduler look at the clock.
     fn pass_time(&mut self) {
         let now = self.now();
+        self.roster.hurry(now);
+        if now >= self.remember_at {
+            self.remember_at = now + REMEMBER_EVERY;
+            self.remember_all(now);
+        }
         while let Some(key) = self.roster.due(now) {
             self.start_session(key);
         }
@@ -187,7 +225,7 @@ impl Driver {
             .into_iter()
             .flatten()
             .min()
-            .unwrap_or_else(|| self.now().saturating_add(micros(LONGEST_REST)))
+            .unwrap_or(Micros::MAX)
     }
 
     fn start_session(&mut self, replica: ReplicaKey) {
@@ -201,7 +239,7 @@ impl Driver {
             number,
             target: entry.position.1.clone(),
             idle_timeout,
-            common: self.common.clone(),
+            common: if entry.is_arbiter { &self.common_of_arbiter } else { &self.common }.clone(),
             mailbox: mailbox.clone(),
             events: self.report.clone(),
         };
@@ -226,11 +264,18 @@ impl Driver {
         let now = self.now();
         match news {
             News::Described(identity) => self.opening.described(now, replica, *identity, &mut self.roster),
-            News::Opened { geometry, window_batches } => self.opened(now, replica, &geometry, window_batches),
+            News::Opened { geometry, window_batches, instance } => {
+                self.opened(now, replica, &geometry, window_batches, &instance);
+            }
             News::Batch { batch, checksum } => {
                 let Some(scheduler) = &mut self.scheduler else { return };
                 let index = batch.index;
-                if scheduler.deliver(now, replica, index, u64::from(checksum), batch) == Delivered::Used {
+                let checksum = if scheduler.audits(index) {
+                    u128::from_le_bytes(*batch.digest().first_chunk().expect("32 bytes"))
+                } else {
+                    u128::from(checksum)
+                };
+                if scheduler.deliver(now, replica, index, checksum, batch) == Delivered::Used {
                     self.patience.delivered(now);
                 }
                 self.roster.delivered(replica);
@@ -253,60 +298,6 @@ impl Driver {
         }
     }
 
-    /// A replica's stream is open: it gets work.
-    fn opened(&mut self, now: Micros, replica: ReplicaKey, geometry: &Arc<Geometry>, window_batches: u32) {
-        let Some(identity) = self.opening.opened(now, replica, geometry, &mut self.roster) else { return };
-        if self.roster.get(replica).is_some_and(|entry| !entry.seen) {
-            self.counters.replicas_seen.fetch_add(1, Relaxed);
-        }
-        self.roster.opened(replica, &identity.release, identity.workers);
-        self.counters.replicas_serving.store(self.roster.serving() as u64, Relaxed);
-        let config = &self.config;
-        let scheduler =
-            self.scheduler.get_or_insert_with(|| Scheduler::new(opening::bounds(config, geometry)));
-        let limit = opening::max_owed(&config.tuning, geometry, identity.max_wanted, window_batches);
-        scheduler.join(now, replica, limit);
-        self.patience.opened(now, self.roster.serving());
-        if let Some(reply) = self.reply.take() {
-            let _ = reply.send(Ok(identity.into_info(geometry)));
-        }
-    }
-
-    fn ended(&mut self, now: Micros, replica: ReplicaKey, ending: Ending) {
-        if matches!(ending, Ending::Bad(_)) {
-            self.counters.count_corrupt();
-        }
-        if let Ending::Refused(message) = &ending {
-            self.opening.spec_refused(replica, message, &self.roster);
-        }
-        self.opening.forget(replica);
-        self.roster.ended(now, replica, ending);
-        self.left(now, replica);
-    }
-
-    /// Takes the work of a replica that no longer serves.
-    fn left(&mut self, now: Micros, replica: ReplicaKey) {
-        if let Some(scheduler) = &mut self.scheduler {
-            scheduler.leave(now, replica);
-        }
-        self.counters.replicas_serving.store(self.roster.serving() as u64, Relaxed);
-    }
-
-    /// A task ended. Sessions report their end themselves, unless they panicked.
-    fn reap(&mut self, finished: Result<(tokio::task::Id, ()), JoinError>) {
-        let Err(error) = finished else { return };
-        if !error.is_panic() {
-            return;
-        }
-        let key = self.roster.entries().find_map(|(key, entry)| {
-            entry.running.as_ref().is_some_and(|running| running.task.id() == error.id()).then_some(key)
-        });
-        if let Some(key) = key {
-            let now = self.now();
-            self.ended(now, key, Ending::Lost(format!("its session failed: {error}")));
-        }
-    }
-
     fn found(&mut self, found: Resolution) {
         let now = self.now();
         match found.targets {
@@ -322,49 +313,6 @@ impl Driver {
         }
     }
 
-    /// Carries out what the scheduler wants.
-    fn act(&mut self) {
-        while let Some(action) = self.scheduler.as_mut().and_then(Scheduler::next_action) {
-            match action {
-                Action::Ask { replica, index } => self.post(replica, |mailbox| mailbox.want(index)),
-                Action::Withdraw { replica, index } => self.post(replica, |mailbox| mailbox.withdraw(index)),
-                Action::Disputed { index, replicas } => {
-                    let name = |key: &ReplicaKey| self.roster.get(*key).map(|e| e.position.1.to_string());
-                    let loaders: Vec<_> = replicas.iter().filter_map(name).collect();
-                    tracing::error!(index, ?loaders, "loaders disagree on a batch; asking a third");
-                }
-                Action::Distrust { replica, index, why } => self.distrust(replica, index, why),
-            }
-        }
-        if let Some(scheduler) = &self.scheduler {
-            self.counters.publish(&scheduler.tally());
-        }
-    }
-
-    fn post(&self, replica: ReplicaKey, order: impl FnOnce(&Mailbox)) {
-        if let Some(running) = self.roster.get(replica).and_then(|entry| entry.running.as_ref()) {
-            order(&running.mailbox);
-        }
-    }
-
-    fn distrust(&mut self, replica: ReplicaKey, index: u64, why: Distrust) {
-        let now = self.now();
-        let reason = match why {
-            Distrust::Unasked => format!("it sent batch {index}, which it was not asked for"),
-            Distrust::Differs => format!("its batch {index} differs from that of other loaders"),
-            Distrust::Failing => {
-                let trouble = self.roster.get(replica).map_or("", |entry| &entry.trouble);
-                format!("it fails to make batches: {trouble}")
-            }
-        };
-        if why != Distrust::Failing {
-            self.counters.count_corrupt();
-        }
-        // Wrong bytes under a right checksum are no accident on the way: that loader computes wrongly.
-        self.roster.quarantine(now, replica, reason, why == Distrust::Differs);
-        self.left(now, replica);
-    }
-
     /// Whether the consumer could not be given anything, so that the time counts.
     fn is_starved(&self) -> bool {
         self.scheduler.as_ref().is_none_or(|scheduler| !scheduler.is_ready() && !scheduler.is_finished())
@@ -372,6 +320,9 @@ impl Driver {
 
     /// Why the stream cannot go on, if so.
     fn failure(&self) -> Option<StreamError> {
+        if self.verdict.is_some() {
+            return self.verdict.clone();
+        }
         let now = self.now();
         if self.reply.is_some()
             && let Some(error) = self.opening.refusal(&self.roster)
@@ -393,8 +344,4 @@ impl Driver {
             }
         }
     }
-}
-
-fn micros_since(start: Instant) -> Micros {
-    micros(start.elapsed())
 }

@@ -34,6 +34,11 @@ impl Endpoint {
     pub(crate) fn kind(&self) -> &Kind {
         &self.0
     }
+
+    /// Whether it stands for every address of a name.
+    pub(crate) fn is_name(&self) -> bool {
+        matches!(self.0, Kind::Dns(_))
+    }
 }
 
 impl From<std::net::SocketAddr> for Endpoint {

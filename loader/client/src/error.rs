@@ -3,6 +3,7 @@
 //! A lost, late or lying replica is no error here: the stream goes on with the others. What is
 //! here ends the stream.
 
+use crate::history::Unconfirmed;
 use std::time::Duration;
 
 /// Why a stream could not be opened, or ended before its end.
@@ -47,6 +48,24 @@ pub enum StreamError {
         /// What and where, as the loader says.
         message: String,
     },
+    /// A loader was found to be wrong, and the stream was to end then.
+    #[error("loader {loader} was found to be wrong: {reason}{}", from_it(.unconfirmed))]
+    Convicted {
+        /// Where it was met.
+        loader: String,
+        /// What it did.
+        reason: String,
+        /// Batches for training from it alone that were handed out before.
+        unconfirmed: Unconfirmed,
+    },
+    /// Loaders contradict each other, nobody can decide, and the stream was to end then.
+    #[error("loaders contradict each other about batch {index}, and no further one is there to decide: {}", .loaders.join(", "))]
+    Undecided {
+        /// The batch.
+        index: u64,
+        /// Who contradicts whom.
+        loaders: Vec<String>,
+    },
     /// The stream was ended by an [`Interrupt`](crate::Interrupt).
     #[error("the stream was interrupted")]
     Interrupted,
@@ -63,6 +82,14 @@ impl StreamError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::NoLoader { .. })
+    }
+}
+
+fn from_it(unconfirmed: &Unconfirmed) -> String {
+    let Unconfirmed { batches, first, last } = unconfirmed;
+    match batches {
+        0 => String::new(),
+        _ => format!("; {batches} batches from it alone were handed out before, {first} to {last}"),
     }
 }
 

@@ -47,6 +47,7 @@ mod tests {
             batches_per_epoch: batches,
             image: Some(image),
             window_batches: 1,
+            ..v1::StreamOpened::default()
         };
         Geometry::read(spec, &opened)
     }

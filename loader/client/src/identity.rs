@@ -30,6 +30,26 @@ pub struct DatasetInfo {
     pub bad_records: BadRecordsInfo,
 }
 
+impl DatasetInfo {
+    /// [`classes_digest`] of its classes.
+    #[must_use]
+    pub fn classes_digest(&self) -> [u8; 32] {
+        classes_digest(&self.classes)
+    }
+}
+
+/// BLAKE3 over the class names in order, each with its length in bytes as a little-endian u64 before it. The digest of the
+/// records knows labels, and no names of classes.
+#[must_use]
+pub fn classes_digest(classes: &[String]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for class in classes {
+        hasher.update(&(class.len() as u64).to_le_bytes());
+        hasher.update(class.as_bytes());
+    }
+    hasher.finalize().into()
+}
+
 /// Samples that loaders leave out of a dataset.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct LeftOutInfo {
@@ -81,6 +101,8 @@ pub(crate) struct Identity {
     pub(crate) max_indices_per_request: u32,
     pub(crate) release: String,
     pub(crate) workers: u32,
+    /// Random id of its process, as hexadecimal digits; empty from a release that draws none.
+    pub(crate) instance: String,
 }
 
 impl Identity {
@@ -124,8 +146,12 @@ impl Identity {
             }
             (None, None) => return Err("it names neither a shape nor sizes of its images".into()),
         };
-        if dataset.classes.is_empty() {
-            return Err("its dataset has no classes".into());
+        let classes = dataset.classes.len();
+        if classes == 0 || classes > limits::MAX_CLASSES {
+            return Err(format!(
+                "its dataset has {classes} classes, 1 to {} are allowed",
+                limits::MAX_CLASSES
+            ));
         }
         Ok(Self {
             image,
@@ -148,12 +174,17 @@ impl Identity {
             max_indices_per_request: own.max_indices_per_request.max(1),
             release: message.release,
             workers: message.workers,
+            instance: instance(&message.instance_id),
         })
     }
 
     /// What a stream with this replica as its reference expects of the others.
     pub(crate) fn expected(&self) -> Expected {
-        Expected { dataset_digest: self.dataset.digest, algorithm_fingerprint: self.algorithm_fingerprint }
+        Expected {
+            dataset_digest: self.dataset.digest,
+            algorithm_fingerprint: self.algorithm_fingerprint,
+            classes_digest: Some(self.dataset.classes_digest()),
+        }
     }
 
     /// Says why this replica must not feed a stream that expects `expected`.
@@ -165,6 +196,15 @@ impl Identity {
                 short(&self.dataset.digest),
                 self.dataset.name,
                 short(&expected.dataset_digest)
+            ));
+        }
+        if expected.classes_digest.is_some_and(|expected| expected != self.dataset.classes_digest()) {
+            let classes = &self.dataset.classes;
+            reasons.push(format!(
+                "it has other classes than expected: {} of them, from {:?} to {:?}",
+                classes.len(),
+                short_name(classes.first()),
+                short_name(classes.last())
             ));
         }
         if self.algorithm_fingerprint != expected.algorithm_fingerprint {
@@ -210,6 +250,17 @@ fn bad_record(bad: &v1::BadRecord) -> String {
     let split = if bad.split() == v1::Split::Test { "test" } else { "train" };
     let part = |text: &str| limits::cut(text, limits::MAX_BAD_RECORD_BYTES).to_owned();
     format!("{split} sample {}: {}: {}", bad.sample, part(&bad.record), part(&bad.reason))
+}
+
+/// A class as far as it fits into a message.
+fn short_name(class: Option<&String>) -> &str {
+    class.map_or("", |class| limits::cut(class, 40))
+}
+
+/// The id of a process as text; what is not 16 bytes long is none.
+pub(crate) fn instance(id: &[u8]) -> String {
+    let hex = |byte: &u8| format!("{byte:02x}");
+    if id.len() == 16 { id.iter().map(hex).collect() } else { String::new() }
 }
 
 fn digest(bytes: &[u8]) -> Option<[u8; 32]> {

@@ -28,6 +28,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod answers;
+mod audit;
 mod backoff;
 mod batch;
 mod blocking;
@@ -39,6 +40,7 @@ mod endpoint;
 mod error;
 mod failures;
 mod geometry;
+mod history;
 mod identity;
 mod idle;
 mod interrupt;
@@ -57,12 +59,14 @@ mod stats;
 mod stream;
 mod transport;
 
+pub use audit::{AuditPolicy, chance_to_find};
 pub use batch::Batch;
 pub use blocking::BlockingStream;
 pub use config::{Expected, StreamConfig, StreamEnd, Tuning};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::StreamError;
-pub use identity::{BadRecordsInfo, DatasetInfo, LeftOutInfo, StreamInfo};
+pub use history::{LoaderHistory, LoaderRecord, Unconfirmed};
+pub use identity::{BadRecordsInfo, DatasetInfo, LeftOutInfo, StreamInfo, classes_digest};
 pub use interrupt::Interrupt;
 pub use mixfeed_streamspec::*;
 pub use normalise::Normaliser;

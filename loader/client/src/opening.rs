@@ -7,6 +7,7 @@
 use crate::config::{Expected, StreamConfig, StreamEnd, Tuning};
 use crate::error::StreamError;
 use crate::geometry::Geometry;
+use crate::history::LoaderHistory;
 use crate::identity::Identity;
 use crate::roster::{Condition, Position, Roster};
 use crate::scheduler::{Bounds, Micros, ReplicaKey, micros};
@@ -42,6 +43,7 @@ pub(crate) struct Opening {
     geometry: Option<Arc<Geometry>>,
     /// What a loader said when it refused the spec.
     refusal: Option<(String, String)>,
+    history: LoaderHistory,
 }
 
 impl Opening {
@@ -59,6 +61,7 @@ impl Opening {
             accepted: BTreeMap::new(),
             geometry: None,
             refusal: None,
+            history: config.history.clone(),
         }
     }
 
@@ -102,7 +105,10 @@ impl Opening {
         }
         let mismatched =
             |entry: &crate::roster::Entry| entry.mismatched && entry.condition == Condition::Refused;
-        let all = roster.entries().count() > 0 && roster.entries().all(|(_, entry)| mismatched(entry));
+        // Loaders that served this run before may be themselves again in a moment.
+        let all = !self.history.has_served()
+            && roster.entries().count() > 0
+            && roster.entries().all(|(_, entry)| mismatched(entry));
         all.then(|| StreamError::Mismatch { detail: self.troubles(roster) })
     }
 
@@ -131,8 +137,11 @@ impl Opening {
     ) {
         let Some(entry) = roster.get_mut(replica) else { return };
         entry.answered = true;
-        if let Some(reason) = identity.cannot_serve(&self.spec) {
-            let loader = entry.position.1.to_string();
+        let loader = entry.position.1.to_string();
+        // What loaders of other data make of the spec tells nothing.
+        let other_data =
+            self.expected.is_some_and(|expected| expected.dataset_digest != identity.dataset.digest);
+        if !other_data && let Some(reason) = identity.cannot_serve(&self.spec) {
             self.refusal.get_or_insert((loader, reason.clone()));
             return roster.refuse(now, replica, reason);
         }
@@ -169,6 +178,10 @@ impl Opening {
         if let Some(reason) = difference {
             return roster.refuse(now, replica, reason);
         }
+        if !roster.recognised(now, replica, &identity.instance) {
+            return;
+        }
+        let Some(entry) = roster.get_mut(replica) else { return };
         if let Some(running) = &entry.running {
             running.mailbox.accept();
         }
@@ -189,9 +202,13 @@ impl Opening {
         now: Micros,
         replica: ReplicaKey,
         geometry: &Arc<Geometry>,
+        instance: &str,
         roster: &mut Roster,
     ) -> Option<Identity> {
         let identity = self.accepted.remove(&replica)?;
+        if !instance.is_empty() && !roster.recognised(now, replica, instance) {
+            return None;
+        }
         if self.geometry.get_or_insert_with(|| geometry.clone()) != geometry {
             let reason = "its epochs have another shape than those of the first loader".to_owned();
             roster.refuse(now, replica, reason);
@@ -215,6 +232,7 @@ pub(crate) fn bounds(config: &StreamConfig, geometry: &Geometry) -> Bounds {
         window: (tuning.window_bytes / geometry.batch_bytes().max(1)).min(tuning.window_batches).max(2),
         hedge: tuning.hedge,
         audit_every: tuning.audit_every,
+        audit_key: config.history.audit_key(),
         changed_for: micros(tuning.changed_for.min(config.loader_timeout)),
     }
 }

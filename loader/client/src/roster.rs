@@ -5,9 +5,11 @@
 
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use crate::backoff::Backoff;
 use crate::config::Tuning;
+use crate::history::{LoaderHistory, Unconfirmed};
 use crate::mailbox::Mailbox;
 use crate::scheduler::{Micros, ReplicaKey};
 use crate::session::Ending;
@@ -79,8 +81,18 @@ pub(crate) struct Entry {
     pub(crate) mismatched: bool,
     /// Whether it served at any time.
     pub(crate) seen: bool,
+    /// Random id of its process, as hexadecimal digits; empty until it told one.
+    pub(crate) instance: String,
+    /// Batches for training that came from it alone and were handed out, as far as the history does not know of them.
+    pub(crate) unconfirmed: Unconfirmed,
+    /// Whether its answers decide what others contradict each other about, and it does nothing else.
+    pub(crate) is_arbiter: bool,
+    /// The replica that is the same process under another address, and serves.
+    twin_of: Option<ReplicaKey>,
     backoff: Backoff,
     strikes: u32,
+    /// Sound batches since the last strike, or since one was paid off.
+    sound: u32,
     silences: u32,
     /// Its name no longer resolves to it.
     gone: bool,
@@ -95,11 +107,15 @@ pub(crate) struct Roster {
     counts: HashMap<Condition, usize>,
     next_key: u32,
     tuning: Tuning,
+    history: LoaderHistory,
+    arbiter_serves: bool,
+    /// Whether loaders get a token that others on the way can read.
+    token_in_clear: bool,
     full_said: bool,
 }
 
 impl Roster {
-    pub(crate) fn new(tuning: Tuning) -> Self {
+    pub(crate) fn new(tuning: Tuning, history: LoaderHistory) -> Self {
         Self {
             entries: BTreeMap::new(),
             by_target: HashMap::new(),
@@ -107,8 +123,18 @@ impl Roster {
             counts: HashMap::new(),
             next_key: 0,
             tuning,
+            history,
+            arbiter_serves: false,
+            token_in_clear: false,
             full_said: false,
         }
+    }
+
+    /// The same for streams whose token goes unencrypted.
+    pub(crate) fn with_token_in_clear(self, token_in_clear: bool) -> Self {
+        let mut roster = self;
+        roster.token_in_clear = token_in_clear;
+        roster
     }
 
     pub(crate) fn get(&self, key: ReplicaKey) -> Option<&Entry> {
@@ -123,8 +149,10 @@ impl Roster {
         self.entries.iter().map(|(key, entry)| (*key, entry))
     }
 
+    /// Replicas whose stream is open, but for the arbiter.
     pub(crate) fn serving(&self) -> usize {
-        self.counts.get(&Condition::Serving).copied().unwrap_or(0)
+        let all = self.counts.get(&Condition::Serving).copied().unwrap_or(0);
+        all - usize::from(self.arbiter_serves)
     }
 
     /// Adds a replica that was found, to be tried at once. Known ones stay as they are.
@@ -141,26 +169,49 @@ impl Roster {
             }
             return;
         }
+        if self.token_in_clear && !target.is_local() && self.history.says_that_token_is_in_clear() {
+            tracing::warn!(
+                loader = %target,
+                "the token is sent in clear, and others on the way can read it: use TLS (--tls-ca)"
+            );
+        }
         let key = ReplicaKey(self.next_key);
         self.next_key += 1;
+        let known = self.history.meet(&target.to_string());
+        let is_bad = known.conviction.is_some() || !known.quarantine.is_zero();
         self.by_target.insert(target.clone(), key);
         let entry = Entry {
             position: Position(position, target),
-            condition: Condition::Connecting,
+            condition: if is_bad { Condition::Quarantined } else { Condition::Connecting },
             running: None,
-            trouble: String::new(),
-            answered: false,
+            answered: is_bad,
             mismatched: false,
             seen: false,
+            instance: String::new(),
+            unconfirmed: Unconfirmed::default(),
+            is_arbiter: false,
+            twin_of: None,
             backoff: Backoff::new(self.tuning.retry_cap),
-            strikes: 0,
+            strikes: known.strikes,
+            sound: 0,
             silences: 0,
             gone: false,
-            retry_at: Some(now),
+            retry_at: None,
+            trouble: known.conviction.clone().unwrap_or_default(),
         };
+        self.count(entry.condition, 1);
         self.entries.insert(key, entry);
-        self.retries.insert((now, key));
-        self.count(Condition::Connecting, 1);
+        if known.conviction.is_none() {
+            self.retry_after(now, key, known.quarantine);
+        }
+    }
+
+    /// Adds the replica whose answers decide.
+    pub(crate) fn add_arbiter(&mut self, now: Micros, position: usize, target: Target) {
+        self.add(now, position, target.clone());
+        if let Some(entry) = self.by_target.get(&target).and_then(|key| self.entries.get_mut(key)) {
+            entry.is_arbiter = true;
+        }
     }
 
     /// Takes over a fresh look-up of the name at `position`. Replicas that it lacks are forgotten once
@@ -185,6 +236,7 @@ impl Roster {
     }
 
     fn forget(&mut self, key: ReplicaKey) {
+        self.remember(key, None);
         let Some(entry) = self.entries.remove(&key) else { return };
         if let Some(at) = entry.retry_at {
             self.retries.remove(&(at, key));
@@ -235,14 +287,6 @@ impl Roster {
             tracing::info!(%loader, release, workers, "loader connected");
         }
         self.turn(key, Condition::Serving);
-    }
-
-    /// The replica delivered: what it did wrong before is over.
-    pub(crate) fn delivered(&mut self, key: ReplicaKey) {
-        if let Some(entry) = self.entries.get_mut(&key) {
-            entry.backoff.reset();
-            entry.silences = 0;
-        }
     }
 
     /// The replica's session ended. It will be tried again.
@@ -309,24 +353,17 @@ impl Roster {
         self.retry_after(now, key, REFUSED_PAUSE);
     }
 
-    /// The replica sent something that must not be used.
-    pub(crate) fn quarantine(&mut self, now: Micros, key: ReplicaKey, reason: String, for_good: bool) {
+    /// The replica is another name of one that serves: no fault, and nothing that a second stream to it would help.
+    fn pass_over(&mut self, now: Micros, key: ReplicaKey, reason: String) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         stop(entry);
-        let pause = self.tuning.quarantine.saturating_mul(4_u32.saturating_pow(entry.strikes));
-        entry.strikes += 1;
-        let loader = entry.position.1.clone();
-        if for_good {
-            tracing::error!(%loader, reason, "loader quarantined for the rest of the stream");
-        } else {
-            tracing::error!(%loader, reason, pause_seconds = pause.as_secs_f64(), "loader quarantined");
+        if entry.trouble != reason {
+            tracing::info!(loader = %entry.position.1, reason, "loader not used twice");
         }
         entry.trouble = reason;
         entry.answered = true;
-        self.turn(key, Condition::Quarantined);
-        if !for_good {
-            self.retry_after(now, key, pause);
-        }
+        self.turn(key, Condition::Refused);
+        self.retry_after(now, key, REFUSED_PAUSE);
     }
 
     fn retry_after(&mut self, now: Micros, key: ReplicaKey, pause: Duration) {
@@ -341,6 +378,9 @@ impl Roster {
     fn turn(&mut self, key: ReplicaKey, condition: Condition) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let old = std::mem::replace(&mut entry.condition, condition);
+        if entry.is_arbiter {
+            self.arbiter_serves = condition == Condition::Serving;
+        }
         if old != condition {
             self.count(old, -1);
             self.count(condition, 1);

@@ -54,6 +54,11 @@ impl Security {
         self.tls.as_ref().map(|tls| tls.0.clone().domain_name(host))
     }
 
+    /// Whether a token is sent that others on the way can read.
+    pub(crate) fn sends_token_in_clear(&self) -> bool {
+        self.token.is_some() && self.tls.is_none()
+    }
+
     pub(crate) fn authorize(&self, headers: &mut HeaderMap) {
         if let Some(token) = &self.token {
             headers.insert(header::AUTHORIZATION, token.clone());

@@ -11,7 +11,7 @@ use crate::checks::{Fault, Gate};
 use crate::config::{Expected, Tuning};
 use crate::error;
 use crate::geometry::Geometry;
-use crate::identity::Identity;
+use crate::identity::{self, Identity};
 use crate::idle::Idle;
 use crate::mailbox::Mailbox;
 use crate::parts::Intake;
@@ -51,7 +51,7 @@ pub(crate) enum News {
     /// The replica said what it is, and waits to be accepted.
     Described(Box<Identity>),
     /// The stream is open.
-    Opened { geometry: Arc<Geometry>, window_batches: u32 },
+    Opened { geometry: Arc<Geometry>, window_batches: u32, instance: String },
     /// A batch that passed the gate.
     Batch { batch: Batch, checksum: u32 },
     /// How far it is with a batch.
@@ -143,9 +143,9 @@ impl Session {
             Ok(Err(status)) => return Err(opening_failed(&status, &release)),
             Ok(Ok(answers)) => answers,
         };
-        let (geometry, window_batches) = self.opened(&mut answers, image, &release).await?;
+        let (geometry, window_batches, instance) = self.opened(&mut answers, image, &release).await?;
         let geometry = Arc::new(geometry);
-        self.report(News::Opened { geometry: geometry.clone(), window_batches }).await;
+        self.report(News::Opened { geometry: geometry.clone(), window_batches, instance }).await;
         let intake = Intake::new(Gate { geometry, spec_digest: self.common.spec_digest, classes });
         let pump = Pump { session: self, intake, requests, answers, per_request, owed: HashSet::new() };
         Err(pump.run().await)
@@ -169,7 +169,7 @@ impl Session {
         answers: &mut Answers,
         image: Option<ImageShape>,
         release: &str,
-    ) -> Result<(Geometry, u32), Ending> {
+    ) -> Result<(Geometry, u32, String), Ending> {
         let timeout = self.common.tuning.connect_timeout;
         match tokio::time::timeout(timeout, answers.message()).await {
             Err(_) => Err(Ending::Lost(format!("no answer to the opening within {timeout:?}"))),
@@ -188,13 +188,13 @@ pub(crate) fn message_bytes(spec: &StreamSpec, identity: &Identity) -> usize {
     max.min(mixfeed_proto::limits::MAX_MESSAGE_BYTES)
 }
 
-/// The shape of the stream and its window, from the first answer of a replica whose images were described as
+/// The shape of the stream, its window and the id of the process, from the first answer of a replica whose images were described as
 /// sent as `image`; an error says what is wrong with it.
 pub(crate) fn opened_by(
     spec: &StreamSpec,
     image: Option<ImageShape>,
     answer: &v1::StreamBatchesResponse,
-) -> Result<(Geometry, u32), String> {
+) -> Result<(Geometry, u32, String), String> {
     let Some(ResponseKind::Opened(opened)) = &answer.kind else {
         return Err("its first answer does not open the stream".into());
     };
@@ -202,7 +202,7 @@ pub(crate) fn opened_by(
     if Some(geometry.image) != image {
         return Err("its stream has another image shape than it described".into());
     }
-    Ok((geometry, opened.window_batches.max(1)))
+    Ok((geometry, opened.window_batches.max(1), identity::instance(&opened.instance_id)))
 }
 
 /// The open stream of one session.
@@ -297,8 +297,8 @@ impl Pump<'_> {
                 }
                 News::Progress(Progress { index, rows_done, rows })
             }
-            // A kind of answer that a later release adds; nothing that was asked for.
-            None => return Ok(()),
+            // Later releases send only what this one says it reads.
+            None => return Err(Ending::Bad("its answer is neither a batch nor a failure".into())),
         };
         self.session.report(news).await;
         Ok(())

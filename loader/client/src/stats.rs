@@ -22,8 +22,12 @@ pub struct StreamStats {
     pub corrupt: u64,
     /// Batches that two replicas were asked for, and agreed on.
     pub audited: u64,
-    /// Batches that should have been audited while there was no second replica.
+    /// Batches that should have been audited while there was no second replica, or none that answered in time.
     pub unaudited: u64,
+    /// Batches about which replicas contradict each other, with nobody to decide.
+    pub undecided: u64,
+    /// Batches that were thrown away because they came from a replica that was found to be wrong.
+    pub discarded: u64,
 }
 
 /// The shared numbers behind [`StreamStats`]; the driver writes, anyone reads.
@@ -42,6 +46,8 @@ pub(crate) struct Counters {
     duplicate: AtomicU64,
     audited: AtomicU64,
     unaudited: AtomicU64,
+    undecided: AtomicU64,
+    discarded: AtomicU64,
 }
 
 impl Counters {
@@ -53,6 +59,8 @@ impl Counters {
             (&self.duplicate, tally.duplicate, Some(DUPLICATE)),
             (&self.audited, tally.audited, None),
             (&self.unaudited, tally.unaudited, None),
+            (&self.undecided, tally.undecided, None),
+            (&self.discarded, tally.discarded, None),
         ] {
             let growth = value - counter.swap(value, Ordering::Relaxed);
             if let Some(name) = name
@@ -80,6 +88,8 @@ impl Counters {
             corrupt: load(&self.corrupt),
             audited: load(&self.audited),
             unaudited: load(&self.unaudited),
+            undecided: load(&self.undecided),
+            discarded: load(&self.discarded),
         }
     }
 }

@@ -55,6 +55,21 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Whether what is sent there stays on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Host(host) => {
+                let host = bare(host);
+                let address = host.parse::<std::net::IpAddr>();
+                host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
+            }
+            Self::Named(address, _) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
 /// A host without its port, and an IPv6 address without its brackets.
 fn bare(host: &str) -> &str {
     let host = host.rsplit_once(':').map_or(host, |(host, _port)| host);
@@ -109,7 +124,7 @@ impl Connection {
         let metadata = MetadataMap::from_headers(headers);
         let request = Request::from_parts(metadata, Extensions::default(), v1::DescribeRequest {});
         LoaderServiceClient::new(self.channel.clone())
-            .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
+            .max_decoding_message_size(limits::MAX_DESCRIPTION_BYTES)
             .max_encoding_message_size(limits::MAX_REQUEST_BYTES)
             .describe(request)
             .await
@@ -119,6 +134,17 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stays_on_this_machine_is_known() {
+        for local in ["localhost:1", "127.0.0.1:1", "127.99.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert!(Target::Host(local.into()).is_local(), "{local}");
+        }
+        for far in ["10.0.0.7:1", "loader.data:1", "[2001:db8::1]:1", "localhost.example:1"] {
+            assert!(!Target::Host(far.into()).is_local(), "{far}");
+        }
+        assert!(Target::Unix("/run/l".into()).is_local());
+    }
 
     #[test]
     fn certificates_are_judged_by_what_the_user_gave() {

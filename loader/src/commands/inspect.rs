@@ -9,6 +9,7 @@ use crate::extensions::Extensions;
 use crate::source::{IndexFile, Options, Report, SkipList, Skipped};
 use count::{Counted, Sides};
 use mixfeed_ops::exit;
+use mixfeed_ops::text::printable;
 use mixfeed_ops::{files, println};
 use mixfeed_pipeline::content::content_digest;
 use mixfeed_pipeline::{Dataset, Fault, SampleError, Split};
@@ -179,9 +180,10 @@ impl Findings {
             println!("  content       {content}");
         }
         println!();
-        let width = dataset.classes.iter().map(String::len).max().unwrap_or(0).max("class".len());
+        let classes: Vec<_> = dataset.classes.iter().map(|class| printable(class)).collect();
+        let width = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max("class".len());
         println!("  label  {:width$}  {:>9}  {:>9}", "class", "train", "test");
-        for (label, name) in dataset.classes.iter().enumerate() {
+        for (label, name) in classes.iter().enumerate() {
             println!("  {label:>5}  {name:width$}  {:>9}  {:>9}", train.labels[label], test.labels[label]);
         }
         name(differing, "records that differ from the index");
@@ -200,7 +202,7 @@ fn name(records: &[Skipped], what: &str) {
     println!();
     println!("  {what}, which fail the batches that they are in:");
     for Skipped { split, sample, record, reason } in records.iter().take(NAMED) {
-        println!("  {split} sample {sample}: {record}: {reason}");
+        println!("  {split} sample {sample}: {}: {}", printable(record), printable(reason));
     }
     if let Some(more @ 1..) = records.len().checked_sub(NAMED) {
         println!("  and {more} more; --json has all");

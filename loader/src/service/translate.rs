@@ -83,12 +83,13 @@ fn bad_records(dataset: &Dataset) -> (u64, Vec<v1::BadRecord>) {
     (count, examples)
 }
 
-pub(super) fn opened(checked: &CheckedSpec, window_batches: usize) -> v1::StreamOpened {
+pub(super) fn opened(checked: &CheckedSpec, window_batches: usize, instance: [u8; 16]) -> v1::StreamOpened {
     v1::StreamOpened {
         samples_per_epoch: checked.epochs().samples(),
         batches_per_epoch: checked.epochs().batches(),
         image: Some(checked.image().into()),
         window_batches: window_batches as u32,
+        instance_id: instance.to_vec(),
     }
 }
 

@@ -68,6 +68,7 @@ impl Recorded {
             (Some(dataset), Some(algorithm)) => Some(Expected {
                 dataset_digest: digest("dataset.digest", &dataset.digest)?,
                 algorithm_fingerprint: digest("algorithm.fingerprint", &algorithm.fingerprint)?,
+                classes_digest: None,
             }),
             _ => None,
         };

@@ -99,6 +99,7 @@ impl Stream {
         let expected = Expected {
             dataset_digest: self.info.dataset.digest,
             algorithm_fingerprint: self.info.algorithm_fingerprint,
+            classes_digest: Some(self.info.dataset.classes_digest()),
         };
         let mut config = StreamConfig { expected: Some(expected), ..config };
         config.tuning.quiet = true;

@@ -91,10 +91,13 @@ impl Setup {
 
     /// Finds the loaders of a run that goes on.
     pub(super) fn go_on(&self, folder: &RunFolder) -> Result<Loaders, TrainError> {
-        let loaders = Loaders::of(&self.config).map_err(|error| match error {
+        let mut loaders = Loaders::of(&self.config).map_err(|error| match error {
             TrainError::Loader(error) if error.exit_code() == exit::DATA => TrainError::LoaderOfRun(error),
             other => other,
         })?;
+        if !self.config.forget_loaders {
+            loaders.recall(folder);
+        }
         tell(folder, &loaders);
         Ok(loaders)
     }

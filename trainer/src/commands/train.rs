@@ -112,8 +112,9 @@ pub(super) fn finished(
 }
 
 fn table(outcome: &Outcome) -> Table {
+    let audit = outcome.audit.as_ref().map(|audit| ("audit", audit.summary()));
     let plural = if outcome.replicas_seen == 1 { "" } else { "s" };
-    Table::of_pairs([
+    let rows = [
         ("model", format!("{} ({}), seed {}", outcome.model, outcome.preset, outcome.seed)),
         ("data", format!("{}, from {} loader{plural}", outcome.data(), outcome.replicas_seen)),
         ("device", format!("{}, {}", outcome.device, counted(outcome.threads as u64, "CPU thread"))),
@@ -135,5 +136,6 @@ fn table(outcome: &Outcome) -> Table {
         ("weights", outcome.weights_digest.clone()),
         ("checkpoint", outcome.checkpoint.clone()),
         ("curves", outcome.curves.clone()),
-    ])
+    ];
+    Table::of_pairs(rows.into_iter().chain(audit))
 }

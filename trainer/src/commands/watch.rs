@@ -11,6 +11,7 @@ use crate::remote::{EvaluationProgress, FinishedEpoch, State, Status};
 use crate::report::eta;
 use crate::report::table::{count, counted};
 use lines::Lines;
+use mixfeed_ops::text::printable;
 use screen::Screen;
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -89,6 +90,7 @@ impl Shown {
 fn what(status: &Status) -> String {
     let Status { label, model, dataset, device, threads, run, .. } = status;
     let label = if label.is_empty() { String::new() } else { format!("{label} · ") };
+    let [model, dataset, run] = [model, dataset, run].map(|text| printable(text));
     format!("{label}{model} on {dataset} · {device}, {} · {run}", counted(u64::from(*threads), "CPU thread"))
 }
 

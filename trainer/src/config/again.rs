@@ -30,6 +30,10 @@ const AGAIN: &[&str] = &[
     "tls-key",
     "auth-token-file",
     "audit",
+    "audit-policy",
+    "audit-data",
+    "forget-loaders",
+    "strict-machine",
     "preload",
     "epochs",
     "steps",
@@ -109,7 +113,9 @@ impl Settings {
             (false, true) => {
                 drop(settings.remove("loaders"));
                 if !audit_given {
-                    drop(settings.remove("audit"));
+                    for key in ["audit", "audit-policy", "audit-data"] {
+                        drop(settings.remove(key));
+                    }
                 }
             }
             _ => {}

@@ -8,7 +8,7 @@ use crate::learn::staging::Normalisation;
 use crate::machine::device::{self, DeviceChoice, Switches};
 use crate::usage::UsageError;
 use merge::Merge as _;
-use mixfeed_client::{Endpoint, Split, StreamSpec};
+use mixfeed_client::{AuditPolicy, Endpoint, Split, StreamSpec};
 use mixfeed_loader::config::AugmentationArgs;
 use mixfeed_loader::source::Options;
 use mixfeed_ops::config::Duration;
@@ -26,6 +26,17 @@ const LOG_EVERY: u64 = 50;
 /// Of a loader inside this process, only troubles: the rest the client says already.
 const LOG_FILTER: &str = "info,mixfeed_loader=warn";
 
+/// How loaders are held against each other.
+#[derive(Clone, Debug, Default)]
+pub struct Audit {
+    /// One in so many batches is fetched from two loaders and compared; 0 for none.
+    pub every: u64,
+    /// What follows when loaders contradict each other.
+    pub policy: AuditPolicy,
+    /// A trusted copy of the data, if there is one.
+    pub data: Option<String>,
+}
+
 /// A run, checked.
 #[derive(Clone, Debug)]
 pub struct RunConfig {
@@ -37,8 +48,12 @@ pub struct RunConfig {
     pub loader_timeout: std::time::Duration,
     /// Client credentials, and the trusted CA, for the loaders.
     pub credentials: CredentialFiles,
-    /// Every so many batches, one is fetched from two loaders and compared; 0 for none.
-    pub audit_every: u64,
+    /// How loaders are held against each other.
+    pub audit: Audit,
+    /// Whether what the run to resume has found out about its loaders is forgotten.
+    pub forget_loaders: bool,
+    /// Whether a run to resume must have computed as this process does.
+    pub strict_machine: bool,
     /// Whether all batches are read before the first step.
     pub preload: bool,
     /// Where to compute.
@@ -181,7 +196,13 @@ impl Settings {
                 tls_key: settings.tls_key,
                 auth_token: settings.auth_token_file,
             },
-            audit_every: settings.audit.unwrap_or(0),
+            audit: Audit {
+                every: settings.audit.unwrap_or(0),
+                policy: settings.audit_policy.unwrap_or_default(),
+                data: settings.audit_data,
+            },
+            forget_loaders: settings.forget_loaders.unwrap_or_default(),
+            strict_machine: settings.strict_machine.unwrap_or_default(),
             preload: settings.preload.unwrap_or_default(),
             device: settings.device.unwrap_or_default(),
             threads: integer("threads", settings.threads, 1..=1024)?,
@@ -233,7 +254,9 @@ fn source(settings: &Settings) -> Result<Source, UsageError> {
             if let Some(workers) = settings.workers {
                 integer("workers", Some(workers), 1..=1024)?;
             }
-            if settings.audit.is_some_and(|every| every > 0) {
+            let audits = settings.audit.is_some_and(|every| every > 0);
+            let decides = settings.audit_policy.is_some() || settings.audit_data.is_some();
+            if audits || decides {
                 return Err(UsageError("--audit compares loaders: it needs --loaders".to_owned()));
             }
             let options = settings.source.options().map_err(UsageError)?;

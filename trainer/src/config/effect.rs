@@ -73,6 +73,7 @@ impl Settings {
     /// Takes out what is of loaders elsewhere, for a loader inside this process.
     pub(super) fn forget_loaders(&mut self) {
         (self.loaders, self.audit) = (None, None);
+        (self.audit_policy, self.audit_data) = (None, None);
         (self.tls_ca, self.tls_cert, self.tls_key, self.auth_token_file) = (None, None, None, None);
     }
 }

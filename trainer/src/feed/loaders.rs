@@ -2,18 +2,19 @@
 //!
 //! Both are reached over the same gRPC path, so that nothing after this file knows the difference.
 
-use crate::config::{RunConfig, Source};
+use crate::config::{Audit, RunConfig, Source};
 use crate::error::TrainError;
 use crate::feed::Feed;
 use crate::machine::stop::Stop;
+use crate::run::run_folder::RunFolder;
 use mixfeed_client::{
-    BatchStream, Endpoint, Expected, Security, Split, StreamConfig, StreamEnd, StreamError, StreamInfo,
-    StreamSpec,
+    BatchStream, Endpoint, Expected, LoaderHistory, LoaderRecord, Security, Split, StreamConfig, StreamEnd,
+    StreamError, StreamInfo, StreamSpec,
 };
 use mixfeed_loader::embedded::{EmbeddedLoader, LoaderError};
 use mixfeed_loader::source::Place;
 use mixfeed_ops::grpc::{Credentials, TlsCredentials};
-use mixfeed_ops::memory;
+use mixfeed_ops::{files, memory};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -23,14 +24,23 @@ pub struct Loaders {
     endpoints: Vec<Endpoint>,
     timeout: Duration,
     security: Security,
-    /// Every so many batches, one is fetched from two loaders; 0 for none.
-    audit_every: u64,
+    audit: Audit,
+    /// What all streams of the run have found out about the loaders.
+    history: LoaderHistory,
     run_id: String,
     /// One thread, which receives and checks batches while the training computes. There from
     /// starting to dropping.
     runtime: Option<Runtime>,
     embedded: Option<EmbeddedLoader>,
+    /// Makes what loaders contradict each other about from a trusted copy of the data.
+    arbiter: Option<EmbeddedLoader>,
 }
+
+/// Name of the file with what a run has found out about its loaders.
+pub(crate) const HISTORY: &str = "loaders.json";
+
+/// As much as it can have.
+const HISTORY_BYTES: u64 = 16 << 20;
 
 /// An address, and what was said there of the stream.
 pub type Answer = (Endpoint, Result<StreamInfo, StreamError>);
@@ -51,7 +61,11 @@ pub struct StreamRequest<'a> {
 /// What a later stream of the same run has to find.
 #[must_use]
 pub fn same_as(info: &StreamInfo) -> Expected {
-    Expected { dataset_digest: info.dataset.digest, algorithm_fingerprint: info.algorithm_fingerprint }
+    Expected {
+        dataset_digest: info.dataset.digest,
+        algorithm_fingerprint: info.algorithm_fingerprint,
+        classes_digest: Some(info.dataset.classes_digest()),
+    }
 }
 
 impl Loaders {
@@ -80,10 +94,12 @@ impl Loaders {
             endpoints,
             timeout,
             security: Security::default(),
-            audit_every: 0,
+            audit: Audit::default(),
+            history: LoaderHistory::default(),
             run_id: run_id(),
             runtime: Some(runtime),
             embedded,
+            arbiter: None,
         })
     }
 
@@ -102,7 +118,11 @@ impl Loaders {
             mixfeed_ops::metrics::count_tasks(crate::report::metrics::TASKS, runtime.handle());
         }
         loaders.security = security;
-        loaders.audit_every = config.audit_every;
+        loaders.audit = config.audit.clone();
+        if let Some(data) = &config.audit.data {
+            let place: Place = data.parse().map_err(LoaderError::from)?;
+            loaders.arbiter = Some(EmbeddedLoader::start_at(&place, None)?);
+        }
         Ok(loaders)
     }
 
@@ -156,12 +176,67 @@ impl Loaders {
             run_id: self.run_id.clone(),
             expected,
             security: self.security.clone(),
+            history: self.history.clone(),
+            arbiter: self.arbiter.as_ref().map(|arbiter| arbiter.address().into()),
             ..StreamConfig::new(endpoints, *spec)
         };
         // A test stream is opened after each epoch; that its loaders are there is no news.
         config.tuning.quiet = spec.split == Split::Test;
-        config.tuning.audit_every = self.audit_every;
+        config.tuning.audit_every = self.audit.every;
+        config.tuning.audit_policy = self.audit.policy;
         config
+    }
+
+    /// One in so many batches is audited; 0 for none.
+    #[must_use]
+    pub fn audits_every(&self) -> u64 {
+        self.audit.every
+    }
+
+    /// What the run has found out about its loaders.
+    #[must_use]
+    pub fn history(&self) -> &LoaderHistory {
+        &self.history
+    }
+
+    /// Takes up what an earlier process has found out about the loaders of the run in `folder`. A file that cannot be read is
+    /// said and passed over: it shapes no batch.
+    pub(crate) fn recall(&mut self, folder: &RunFolder) {
+        let path = folder.path().join(HISTORY);
+        let read = files::read_bounded(&path, HISTORY_BYTES);
+        let records = match read {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            Err(error) => Err(error.to_string()),
+            Ok(bytes) => {
+                serde_json::from_slice::<Vec<LoaderRecord>>(&bytes).map_err(|error| error.to_string())
+            }
+        };
+        match records {
+            Ok(records) => self.history = LoaderHistory::new(records),
+            Err(reason) => {
+                tracing::warn!(file = %path.display(), reason, "cannot read what the run has found out about its loaders");
+            }
+        }
+        for LoaderRecord { loader, conviction, .. } in self.history.convicted() {
+            tracing::warn!(
+                loader,
+                reason = conviction,
+                "loader not used: the run found it to be wrong; --forget-loaders gives it another chance"
+            );
+        }
+    }
+
+    /// Writes it down, for a process that goes on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn remember(&self, folder: &RunFolder) -> Result<(), TrainError> {
+        let records = self.history.records();
+        if self.is_embedded() || records.is_empty() {
+            return Ok(());
+        }
+        let text = serde_json::to_string_pretty(&records).expect("records are plain data");
+        Ok(folder.write(HISTORY, &format!("{text}\n"))?)
     }
 
     /// Whether the loader runs inside this process.

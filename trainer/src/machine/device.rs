@@ -198,6 +198,18 @@ pub fn cpu_model() -> String {
     }
 }
 
+/// Variables by which the libraries of libtorch are told to compute otherwise.
+const COMPUTES_OTHERWISE: [&str; 5] =
+    ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "MKL_DEBUG_CPU_TYPE"];
+
+/// Which of the processor's instructions libtorch computes with, as in `AVX512`: by what it found, and by what variables of the
+/// environment tell it (`ATEN_CPU_CAPABILITY`, and those of its libraries, which are named). Results depend on it.
+#[must_use]
+pub fn instructions() -> String {
+    let told = COMPUTES_OTHERWISE.iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
+    told.fold(shim::cpu_capability(), |text, (name, value)| format!("{text}, {name}={value}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,6 +40,7 @@ unsafe extern "C" {
     fn mixfeed_autocast_end(cuda: bool);
     fn mixfeed_set_deterministic(on: bool);
     fn mixfeed_set_tf32(on: bool);
+    fn mixfeed_cpu_capability() -> *mut c_char;
     fn mixfeed_uploader_new(device: c_int, result: *mut *mut Opaque) -> *mut c_char;
     fn mixfeed_uploader_free(uploader: *mut Opaque);
     fn mixfeed_upload(
@@ -171,6 +172,17 @@ impl Drop for Autocast {
 pub(crate) fn set_deterministic(on: bool) {
     // SAFETY: sets flags of the process.
     unsafe { mixfeed_set_deterministic(on) };
+}
+
+/// The instructions that libtorch's own loops are run with, as in `AVX512`.
+pub(crate) fn cpu_capability() -> String {
+    // SAFETY: the function gives a zero-terminated text of its own, freed once, here.
+    unsafe {
+        let text = mixfeed_cpu_capability();
+        let name = CStr::from_ptr(text).to_string_lossy().into_owned();
+        mixfeed_free_text(text);
+        name
+    }
 }
 
 /// Lets GPUs round the factors of products to 19 bits (TF32), for the whole process.

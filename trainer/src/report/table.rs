@@ -1,5 +1,7 @@
 //! Small tables for people, and numbers in them.
 
+use mixfeed_ops::text::printable;
+
 /// A whole number with its thousands set apart, as in 10,000.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -32,15 +34,20 @@ impl Table {
     }
 
     /// A table of names and values.
-    pub(crate) fn of_pairs<const N: usize>(pairs: [(&str, String); N]) -> Self {
-        let rows = pairs.map(|(name, value)| vec![name.to_owned(), value]).to_vec();
+    pub(crate) fn of_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+        let rows = pairs.into_iter().map(|(name, value)| vec![name.to_owned(), shown(&value)]).collect();
         Table { rows, header: false }
     }
 
     /// Adds a row.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.into());
+        self.rows.push(cells.map(|cell| shown(&cell)).into());
     }
+}
+
+/// A cell is one line, whatever names are in it.
+fn shown(cell: &str) -> String {
+    printable(cell).into_owned()
 }
 
 impl std::fmt::Display for Table {

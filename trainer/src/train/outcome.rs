@@ -6,6 +6,7 @@ use crate::report::table::{count, counted};
 use crate::run::checkpoint::Header;
 use crate::run::observer::Epoch;
 use crate::run::run_folder::RunFolder;
+use crate::train::audit::AuditReport;
 use crate::train::resume;
 use serde::Serialize;
 
@@ -66,6 +67,8 @@ pub struct Outcome {
     pub checkpoint: String,
     /// Path of the curves.
     pub curves: String,
+    /// What audits of the loaders came to; none without any.
+    pub audit: Option<AuditReport>,
 }
 
 impl Outcome {
@@ -103,6 +106,7 @@ impl Outcome {
             weights_digest: last.weights_digest.clone(),
             checkpoint: folder.checkpoint().display().to_string(),
             curves: folder.curves().display().to_string(),
+            audit: None,
         }
     }
 
@@ -213,6 +217,7 @@ mod tests {
             weights_digest: String::new(),
             checkpoint: String::new(),
             curves: String::new(),
+            audit: None,
         }
     }
 

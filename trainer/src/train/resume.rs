@@ -116,20 +116,34 @@ impl ResumePoint {
     }
 
     /// Warns when something that the last bits of the weights depend on is not as it was.
-    pub(crate) fn compare_machine(&self, config: &RunConfig, device: Device) {
-        let Some(last) = self.last() else { return };
-        let now = [device::name(device), config.threads.to_string(), device::cpu_model()];
-        let before = [last.device.clone(), last.threads.to_string(), last.cpu.clone()];
-        for ((what, before), now) in ["device", "threads", "processor"].into_iter().zip(before).zip(now) {
-            if before != now {
+    ///
+    /// # Errors
+    /// Then, when `--strict-machine` asks for it.
+    pub(crate) fn compare_machine(&self, config: &RunConfig, device: Device) -> Result<(), UsageError> {
+        let Some(last) = self.last() else { return Ok(()) };
+        let mut differences = Vec::new();
+        for (what, before, now) in [
+            ("device", &last.device, device::name(device)),
+            ("threads", &last.threads.to_string(), config.threads.to_string()),
+            ("processor", &last.cpu, device::cpu_model()),
+            ("instructions", &last.instructions, device::instructions()),
+        ] {
+            // Older releases did not write down all of them.
+            if *before != now && !before.is_empty() {
                 tracing::warn!(
                     what,
                     before,
                     now,
                     "environment differs from before: the last bits of the weights may differ"
                 );
+                differences.push(format!("{what} {before:?} before, {now:?} now"));
             }
         }
+        if config.strict_machine && !differences.is_empty() {
+            let text = format!("--strict-machine: the run computed otherwise: {}", differences.join("; "));
+            return Err(UsageError::new(&text));
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::learn::tally::Losses;
 use crate::machine::clock::Lap;
 use crate::machine::device;
 use crate::report::curves;
-use crate::run::checkpoint::{self, Contents, Header};
+use crate::run::checkpoint::{self, CheckpointStore, Contents, Header};
 use mixfeed_proto::digest_of;
 use std::time::Instant;
 
@@ -38,6 +38,23 @@ impl Run<'_> {
             step = self.position,
             checkpoint = %checkpoint.display(),
             "checkpoint written; --resume continues from it"
+        );
+        Ok(())
+    }
+
+    /// Goes back to the newest checkpoint from before the batch `first`: what was learnt from there on is not to be trusted.
+    pub(super) fn roll_back(&mut self, first: u64) -> Result<(), TrainError> {
+        self.clock.pause();
+        let folder = self.job.folder;
+        let kept = CheckpointStore::roll_back(folder.path(), first)?;
+        self.history = kept.as_ref().map_or_else(Vec::new, |kept| kept.history.clone());
+        folder.record(&self.history)?;
+        let back_at = kept.map_or(0, |kept| kept.next_batch);
+        tracing::warn!(
+            step = self.position,
+            back_at,
+            first_batch = first,
+            "checkpoints from after the first batch of that loader are removed; --resume continues from the one before"
         );
         Ok(())
     }
@@ -86,12 +103,14 @@ impl Run<'_> {
             device: device::name(self.job.device),
             threads: config.threads,
             cpu: device::cpu_model(),
+            instructions: device::instructions(),
             weights_digest: String::new(),
             tensors_digest: String::new(),
         };
         let average = self.ema.as_ref().map(Ema::model);
         let contents = Contents { model: &*self.model, average, optimizer: &*self.optimizer };
         self.kept.save(header, &contents)?;
+        self.job.loaders.remember(self.job.folder)?;
         self.job.folder.keep();
         self.saved_at = Instant::now();
         Ok(())

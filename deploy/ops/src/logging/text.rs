@@ -3,6 +3,7 @@
 //! One event is one line whatever its values hold: control characters are escaped, and a value
 //! that a reader could not tell from the rest of the line is quoted.
 
+use crate::text::printable;
 use std::error::Error;
 use std::fmt::{self, Debug, Write as _};
 use std::time::SystemTime;
@@ -85,7 +86,7 @@ impl Line<'_> {
         let gap = if self.first { "" } else { " " };
         self.first = false;
         self.result = if field.name() == "message" {
-            write!(self.writer, "{gap}{}", escaped(value))
+            write!(self.writer, "{gap}{}", printable(value))
         } else {
             write!(self.writer, "{gap}{}={}", field.name(), quoted(value))
         };
@@ -117,33 +118,20 @@ impl Visit for Line<'_> {
     }
 }
 
-/// Escapes what would break the line or paint the terminal.
-fn escaped(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for character in value.chars() {
-        if character.is_control() {
-            out.extend(character.escape_default());
-        } else {
-            out.push(character);
-        }
-    }
-    out
-}
-
 /// Quotes a value with a blank in it, unless it is a whole in brackets or already quoted.
 pub(super) fn quoted(value: &str) -> String {
     let whole = matches!(
         (value.chars().next(), value.chars().next_back()),
         (Some('"'), Some('"')) | (Some('['), Some(']')) | (Some('{'), Some('}'))
     );
-    let text = escaped(value);
+    let text = printable(value);
     if value.is_empty() || (text.contains([' ', '"']) && !whole) {
         let mut out = String::with_capacity(text.len() + 2);
         // Writing to a string cannot fail.
         let _ = write!(out, "\"{}\"", text.replace('"', "\\\""));
         return out;
     }
-    text
+    text.into_owned()
 }
 
 #[cfg(test)]

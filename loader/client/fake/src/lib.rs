@@ -12,14 +12,16 @@
 #![allow(clippy::disallowed_methods)]
 
 mod content;
+mod liar;
 mod parts;
 mod proxy;
 mod script;
 mod service;
 
 pub use content::{FakeData, batch};
+pub use liar::Liar;
 pub use proxy::Proxy;
-pub use script::{At, Fault, FaultKind, PartFault, Script};
+pub use script::{At, Fault, FaultKind, Lie, PartFault, Script};
 
 use mixfeed_proto::limits;
 use mixfeed_proto::v1::loader_service_server::LoaderServiceServer;
@@ -88,6 +90,12 @@ impl FakeLoader {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Answers to `Describe`.
+    #[must_use]
+    pub fn described(&self) -> u64 {
+        self.state.described.load(Ordering::SeqCst)
     }
 
     /// Batches that it sent.

@@ -18,6 +18,8 @@ pub struct Script {
     pub prepared: bool,
     /// Pixel bytes of a message, at most: larger batches go in parts to clients that take them.
     pub message_bytes: usize,
+    /// The id of its process; without one, each fake draws its own.
+    pub instance: Option<[u8; 16]>,
     /// What it does wrong.
     pub faults: Vec<Fault>,
 }
@@ -30,6 +32,7 @@ impl Default for Script {
             latency: Duration::ZERO,
             prepared: false,
             message_bytes: limits::MAX_MESSAGE_PIXELS as usize,
+            instance: None,
             faults: Vec::new(),
         }
     }
@@ -89,6 +92,8 @@ pub enum FaultKind {
     FlipBit,
     /// Sends other pixels under a checksum that fits them.
     OtherPixels,
+    /// Sends other pixels that have the checksum of the right ones.
+    ForgedPixels,
     /// Sends one row less.
     MissingRow,
     /// Sends a label beyond the classes, under a checksum that fits.
@@ -97,6 +102,8 @@ pub enum FaultKind {
     Lambda,
     /// Sends a batch that was not asked for instead.
     Unasked,
+    /// Sends an answer that is neither a batch nor anything else.
+    Nothing,
     /// Sends the batch twice.
     Twice,
     /// Sends parts of the batch as they should not be.
@@ -155,4 +162,52 @@ pub enum PartFault {
     Drain,
     /// Sends nothing more from there on, and keeps the stream open.
     Stall,
+}
+
+/// What a [`Liar`](crate::Liar) does with what an honest loader answers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Lie {
+    /// Nothing: it passes everything on.
+    Nothing,
+    /// Other pixels, under a checksum that fits them.
+    Pixels,
+    /// The same in batches of odd index only.
+    OddPixels,
+    /// Other labels, under a checksum that fits them.
+    Labels,
+    /// Other lambdas, under a checksum that fits them.
+    Lambdas,
+    /// One label less than rows.
+    Sizes,
+    /// Other pixels under the old checksum.
+    Damaged,
+    /// Says that the data is damaged.
+    DataLoss,
+    /// Says that the data cannot be read now.
+    Unavailable,
+    /// Says that it fails.
+    Internal,
+    /// Sends empty answers now and then, and never a batch.
+    Stall,
+    /// Sends empty answers as fast as it can.
+    Flood,
+    /// Keeps the connection and answers nothing.
+    Hung,
+    /// Sends each batch twice.
+    Twice,
+    /// Takes so much longer for each batch, one after the other.
+    Slow(Duration),
+    /// Ends each stream after a second.
+    Flaps,
+    /// Has one class more.
+    Classes,
+    /// Describes another dataset each time but the first.
+    DigestAfterOpening,
+}
+
+impl Lie {
+    /// Whether the batch is passed on as it is.
+    pub(crate) fn spares(self, index: u64) -> bool {
+        matches!(self, Lie::Nothing) || (self == Lie::OddPixels && index.is_multiple_of(2))
+    }
 }

@@ -20,9 +20,15 @@ use tonic::{Request, Response, Status, Streaming};
 /// Answers that wait for the connection.
 const ANSWERS: usize = 4;
 
+/// Fakes that were started in this process.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) script: Mutex<Script>,
+    /// Random id of the process that it passes for.
+    pub(crate) instance: [u8; 16],
+    pub(crate) described: AtomicU64,
     pub(crate) served: AtomicU64,
     pub(crate) streams: AtomicU64,
     pub(crate) open: AtomicU64,
@@ -34,8 +40,11 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(script: Script) -> Self {
+        let number = u128::from(STARTED.fetch_add(1, Ordering::Relaxed) + 1);
         Self {
+            instance: script.instance.unwrap_or(number.to_be_bytes()),
             script: Mutex::new(script),
+            described: AtomicU64::new(0),
             served: AtomicU64::new(0),
             streams: AtomicU64::new(0),
             open: AtomicU64::new(0),
@@ -92,6 +101,7 @@ impl v1::loader_service_server::LoaderService for Service {
         if self.0.fault(0, |kind| matches!(kind, FaultKind::Starting)).is_some() {
             return Err(Status::unavailable("starting"));
         }
+        self.0.described.fetch_add(1, Ordering::SeqCst);
         let script = lock(&self.0.script);
         let data = &script.data;
         let split = |split: v1::Split, samples| v1::SplitDescription {
@@ -123,6 +133,7 @@ impl v1::loader_service_server::LoaderService for Service {
             workers: 1,
             open_streams: 0,
             release: script.data.release.clone(),
+            instance_id: self.0.instance.to_vec(),
         }))
     }
 
@@ -157,6 +168,7 @@ impl v1::loader_service_server::LoaderService for Service {
             batches_per_epoch,
             image: Some(data.image.into()),
             window_batches: lock(&self.0.script).window_batches,
+            instance_id: self.0.instance.to_vec(),
         };
         let _ = answers.try_send(Ok(v1::StreamBatchesResponse { kind: Some(ResponseKind::Opened(opened)) }));
         self.0.streams.fetch_add(1, Ordering::SeqCst);
@@ -302,6 +314,10 @@ impl Stream {
                 message.pixels = flipped(&message.pixels);
                 seal(&mut message, &self.spec);
             }
+            Some(FaultKind::ForgedPixels) => message.pixels = forged(&message.pixels),
+            Some(FaultKind::Nothing) => {
+                return self.answers.send(Ok(v1::StreamBatchesResponse { kind: None })).await.is_ok();
+            }
             Some(FaultKind::MissingRow) => {
                 message.labels.truncate(message.labels.len() - 4);
                 seal(&mut message, &self.spec);
@@ -368,6 +384,17 @@ fn flipped(pixels: &Bytes) -> Bytes {
     let mut bytes = pixels.to_vec();
     if let Some(byte) = bytes.last_mut() {
         *byte ^= 1;
+    }
+    bytes.into()
+}
+
+/// Other bytes of the same CRC-32: a multiple of its polynomial is added, which leaves the remainder as it is.
+fn forged(bytes: &Bytes) -> Bytes {
+    const POLYNOMIAL: u64 = 0x1_04C1_1DB7;
+    let mut bytes = bytes.to_vec();
+    for place in 0..33 {
+        let bit = (POLYNOMIAL >> (32 - place)) & 1;
+        bytes[place / 8] ^= (bit as u8) << (place % 8);
     }
     bytes.into()
 }

@@ -9,7 +9,7 @@ fn target(port: u16) -> Target {
 }
 
 fn roster() -> Roster {
-    Roster::new(Tuning::default())
+    Roster::new(Tuning::default(), LoaderHistory::default())
 }
 
 fn begin(roster: &mut Roster, now: Micros) -> ReplicaKey {
@@ -112,7 +112,7 @@ async fn a_refused_replica_is_looked_at_again_and_may_serve() {
 
 #[test]
 fn no_more_replicas_are_kept_than_allowed() {
-    let mut roster = Roster::new(Tuning { max_replicas: 3, ..Tuning::default() });
+    let mut roster = Roster::new(Tuning { max_replicas: 3, ..Tuning::default() }, LoaderHistory::default());
     roster.resolved(0, 0, (1..100).map(target).collect());
     assert_eq!(roster.entries().count(), 3);
 }

@@ -1,6 +1,7 @@
 //! Which replica is asked for which index.
 
 use super::Scheduler;
+use super::hedging::NEAR_PART;
 use super::slot::Slot;
 use super::words::{Action, Micros, ReplicaKey};
 
@@ -52,15 +53,17 @@ impl<T> Scheduler<T> {
             return Some(index);
         }
         // Nothing in the window is due late enough. The last one does least harm, and keeps the replica's
-        // pace known.
+        // pace known; at the end of the stream, others have it sooner.
         let idle = self.fleet.owes(replica) == 0;
-        (idle && self.frontier < window_end).then(|| window_end - 1)
+        (idle && self.frontier < window_end && window_end < self.bounds.end).then(|| window_end - 1)
     }
 
     /// The first index from `from` on that `replica` can be asked for.
     fn first_open(&self, replica: ReplicaKey, from: u64, window_end: u64) -> Option<u64> {
+        let near = (window_end - self.next_due) / NEAR_PART;
         let open = |index: &&u64| {
-            self.slots.get((**index - self.next_due) as usize).is_some_and(|slot| slot.can_ask(replica))
+            let offset = **index - self.next_due;
+            self.slots.get(offset as usize).is_some_and(|slot| slot.suits(replica, offset <= near))
         };
         let needed = self.needs.range(from..).take(TRIES).find(open).copied();
         let fresh = from.max(self.frontier);
@@ -69,13 +72,16 @@ impl<T> Scheduler<T> {
 
     pub(super) fn ask(&mut self, now: Micros, replica: ReplicaKey, index: u64) {
         while self.frontier <= index {
-            let audit = self.bounds.audit_every > 0 && self.frontier.is_multiple_of(self.bounds.audit_every);
-            self.slots.push_back(Slot::new(if audit { 2 } else { 1 }));
+            self.slots.push_back(Slot::new(self.required(self.frontier)));
             self.needs.insert(self.frontier);
             self.frontier += 1;
         }
         let overdue_at = self.fleet.ask(now, replica, index);
+        let partner = if self.audits(index) { self.partner(replica) } else { None };
         if let Some(slot) = self.slot(index) {
+            if slot.owners.is_empty() && slot.votes.is_empty() {
+                slot.partner = partner;
+            }
             slot.owners.push(replica);
             if !slot.wants_owner() {
                 self.needs.remove(&index);

@@ -52,6 +52,8 @@ struct Replica {
     absences: u32,
     paused_until: Option<Micros>,
     set_aside: bool,
+    /// Asked for nothing but what others contradict each other about.
+    is_arbiter: bool,
 }
 
 /// What noting a failure came to.
@@ -81,24 +83,48 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    pub(super) fn join(&mut self, now: Micros, key: ReplicaKey, limit: usize) {
+    pub(super) fn join(&mut self, now: Micros, key: ReplicaKey, limit: usize, known: Option<Micros>) {
+        let replica = Replica {
+            owed: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
+            forgotten: 0,
+            limit,
+            pace: Pace::new(now, known.map_or(self.typical, |known| known as f64)),
+            rate: known.map_or(0, |known| 1_000_000_000 / known.max(1)),
+            failures: 0,
+            absences: 0,
+            paused_until: None,
+            set_aside: false,
+            is_arbiter: false,
+        };
         self.total_limit += limit as u64;
-        self.replicas.insert(
-            key,
-            Replica {
-                owed: BTreeMap::new(),
-                withdrawn: BTreeSet::new(),
-                forgotten: 0,
-                limit,
-                pace: Pace::new(now, self.typical),
-                rate: 0,
-                failures: 0,
-                absences: 0,
-                paused_until: None,
-                set_aside: false,
-            },
-        );
+        self.total_rate += replica.rate;
+        self.rated += u64::from(replica.rate > 0);
+        self.replicas.insert(key, replica);
         self.rank(now, key);
+    }
+
+    /// One that is asked for what others contradict each other about, and for nothing else.
+    pub(super) fn join_arbiter(&mut self, now: Micros, key: ReplicaKey) {
+        self.join(now, key, 0, None);
+        if let Some(replica) = self.replicas.get_mut(&key) {
+            replica.is_arbiter = true;
+        }
+        self.rank(now, key);
+    }
+
+    /// What the replica takes from one delivery to the next: as measured, or as long as the first has been waited for.
+    pub(super) fn pace(&self, now: Micros, key: ReplicaKey) -> Option<Micros> {
+        let replica = self.replicas.get(&key)?;
+        let oldest = replica.owed.values().map(|asked| asked.at).min();
+        let waited = oldest.map_or(0, |at| replica.pace.waited(now, at));
+        let measured = replica.pace.measured();
+        (measured.is_some() || waited > replica.pace.service()).then(|| waited.max(measured.unwrap_or(0)))
+    }
+
+    /// What a delivery takes from its request on, over all replicas, in microseconds; 0 while unknown.
+    pub(super) fn typical(&self) -> f64 {
+        self.typical
     }
 
     /// Takes the replica out and returns what it owed, lowest first.
@@ -119,8 +145,9 @@ impl Fleet {
         self.replicas.contains_key(&key)
     }
 
+    /// All but the arbiter.
     pub(super) fn keys(&self) -> impl Iterator<Item = ReplicaKey> + '_ {
-        self.replicas.keys().copied()
+        self.replicas.iter().filter(|(_, replica)| !replica.is_arbiter).map(|(key, _)| *key)
     }
 
     pub(super) fn owes(&self, key: ReplicaKey) -> usize {
@@ -145,6 +172,15 @@ impl Fleet {
     /// The fastest replica with nothing to do that `fits`.
     pub(super) fn first_idle(&self, fits: impl Fn(ReplicaKey) -> bool) -> Option<ReplicaKey> {
         self.ranks.idle().find(|key| fits(*key))
+    }
+
+    pub(super) fn has_idle(&self) -> bool {
+        self.ranks.idle().next().is_some()
+    }
+
+    /// What an idle replica takes for an answer, if that is known, of this stream or an earlier one.
+    pub(super) fn takes(&self, key: ReplicaKey) -> Option<Micros> {
+        self.replicas.get(&key).filter(|replica| replica.rate > 0).map(|replica| replica.pace.service())
     }
 
     /// Notes the window and how fast batches leave it.
@@ -183,6 +219,7 @@ impl Fleet {
         if let Some(asked) = &asked {
             self.in_flight -= 1;
             let took = (now - asked.at) as f64;
+            let took = if replica.is_arbiter && self.typical > 0.0 { self.typical } else { took };
             self.typical += if self.typical > 0.0 {
                 TYPICAL_WEIGHT * (took.min(TYPICAL_OUTLIER * self.typical) - self.typical)
             } else {
@@ -193,7 +230,7 @@ impl Fleet {
         }
         (replica.failures, replica.absences) = (0, 0);
         replica.pace.deliver(now, asked, replica.owed.len());
-        if replica.pace.is_known() {
+        if replica.pace.is_known() && !replica.is_arbiter {
             let rate = (1e9 / replica.pace.interval()).max(1.0) as u64;
             self.rated += u64::from(replica.rate == 0);
             self.total_rate = self.total_rate - replica.rate + rate;
@@ -235,7 +272,15 @@ impl Fleet {
         self.rank(now, key);
     }
 
-    pub(super) fn fail(&mut self, now: Micros, key: ReplicaKey, index: u64, kind: FailureKind) -> Failed {
+    /// Notes a failure; `again` if the replica has found that before, and tells it once more.
+    pub(super) fn fail(
+        &mut self,
+        now: Micros,
+        key: ReplicaKey,
+        index: u64,
+        kind: FailureKind,
+        again: bool,
+    ) -> Failed {
         let Some(replica) = self.replicas.get_mut(&key) else { return Failed::Noted };
         if replica.owed.remove(&index).is_some() {
             self.in_flight -= 1;
@@ -245,7 +290,7 @@ impl Fleet {
         replica.pace.forgive(now, replica.owed.len());
         let mut failed = Failed::Noted;
         let pause = match kind {
-            FailureKind::DataLoss => None,
+            FailureKind::DataLoss if !again => None,
             FailureKind::Internal => {
                 replica.failures += 1;
                 if replica.failures >= MOST_FAILURES {
@@ -254,8 +299,8 @@ impl Fleet {
                 Some(FAILURE_PAUSE << (replica.failures - 1).min(6))
             }
             // What it was asked before the pause tells nothing new.
-            FailureKind::Changed | FailureKind::Unavailable if replica.paused_until.is_some() => None,
-            FailureKind::Changed | FailureKind::Unavailable => {
+            _ if replica.paused_until.is_some() => None,
+            FailureKind::DataLoss | FailureKind::Changed | FailureKind::Unavailable => {
                 replica.absences += 1;
                 Some(FAILURE_PAUSE << (replica.absences - 1).min(LONGEST_ABSENCE))
             }
@@ -341,7 +386,7 @@ impl Fleet {
 
     fn rank(&mut self, now: Micros, key: ReplicaKey) {
         let Some(replica) = self.replicas.get(&key) else { return };
-        let rank = if replica.paused_until.is_some() || replica.set_aside {
+        let rank = if replica.paused_until.is_some() || replica.set_aside || replica.is_arbiter {
             None
         } else if replica.owed.is_empty() {
             Some(Rank::Idle(replica.pace.service()))

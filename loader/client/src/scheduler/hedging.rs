@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 /// The part of the window in which a late index is asked for again: one in this many. What is behind it
 /// has time. Replicas owe about half of the window, so that a second answer takes about as long as the line
 /// through this part.
-const NEAR_PART: u64 = 2;
+pub(super) const NEAR_PART: u64 = 2;
 
 /// One in this many indices in flight may be asked for twice, so that a slow network is not answered with
 /// twice the load.
@@ -23,6 +23,10 @@ const MOST_OWNERS: usize = 3;
 /// The same when the further ones have nothing else to do. A replica that has stopped without a sign looks
 /// idle and quick, so that several of them may be met in a row.
 const MOST_IDLE_OWNERS: usize = 8;
+
+/// Batches at the head that are looked at for relief, and how much sooner they would have to come.
+const RELIEVED: usize = 8;
+const WELL_BEFORE: Micros = 20_000;
 
 /// Pause before looking again at an index that could not be asked of anyone else.
 const RETRY: Micros = 20_000;
@@ -78,6 +82,26 @@ impl<T> Scheduler<T> {
                 let until_near = offset.saturating_sub(near) as f64 / self.fleet.line_rate().max(1e-9);
                 let pause = (until_near as Micros).clamp(RETRY, LONGEST_RETRY);
                 self.hedging.late.push(Reverse((now + pause, index)));
+            }
+        }
+    }
+
+    /// Asks replicas that have nothing else to do for batches near the head that they would deliver well before those who
+    /// owe them: a slow replica that was there first must not hold up a short stream.
+    pub(super) fn relieve(&mut self, now: Micros) {
+        if self.frontier < self.window_end() || !self.needs.is_empty() || !self.fleet.has_idle() {
+            return;
+        }
+        for offset in 0..RELIEVED.min(self.slots.len()) {
+            let slot = &self.slots[offset];
+            let index = self.next_due + offset as u64;
+            let asked = slot.owners.iter().filter_map(|owner| self.fleet.asked(*owner, index));
+            let Some(expected) = asked.map(|asked| asked.expected_at()).min() else { continue };
+            let Some(replica) = self.fleet.first_idle(|key| slot.can_ask(key)) else { continue };
+            let sooner =
+                self.fleet.takes(replica).is_some_and(|takes| now + 2 * takes + WELL_BEFORE < expected);
+            if sooner {
+                self.ask_again(now, replica, index);
             }
         }
     }

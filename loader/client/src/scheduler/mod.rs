@@ -20,6 +20,8 @@
 //! away (`roster.rs`).
 
 mod assigning;
+mod audits;
+mod failing;
 mod fleet;
 mod hedging;
 mod pace;
@@ -37,11 +39,9 @@ use pace::Consumer;
 use slot::{Outcome, Slot, Verdict};
 use std::collections::{BTreeSet, VecDeque};
 pub(crate) use words::{
-    Action, Bounds, Delivered, Distrust, FailureKind, Lost, Micros, Progress, ReplicaKey, Tally, micros,
+    Action, Bounds, Checksum, Delivered, Distrust, FailureKind, Lost, Micros, Progress, ReplicaKey, Taken,
+    Tally, micros,
 };
-
-/// A batch that is handed out keeps its checksum for this many more, to be compared with duplicates.
-const REMEMBERED: usize = 4096;
 
 /// The state machine; `T` is what is handed out.
 #[derive(Debug)]
@@ -54,8 +54,7 @@ pub(crate) struct Scheduler<T> {
     frontier: u64,
     /// Indices with a slot that one more replica should be asked for.
     needs: BTreeSet<u64>,
-    /// Checksums of the last batches that were handed out.
-    remembered: VecDeque<u64>,
+    audits: audits::Audits,
     fleet: Fleet,
     consumer: Consumer,
     /// Since when the head can be handed out.
@@ -72,7 +71,7 @@ impl<T> Scheduler<T> {
             next_due: bounds.start,
             frontier: bounds.start,
             needs: BTreeSet::new(),
-            remembered: VecDeque::new(),
+            audits: audits::Audits::default(),
             fleet: Fleet::default(),
             consumer: Consumer::default(),
             ready_at: None,
@@ -83,15 +82,25 @@ impl<T> Scheduler<T> {
         }
     }
 
-    /// A replica is ready to be asked; it may owe `limit` indices at a time.
-    pub(crate) fn join(&mut self, now: Micros, replica: ReplicaKey, limit: usize) {
+    /// A replica is ready to be asked; it may owe `limit` indices at a time, and is `known` to take so long for one, if
+    /// it was met before.
+    pub(crate) fn join(&mut self, now: Micros, replica: ReplicaKey, limit: usize, known: Option<Micros>) {
         self.leave(now, replica);
-        self.fleet.join(now, replica, limit.max(1));
+        self.fleet.join(now, replica, limit.max(1), known);
         self.update(now);
+    }
+
+    /// What a replica takes for one batch, as far as it is known.
+    pub(crate) fn pace(&self, now: Micros, replica: ReplicaKey) -> Option<Micros> {
+        self.fleet.pace(now, replica)
     }
 
     /// A replica is gone; what it owed is asked of others. Answers of it that come later are ignored.
     pub(crate) fn leave(&mut self, now: Micros, replica: ReplicaKey) {
+        self.audits.leave(replica);
+        for slot in &mut self.slots {
+            slot.partner = slot.partner.filter(|partner| *partner != replica);
+        }
         for index in self.fleet.leave(replica) {
             let Some(slot) = self.slot(index) else { continue };
             slot.owners.retain(|owner| *owner != replica);
@@ -109,7 +118,7 @@ impl<T> Scheduler<T> {
         now: Micros,
         replica: ReplicaKey,
         index: u64,
-        checksum: u64,
+        checksum: Checksum,
         payload: T,
     ) -> Delivered {
         if !self.fleet.contains(replica) {
@@ -119,6 +128,7 @@ impl<T> Scheduler<T> {
             self.distrust(replica, index, Distrust::Unasked);
             return Delivered::Rejected;
         }
+        self.audits.delivered(replica);
         let delivered = if index < self.next_due {
             self.compare_with_remembered(replica, index, checksum)
         } else {
@@ -128,14 +138,19 @@ impl<T> Scheduler<T> {
         delivered
     }
 
-    fn compare_with_remembered(&mut self, replica: ReplicaKey, index: u64, checksum: u64) -> Delivered {
+    fn compare_with_remembered(&mut self, replica: ReplicaKey, index: u64, checksum: Checksum) -> Delivered {
         let age = (self.next_due - 1 - index) as usize;
         self.tally.duplicate += 1;
-        if self.remembered.get(age).is_some_and(|accepted| *accepted != checksum) {
-            self.distrust(replica, index, Distrust::Differs);
-            return Delivered::Rejected;
+        match self.audits.remembered(age) {
+            Some((accepted, unconfirmed)) if accepted != checksum => {
+                match unconfirmed {
+                    Some(accepted) => self.contradicted_late(index, replica, accepted),
+                    None => self.distrust(replica, index, Distrust::Differs),
+                }
+                Delivered::Rejected
+            }
+            _ => Delivered::Duplicate,
         }
-        Delivered::Duplicate
     }
 
     fn count_vote(
@@ -143,12 +158,16 @@ impl<T> Scheduler<T> {
         now: Micros,
         replica: ReplicaKey,
         index: u64,
-        checksum: u64,
+        checksum: Checksum,
         payload: T,
     ) -> Delivered {
+        let (is_arbiter, audited) = (self.audits.is_arbiter(replica), self.audits(index));
         let Some(slot) = self.slot(index) else { return Delivered::Rejected };
-        let audited = slot.required > 1;
-        match slot.vote(replica, checksum, payload) {
+        let verdict = slot.vote(replica, checksum, payload, is_arbiter);
+        let votes = if slot.votes.len() > 1 { slot.votes.clone() } else { Vec::new() };
+        self.audits.met(&votes);
+        let Some(slot) = self.slot(index) else { return Delivered::Rejected };
+        match verdict {
             Verdict::Waiting => {
                 if slot.wants_owner() {
                     self.needs.insert(index);
@@ -179,11 +198,13 @@ impl<T> Scheduler<T> {
                 Delivered::Rejected
             }
             Verdict::Disputed => {
-                let replicas = slot.votes.iter().map(|(voter, _)| *voter).collect();
+                let replicas = votes.into_iter().map(|(voter, _)| voter).collect();
                 if slot.wants_owner() {
                     self.needs.insert(index);
                 }
                 self.actions.push_back(Action::Disputed { index, replicas });
+                self.ready_at = self.ready_at.filter(|_| self.is_ready());
+                self.ask_arbiter(now, index);
                 Delivered::Used
             }
         }
@@ -210,74 +231,18 @@ impl<T> Scheduler<T> {
         self.fleet.progress(now, replica, progress)
     }
 
-    /// A replica says that it cannot make a batch.
-    pub(crate) fn fail(
-        &mut self,
-        now: Micros,
-        replica: ReplicaKey,
-        index: u64,
-        kind: FailureKind,
-        message: String,
-    ) {
-        if !self.fleet.contains(replica) {
-            return;
-        }
-        match self.fleet.fail(now, replica, index, kind) {
-            fleet::Failed::Unasked => return self.distrust(replica, index, Distrust::Unasked),
-            fleet::Failed::TooOften => self.distrust(replica, index, Distrust::Failing),
-            fleet::Failed::Noted => {}
-        }
-        let all = self.fleet.keys().collect::<Vec<_>>();
-        let changed_for = self.bounds.changed_for;
-        if let Some(slot) = self.slot(index)
-            && !slot.is_settled()
-        {
-            slot.owners.retain(|owner| *owner != replica);
-            slot.unable.push(replica);
-            match kind {
-                FailureKind::DataLoss => {
-                    // A second opinion is asked for once; the same finding, or nobody to ask, is the end of it.
-                    let first = slot.damage.is_none();
-                    let message = slot.damage.get_or_insert(message).clone();
-                    let can_ask = !slot.owners.is_empty() || all.iter().any(|other| slot.can_ask(*other));
-                    if slot.votes.is_empty() && (!first || !can_ask) {
-                        slot.outcome = Outcome::Lost(Lost { index, message, changed: false });
-                    }
-                }
-                FailureKind::Changed => {
-                    // It may be put back, or be as it was elsewhere: only what everybody finds, and still finds
-                    // after a time, is the end of it.
-                    if now - *slot.changed_at.get_or_insert(now) >= changed_for {
-                        slot.still_changed.push(replica);
-                    }
-                    if slot.votes.is_empty() && all.iter().all(|key| slot.still_changed.contains(key)) {
-                        slot.outcome = Outcome::Lost(Lost { index, message, changed: true });
-                    }
-                }
-                // Whoever can read it again delivers; until then the head of the line is asked for again and again.
-                FailureKind::Unavailable | FailureKind::Internal => {}
-            }
-            if slot.is_settled() {
-                self.close(now, index);
-            } else if slot.wants_owner() {
-                self.needs.insert(index);
-            }
-        }
-        self.update(now);
-    }
-
     /// Hands out the next batch, if it is there.
-    pub(crate) fn take(&mut self, now: Micros) -> Option<Result<(u64, T), Lost>> {
+    pub(crate) fn take(&mut self, now: Micros) -> Option<Result<Taken<T>, Lost>> {
         if !self.is_ready() {
             return None;
         }
         let slot = self.slots.pop_front()?;
         let index = self.next_due;
+        let unconfirmed = slot.unconfirmed();
         let taken = match slot.outcome {
             Outcome::Done { checksum, payload } => {
-                self.remembered.push_front(checksum);
-                self.remembered.truncate(REMEMBERED);
-                Ok((index, payload))
+                self.audits.remember(checksum, unconfirmed);
+                Ok(Taken { index, payload, unconfirmed })
             }
             Outcome::Lost(lost) => Err(lost),
             Outcome::Open | Outcome::Held { .. } => unreachable!("a ready slot is settled"),
@@ -310,7 +275,7 @@ impl<T> Scheduler<T> {
     /// When `poll` should be called at the latest.
     pub(crate) fn next_wakeup(&self) -> Option<Micros> {
         let hedge = self.bounds.hedge.then_some(self.hedging.check_at()).flatten();
-        [hedge, self.fleet.next_resume()].into_iter().flatten().min()
+        [hedge, self.fleet.next_resume(), self.held_until()].into_iter().flatten().min()
     }
 
     /// The time has passed.
@@ -320,28 +285,14 @@ impl<T> Scheduler<T> {
     }
 
     fn update(&mut self, now: Micros) {
-        self.settle_head();
+        self.settle_head(now);
         if self.ready_at.is_none() && self.is_ready() {
             self.ready_at = Some(now);
         }
         self.assign(now);
         if self.bounds.hedge {
+            self.relieve(now);
             self.hedge(now);
-        }
-    }
-
-    /// Lets the head pass on one opinion, when no further replica can be asked for a second.
-    fn settle_head(&mut self) {
-        let Some(slot) = self.slots.front_mut() else { return };
-        if !matches!(slot.outcome, Outcome::Held { .. }) || !slot.owners.is_empty() {
-            return;
-        }
-        if self.fleet.keys().any(|key| slot.can_ask(key)) {
-            return;
-        }
-        if slot.settle_alone() {
-            self.tally.unaudited += 1;
-            self.needs.remove(&self.next_due);
         }
     }
 

@@ -69,6 +69,11 @@ impl PendingRequest {
         more
     }
 
+    /// When it is expected.
+    pub(super) fn expected_at(&self) -> Micros {
+        self.expected
+    }
+
     fn wait_until(&mut self, late_at: Micros) {
         self.late_at = self.late_at.max(late_at);
         self.overdue_at = self.overdue_at.max(late_at);
@@ -87,6 +92,20 @@ impl Pace {
 
     pub(super) fn deliveries(&self) -> u32 {
         self.deliveries
+    }
+
+    /// What it takes from one delivery to the next, once that is known; before, what its first answers took.
+    pub(super) fn measured(&self) -> Option<Micros> {
+        match self.deliveries {
+            0 => None,
+            1..WARM => Some(self.service()),
+            _ => Some(self.interval as Micros),
+        }
+    }
+
+    /// How long it has let us wait for an answer that was asked for at `asked_at`.
+    pub(super) fn waited(&self, now: Micros, asked_at: Micros) -> Micros {
+        now.saturating_sub(asked_at.max(self.since))
     }
 
     /// Microseconds between two deliveries, at least one.

@@ -5,10 +5,12 @@
 //! threads, a queue, latencies with a heavy tail, a distance, and a fate: they are killed, stopped, slowed
 //! down and started again.
 
+mod liars;
 mod setting;
 mod tests;
 
 use super::*;
+use crate::audit::AuditKey;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -25,6 +27,7 @@ struct Machine {
     /// Batches that a stopped machine had in hand.
     held: Vec<u64>,
     last_heard: Micros,
+    banned: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -58,6 +61,9 @@ pub(super) struct World {
     report: Report,
 }
 
+/// What marks a batch that was made wrong.
+const WRONG: u64 = 1 << 63;
+
 /// The content of a batch, which every sound machine agrees on.
 fn content(index: u64) -> u64 {
     Draw(index).next()
@@ -71,6 +77,7 @@ impl World {
             window: setting.window,
             hedge: setting.hedge,
             audit_every: setting.audit_every,
+            audit_key: AuditKey(setting.seed),
             changed_for: 30 * SECOND,
         });
         let machines = setting.kinds.iter().map(|kind| Machine {
@@ -83,6 +90,7 @@ impl World {
             busy: 0,
             held: Vec::new(),
             last_heard: 0,
+            banned: false,
         });
         let mut world = Self {
             now: 0,
@@ -123,7 +131,14 @@ impl World {
                 panic!("seed {}: nothing happens any more, batch {} is due", self.setting.seed, self.expected)
             };
             self.now = at;
-            assert!(at < limit, "seed {}: batch {} is still due", self.setting.seed, self.expected);
+            assert!(
+                at < limit,
+                "seed {}: batch {} is still due: {:?}, {:?}",
+                self.setting.seed,
+                self.expected,
+                self.scheduler.slots.front(),
+                self.scheduler.fleet
+            );
             self.happen(happening);
             self.act();
             self.take();
@@ -197,11 +212,18 @@ impl World {
                 let known = &mut self.machines[machine as usize];
                 if known.generation == generation {
                     known.last_heard = self.now;
-                    self.scheduler.deliver(self.now, ReplicaKey(machine), index, content(index), index);
+                    // Which batches it makes wrong, and how, is its own affair.
+                    let mut own = Draw(index ^ (u64::from(machine) + 1) << 40);
+                    let wrong = own.below(1000) < known.kind.lies;
+                    let content = content(index) ^ if wrong { own.next() | 1 } else { 0 };
+                    let payload = if wrong { WRONG | index } else { index };
+                    let replica = ReplicaKey(machine);
+                    self.scheduler.deliver(self.now, replica, index, content.into(), payload);
                 }
             }
             Happening::Silence { machine, generation } => {
-                if self.machines[machine as usize].generation == generation {
+                let known = &self.machines[machine as usize];
+                if known.generation == generation && known.stopped {
                     self.lose(machine);
                 }
             }
@@ -238,13 +260,14 @@ impl World {
         self.measure_ideal();
         let now = self.now;
         let machine = &mut self.machines[number as usize];
-        if machine.up {
+        if machine.up || machine.banned {
             return;
         }
         machine.up = true;
         machine.last_heard = now;
         let limit = machine.kind.limit;
-        self.scheduler.join(now, ReplicaKey(number), limit);
+        let known = self.setting.known.then_some(machine.kind.service);
+        self.scheduler.join(now, ReplicaKey(number), limit, known);
     }
 
     /// The client gives up the machine's connection.
@@ -257,6 +280,23 @@ impl World {
         machine.held.clear();
         machine.busy = 0;
         self.scheduler.leave(self.now, ReplicaKey(number));
+    }
+
+    fn has_liars(&self) -> bool {
+        self.machines.iter().any(|machine| machine.kind.lies > 0)
+    }
+
+    /// The client uses a machine no more.
+    fn convict(&mut self, number: u32) {
+        assert!(
+            self.machines[number as usize].kind.lies > 0,
+            "seed {}: {number} is honest",
+            self.setting.seed
+        );
+        self.report.convicted.push(number);
+        self.lose(number);
+        self.scheduler.discard(self.now, ReplicaKey(number));
+        self.machines[number as usize].banned = true;
     }
 
     fn strike(&mut self) {
@@ -313,7 +353,12 @@ impl World {
             let (replica, index, wanted) = match action {
                 Action::Ask { replica, index } => (replica, index, true),
                 Action::Withdraw { replica, index } => (replica, index, false),
-                Action::Distrust { .. } | Action::Disputed { .. } => {
+                Action::Distrust { replica, why: Distrust::Differs, .. } => {
+                    self.convict(replica.0);
+                    continue;
+                }
+                Action::Disputed { .. } | Action::Undecided { .. } if self.has_liars() => continue,
+                Action::Distrust { .. } | Action::Disputed { .. } | Action::Undecided { .. } => {
                     panic!("seed {}: {action:?} among sound machines", self.setting.seed)
                 }
             };
@@ -332,8 +377,17 @@ impl World {
         while self.now >= self.trainer_free_at {
             let waiting_since = *self.waiting_since.get_or_insert(self.trainer_free_at);
             let Some(taken) = self.scheduler.take(self.now) else { return };
-            let (index, payload) = taken.expect("sound machines lose nothing");
-            assert_eq!((index, payload), (self.expected, self.expected), "seed {}", self.setting.seed);
+            let Taken { index, payload, unconfirmed } = taken.expect("sound machines lose nothing");
+            assert_eq!(
+                (index, payload & !WRONG),
+                (self.expected, self.expected),
+                "seed {}",
+                self.setting.seed
+            );
+            if payload & WRONG != 0 {
+                self.report.wrong += 1;
+                self.report.wrong_though_confirmed += u64::from(unconfirmed.is_none());
+            }
             self.expected += 1;
             // Rounded to two digits, so that few numbers stand for a million waits.
             let wait = self.now - waiting_since;

@@ -5,7 +5,13 @@ mod progress;
 
 use super::simulation::{MILLI, SECOND};
 use super::*;
+use crate::audit::AuditKey;
 use proptest::prelude::*;
+
+/// What is handed out, as index and payload.
+fn take(scheduler: &mut Scheduler<u64>, now: Micros) -> Option<Result<(u64, u64), Lost>> {
+    scheduler.take(now).map(|taken| taken.map(|taken| (taken.index, taken.payload)))
+}
 
 fn scheduler(window: u64) -> Scheduler<u64> {
     Scheduler::new(Bounds {
@@ -14,6 +20,7 @@ fn scheduler(window: u64) -> Scheduler<u64> {
         window,
         hedge: true,
         audit_every: 0,
+        audit_key: AuditKey(7),
         changed_for: 30 * SECOND,
     })
 }
@@ -51,9 +58,9 @@ pub(super) fn assert_consistent<T>(scheduler: &Scheduler<T>) {
 #[test]
 fn work_is_spread_lowest_index_first_within_the_window() {
     let mut scheduler = scheduler(3);
-    scheduler.join(0, A, 10);
+    scheduler.join(0, A, 10, None);
     assert_eq!(asks(&mut scheduler), [(0, 0), (0, 1)], "a newcomer of unknown speed gets little");
-    scheduler.join(0, B, 10);
+    scheduler.join(0, B, 10, None);
     assert_eq!(asks(&mut scheduler), [(1, 2)], "the window ends here");
     assert_consistent(&scheduler);
 }
@@ -61,8 +68,8 @@ fn work_is_spread_lowest_index_first_within_the_window() {
 #[test]
 fn what_a_lost_replica_owed_is_asked_of_others_lowest_first() {
     let mut scheduler = scheduler(100);
-    scheduler.join(0, A, 4);
-    scheduler.join(0, B, 4);
+    scheduler.join(0, A, 4, None);
+    scheduler.join(0, B, 4, None);
     asks(&mut scheduler);
     scheduler.leave(1, A);
     // B owes as much as a newcomer may, so only the head is asked for at once.
@@ -77,19 +84,19 @@ fn what_a_lost_replica_owed_is_asked_of_others_lowest_first() {
 #[test]
 fn batches_leave_in_order_whatever_the_order_of_their_arrival() {
     let mut scheduler = scheduler(100);
-    scheduler.join(0, A, 2);
+    scheduler.join(0, A, 2, None);
     asks(&mut scheduler);
     scheduler.deliver(5, A, 1, 1, 1);
-    assert!(scheduler.take(5).is_none());
+    assert!(take(&mut scheduler, 5).is_none());
     scheduler.deliver(6, A, 0, 0, 0);
-    assert_eq!(scheduler.take(6), Some(Ok((0, 0))));
-    assert_eq!(scheduler.take(6), Some(Ok((1, 1))));
+    assert_eq!(take(&mut scheduler, 6), Some(Ok((0, 0))));
+    assert_eq!(take(&mut scheduler, 6), Some(Ok((1, 1))));
 }
 
 #[test]
 fn what_nobody_asked_for_is_rejected_and_its_sender_is_not_trusted() {
     let mut scheduler = scheduler(100);
-    scheduler.join(0, A, 2);
+    scheduler.join(0, A, 2, None);
     asks(&mut scheduler);
     assert_eq!(scheduler.deliver(1, A, 500, 0, 500), Delivered::Rejected);
     let distrust = Action::Distrust { replica: A, index: 500, why: Distrust::Unasked };
@@ -107,17 +114,18 @@ fn with_late_head() -> (Scheduler<u64>, Micros) {
         window: 8,
         hedge: true,
         audit_every: 0,
+        audit_key: AuditKey(7),
         changed_for: 30 * SECOND,
     });
     let mut now = 0;
-    scheduler.join(now, A, 2);
-    scheduler.join(now, B, 2);
+    scheduler.join(now, A, 2, None);
+    scheduler.join(now, B, 2, None);
     let mut owed = asks(&mut scheduler);
     while scheduler.next_due < 40 || !owed.contains(&(0, scheduler.next_due)) {
         now += MILLI;
         let (replica, index) = owed.remove(0);
-        scheduler.deliver(now, ReplicaKey(replica), index, index, index);
-        while scheduler.take(now).is_some() {}
+        scheduler.deliver(now, ReplicaKey(replica), index, index.into(), index);
+        while take(&mut scheduler, now).is_some() {}
         owed.extend(asks(&mut scheduler));
         assert!(now < SECOND);
     }
@@ -126,7 +134,7 @@ fn with_late_head() -> (Scheduler<u64>, Micros) {
         now += MILLI;
         let (replica, index) = owed.remove(at);
         if replica == 1 {
-            scheduler.deliver(now, ReplicaKey(replica), index, index, index);
+            scheduler.deliver(now, ReplicaKey(replica), index, index.into(), index);
         }
         owed.extend(asks(&mut scheduler).into_iter().filter(|(replica, _)| *replica == 1));
         if now > 2 * SECOND {
@@ -149,12 +157,12 @@ fn a_late_head_is_asked_of_another_and_the_loser_is_withdrawn() {
     }
     assert!(scheduler.slots[0].owners.contains(&A) && scheduler.slots[0].owners.contains(&B));
     asks(&mut scheduler);
-    assert_eq!(scheduler.deliver(now, B, late, late, late), Delivered::Used);
+    assert_eq!(scheduler.deliver(now, B, late, late.into(), late), Delivered::Used);
     let withdraw = Action::Withdraw { replica: A, index: late };
     assert!(std::iter::from_fn(|| scheduler.next_action()).any(|action| action == withdraw));
-    while scheduler.take(now).is_some() {}
+    while take(&mut scheduler, now).is_some() {}
     assert_eq!(
-        scheduler.deliver(now + 1, A, late, late, late),
+        scheduler.deliver(now + 1, A, late, late.into(), late),
         Delivered::Duplicate,
         "it may come all the same"
     );
@@ -163,19 +171,19 @@ fn a_late_head_is_asked_of_another_and_the_loser_is_withdrawn() {
 }
 
 #[test]
-fn a_duplicate_that_differs_from_what_was_handed_out_costs_its_sender_the_trust() {
+fn a_duplicate_that_differs_from_what_was_handed_out_is_said_and_convicts_nobody_on_the_word_of_one() {
     let (mut scheduler, mut now) = with_late_head();
     let late = scheduler.next_due;
     while scheduler.tally().hedged == 0 {
         now += 10 * MILLI;
         scheduler.poll(now);
     }
-    scheduler.deliver(now, B, late, late, late);
-    while scheduler.take(now).is_some() {}
+    scheduler.deliver(now, B, late, late.into(), late);
+    while take(&mut scheduler, now).is_some() {}
     asks(&mut scheduler);
-    assert_eq!(scheduler.deliver(now, A, late, late + 1, late), Delivered::Rejected);
-    let distrust = Action::Distrust { replica: A, index: late, why: Distrust::Differs };
-    assert!(std::iter::from_fn(|| scheduler.next_action()).any(|action| action == distrust));
+    assert_eq!(scheduler.deliver(now, A, late, u128::from(late) + 1, late), Delivered::Rejected);
+    let undecided = Action::Undecided { index: late, replicas: vec![B, A], used: B };
+    assert_eq!(std::iter::from_fn(|| scheduler.next_action()).collect::<Vec<_>>(), [undecided]);
 }
 
 #[test]
@@ -185,11 +193,12 @@ fn an_audit_asks_two_replicas_and_a_third_decides() {
         end: 10,
         window: 1,
         hedge: true,
-        audit_every: 5,
+        audit_every: 1,
+        audit_key: AuditKey(7),
         changed_for: 30 * SECOND,
     });
     for replica in [A, B, C] {
-        scheduler.join(0, replica, 4);
+        scheduler.join(0, replica, 4, None);
     }
     assert_eq!(asks(&mut scheduler).iter().map(|(_, index)| *index).collect::<Vec<_>>(), [0, 0]);
     scheduler.deliver(1, A, 0, 7, 7);
@@ -204,13 +213,13 @@ fn an_audit_asks_two_replicas_and_a_third_decides() {
         scheduler.next_action(),
         Some(Action::Distrust { replica: A, index: 0, why: Distrust::Differs })
     );
-    assert_eq!(scheduler.take(3), Some(Ok((0, 8))));
+    assert_eq!(take(&mut scheduler, 3), Some(Ok((0, 8))));
 }
 
 #[test]
 fn a_failing_replica_is_paused_and_then_asked_again_or_given_up() {
     let mut scheduler = scheduler(1);
-    scheduler.join(0, A, 4);
+    scheduler.join(0, A, 4, None);
     let mut now = 0;
     for failure in 1.. {
         assert_eq!(asks(&mut scheduler), [(0, 0)], "failure {failure}");
@@ -262,7 +271,7 @@ proptest! {
         window in 1_u64..40,
         audit_every in 0_u64..4,
     ) {
-        let mut scheduler = Scheduler::new(Bounds { start: 0, end: 60, window, hedge: true, audit_every, changed_for: 30 * SECOND });
+        let mut scheduler = Scheduler::new(Bounds { start: 0, end: 60, window, hedge: true, audit_every, audit_key: AuditKey(7), changed_for: 30 * SECOND });
         let (mut now, mut due) = (0, 0);
         // What may come: what is owed, and what was withdrawn.
         let mut owed: Vec<(ReplicaKey, u64)> = Vec::new();
@@ -273,7 +282,7 @@ proptest! {
                 Step::Join(replica, limit) => {
                     owed.retain(|(owner, _)| *owner != ReplicaKey(replica.into()));
                     withdrawn.retain(|(owner, _)| *owner != ReplicaKey(replica.into()));
-                    scheduler.join(now, ReplicaKey(replica.into()), limit.into());
+                    scheduler.join(now, ReplicaKey(replica.into()), limit.into(), None);
                 }
                 Step::Leave(replica) => {
                     owed.retain(|(owner, _)| *owner != ReplicaKey(replica.into()));
@@ -287,11 +296,11 @@ proptest! {
                     } else {
                         withdrawn.swap_remove(nth - owed.len())
                     };
-                    scheduler.deliver(now, replica, index, index + if sound { 0 } else { 1000 }, index);
+                    scheduler.deliver(now, replica, index, u128::from(index) + if sound { 0 } else { 1000 }, index);
                 }
                 Step::DeliverWhatever(replica, index) => {
                     owed.retain(|pair| *pair != (ReplicaKey(replica.into()), index));
-                    scheduler.deliver(now, ReplicaKey(replica.into()), index, index, index);
+                    scheduler.deliver(now, ReplicaKey(replica.into()), index, index.into(), index);
                 }
                 Step::Fail(nth, kind) if !owed.is_empty() => {
                     let (replica, index) = owed.swap_remove(usize::from(nth) % owed.len());
@@ -304,7 +313,7 @@ proptest! {
                     scheduler.fail(now, replica, index, kind, "failed".into());
                 }
                 Step::Take => {
-                    match scheduler.take(now) {
+                    match take(&mut scheduler, now) {
                         Some(Ok((index, payload))) => {
                             prop_assert_eq!((index, payload), (due, due));
                             due += 1;
@@ -332,7 +341,7 @@ proptest! {
                         owed.retain(|pair| *pair != (replica, index));
                         withdrawn.push((replica, index));
                     }
-                    Action::Disputed { .. } => {}
+                    Action::Disputed { .. } | Action::Undecided { .. } => {}
                     Action::Distrust { replica, .. } => {
                         owed.retain(|(owner, _)| *owner != replica);
                         withdrawn.retain(|(owner, _)| *owner != replica);

@@ -1,5 +1,6 @@
 //! What goes into the scheduler and what comes out.
 
+use crate::audit::AuditKey;
 use std::time::Duration;
 
 /// Time in microseconds since the stream was opened.
@@ -24,8 +25,10 @@ pub(crate) struct Bounds {
     pub(crate) window: u64,
     /// Whether late batches are asked of a second replica.
     pub(crate) hedge: bool,
-    /// Every how many batches one is asked of two replicas; 0 never.
+    /// One in so many batches is asked of two replicas; 0 for none.
     pub(crate) audit_every: u64,
+    /// From which these are drawn.
+    pub(crate) audit_key: AuditKey,
     /// How long every replica must find the data of a batch changed before it is given up.
     pub(crate) changed_for: Micros,
 }
@@ -50,6 +53,8 @@ pub(crate) enum Action {
     Distrust { replica: ReplicaKey, index: u64, why: Distrust },
     /// Two replicas contradict each other about the index; a third will be asked. For the log.
     Disputed { index: u64, replicas: Vec<ReplicaKey> },
+    /// They do, and nobody is there to decide: the answer of `used` is handed out, or was.
+    Undecided { index: u64, replicas: Vec<ReplicaKey>, used: ReplicaKey },
 }
 
 /// Why a replica is not to be used.
@@ -57,7 +62,7 @@ pub(crate) enum Action {
 pub(crate) enum Distrust {
     /// It sent what it was not asked for.
     Unasked,
-    /// Its valid-looking answer differs from that of others.
+    /// Its valid-looking answer differs from that of two others, or of the arbiter.
     Differs,
     /// It failed again and again.
     Failing,
@@ -85,6 +90,15 @@ pub(crate) struct Lost {
     pub(crate) changed: bool,
 }
 
+/// A batch that is handed out.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Taken<T> {
+    pub(crate) index: u64,
+    pub(crate) payload: T,
+    /// The replica that it came from, unless another one has vouched for it.
+    pub(crate) unconfirmed: Option<ReplicaKey>,
+}
+
 /// What became of a batch that was delivered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Delivered {
@@ -103,6 +117,13 @@ pub(crate) struct Tally {
     pub(crate) hedged: u64,
     pub(crate) duplicate: u64,
     pub(crate) audited: u64,
-    /// Batches that should have been audited while there was no second replica.
+    /// Batches that should have been audited while there was no second replica, or none in time.
     pub(crate) unaudited: u64,
+    /// Batches about which replicas contradict each other, with nobody to decide.
+    pub(crate) undecided: u64,
+    /// Batches that were thrown away because the replica that they came from was found to be wrong.
+    pub(crate) discarded: u64,
 }
+
+/// What two answers are compared by: the CRC-32 that came with the batch, or for an audited one the first half of its BLAKE3.
+pub(crate) type Checksum = u128;

@@ -14,6 +14,7 @@ mod order;
 mod pace;
 mod parts;
 mod threads;
+mod trust;
 
 use mixfeed_client::{Batch, BatchStream, StreamConfig, StreamEnd, StreamError, StreamSpec, Tuning};
 use mixfeed_fake::{FakeData, FakeLoader, Script};

@@ -42,7 +42,8 @@ async fn an_unreachable_first_loader_does_not_hold_up_the_choice() {
 async fn a_resumed_run_uses_only_loaders_that_serve_what_it_read_before() {
     let (other, same) = (loader(other_data()), loader(steady()));
     let mut config = config(&[&other, &same], 40);
-    config.expected = Some(Expected { dataset_digest: [1; 32], algorithm_fingerprint: [2; 32] });
+    config.expected =
+        Some(Expected { dataset_digest: [1; 32], algorithm_fingerprint: [2; 32], classes_digest: None });
     assert_eq!(read_all(&mut open(config).await, 0).await, 40);
     assert_eq!(other.streams(), 0);
 }
@@ -51,7 +52,8 @@ async fn a_resumed_run_uses_only_loaders_that_serve_what_it_read_before() {
 async fn a_resumed_run_without_a_matching_loader_says_what_differs() {
     let (data, algorithm) = (loader(other_data()), loader(other_algorithm()));
     let mut config = config(&[&data, &algorithm], 40);
-    config.expected = Some(Expected { dataset_digest: [1; 32], algorithm_fingerprint: [2; 32] });
+    config.expected =
+        Some(Expected { dataset_digest: [1; 32], algorithm_fingerprint: [2; 32], classes_digest: None });
     let error = fails_to_open(config).await;
     let StreamError::Mismatch { detail } = &error else { panic!("{error}") };
     for part in

@@ -14,6 +14,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
+#include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
 #include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
@@ -176,6 +177,9 @@ void mixfeed_set_tf32(bool on) {
     at::globalContext().setAllowTF32CuBLAS(on);
     at::globalContext().setAllowTF32CuDNN(on);
 }
+
+// The name, which the caller frees.
+char* mixfeed_cpu_capability() { return strdup(at::get_cpu_capability().c_str()); }
 
 char* mixfeed_uploader_new(int number, Uploader** result) {
     return caught([&] {

@@ -61,6 +61,9 @@ pub struct Header {
     pub threads: usize,
     /// See `device`.
     pub cpu: String,
+    /// Which of the processor's instructions libtorch computed with; empty in files of older releases.
+    #[serde(default)]
+    pub instructions: String,
     /// Digest of the parameters and buffers, as [`weights`](crate::learn::weights) defines it.
     pub weights_digest: String,
     /// The same over all tensors in the file, the optimiser's included: what finds damage.

@@ -12,6 +12,7 @@
 use super::{Checkpoint, CheckpointError, Contents, Header, read, write};
 use crate::run::observer::Epoch;
 use mixfeed_ops::files::link_atomically;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -118,6 +119,34 @@ impl CheckpointStore {
         Ok(Some(checkpoint))
     }
 
+    /// Removes those that learnt from the batch `first` or a later one, and makes the newest of the others the last; gives what
+    /// it says, if one is left.
+    ///
+    /// # Errors
+    /// When a file cannot be removed, or takes no other name.
+    pub fn roll_back(folder: &Path, first: u64) -> Result<Option<Header>, CheckpointError> {
+        let mut newest: Option<(PathBuf, Header)> = None;
+        for path in NAMES.map(|name| folder.join(name)) {
+            match read(&path).map(|checkpoint| checkpoint.header) {
+                Ok(header) if header.next_batch <= first => {
+                    if newest.as_ref().is_none_or(|(_, other)| age(other) < age(&header)) {
+                        newest = Some((path, header));
+                    }
+                }
+                Err(CheckpointError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                _ => {
+                    fs::remove_file(&path).map_err(|source| CheckpointError::Write { path, source })?;
+                }
+            }
+        }
+        if let Some((path, _)) = &newest
+            && !path.ends_with(LAST)
+        {
+            link(path, &folder.join(LAST))?;
+        }
+        Ok(newest.map(|(_, header)| header))
+    }
+
     /// Goes on with those that are there, of which the last is whole and says `last`.
     #[must_use]
     pub fn after(folder: &Path, last: Header) -> Self {
@@ -181,7 +210,6 @@ fn link(from: &Path, to: &Path) -> Result<(), CheckpointError> {
 mod tests {
     use super::super::tests::{contents, epoch, header, trained};
     use super::*;
-    use std::fs;
 
     /// Epochs of ten steps; one with an accuracy below 0 was not evaluated.
     fn history(accuracies: &[f64]) -> Vec<Epoch> {
@@ -205,6 +233,27 @@ mod tests {
 
     fn any(_: &Header) -> Result<(), &'static str> {
         Ok(())
+    }
+
+    #[test]
+    fn what_learnt_from_a_batch_is_removed_and_the_newest_before_it_is_the_last() {
+        for (first, left, last) in
+            [(20, [Some(20), Some(20), Some(10)], 20), (12, [Some(10), None, Some(10)], 10)]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let mut kept = CheckpointStore::none(folder.path());
+            save(&mut kept, 10, &[0.5]);
+            save(&mut kept, 20, &[0.5, 0.4]);
+            save(&mut kept, 25, &[0.5, 0.4]);
+            let header = CheckpointStore::roll_back(folder.path(), first).unwrap().unwrap();
+            assert_eq!((header.next_batch, steps(folder.path())), (last, left), "{first}");
+            let newest = CheckpointStore::newest(folder.path(), any).unwrap().unwrap();
+            assert_eq!(newest.header.next_batch, last);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        save(&mut CheckpointStore::none(folder.path()), 10, &[0.5]);
+        assert!(CheckpointStore::roll_back(folder.path(), 9).unwrap().is_none());
+        assert_eq!(steps(folder.path()), [None; 3]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::RunFolderError;
 use crate::config::{RunConfig, Settings};
 use crate::machine::device;
-use mixfeed_client::{Expected, StreamInfo, StreamSpec};
+use mixfeed_client::{Expected, StreamInfo, StreamSpec, classes_digest};
 use mixfeed_proto::digest_of;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -93,6 +93,9 @@ pub struct MachineRecord {
     pub threads: usize,
     /// Type of processor.
     pub cpu: String,
+    /// Which of its instructions libtorch computes with; empty in files of older releases.
+    #[serde(default)]
+    pub instructions: String,
 }
 
 impl RunFile {
@@ -127,6 +130,7 @@ impl RunFile {
                 device: device::name(device),
                 threads: config.threads,
                 cpu: device::cpu_model(),
+                instructions: device::instructions(),
             },
             stream: config.training.stream,
             settings: config.settings.clone(),
@@ -186,6 +190,7 @@ impl RunFile {
         Some(Expected {
             dataset_digest: digest(&self.dataset.digest)?,
             algorithm_fingerprint: digest(&self.algorithm.fingerprint)?,
+            classes_digest: Some(classes_digest(&self.dataset.classes)),
         })
     }
 }

@@ -61,6 +61,7 @@ fn header() -> Header {
         device: "cpu".to_owned(),
         threads: 2,
         cpu: "a processor".to_owned(),
+        instructions: "AVX2".to_owned(),
         weights_digest: String::new(),
         tensors_digest: String::new(),
     }

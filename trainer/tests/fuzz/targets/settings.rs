@@ -119,7 +119,12 @@ pub(super) fn run_files() -> Vec<Vec<u8>> {
             left_out: None,
         },
         algorithm: AlgorithmRecord { version: 1, fingerprint: hex("2b") },
-        machine: MachineRecord { device: "cpu".to_owned(), threads: 2, cpu: "a processor".to_owned() },
+        machine: MachineRecord {
+            device: "cpu".to_owned(),
+            threads: 2,
+            cpu: "a processor".to_owned(),
+            instructions: "AVX2".to_owned(),
+        },
         stream,
         settings,
     };

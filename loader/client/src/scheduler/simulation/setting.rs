@@ -36,6 +36,8 @@ pub(in crate::scheduler) struct Kind {
     pub(in crate::scheduler) tail: f64,
     pub(in crate::scheduler) round_trip: Micros,
     pub(in crate::scheduler) limit: usize,
+    /// Batches in a thousand that it makes wrong.
+    pub(in crate::scheduler) lies: u64,
 }
 
 /// What the run is like.
@@ -52,6 +54,8 @@ pub(in crate::scheduler) struct Setting {
     /// Mean time between two blows of fate, on the whole fleet; 0 for none.
     pub(in crate::scheduler) fate_every: Micros,
     pub(in crate::scheduler) idle_timeout: Micros,
+    /// Whether the pace of each machine is known from an earlier stream.
+    pub(in crate::scheduler) known: bool,
 }
 
 impl Setting {
@@ -66,6 +70,7 @@ impl Setting {
             step: 0,
             fate_every: 0,
             idle_timeout: 3 * SECOND,
+            known: false,
         }
     }
 }
@@ -85,4 +90,9 @@ pub(in crate::scheduler) struct Report {
     pub(in crate::scheduler) most_slots: usize,
     pub(in crate::scheduler) made: u64,
     pub(in crate::scheduler) tally: Tally,
+    /// Batches that were made wrong and handed out, and those of them that another machine vouched for.
+    pub(in crate::scheduler) wrong: u64,
+    pub(in crate::scheduler) wrong_though_confirmed: u64,
+    /// Machines that were found to be wrong.
+    pub(in crate::scheduler) convicted: Vec<u32>,
 }

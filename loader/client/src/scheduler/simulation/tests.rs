@@ -6,7 +6,7 @@ use super::*;
 use crate::scheduler::tests::assert_consistent;
 
 fn even(count: usize, workers: usize, service: Micros) -> Vec<Kind> {
-    vec![Kind { workers, service, tail: 0.0, round_trip: MILLI, limit: 4 * workers }; count]
+    vec![Kind { workers, service, tail: 0.0, round_trip: MILLI, limit: 4 * workers, lies: 0 }; count]
 }
 
 #[test]
@@ -20,6 +20,7 @@ fn every_batch_is_handed_out_once_and_in_order_whatever_fate_does() {
                 tail: if draw.below(2) == 0 { 1.1 } else { 0.0 },
                 round_trip: draw.below(20) * MILLI,
                 limit: 1 + draw.below(16) as usize,
+                lies: 0,
             })
             .collect();
         let mut setting = Setting::new(seed, kinds, 2000);
@@ -66,7 +67,8 @@ fn one_machine_of_three_slowed_tenfold_leaves_nine_tenths_of_the_rest() {
 
 #[test]
 fn heavy_tails_are_hidden_by_asking_twice() {
-    let kinds = |_| Kind { workers: 2, service: 10 * MILLI, tail: 1.05, round_trip: MILLI, limit: 8 };
+    let kinds =
+        |_| Kind { workers: 2, service: 10 * MILLI, tail: 1.05, round_trip: MILLI, limit: 8, lies: 0 };
     let setting = |hedge| Setting { hedge, ..Setting::new(3, (0..20).map(kinds).collect(), 20_000) };
     let without = World::new(setting(false)).run(3600 * SECOND);
     let with = World::new(setting(true)).run(3600 * SECOND);
@@ -95,6 +97,7 @@ fn unlike(count: u64, seed: u64) -> Vec<Kind> {
         tail: 1.1,
         round_trip: (1 + draw.below(10)) * MILLI,
         limit: 16,
+        lies: 0,
     };
     (0..count).map(kind).collect()
 }

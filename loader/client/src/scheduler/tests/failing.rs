@@ -21,7 +21,7 @@ fn failing(
                 other => panic!("{other:?}"),
             }
         }
-        if let Some(taken) = scheduler.take(now) {
+        if let Some(taken) = take(scheduler, now) {
             return (times, taken.err());
         }
         let resume = scheduler.next_wakeup().expect("it is tried again");
@@ -38,7 +38,7 @@ fn what_cannot_be_read_now_is_asked_for_again_at_a_slow_pace_and_never_given_up(
     for replicas in [1, 2, 5] {
         let mut scheduler = scheduler(1);
         for key in 0..replicas {
-            scheduler.join(0, ReplicaKey(key), 4);
+            scheduler.join(0, ReplicaKey(key), 4, None);
         }
         let (times, lost) = failing(&mut scheduler, 3600 * SECOND, |_, _| FailureKind::Unavailable);
         assert_eq!(lost, None);
@@ -49,7 +49,7 @@ fn what_cannot_be_read_now_is_asked_for_again_at_a_slow_pace_and_never_given_up(
         scheduler.poll(now);
         let Some((replica, 0)) = asks(&mut scheduler).first().copied() else { panic!("nobody is asked") };
         scheduler.deliver(now, ReplicaKey(replica), 0, 0, 0);
-        assert_eq!(scheduler.take(now), Some(Ok((0, 0))));
+        assert_eq!(take(&mut scheduler, now), Some(Ok((0, 0))));
     }
 }
 
@@ -58,7 +58,7 @@ fn a_change_is_given_up_once_everybody_has_found_it_for_a_time() {
     for replicas in [1, 2, 5] {
         let mut scheduler = scheduler(1);
         for key in 0..replicas {
-            scheduler.join(0, ReplicaKey(key), 4);
+            scheduler.join(0, ReplicaKey(key), 4, None);
         }
         let (times, lost) = failing(&mut scheduler, 3600 * SECOND, |_, _| FailureKind::Changed);
         assert!(lost.expect("it is given up").changed);
@@ -70,8 +70,8 @@ fn a_change_is_given_up_once_everybody_has_found_it_for_a_time() {
 #[test]
 fn a_change_is_not_given_up_while_one_replica_only_cannot_read_it_now() {
     let mut scheduler = scheduler(1);
-    scheduler.join(0, A, 4);
-    scheduler.join(0, B, 4);
+    scheduler.join(0, A, 4, None);
+    scheduler.join(0, B, 4, None);
     let kind = |replica, now| match replica {
         B if now < 300 * SECOND => FailureKind::Unavailable,
         _ => FailureKind::Changed,
@@ -84,24 +84,36 @@ fn a_change_is_not_given_up_while_one_replica_only_cannot_read_it_now() {
 #[test]
 fn a_change_of_one_replica_is_no_matter_to_another() {
     let mut scheduler = scheduler(1);
-    scheduler.join(0, A, 4);
-    scheduler.join(0, B, 4);
+    scheduler.join(0, A, 4, None);
+    scheduler.join(0, B, 4, None);
     asks(&mut scheduler);
     scheduler.fail(1, A, 0, FailureKind::Changed, "gone".into());
     assert_eq!(asks(&mut scheduler), [(1, 0)]);
     scheduler.deliver(2, B, 0, 0, 0);
-    assert_eq!(scheduler.take(2), Some(Ok((0, 0))));
+    assert_eq!(take(&mut scheduler, 2), Some(Ok((0, 0))));
 }
 
 #[test]
-fn damage_is_given_up_at_once_when_two_find_it_or_there_is_one() {
+fn damage_is_given_up_once_everybody_has_found_it_twice_a_second_apart() {
     for replicas in [1, 2, 5] {
         let mut scheduler = scheduler(1);
         for key in 0..replicas {
-            scheduler.join(0, ReplicaKey(key), 4);
+            scheduler.join(0, ReplicaKey(key), 4, None);
         }
-        let (times, lost) = failing(&mut scheduler, SECOND, |_, _| FailureKind::DataLoss);
+        let (times, lost) = failing(&mut scheduler, 3600 * SECOND, |_, _| FailureKind::DataLoss);
         assert!(!lost.expect("it is given up").changed);
-        assert_eq!(times, vec![0; replicas.min(2) as usize]);
+        assert!(times.len() >= 2 * replicas as usize && times.len() <= 8 * replicas as usize, "{times:?}");
+        let last = *times.last().unwrap();
+        assert!((SECOND..5 * SECOND).contains(&last), "{replicas} replicas: {last}");
     }
+}
+
+#[test]
+fn damage_that_was_a_bad_moment_ends_nothing() {
+    let mut scheduler = scheduler(1);
+    scheduler.join(0, A, 4, None);
+    scheduler.join(0, B, 4, None);
+    let kind = |_, now| if now < SECOND / 2 { FailureKind::DataLoss } else { FailureKind::Unavailable };
+    let (_, lost) = failing(&mut scheduler, 60 * SECOND, kind);
+    assert_eq!(lost, None);
 }

@@ -6,7 +6,7 @@ use super::*;
 fn both_at_work() -> Scheduler<u64> {
     let mut scheduler = scheduler(4);
     for replica in [A, B] {
-        scheduler.join(0, replica, 2);
+        scheduler.join(0, replica, 2, None);
     }
     assert_eq!(asks(&mut scheduler), [(0, 0), (0, 1), (1, 2), (1, 3)]);
     scheduler
