@@ -203,6 +203,9 @@ impl Driver {
             self.start_session(key);
         }
         self.opening.decide(now, &mut self.roster);
+        if let Some(scheduler) = &mut self.scheduler {
+            scheduler.awaits_more(self.roster.awaits_more());
+        }
         if let Some(scheduler) = &mut self.scheduler
             && scheduler.next_wakeup().is_some_and(|at| at <= now)
         {

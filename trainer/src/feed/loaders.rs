@@ -36,10 +36,7 @@ pub struct Loaders {
     arbiter: Option<EmbeddedLoader>,
 }
 
-/// Name of the file with what a run has found out about its loaders.
-pub(crate) const HISTORY: &str = "loaders.json";
-
-/// As much as it can have.
+/// As much as the file with what a run has found out about its loaders can have.
 const HISTORY_BYTES: u64 = 16 << 20;
 
 /// An address, and what was said there of the stream.
@@ -202,7 +199,7 @@ impl Loaders {
     /// Takes up what an earlier process has found out about the loaders of the run in `folder`. A file that cannot be read is
     /// said and passed over: it shapes no batch.
     pub(crate) fn recall(&mut self, folder: &RunFolder) {
-        let path = folder.path().join(HISTORY);
+        let path = folder.path().join(RunFolder::LOADERS);
         let read = files::read_bounded(&path, HISTORY_BYTES);
         let records = match read {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
@@ -236,7 +233,7 @@ impl Loaders {
             return Ok(());
         }
         let text = serde_json::to_string_pretty(&records).expect("records are plain data");
-        Ok(folder.write(HISTORY, &format!("{text}\n"))?)
+        Ok(folder.write(RunFolder::LOADERS, &format!("{text}\n"))?)
     }
 
     /// Whether the loader runs inside this process.

@@ -118,6 +118,8 @@ impl RunFolder {
     pub(crate) const COMPARISON: &str = "compare.json";
     /// Name of the table of the trainings of a comparison.
     pub(crate) const COMPARISON_CSV: &str = "compare.csv";
+    /// Name of the file with what a run has found out about its loaders.
+    pub(crate) const LOADERS: &str = "loaders.json";
     /// Name of the picture of a grid.
     pub(crate) const GRID: &str = "grid.png";
 

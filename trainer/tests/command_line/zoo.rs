@@ -106,6 +106,8 @@ fn who_lies_is_found_by_a_third_loader_or_by_a_trusted_copy_of_the_data() {
     let alone = train(&[&honest.address], &[]);
     let third = train(&[&liar.address(), &honest.address, &also.address], &["--audit", "1"]);
     let copy = train(&[&liar.address(), &honest.address], &["--audit", "1", "--audit-data", DATA]);
+    let chance = json(&third.output)["audit"]["chance_to_find_10_percent"].as_f64().unwrap();
+    assert!(chance > 0.9, "{chance}");
     for ended in [third, copy] {
         assert_eq!(ended.result(), alone.result(), "{}", stderr(&ended.output));
         let audit = &json(&ended.output)["audit"];
@@ -113,7 +115,10 @@ fn who_lies_is_found_by_a_third_loader_or_by_a_trusted_copy_of_the_data() {
         assert_eq!(convicted.len(), 1, "{audit}");
         assert_eq!(convicted[0]["loader"], liar.address());
         assert_eq!(convicted[0]["batches"], 0, "every batch was audited");
-        assert!(audit["chance_to_find_10_percent"].as_f64().unwrap() > 0.9, "{audit}");
+        assert!(
+            audit["audited"].as_u64().unwrap() > 60,
+            "the copy is a second opinion where there is no other: {audit}"
+        );
     }
 }
 
@@ -137,11 +142,12 @@ fn a_run_that_stops_at_a_lie_goes_back_before_it_and_ends_with_the_honest_weight
     assert_eq!(stopped.status.code(), Some(8), "{}", stderr(&stopped));
     let line = error_line(&stopped);
     assert!(line.contains(&liar.address()) && line.contains("differs"), "{line}");
+    let told = liar.told();
     let resumed = run(&["--resume", "--loaders", &loaders]);
     let result = json(&resumed);
     assert_eq!(result["weights_digest"].as_str().unwrap(), alone.result().0, "{}", stderr(&resumed));
     assert!(stderr(&resumed).contains("--forget-loaders"), "{}", stderr(&resumed));
-    assert_eq!(result["replicas_seen"], 2, "the liar is not asked again");
+    assert_eq!(liar.told(), told, "the liar is not asked again");
 }
 
 #[test]
@@ -158,14 +164,12 @@ fn loaders_that_contradict_each_other_end_a_run_that_is_to_stop() {
 #[test]
 fn each_kind_alone_ends_a_training_with_its_code_and_a_line_that_names_loader_and_reason() {
     let timeout = ["--loader-timeout", "3s"];
-    // A loader that is connected has a minute to deliver: twenty times the silence of three seconds.
     for (lie, code, within, said) in [
         (Lie::DataLoss, 3, 10, "forged"),
         (Lie::Sizes, 4, 20, "labels"),
         (Lie::Damaged, 4, 20, "checksum"),
         (Lie::Stall, 4, 20, "neither a batch nor a failure"),
         (Lie::DigestAfterOpening, 2, 20, "dataset"),
-        (Lie::Twice, 0, 20, ""),
         (Lie::Flaps, 0, 20, ""),
     ] {
         let upstream = LoaderProcess::start(DATA, 1);

@@ -61,6 +61,28 @@ fn the_replicas_of_other_endpoints_are_not_touched_by_a_look_up() {
 }
 
 #[tokio::test]
+async fn strikes_are_paid_off_by_sound_batches() {
+    let mut roster = roster();
+    roster.add(0, 0, target(1));
+    let key = begin(&mut roster, 0);
+    roster.ended(0, key, Ending::Bad("a bit is flipped".into()));
+    let key = begin(&mut roster, 30 * SECOND);
+    roster.opened(key, "1", 1);
+    for _ in 0..99 {
+        roster.delivered(key);
+    }
+    roster.ended(40 * SECOND, key, Ending::Bad("a bit is flipped".into()));
+    assert_eq!(roster.next_retry(), Some((40 + 120) * SECOND), "99 are not enough");
+    let key = begin(&mut roster, 160 * SECOND);
+    roster.opened(key, "1", 1);
+    for _ in 0..200 {
+        roster.delivered(key);
+    }
+    roster.ended(200 * SECOND, key, Ending::Bad("a bit is flipped".into()));
+    assert_eq!(roster.next_retry(), Some((200 + 30) * SECOND), "it is as if it were the first time");
+}
+
+#[tokio::test]
 async fn each_quarantine_is_longer_and_one_for_good_never_ends() {
     let mut roster = roster();
     roster.add(0, 0, target(1));

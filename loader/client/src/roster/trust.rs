@@ -91,6 +91,16 @@ impl Roster {
         }
     }
 
+    /// Whether a replica may still come that could decide what others contradict each other about: one that was not heard of so
+    /// far, or the arbiter.
+    pub(crate) fn awaits_more(&self) -> bool {
+        self.entries.values().any(|entry| match entry.condition {
+            Condition::Connecting => !entry.seen,
+            Condition::Lost => entry.is_arbiter,
+            _ => false,
+        })
+    }
+
     /// When nobody serves, those in quarantine are the last hope: they are tried again soon.
     pub(crate) fn hurry(&mut self, now: Micros) {
         if self.serving() > 0 {

@@ -104,7 +104,8 @@ impl<T> Scheduler<T> {
                 return;
             }
             // When every replica said that it cannot, each may try again; a pause keeps this slow.
-            if !slot.unable.is_empty() && !self.fleet.keys().any(|key| slot.can_ask(key)) {
+            // A second opinion is no reason to.
+            if !slot.is_held() && !slot.unable.is_empty() && !self.fleet.keys().any(|key| slot.can_ask(key)) {
                 slot.unable.clear();
             }
         }

@@ -21,8 +21,10 @@ const HELD_TIMES: f64 = 8.0;
 pub(super) struct Audits {
     /// How often each two replicas were compared; the lower key first.
     meetings: BTreeMap<(ReplicaKey, ReplicaKey), u32>,
-    /// Replicas that let the line wait for their opinion, until they next deliver.
+    /// Replicas that let the line wait for their opinion, until they next deliver, and wherever they are meanwhile.
     tardy: BTreeSet<ReplicaKey>,
+    /// Whether replicas may still come that could decide.
+    awaits_more: bool,
     /// Since when the batch at the head waits for a second opinion.
     held: Option<(u64, Micros)>,
     /// A replica whose answer decides, and that is asked for nothing else.
@@ -51,7 +53,6 @@ impl Audits {
     }
 
     pub(super) fn leave(&mut self, replica: ReplicaKey) {
-        self.tardy.remove(&replica);
         self.arbiter = self.arbiter.filter(|arbiter| *arbiter != replica);
     }
 
@@ -80,7 +81,8 @@ impl<T> Scheduler<T> {
         if self.audits(index) { 2 } else { 1 }
     }
 
-    /// A trusted replica, which is asked only to decide what others contradict each other about.
+    /// A trusted replica, which is asked only to decide what others contradict each other about, and for a second opinion where
+    /// nobody else can give one.
     pub(crate) fn join_arbiter(&mut self, now: Micros, replica: ReplicaKey) {
         self.leave(now, replica);
         self.fleet.join_arbiter(now, replica);
@@ -91,24 +93,36 @@ impl<T> Scheduler<T> {
         self.update(now);
     }
 
-    /// Asks the arbiter about a disputed batch.
+    /// Asks the arbiter about a batch that is disputed, or that nobody else has a second opinion of.
     pub(super) fn ask_arbiter(&mut self, now: Micros, index: u64) {
-        if let Some(arbiter) = self.audits.arbiter
-            && let Some(slot) = self.slot(index)
-            && slot.is_disputed()
-            && slot.wants_owner()
-            && slot.can_ask(arbiter)
-        {
+        let Some(arbiter) = self.audits.arbiter else { return };
+        let Some(offset) = index.checked_sub(self.next_due) else { return };
+        let Some(slot) = self.slots.get(offset as usize) else { return };
+        let other = |key: ReplicaKey| slot.can_ask(key) && self.is_prompt(key);
+        let needs_one = slot.is_disputed() || (slot.is_held() && !self.fleet.keys().any(other));
+        if needs_one && slot.wants_owner() && slot.can_ask(arbiter) {
             self.ask(now, arbiter, index);
         }
     }
 
+    /// Whether replicas may still come that could decide a contradiction.
+    pub(crate) fn awaits_more(&mut self, awaits_more: bool) {
+        self.audits.awaits_more = awaits_more;
+    }
+
     /// The replica that is to give the second answer beside `first`: the one that it was compared with least often, so
-    /// that each two meet, and that is not known to be slow.
+    /// that each two meet, of those that can be waited for.
     pub(super) fn partner(&self, first: ReplicaKey) -> Option<ReplicaKey> {
         let others = self.fleet.keys().filter(|key| *key != first);
-        let fit = others.filter(|key| !self.audits.tardy.contains(key) && !self.fleet.is_slow(*key));
+        let fit = others.filter(|key| self.is_prompt(*key));
         fit.min_by_key(|key| self.audits.times_met(first, *key))
+    }
+
+    /// Whether the line can wait for an opinion of this replica.
+    fn is_prompt(&self, replica: ReplicaKey) -> bool {
+        !self.audits.tardy.contains(&replica)
+            && !self.fleet.is_slow(replica)
+            && !self.fleet.is_paused(replica)
     }
 
     /// Whether the answer at the head is one of several that should be there.
@@ -138,12 +152,25 @@ impl<T> Scheduler<T> {
         }
         self.ask_arbiter(now, head);
         let late = self.held_until().is_some_and(|until| until <= now);
-        let Some(slot) = self.slots.front_mut() else { return };
-        let nobody = slot.owners.is_empty() && !self.fleet.keys().any(|key| slot.can_ask(key));
-        if !late && !nobody {
+        let Some(slot) = self.slots.front() else { return };
+        let disputed = slot.is_disputed();
+        let prompt = |key: ReplicaKey| self.audits.is_arbiter(key) || self.is_prompt(key);
+        let owed = slot.owners.iter().any(|owner| disputed || prompt(*owner));
+        let may_be_asked = self.fleet.keys().any(|key| slot.can_ask(key) && prompt(key));
+        let may_come = disputed && self.audits.awaits_more;
+        if !late && (owed || may_be_asked || may_come) {
             return;
         }
-        self.audits.tardy.extend(slot.owners.iter().copied());
+        let Some(slot) = self.slots.front_mut() else { return };
+        // What they still send is compared with what was handed out.
+        let owners = std::mem::take(&mut slot.owners);
+        if late {
+            self.audits.tardy.extend(owners.iter().copied());
+        }
+        for owner in owners {
+            self.fleet.withdraw(now, owner, head);
+        }
+        let Some(slot) = self.slots.front_mut() else { return };
         let voters: Vec<_> = slot.votes.iter().map(|(voter, _)| *voter).collect();
         match slot.settle_alone() {
             Some(Alone::Unaudited) => self.tally.unaudited += 1,

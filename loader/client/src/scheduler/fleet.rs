@@ -174,6 +174,10 @@ impl Fleet {
         self.ranks.idle().find(|key| fits(*key))
     }
 
+    pub(super) fn is_paused(&self, key: ReplicaKey) -> bool {
+        self.replicas.get(&key).is_some_and(|replica| replica.paused_until.is_some())
+    }
+
     pub(super) fn has_idle(&self) -> bool {
         self.ranks.idle().next().is_some()
     }

@@ -149,7 +149,12 @@ impl<T> Scheduler<T> {
                 }
                 Delivered::Rejected
             }
-            _ => Delivered::Duplicate,
+            Some(_) => {
+                // A second opinion that was not waited for.
+                self.tally.audited += u64::from(self.audits(index));
+                Delivered::Duplicate
+            }
+            None => Delivered::Duplicate,
         }
     }
 

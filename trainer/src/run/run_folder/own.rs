@@ -4,7 +4,6 @@
 //! record of a run, and such a run writes files of that name.
 
 use super::{CURVES, METRICS, RUN, RunFolder};
-use crate::feed::loaders::HISTORY;
 use crate::run::checkpoint::NAMES;
 use std::fs;
 use std::path::Path;
@@ -21,7 +20,10 @@ struct Kind {
 }
 
 const KINDS: [Kind; 2] = [
-    Kind { record: RUN, files: &[METRICS, CURVES, CURVES_SVG, HISTORY, NAMES[0], NAMES[1], NAMES[2]] },
+    Kind {
+        record: RUN,
+        files: &[METRICS, CURVES, CURVES_SVG, RunFolder::LOADERS, NAMES[0], NAMES[1], NAMES[2]],
+    },
     Kind {
         record: RunFolder::COMPARE,
         files: &[
@@ -31,7 +33,7 @@ const KINDS: [Kind; 2] = [
             GRID_SVG,
             CURVES,
             CURVES_SVG,
-            HISTORY,
+            RunFolder::LOADERS,
         ],
     },
 ];
