@@ -1,11 +1,13 @@
-"""Photographs with another loader: `photographs.py PEER --data SET`, SET/train/CLASS/*.jpg.
+"""Photographs with another loader: `photographs.py PEER --data SET`, SET/train/CLASS/*.jpg, or of another `--ending`.
 
 The job: each file in a new order each epoch, a random resized crop of the original to 224 x 224 (area 0.08 to 1, ratio 3/4 to
 4/3, bilinear), a horizontal flip of one in two, batches of 64, u8 in the consumer's memory. Peers: `tf-service` (a dispatcher, a
 worker and this consumer, three processes), `tf-local`, `dataloader-pillow` and `dataloader-io` (torchvision.io and its v2
-transforms), the last two with `--workers N` processes. Prints one JSON object, which `cargo xtask pairs` reads.
+transforms), these two with `--workers N` processes, `dali` (on the CPU) and `ffcv`, these two with `--workers N` threads in this
+process. Prints one JSON object, which `cargo xtask pairs` reads.
 
-tf.data resizes without antialiasing, torchvision with it, as mixfeed does.
+tf.data resizes without antialiasing; torchvision and DALI with it, as mixfeed does. FFCV shrinks by averaging areas, and reads a
+file of its own, `--beton FILE`, in which it has the photographs anew as JPEG of quality 95 (`--write` makes it).
 """
 
 import argparse
@@ -14,6 +16,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +43,17 @@ def tf_batches(files, service):
         servers[1].stdout.readline()
     import tensorflow as tf
 
+    is_jpeg = files[0].endswith(".jpg")
+    is_webp = files[0].endswith(".webp")
+
+    def decoded(raw):
+        # A WebP may be a film, of which this is the first frame.
+        return tf.io.decode_webp(raw, channels=3)[0] if is_webp else tf.io.decode_png(raw, channels=3)
+
     def image(path):
         raw = tf.io.read_file(path)
-        shape = tf.io.extract_jpeg_shape(raw)
+        whole = None if is_jpeg else decoded(raw)
+        shape = tf.io.extract_jpeg_shape(raw) if is_jpeg else tf.shape(whole)
         begin, size, _ = tf.image.sample_distorted_bounding_box(
             shape,
             tf.zeros([0, 0, 4]),
@@ -53,7 +64,10 @@ def tf_batches(files, service):
             max_attempts=10,
         )
         (top, left, _), (height, width, _) = tf.unstack(begin), tf.unstack(size)
-        crop = tf.io.decode_and_crop_jpeg(raw, tf.stack([top, left, height, width]), channels=3)
+        if is_jpeg:
+            crop = tf.io.decode_and_crop_jpeg(raw, tf.stack([top, left, height, width]), channels=3)
+        else:
+            crop = tf.image.crop_to_bounding_box(whole, top, left, height, width)
         crop = tf.image.random_flip_left_right(tf.image.resize(crop, [SIDE, SIDE]))
         return tf.cast(crop, tf.uint8)
 
@@ -108,18 +122,82 @@ def torch_batches(files, pillow, workers):
     return epochs(), torch.__version__, []
 
 
+def dali_batches(files, threads):
+    import nvidia.dali as dali
+    from nvidia.dali import fn, types
+
+    @dali.pipeline_def(batch_size=BATCH, num_threads=threads, device_id=None, seed=1)
+    def pipeline():
+        encoded, _ = fn.readers.file(files=files, random_shuffle=True, initial_fill=len(files), name="reader")
+        crop = fn.decoders.image_random_crop(
+            encoded, device="cpu", output_type=types.RGB, random_area=AREA, random_aspect_ratio=RATIO
+        )
+        crop = fn.resize(crop, resize_x=SIDE, resize_y=SIDE, interp_type=types.INTERP_LINEAR, antialias=True)
+        return fn.flip(crop, horizontal=fn.random.coin_flip())
+
+    built = pipeline()
+    built.build()
+
+    def epochs():
+        while True:
+            (images,) = built.run()
+            yield images.as_array()
+
+    return epochs(), dali.__version__, []
+
+
+def ffcv_batches(files, threads, beton, write):
+    from ffcv.fields import RGBImageField
+    from ffcv.fields.rgb_image import RandomResizedCropRGBImageDecoder
+    from ffcv.loader import Loader, OrderOption
+    from ffcv.transforms import RandomHorizontalFlip, ToTensor
+
+    if write:
+        from ffcv.writer import DatasetWriter
+        from PIL import Image
+
+        class Files:
+            def __len__(self):
+                return len(files)
+
+            def __getitem__(self, index):
+                return (np.asarray(Image.open(files[index]).convert("RGB")),)
+
+        fields = {"image": RGBImageField(write_mode="jpg", jpeg_quality=95)}
+        DatasetWriter(beton, fields, num_workers=2).from_indexed_dataset(Files())
+    steps = [RandomResizedCropRGBImageDecoder((SIDE, SIDE), AREA, RATIO), RandomHorizontalFlip(0.5), ToTensor()]
+    loader = Loader(
+        beton, BATCH, num_workers=threads, os_cache=True, order=OrderOption.RANDOM, drop_last=True, pipelines={"image": steps}
+    )
+
+    def epochs():
+        while True:
+            for (images,) in loader:
+                yield images.numpy()
+
+    return epochs(), version("ffcv"), []
+
+
 def main():
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("peer", choices=("tf-service", "tf-local", "dataloader-pillow", "dataloader-io"))
+    peers = ("tf-service", "tf-local", "dataloader-pillow", "dataloader-io", "dali", "ffcv")
+    flags.add_argument("peer", choices=peers)
     flags.add_argument("--data", type=Path, required=True)
     flags.add_argument("--workers", type=int, default=2)
     flags.add_argument("--seconds", type=float, default=5.0)
+    flags.add_argument("--ending", choices=("jpg", "png", "webp"), default="jpg")
+    flags.add_argument("--beton", help="the file that FFCV reads")
+    flags.add_argument("--write", action="store_true", help="make it first")
     options = flags.parse_args()
-    files = sorted(str(file) for file in options.data.glob("train/*/*.jpg"))
+    files = sorted(str(file) for file in options.data.glob(f"train/*/*.{options.ending}"))
     if options.peer.startswith("tf"):
-        batches, version, servers = tf_batches(files, options.peer == "tf-service")
+        batches, release, servers = tf_batches(files, options.peer == "tf-service")
+    elif options.peer == "dali":
+        batches, release, servers = dali_batches(files, options.workers)
+    elif options.peer == "ffcv":
+        batches, release, servers = ffcv_batches(files, options.workers, options.beton, options.write)
     else:
-        batches, version, servers = torch_batches(files, options.peer.endswith("pillow"), options.workers)
+        batches, release, servers = torch_batches(files, options.peer.endswith("pillow"), options.workers)
     first = next(batches)
     if first.dtype != np.uint8 or sorted(first.shape) != sorted((BATCH, SIDE, SIDE, 3)):
         raise SystemExit(f"another job: {first.dtype} {first.shape}")
@@ -133,7 +211,7 @@ def main():
     spent = sum(seconds - before.get(pid, 0.0) for pid, seconds in job.cpu_seconds().items())
     report = {
         "peer": options.peer,
-        "version": version,
+        "version": release,
         "images_per_second": images / took,
         "cpu_seconds_per_million": spent / images * 1e6,
     }

@@ -7,8 +7,8 @@ pub enum JpegError {
     /// The first two bytes are not those of a JPEG.
     #[error("not a JPEG file")]
     NotJpeg,
-    /// The file ends before the image does: its end marker is missing.
-    #[error("the JPEG file is cut short, its end marker is missing")]
+    /// The file ends before the image does: its end marker is missing, or lies within what a segment claims for itself.
+    #[error("the JPEG file is cut short: it ends within a segment, or its end marker is missing")]
     CutShort,
     /// The file breaks the format's rules; the words are libjpeg's.
     #[error("the JPEG file is damaged: {0}")]

@@ -29,8 +29,8 @@ pub struct Header {
     sampling: [(u32, u32); MAX_COMPONENTS],
     /// Where the data of the first scan begins, in bytes from the file's start.
     pub(crate) scan: usize,
-    /// There are restart markers in it, at which a decoder that lost its way finds it again.
-    pub(crate) restarts: bool,
+    /// Restart markers in it, at which a decoder that lost its way finds it again, where it is the only one.
+    pub(crate) restarts: u64,
     /// Bytes of the file from there on.
     data_bytes: u64,
 }
@@ -69,6 +69,13 @@ impl Header {
         };
         let of = |(h, v): &(u32, u32)| blocks(self.width, *h, max_h) * blocks(self.height, *v, max_v);
         self.sampling().iter().map(of).sum()
+    }
+
+    /// Restart markers of a scan of all components that has one after each `interval` groups of blocks, unless it is 0.
+    fn restarts_each(&self, interval: u16) -> u64 {
+        let (max_h, max_v) = if self.components == 1 { (1, 1) } else { self.max_sampling() };
+        let groups = u64::from(self.width.div_ceil(8 * max_h)) * u64::from(self.height.div_ceil(8 * max_v));
+        if interval == 0 { 0 } else { groups.div_ceil(interval.into()) - 1 }
     }
 
     fn sampling(&self) -> &[(u32, u32)] {
@@ -111,7 +118,7 @@ pub fn header(file: &[u8]) -> Result<Header, JpegError> {
         return Err(if begins { JpegError::CutShort } else { JpegError::NotJpeg });
     }
     let mut segments = Segments::new(file, 2);
-    let (mut frame, mut restarts) = (None, false);
+    let (mut frame, mut interval) = (None, 0_u16);
     loop {
         let (marker, body) = segments.next()?;
         match marker {
@@ -121,12 +128,13 @@ pub fn header(file: &[u8]) -> Result<Header, JpegError> {
                 }
                 frame = Some(read_frame(marker, body)?);
             }
-            0xDD => restarts = body.iter().any(|byte| *byte != 0),
+            // Of another length, libjpeg refuses it.
+            0xDD => interval = body.try_into().map_or(0, u16::from_be_bytes),
             0xDA => {
                 let mut header = frame.ok_or_else(|| damaged("SOS before SOF"))?;
                 let in_scan = body.first().copied().unwrap_or(0);
                 header.holds_coefficients |= u32::from(in_scan) < header.components;
-                (header.scan, header.restarts) = (segments.at(), restarts);
+                (header.scan, header.restarts) = (segments.at(), header.restarts_each(interval));
                 header.data_bytes = (file.len() - header.scan) as u64;
                 return Ok(header);
             }
@@ -176,7 +184,7 @@ fn read_frame(marker: u8, body: &[u8]) -> Result<Header, JpegError> {
         components,
         sampling,
         scan: 0,
-        restarts: false,
+        restarts: 0,
         data_bytes: 0,
     })
 }

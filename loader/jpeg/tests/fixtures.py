@@ -5,6 +5,8 @@
     python fixtures.py
 
 A line of expected.txt: name, divisor of the sides, width, height, BLAKE3 of the pixels in red, green, blue.
+A line of damaged.txt: two bytes of 420-restart.jpg from this place on that are others, which they are, and the beginning of the
+BLAKE3 of the pixels, or "error".
 """
 
 import io
@@ -115,6 +117,23 @@ def decoded(file, divisor):
     return image.convert("RGB")
 
 
+def damaged(file):
+    """Two bytes changed, in the data and in most cases near a restart marker or in the last interval."""
+    random = np.random.default_rng(20261129)
+    begin = file.index(b"\xff\xda") + 14
+    restarts = [at for at in range(begin, len(file)) if file[at] == 0xFF and 0xD0 <= file[at + 1] <= 0xD7]
+    for case in range(400):
+        near = [range(begin, len(file) - 3), range(restarts[-1] - 3, len(file) - 3), restarts, restarts][case % 4]
+        at = int(random.choice(near))
+        second = (random.integers(0, 256), random.integers(0xC0, 256), random.integers(0xD0, 0xDA))[case % 3]
+        pair = bytes([255 if case % 5 else random.integers(0, 256), second])
+        try:
+            digest = blake3(decoded(file[:at] + pair + file[at + 2 :], 1).tobytes()).hexdigest()[:16]
+        except OSError:
+            digest = "error"
+        yield f"{at} {pair.hex()} {digest}\n"
+
+
 def main():
     FOLDER.mkdir(exist_ok=True)
     lines = []
@@ -125,6 +144,8 @@ def main():
             if image is not None:
                 lines.append(f"{name} {divisor} {image.width} {image.height} {blake3(image.tobytes()).hexdigest()}\n")
     (FOLDER / "expected.txt").write_text("".join(lines))
+    (FOLDER / "damaged.txt").write_text("".join(damaged((FOLDER / "420-restart.jpg").read_bytes())))
 
 
-main()
+if __name__ == "__main__":
+    main()

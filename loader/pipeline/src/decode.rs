@@ -2,7 +2,7 @@
 //!
 //! Whatever the file holds becomes red, green, blue of 8 bits: grey is repeated three times, palettes
 //! are looked up, 16 bits are rounded to 8, alpha is left out (not blended, as in Pillow's
-//! `convert("RGB")`). An EXIF or TIFF orientation is honoured, so that pixels stand as a viewer shows them.
+//! `convert("RGB")`). An orientation by EXIF, XMP or TIFF is honoured, so that pixels stand as a viewer shows them.
 //!
 //! ```
 //! use image::ImageFormat::Png;
@@ -22,6 +22,7 @@
 #[cfg(test)]
 mod formats;
 mod jpeg;
+mod orientation;
 mod png;
 mod unfilter;
 
@@ -31,6 +32,7 @@ use crate::dataset::{Part, Pixels};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use mixfeed_streamspec::{ImageShape, ImageSize, Output};
+use orientation::orientation;
 use std::io::Cursor;
 
 /// Pixels of the longer side, at most. Training images are far below; decompression bombs above.
@@ -45,15 +47,29 @@ const MAX_TWICE_HELD_BYTES: u64 = MAX_DECODE_BYTES / 2;
 /// An image that cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// The format is unknown, the file damaged, or the image too large.
+    /// The format is unknown, or the file damaged.
     #[error("cannot decode image: {0}")]
-    Image(#[from] image::ImageError),
+    Image(#[source] image::ImageError),
+    /// The image is larger than may be.
+    #[error(
+        "cannot decode image: {0}; limits: {MAX_SIDE_PIXELS} pixels a side, {MAX_DECODE_BYTES} bytes of memory"
+    )]
+    TooLarge(#[source] image::ImageError),
     /// The same of a JPEG file.
     #[error("cannot decode image: {0}")]
     Jpeg(#[from] mixfeed_jpeg::JpegError),
     /// The image has no pixels.
     #[error("cannot decode image: it has no pixels")]
     Empty,
+}
+
+impl From<image::ImageError> for DecodeError {
+    fn from(error: image::ImageError) -> Self {
+        match error {
+            image::ImageError::Limits(_) => Self::TooLarge(error),
+            _ => Self::Image(error),
+        }
+    }
 }
 
 /// Decodes a PNG, JPEG, WebP, BMP, GIF or TIFF file, recognised by its first bytes, into red, green, blue. Of several
@@ -116,9 +132,9 @@ pub fn shape_of(file: &[u8]) -> Result<ImageShape, DecodeError> {
     if jpeg::is_one(file) {
         return Ok(jpeg::size(file)?.rgb());
     }
-    let mut decoder = open(file)?;
+    let (decoder, orientation) = open(file)?;
     let (width, height) = decoder.dimensions();
-    Ok(turned(ImageSize { height, width }, decoder.orientation()?).rgb())
+    Ok(turned(ImageSize { height, width }, orientation).rgb())
 }
 
 /// The size of a stored image once it is turned.
@@ -132,31 +148,39 @@ fn turned(ImageSize { height, width }: ImageSize, orientation: Orientation) -> I
     }
 }
 
-fn open(file: &[u8]) -> Result<impl ImageDecoder + '_, DecodeError> {
+fn open(file: &[u8]) -> Result<(impl ImageDecoder + '_, Orientation), DecodeError> {
     let mut reader =
         ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(image::ImageError::from)?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE_PIXELS);
     limits.max_image_height = Some(MAX_SIDE_PIXELS);
-    limits.max_alloc = Some(match reader.format() {
+    let format = reader.format();
+    limits.max_alloc = Some(match format {
         Some(ImageFormat::Gif | ImageFormat::Tiff) => MAX_TWICE_HELD_BYTES,
         _ => MAX_DECODE_BYTES,
     });
     reader.limits(limits.clone());
-    let decoder = reader.into_decoder()?;
+    let mut decoder = reader.into_decoder()?;
     limits.reserve(decoder.total_bytes())?;
     if decoder.total_bytes() == 0 {
         return Err(DecodeError::Empty);
     }
-    Ok(decoder)
+    let orientation = match format {
+        // It is one of the image's own entries.
+        Some(ImageFormat::Tiff) => decoder.orientation()?,
+        // An image whose XMP cannot be read is shown as it is.
+        _ => {
+            orientation(decoder.exif_metadata()?.as_deref(), decoder.xmp_metadata().ok().flatten().as_deref())
+        }
+    };
+    Ok((decoder, orientation))
 }
 
 fn decode(file: &[u8]) -> Result<RgbImage, DecodeError> {
     if let Some(image) = png::decode(file) {
         return Ok(image);
     }
-    let mut decoder = open(file)?;
-    let orientation = decoder.orientation()?;
+    let (decoder, orientation) = open(file)?;
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     Ok(image.into_rgb8())
@@ -211,7 +235,8 @@ mod tests {
         let check = crc32(&bomb[12..29]);
         bomb[29..33].copy_from_slice(&check.to_be_bytes());
         let message = decode_rgb(&bomb).unwrap_err().to_string();
-        assert!(message.contains("exceeds limit"), "{message}");
+        let expected = "cannot decode image: Image size exceeds limit; limits: 16384 pixels a side, 536870912 bytes of memory";
+        assert_eq!(message, expected);
         assert!(shape_of(&bomb).is_err());
     }
 

@@ -180,6 +180,21 @@ impl Files {
     }
 }
 
+/// Links to links that are followed, as Linux does.
+const MAX_LINKS: usize = 40;
+
+/// Where a link leads in the end, if it is one.
+#[allow(clippy::disallowed_methods)]
+fn link_target(link: &Path) -> Option<PathBuf> {
+    let follow = |link: &Path| Some(link.parent()?.join(std::fs::read_link(link).ok()?));
+    let mut target = follow(link)?;
+    for _ in 0..MAX_LINKS {
+        let Some(next) = follow(&target) else { break };
+        target = next;
+    }
+    Some(target)
+}
+
 impl Archive for Files {
     #[allow(clippy::disallowed_methods)]
     fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), ReadError> {
@@ -187,9 +202,19 @@ impl Archive for Files {
         let path = self.full_path(record);
         let mut file = std::fs::File::open(&path).map_err(|error| {
             // A folder that is away takes all its files along for as long; a file that is gone from a folder that is
-            // there was removed.
-            let removed = error.kind() == ErrorKind::NotFound && path.parent().is_some_and(Path::is_dir);
-            if removed { ReadError::Changed(error) } else { error.into() }
+            // there was removed, and so was what a link leads to.
+            let removed = |path: &Path| path.parent().is_some_and(Path::is_dir);
+            match error.kind() {
+                ErrorKind::NotFound => match link_target(&path) {
+                    Some(target) if removed(&target) => ReadError::Nothing(format!(
+                        "it is a link to {}, which is not there",
+                        target.display()
+                    )),
+                    None if removed(&path) => ReadError::Changed(error),
+                    _ => error.into(),
+                },
+                _ => error.into(),
+            }
         })?;
         let found = file.metadata()?;
         let length = found.len();

@@ -172,7 +172,7 @@ impl Reader<'_> {
                 return Chunk::default();
             }
             let first = range.start;
-            let chunk = self.chunk(records, range, kept);
+            let chunk = self.chunk(records, range, kept, self.pauses.is_empty());
             if chunk.refused.is_some() {
                 end.fetch_min(first, Ordering::Relaxed);
             }
@@ -181,13 +181,13 @@ impl Reader<'_> {
         for chunk in in_chunks(records.len(), read) {
             whole.add(chunk);
         }
-        for pause in self.pauses {
+        for (pause, left) in self.pauses.iter().zip((0..self.pauses.len()).rev()) {
             let again = std::mem::take(&mut whole.unreadable);
             let Some((_, reason)) = again.first().filter(|_| whole.refused.is_none()) else { break };
             tracing::warn!(records = again.len(), reason, "reading records failed, retrying");
             std::thread::sleep(*pause);
             let retry = |range: Range<usize>| {
-                self.chunk(records, again[range].iter().map(|(sample, _)| *sample), kept)
+                self.chunk(records, again[range].iter().map(|(sample, _)| *sample), kept, left == 0)
             };
             for chunk in in_chunks(again.len(), retry) {
                 whole.add(chunk);
@@ -203,7 +203,14 @@ impl Reader<'_> {
         Err(unreadable_of(&reasons))
     }
 
-    fn chunk(&self, records: &[Record], samples: impl Iterator<Item = usize>, kept: &RecordCache) -> Chunk {
+    /// Reads some records, and those that could not be read before for the `last` time.
+    fn chunk(
+        &self,
+        records: &[Record],
+        samples: impl Iterator<Item = usize>,
+        kept: &RecordCache,
+        last: bool,
+    ) -> Chunk {
         let (mut chunk, mut bytes, mut held) = (Chunk::default(), Vec::new(), Held::default());
         for sample in samples {
             let number = records[sample].number;
@@ -216,6 +223,7 @@ impl Reader<'_> {
                 }
                 // A record that is none has no bytes, and enters the digest as such.
                 Err(ReadError::Record(reason)) => Err(reason),
+                Err(ReadError::Nothing(reason)) if last => Err(reason),
                 Err(error) => {
                     let reason = format!("{}: {error}", self.archive.path(number));
                     chunk.unreadable.push((sample, reason));

@@ -88,6 +88,9 @@ pub(super) enum ReadError {
     /// It is not an image, whoever reads it and whenever: too large, or nothing at all.
     #[error("{0}")]
     Record(String),
+    /// It is a link to nothing, while the folder that it leads to is there: no image, unless it is one in a moment.
+    #[error("{0}")]
+    Nothing(String),
     /// It was there when the set was listed and is not any more, or is shorter, while what holds it is there.
     #[error("{0}")]
     Changed(#[source] io::Error),

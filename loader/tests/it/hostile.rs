@@ -64,7 +64,7 @@ fn is_served(client: &mut BlockingStream) {
 }
 
 /// Bytes of memory that a process has (`VmRSS`) or had at most (`VmHWM`).
-fn memory(child: &Child, what: &str) -> u64 {
+pub(crate) fn memory(child: &Child, what: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with(what)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10

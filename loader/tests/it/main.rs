@@ -11,6 +11,7 @@ mod endurance;
 mod fetch;
 mod hostile;
 mod index;
+mod large;
 mod limits;
 mod logs;
 mod outputs;

@@ -1,16 +1,22 @@
 //! The Python example against real loaders: another language, given the .proto alone, reads the same
 //! stream as the Rust client.
 
-use mixfeed_client::{BlockingStream, Endpoint, Mixing, MixingKind, StreamConfig, StreamEnd, StreamSpec};
+use crate::chaos::golden;
+use crate::photographs::{photographs, training};
+use image::ImageFormat;
+use mixfeed_client::{
+    BlockingStream, Endpoint, ImageSize, Mixing, MixingKind, Output, StreamConfig, StreamEnd, StreamSpec,
+};
 use mixfeed_fake::{At, FakeLoader, Fault, FaultKind, Script};
 use mixfeed_loader::embedded::EmbeddedLoader;
 use mixfeed_loader::extensions::Extensions;
 use mixfeed_loader::service::MessageSizes;
+use mixfeed_loader::source;
 use mixfeed_ops::testing;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{self, Command};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/examples/python/mixfeed_stream.py");
 
@@ -33,19 +39,19 @@ fn python() -> Option<PathBuf> {
 }
 
 /// The output of a program that must succeed.
-fn text(output: &Output) -> String {
+fn text(output: &process::Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "the example failed: {stderr}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Runs the example's command line.
-fn example(python: &Path, address: SocketAddr, arguments: &[&str]) -> Output {
+fn example(python: &Path, address: SocketAddr, arguments: &[&str]) -> process::Output {
     Command::new(python).arg(EXAMPLE).arg(address.to_string()).args(arguments).output().unwrap()
 }
 
 /// Runs a program that imports the example; `path` is searched for other modules.
-fn program(python: &Path, path: &Path, text: &str, arguments: &[&str]) -> Output {
+fn program(python: &Path, path: &Path, text: &str, arguments: &[&str]) -> process::Output {
     let path = std::env::join_paths([Path::new(EXAMPLE).parent().unwrap(), path]).unwrap();
     let mut command = Command::new(python);
     command.args(["-c", text]).args(arguments).env("PYTHONPATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -53,7 +59,7 @@ fn program(python: &Path, path: &Path, text: &str, arguments: &[&str]) -> Output
 }
 
 /// The digests that the example printed.
-fn digests(output: &Output) -> Vec<String> {
+fn digests(output: &process::Output) -> Vec<String> {
     let result: serde_json::Value = serde_json::from_str(&text(output)).unwrap();
     let digests: Vec<_> =
         result["digests"].as_array().unwrap().iter().map(|d| d.as_str().unwrap().to_owned()).collect();
@@ -321,5 +327,40 @@ fn batches_of_any_size_come_in_order() {
     for credit_bytes in ["1", "100000", "100000000"] {
         let arguments = [&*loader.address().to_string(), credit_bytes];
         text(&program(&python, Path::new(""), READ_ALL, &arguments));
+    }
+}
+
+/// Reads the first epoch of a stream of photographs, at a size and in a way that it names.
+const PHOTOGRAPHS: &str = "
+import sys, mixfeed_stream as m
+pb, height, width = m.pb, int(sys.argv[2]), int(sys.argv[3])
+output = pb.Output(height=height, width=width, resize=pb.RESIZE_CENTER_CROP)
+crop = pb.ResizedCrop(min_area=0.08, max_area=1, min_ratio=3 / 4, max_ratio=4 / 3)
+augmentation = pb.Augmentation(flip_probability=0.5, resized_crop=crop)
+spec = m.stream_spec(batch_size=10, seed=5, output=output, augmentation=augmentation)
+for batch in m.MixfeedStream(sys.argv[1], spec, digests=True):
+    assert batch['pixels'].shape[1:] == (height, width, 3), batch['pixels'].shape
+    print(len(batch['pixels']), batch['digest'])
+";
+
+#[test]
+fn python_reads_photographs_of_many_sizes_at_the_size_of_its_stream() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    photographs(folder.path(), "train", 64, 60, &[ImageFormat::Jpeg]);
+    let place = folder.path().to_str().unwrap();
+    let data = source::open(&place.parse().unwrap()).unwrap();
+    let loader = EmbeddedLoader::start(place, Some(2)).unwrap();
+    for (height, width) in [(48, 48), (40, 64)] {
+        let arguments = [loader.address().to_string(), height.to_string(), width.to_string()];
+        let printed =
+            text(&program(&python, Path::new(""), PHOTOGRAPHS, &arguments.each_ref().map(String::as_str)));
+        let output = Some(Output::center_crop(ImageSize { height, width }));
+        let spec = StreamSpec { seed: 5, batch_size: 10, output, mixing: None, ..training(48) };
+        let expected = golden(&data, &spec, 7).into_iter().map(hex::encode);
+        let rows = [10, 10, 10, 10, 10, 10, 4];
+        let expected: Vec<_> =
+            rows.iter().zip(expected).map(|(rows, digest)| format!("{rows} {digest}")).collect();
+        assert_eq!(printed.lines().collect::<Vec<_>>(), expected, "{height}x{width}");
     }
 }

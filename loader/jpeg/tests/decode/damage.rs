@@ -1,9 +1,10 @@
 //! Damaged files: errors or pixels, and nothing else.
 
-use crate::{LIMITS, cut, fixture, names, part, whole};
+use crate::{LIMITS, cut, fixture, fixtures, names, part, whole};
 use mixfeed_jpeg::{JpegError, Limits, MAX_SCANS, Part, Scale, decode, header};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use std::fs;
 use std::sync::LazyLock;
 
 static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| names().iter().map(|name| fixture(name)).collect());
@@ -95,6 +96,31 @@ fn a_file_cut_short_is_an_error_wherever_it_is_cut() {
             assert_eq!(part(&file[..end], Some(first), Scale::Full), Err(error), "{name} cut at {end}");
         }
     }
+}
+
+/// Where libjpeg finds its way again at a restart marker, what is left is an image; what it stumbles over after the last one is
+/// an error. Only a segment that claims more than the file has is one here alone: Pillow takes its file for whole.
+#[test]
+fn damage_among_restart_markers_gives_the_pixels_of_pillow_or_an_error_where_pillow_has_one() {
+    let (file, cases) = (fixture("420-restart"), fs::read_to_string(fixtures().join("damaged.txt")).unwrap());
+    let (mut pixels, mut errors) = (0, 0);
+    for case in cases.lines() {
+        let [at, pair, expected] = case.split(' ').collect::<Vec<_>>()[..] else { panic!("{case}") };
+        let at: usize = at.parse().unwrap();
+        let mut file = file.clone();
+        file[at..at + 2].copy_from_slice(&u16::from_str_radix(pair, 16).unwrap().to_be_bytes());
+        match whole(&file, Scale::Full) {
+            Ok(got) => {
+                assert_eq!(&blake3::hash(&got).to_hex()[..16], expected, "{case}");
+                pixels += 1;
+            }
+            Err(error) => {
+                assert!(expected == "error" || error == JpegError::CutShort, "{case}: {error}");
+                errors += 1;
+            }
+        }
+    }
+    assert!(pixels > 100 && errors > 100, "{pixels} and {errors}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! JPEG: the pixels that Pillow has (`mixfeed-jpeg`), turned as the EXIF orientation says.
+//! JPEG: the pixels that Pillow has (`mixfeed-jpeg`), turned as EXIF or XMP says.
 
+use super::orientation::{self, EXIF};
 use super::{DecodeError, MAX_DECODE_BYTES, MAX_SIDE_PIXELS, turned};
 use crate::blend::Region;
 use crate::dataset::Part;
@@ -7,11 +8,12 @@ use image::RgbImage;
 use image::metadata::Orientation;
 use mixfeed_jpeg::{JpegError, Limits, Scale, header};
 use mixfeed_streamspec::ImageSize;
+use std::borrow::Cow;
 
 const LIMITS: Limits = Limits { side_pixels: MAX_SIDE_PIXELS, memory_bytes: MAX_DECODE_BYTES };
 
-/// What an APP1 segment with EXIF data begins with.
-const EXIF: &[u8] = b"Exif\0\0";
+/// What an APP1 segment with XMP begins with; EXIF has [`EXIF`].
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
 pub(super) fn is_one(file: &[u8]) -> bool {
     file.starts_with(&[0xFF, 0xD8])
@@ -81,29 +83,35 @@ fn before(region: Region, stored: ImageSize, orientation: Orientation) -> Region
     }
 }
 
-/// The orientation of the first EXIF segment before the image's data; none where there is no such.
+/// The orientation by the segments before the image's data. EXIF data may come in several, of XMP the last counts.
 fn orientation(file: &[u8]) -> Orientation {
     let mut rest = file.get(2..).unwrap_or_default();
-    while let [0xFF, marker, tail @ ..] = rest {
-        match marker {
-            // Fill bytes, and markers without a segment.
-            0xFF => rest = &rest[1..],
-            0x01 | 0xD0..=0xD8 => rest = tail,
-            0xDA | 0xD9 => break,
-            _ => {
-                let Some((length, _)) = tail.split_first_chunk::<2>() else { break };
-                let length = usize::from(u16::from_be_bytes(*length));
-                let Some(body) = tail.get(2..length.max(2)) else { break };
-                if *marker == 0xE1
-                    && let Some(exif) = body.strip_prefix(EXIF)
-                {
-                    return Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms);
+    let (mut exif, mut xmp): (Option<Cow<'_, [u8]>>, _) = (None, None);
+    loop {
+        match rest {
+            // What stands between segments, and fill bytes.
+            [0x00..=0xFE, ..] | [0xFF, 0xFF, ..] => rest = &rest[1..],
+            [0xFF, 0xDA | 0xD9, ..] => break,
+            // Markers without a segment.
+            [0xFF, 0x00 | 0x01 | 0xD0..=0xD8, tail @ ..] => rest = tail,
+            [0xFF, marker, high, low, tail @ ..] => {
+                let length = usize::from(u16::from_be_bytes([*high, *low])).saturating_sub(2);
+                let Some((body, tail)) = tail.split_at_checked(length) else { break };
+                rest = tail;
+                if *marker != 0xE1 {
+                } else if let Some(data) = body.strip_prefix(EXIF) {
+                    match &mut exif {
+                        Some(exif) => exif.to_mut().extend(data),
+                        None => exif = Some(data.into()),
+                    }
+                } else if let Some(text) = body.strip_prefix(XMP) {
+                    xmp = Some(text);
                 }
-                rest = &tail[length.max(2)..];
             }
+            _ => break,
         }
     }
-    Orientation::NoTransforms
+    orientation::orientation(exif.as_deref(), xmp)
 }
 
 #[cfg(test)]

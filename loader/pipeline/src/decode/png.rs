@@ -13,6 +13,9 @@ use image::RgbImage;
 use libdeflater::Decompressor;
 use std::borrow::Cow;
 
+/// The keyword of a text that is XMP, which may tell an orientation.
+const XMP: &[u8] = b"XML:com.adobe.xmp\0";
+
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// Decodes a file, if it is a plain and whole one.
@@ -30,6 +33,7 @@ pub(super) fn decode(file: &[u8]) -> Option<RgbImage> {
             b"PLTE" => {}
             // An orientation; the frames of a film.
             b"eXIf" | b"acTL" | b"fcTL" => return None,
+            b"iTXt" if data.starts_with(XMP) => return None,
             // What begins in lower case need not be known. Transparent pixels are shown as if they were not.
             [first, ..] if first.is_ascii_lowercase() => {}
             _ => return None,

@@ -116,7 +116,10 @@ impl Encoded {
             let fault = match e {
                 ReadError::Moment(_) => Fault::Unavailable,
                 // It was a record when the set was read.
-                ReadError::Record(_) | ReadError::Changed(_) | ReadError::Holder(_) => Fault::Changed,
+                ReadError::Record(_)
+                | ReadError::Nothing(_)
+                | ReadError::Changed(_)
+                | ReadError::Holder(_) => Fault::Changed,
             };
             self.error(sample, fault, &e.to_string())
         })?;

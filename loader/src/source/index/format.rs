@@ -12,7 +12,7 @@ use prost::Message;
 use std::collections::BTreeMap;
 
 /// The form that is written and read. It moves too when a release takes other images for bad ones, or sees another size.
-const FORM: &[u8] = b"1";
+const FORM: &[u8] = b"2";
 
 /// How to have one that this release reads.
 const REMEDY: &str = "make it again with `mixfeed-loader inspect --write-index`";

@@ -2,7 +2,7 @@
 
 use super::*;
 use mixfeed_ops::testing::logged;
-use mixfeed_pipeline::Split;
+use mixfeed_pipeline::{Fault, Split};
 use std::os::unix::fs::symlink;
 
 /// A way of writing a set to a folder.
@@ -86,11 +86,35 @@ fn names_of_classes_that_are_away_are_not_replaced_by_numbers() {
 }
 
 #[test]
-fn a_link_to_an_image_is_followed_when_the_image_is_read() {
-    let place = tempfile::tempdir().unwrap();
+fn a_link_to_an_image_that_is_away_is_tried_again_and_is_a_bad_record_then() {
+    let (place, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write::folder(place.path(), &write::drawings(Split::Train, 20), &write::drawings(Split::Test, 10));
-    symlink("nowhere", place.path().join("train/class-000/zz.png")).unwrap();
+    let (shelf, link) = (store.path().join("shelf"), place.path().join("train/class-000/zz.png"));
+    std::fs::create_dir(&shelf).unwrap();
+    symlink(shelf.join("x.png"), store.path().join("y.png")).unwrap();
+    symlink(store.path().join("y.png"), &link).unwrap();
+    let gone = format!("it is a link to {}, which is not there", shelf.join("x.png").display());
+    let bad = || {
+        let mut found = None;
+        let log = logged(|| found = Some(read_with(place.path(), options())));
+        let data = found.unwrap();
+        let errors: Vec<_> =
+            (0..21).filter_map(|sample| data.train.image(sample, &mut Vec::new()).err()).collect();
+        (data.digest, errors, log)
+    };
+    let (digest, errors, log) = bad();
+    assert_eq!(log.matches("retrying").count(), 5, "{log}");
+    assert!(log.contains(&gone), "{log}");
+    let [error] = errors.as_slice() else { panic!("{errors:?}") };
+    assert_eq!((error.fault, &error.reason), (Fault::Damaged, &gone));
+    assert!(error.record.ends_with("train/class-000/zz.png"), "{}", error.record);
+    // What it leads to may lie on a disk that is away.
+    std::fs::remove_dir(&shelf).unwrap();
     let message = refusal_with(place.path(), options());
     assert!(message.contains("train/class-000/zz.png: No such file"), "{message}");
     assert!(message.ends_with("a set is served when all its files can be read"), "{message}");
+    std::fs::create_dir(&shelf).unwrap();
+    std::fs::write(shelf.join("x.png"), write::drawings(Split::Train, 1)[0].png()).unwrap();
+    let (other, errors, _) = bad();
+    assert!(errors.is_empty() && other != digest, "{errors:?}");
 }

@@ -2,6 +2,8 @@
 
 use super::layouts::{open_at, options, place, shard, table};
 use super::*;
+use mixfeed_pipeline::Split;
+use std::os::unix::fs::symlink;
 
 fn skip() -> Options {
     Options { bad_records: "skip".parse().unwrap(), ..options(None, None) }
@@ -27,6 +29,22 @@ fn records_that_are_left_out_for_being_bad_are_counted_with_their_reasons() {
     // Those that fail their batches are not left out.
     let (_, report) = open_at(place.path(), options(None, None)).unwrap();
     assert_eq!(report.warnings(), Vec::<String>::new());
+}
+
+#[test]
+fn links_to_images_that_are_gone_are_counted_among_them() {
+    let place = place(&["train/a/0.png", "train/b/0.png"]);
+    symlink("2.png", place.path().join("train/a/1.png")).unwrap();
+    symlink("3.png", place.path().join("train/a/2.png")).unwrap();
+    let (data, report) = open_at(place.path(), skip()).unwrap();
+    assert_eq!(data.train.count(), 2);
+    let gone =
+        format!("it is a link to {}, which is not there", place.path().join("train/a/3.png").display());
+    let said = report.left_out[0].to_string();
+    assert_eq!(said, format!("bad records: 2 (train/a/1.png: {gone}; train/a/2.png: {gone})"));
+    std::fs::write(place.path().join("train/a/3.png"), write::drawings(Split::Train, 1)[0].png()).unwrap();
+    let (data, report) = open_at(place.path(), skip()).unwrap();
+    assert_eq!((data.train.count(), report.left_out.len()), (5, 0));
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub(crate) fn all() -> Vec<Target> {
     let images = |format| vec![image(format, 8, 8), image(format, 33, 17), image(format, 1, 200)];
     let jpegs = images(ImageFormat::Jpeg);
     let turned = (1..=8).map(|orientation| with_orientation(&jpegs[1], orientation));
+    let turned = turned.chain(with_other_orientations(&jpegs[1]));
     vec![
         target("png", DECODING_BYTES, pngs(), mend_png, decode),
         target("jpeg", DECODING_BYTES, jpegs.iter().cloned().chain(turned).collect(), nothing, decode),
@@ -96,6 +97,15 @@ fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let (start, rest) = jpeg.split_at(2);
     let length = (exif.len() as u16 + 2).to_be_bytes();
     [start, &[0xFF, 0xE1], &length, &exif, rest].concat()
+}
+
+/// With what says it in other ways: numbers of other types and places, EXIF in two segments, XMP.
+fn with_other_orientations(jpeg: &[u8]) -> Vec<Vec<u8>> {
+    let cases = include_str!("../../../pipeline/tests/reference/orientation.txt");
+    let jpegs = cases.lines().filter_map(|line| line.split_once(" jpeg ")?.1.split_once(' '));
+    let chosen = ["two LONGs, big-endian", "a RATIONAL", "EXIF in two segments", "XMP, an element"];
+    let segments = jpegs.filter(|(_, what)| chosen.contains(what)).map(|(hex, _)| hex::decode(hex).unwrap());
+    segments.map(|segments| [&jpeg[..2], &segments, &jpeg[2..]].concat()).collect()
 }
 
 /// A file of a set in one of the formats.

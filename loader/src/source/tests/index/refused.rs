@@ -28,8 +28,8 @@ fn a_damaged_index_is_refused_where_it_was_given_and_passed_over_where_it_was_fo
         }
         refused(b"", "it is no index");
         refused(
-            b"mixfeed index 2\n",
-            "form 2, and this release reads 1: make it again with `mixfeed-loader inspect",
+            b"mixfeed index 3\n",
+            "form 3, and this release reads 2: make it again with `mixfeed-loader inspect",
         );
         refused(b"[settings]", "it is no index");
         std::fs::remove_file(&index).unwrap();
