@@ -176,6 +176,9 @@ fn matrix_task(mut arguments: Parser) -> Result<ExitCode> {
 /// Ten times the seeds of the normal suite.
 const CHAOS_SEEDS: u64 = 200;
 
+/// Simulated fleets for each seed of real processes.
+const SIMULATED: u64 = 50;
+
 fn chaos_task(mut arguments: Parser) -> Result<ExitCode> {
     let mut seeds = CHAOS_SEEDS;
     while let Some(argument) = arguments.next()? {
@@ -185,6 +188,11 @@ fn chaos_task(mut arguments: Parser) -> Result<ExitCode> {
         }
     }
     libtorch::prepare(libtorch::Kind::Cpu)?;
+    // Fleets in simulated time are cheap.
+    let mut cargo = Command::new(process::cargo());
+    cargo.args(["test", "--release", "--package", "mixfeed-client", "--lib", "simulation::liars"]);
+    cargo.env("MIXFEED_SIMULATED_SEEDS", seeds.saturating_mul(SIMULATED).to_string());
+    process::run(cargo.current_dir(place::root()))?;
     // First the batches that come out of a stream, then the weights that a trainer makes of them, and then what is
     // left of a trainer whose calls fail or that dies.
     for (package, test, part) in [

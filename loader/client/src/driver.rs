@@ -203,7 +203,9 @@ impl Driver {
             self.start_session(key);
         }
         self.opening.decide(now, &mut self.roster);
-        if let Some(scheduler) = &mut self.scheduler {
+        if let Some(scheduler) = &mut self.scheduler
+            && scheduler.is_head_held()
+        {
             scheduler.awaits_more(self.roster.awaits_more());
         }
         if let Some(scheduler) = &mut self.scheduler

@@ -1,6 +1,7 @@
 //! `verify`: whether a stream is what its spec says, by its plans for some epochs: each sample once an epoch,
-//! as much mixing as was asked for, and lambdas of the distribution that was asked for.
+//! as much mixing as was asked for, and lambdas of the distribution that was asked for; and whether loaders send just that.
 
+mod against;
 mod checks;
 mod cutmix;
 mod statistics;
@@ -31,7 +32,8 @@ pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Fail
             file.check(&dataset, extensions)?
         }
     };
-    let checks = check(&checked, args.epochs.into(), args.significance);
+    let mut checks = check(&checked, args.epochs.into(), args.significance);
+    checks.extend(against::checks(args, &checked, &dataset)?);
     let failed = checks.iter().filter(|check| !check.passed).count();
     if args.json {
         let object = json!({ "epochs": args.epochs, "checks": checks, "passed": failed == 0 });
@@ -73,7 +75,7 @@ fn check(checked: &CheckedSpec, epochs: u64, significance: f64) -> Vec<Check> {
         Some(fault) => fault.clone(),
     };
     let mut checks =
-        vec![Check { name: "each sample once", passed: faults.is_empty(), p_value: None, found }];
+        vec![Check { name: "each sample once".into(), passed: faults.is_empty(), p_value: None, found }];
     if let Some(mixing) = &mixing {
         checks.extend(drawn.checks(mixing, checked.image(), significance));
     }

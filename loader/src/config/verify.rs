@@ -32,6 +32,18 @@ pub struct VerifyArgs {
     /// million; as one seed always gives the same result, try another then.
     #[arg(long, default_value_t = 1e-6, value_name = "P", value_parser = probability)]
     pub significance: f64,
+    /// Loaders (comma-separated) whose batches are compared with those that are made here, from --data.
+    #[arg(long, value_name = "ADDR,…", value_delimiter = ',')]
+    pub against: Vec<String>,
+    /// Batches to compare of each loader, drawn at random from --epochs.
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub against_batches: u32,
+    /// With --against, use TLS; trust loaders whose certificates are signed by a CA in this file (PEM).
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub tls_ca: Option<PathBuf>,
+    /// With --against, file with the bearer token that loaders ask for.
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub auth_token_file: Option<PathBuf>,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub json: bool,

@@ -1,6 +1,7 @@
 //! `verify`, as a user meets it.
 
-use crate::commands::{refused, run};
+use crate::commands::{refused, run, serving};
+use mixfeed_fake::{Liar, Lie};
 
 #[test]
 fn a_stream_is_found_to_be_what_its_spec_says() {
@@ -76,4 +77,24 @@ fn an_error_in_a_spec_names_the_file_and_the_key_as_it_stands_there() {
             assert!(line.contains(&format!("{path}{expected}")) || line.ends_with(expected), "{line}");
         }
     }
+}
+
+#[test]
+fn loaders_are_compared_with_what_is_made_here() {
+    let honest = serving(&["--data", "synthetic:500", "--listen", "127.0.0.1:0", "--workers", "1"]);
+    let liar = Liar::start(&honest.address, Lie::OddPixels).unwrap();
+    let verify = |against: &str| {
+        let flags = ["verify", "--data", "synthetic:500", "--batch-size", "10", "--json", "--against", against];
+        let output = run(&flags);
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), found["checks"].as_array().unwrap().last().unwrap().clone())
+    };
+    let (code, check) = verify(&honest.address);
+    assert_eq!((code, check["passed"].as_bool()), (Some(0), Some(true)), "{check}");
+    assert_eq!(check["found"], "100 of 150 batches compared, all equal");
+    let (code, check) = verify(&liar.address());
+    assert_eq!((code, check["passed"].as_bool()), (Some(1), Some(false)), "{check}");
+    assert!(check["found"].as_str().unwrap().contains("differs"), "{check}");
+    let line = refused(2, &["verify", "--data", "synthetic:500", "--against", "nowhere"]);
+    assert!(line.contains("port is missing"), "{line}");
 }

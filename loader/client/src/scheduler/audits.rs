@@ -126,7 +126,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Whether the answer at the head is one of several that should be there.
-    pub(super) fn is_head_held(&self) -> bool {
+    pub(crate) fn is_head_held(&self) -> bool {
         self.slots.front().is_some_and(Slot::is_held)
     }
 

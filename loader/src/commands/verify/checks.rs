@@ -6,11 +6,12 @@ use mixfeed_pipeline::blend::Blend;
 use mixfeed_pipeline::spec::{LambdaScope, Mixing, MixingKind};
 use mixfeed_pipeline::{BatchPlan, ImageShape, Lambda};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// The outcome of a check.
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) passed: bool,
     /// How likely what was found is, where it is a matter of chance.
     pub(super) p_value: Option<f64>,
@@ -20,7 +21,7 @@ pub(super) struct Check {
 impl Check {
     /// What is less likely than `significance` is taken for a fault.
     fn of_chance(name: &'static str, p_value: f64, significance: f64, found: String) -> Self {
-        Self { name, passed: p_value >= significance, p_value: Some(p_value), found }
+        Self { name: name.into(), passed: p_value >= significance, p_value: Some(p_value), found }
     }
 }
 
@@ -135,7 +136,7 @@ fn shares(blends: &[Blend], image: ImageShape) -> Check {
     };
     let wrong = blends.iter().filter(is_wrong).count();
     let found = format!("{wrong} of {} lambdas are not what their box leaves", blends.len());
-    Check { name: "share of CutMix", passed: wrong == 0, p_value: None, found }
+    Check { name: "share of CutMix".into(), passed: wrong == 0, p_value: None, found }
 }
 
 /// The share of lambdas of mixup that change anything: those that do not round to one.
@@ -189,11 +190,11 @@ mod tests {
     }
 
     /// What the draws of one mixing are said to be, if another was asked for.
-    fn failed(drawn: Mixing, asked: &Mixing) -> Vec<&'static str> {
+    fn failed(drawn: Mixing, asked: &Mixing) -> Vec<Cow<'static, str>> {
         let mut all = Drawn::default();
         plans(drawn).iter().for_each(|plan| all.add(plan, drawn.lambda_scope));
         let checks = all.checks(asked, SHAPE, 1e-6).into_iter();
-        checks.filter(|check| !check.passed).map(|check| check.name).collect()
+        checks.filter(|check| !check.passed).map(|check| check.name.clone()).collect()
     }
 
     #[test]
@@ -228,7 +229,7 @@ mod tests {
             blend.lambda = Lambda::from_unit(number as f64 / 20_000.0);
         }
         let checks = drawn.checks(&boxes(1.0), SHAPE, 1e-6);
-        let failed: Vec<_> = checks.iter().filter(|check| !check.passed).map(|check| check.name).collect();
+        let failed: Vec<_> = checks.iter().filter(|check| !check.passed).map(|check| check.name.clone()).collect();
         assert_eq!(failed, ["share of CutMix", "lambda of CutMix"]);
     }
 
