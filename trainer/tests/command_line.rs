@@ -29,6 +29,8 @@ mod idle;
 mod init_from;
 #[path = "command_line/logs.rs"]
 mod logs;
+#[path = "command_line/moments.rs"]
+mod moments;
 #[path = "command_line/names.rs"]
 mod names;
 #[path = "command_line/predict.rs"]

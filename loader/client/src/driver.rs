@@ -102,7 +102,7 @@ impl Driver {
             roster.add(0, position, target);
         }
         for (_, target) in discovery::fixed(config.arbiter.as_slice()) {
-            roster.add_arbiter(0, config.loaders.len(), target);
+            roster.add_arbiter(0, config.loaders.len(), &target);
         }
         Self {
             opening: Opening::new(names, &config),

@@ -207,9 +207,9 @@ impl Roster {
     }
 
     /// Adds the replica whose answers decide.
-    pub(crate) fn add_arbiter(&mut self, now: Micros, position: usize, target: Target) {
+    pub(crate) fn add_arbiter(&mut self, now: Micros, position: usize, target: &Target) {
         self.add(now, position, target.clone());
-        if let Some(entry) = self.by_target.get(&target).and_then(|key| self.entries.get_mut(key)) {
+        if let Some(entry) = self.by_target.get(target).and_then(|key| self.entries.get_mut(key)) {
             entry.is_arbiter = true;
         }
     }

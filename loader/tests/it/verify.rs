@@ -84,7 +84,8 @@ fn loaders_are_compared_with_what_is_made_here() {
     let honest = serving(&["--data", "synthetic:500", "--listen", "127.0.0.1:0", "--workers", "1"]);
     let liar = Liar::start(&honest.address, Lie::OddPixels).unwrap();
     let verify = |against: &str| {
-        let flags = ["verify", "--data", "synthetic:500", "--batch-size", "10", "--json", "--against", against];
+        let flags =
+            ["verify", "--data", "synthetic:500", "--batch-size", "10", "--json", "--against", against];
         let output = run(&flags);
         let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         (output.status.code(), found["checks"].as_array().unwrap().last().unwrap().clone())

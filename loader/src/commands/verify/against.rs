@@ -56,7 +56,9 @@ pub(super) fn checks(
         }
         let found = match wrong.first() {
             None => format!("{} of {batches} batches compared, all equal", indices.len()),
-            Some(first) => format!("{first}; {} of {} batches not as they should be", wrong.len(), indices.len()),
+            Some(first) => {
+                format!("{first}; {} of {} batches not as they should be", wrong.len(), indices.len())
+            }
         };
         let name = format!("loader {loader}").into();
         checks.push(Check { name, passed: wrong.is_empty(), p_value: None, found });

@@ -229,7 +229,8 @@ mod tests {
             blend.lambda = Lambda::from_unit(number as f64 / 20_000.0);
         }
         let checks = drawn.checks(&boxes(1.0), SHAPE, 1e-6);
-        let failed: Vec<_> = checks.iter().filter(|check| !check.passed).map(|check| check.name.clone()).collect();
+        let failed: Vec<_> =
+            checks.iter().filter(|check| !check.passed).map(|check| check.name.clone()).collect();
         assert_eq!(failed, ["share of CutMix", "lambda of CutMix"]);
     }
 
