@@ -78,6 +78,12 @@ class Given:
                 raise SettingsError(f"the data set is {dataset!r:.60}, it must have __len__ and __getitem__")
         if transform is not None and not callable(transform):
             raise SettingsError(f"transform is {transform!r:.60}, it must be a function of an image and a generator")
+        own = getattr(transform, "seeded", transform)  # In what `mixfeed.seeded` made.
+        if type(own).__module__.partition(".")[0] == "torchvision":
+            if own is transform:
+                raise SettingsError("torchvision's transforms draw from global generators: give mixfeed.seeded(transform)")
+            if kind == "numpy":
+                raise SettingsError('torchvision\'s transforms leave arrays as they are: ask for kind="torch" or kind="pil"')
         if kind not in KINDS:
             raise SettingsError(f"kind is {kind!r}, it must be one of {', '.join(KINDS)}")
         if name is None:
@@ -232,8 +238,8 @@ class Samples:
         return [str(label) for label in range(1 + max(labels))]
 
 
-def samples(given: Given, adapter: Adapter) -> Samples:
-    """All samples, by the index if there is one of this data set, which is written where there is none."""
+def samples(given: Given, adapter: Adapter, stopped: Callable[[], bool] = lambda: False) -> Samples:
+    """All samples, by the index if there is one of this data set, which is written where there is none. Fewer once it is stopped."""
     lengths = [len(split) for split in given.splits]
     if not lengths[0]:
         raise SettingsError("the data set has no samples")
@@ -245,18 +251,20 @@ def samples(given: Given, adapter: Adapter) -> Samples:
             return known
         _LOG.warning("%s is not the index of this data set, its version and its length: all is read anew", given.index)
     started = time.monotonic()
-    train, test = (_read_all(adapter, bool(number), length) for number, length in enumerate(lengths))
+    train, test = (_read_all(adapter, bool(number), length, stopped) for number, length in enumerate(lengths))
     _LOG.info("read %d samples in %.1f s", sum(lengths), time.monotonic() - started)
     found = Samples(train, test)
-    if given.index is not None:
+    if given.index is not None and not stopped():
         _save(given.index, _head(given, lengths), found)
     return found
 
 
-def _read_all(adapter: Adapter, is_test: bool, length: int) -> bytes:
+def _read_all(adapter: Adapter, is_test: bool, length: int, stopped: Callable[[], bool]) -> bytes:
     records, told = bytearray(), time.monotonic()
     read = functools.partial(_record, adapter, is_test)
     for number in range(length):
+        if stopped():
+            break
         record = read(number)
         if number < _READ_TWICE and read(number) != record:
             raise SettingsError(

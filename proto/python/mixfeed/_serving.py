@@ -26,8 +26,8 @@ from mixfeed.errors import ClosedError
 
 _LOG = logging.getLogger("mixfeed.loader")
 
-DEFAULT_WORKERS = 2
-"""Threads: one has the interpreter while another mixes."""
+DEFAULT_WORKERS = 1
+"""Threads that call the data set and the transform: not all take more than one at a time, and processes do more than threads."""
 
 
 def serve(
@@ -58,21 +58,20 @@ def serve(
     - `name` and `version` name both, in the digests of data and algorithm, so that loaders and runs of another version refuse each other:
       raise `version` with every change. The name is that of the data set's class unless said.
     - `index` is a file that keeps what reading all samples found; where it is there, they are not read.
-    - `flags` are those of `mixfeed-loader serve`, with underscores: `workers=2`, `tls_cert=…`, `grace="5s"`.
+    - `flags` are those of `mixfeed-loader serve`, with underscores: `tls_cert=…`, `grace="5s"`; `workers=4` are threads that call both at
+      the same time, 1 unless said.
 
     An exception of either fails the batch that it belongs to, here and at the client, with its last line.
 
     Raises SettingsError for what makes no sense, LoaderStartError where it cannot listen.
     """
-    with _logs_shown(), _stopped_by_sigterm():
-        given = Given(dataset, transform, test=test, name=name, version=version, classes=classes, kind=kind, index=index)
-        with Server(given, {"listen": listen, **flags}) as server:
-            try:
-                server.wait()
-            except (KeyboardInterrupt, _Terminated):
-                _LOG.info("draining; a second signal does not wait for that")
-                server.drain()
-                server.wait()
+    given = Given(dataset, transform, test=test, name=name, version=version, classes=classes, kind=kind, index=index)
+    with _logs_shown(), _stopped_by_signals() as stopped:
+        found = samples(given, Adapter(given), stopped.is_set)
+        if not stopped.is_set():
+            with Server(given, {"listen": listen, **flags}, found=found) as server:
+                server.wait(lambda: not stopped.is_set())
+                _LOG.info("draining; a second signal ends at once")
 
 
 def serving(
@@ -193,25 +192,26 @@ def _close_all() -> None:
         server.close()
 
 
-class _Terminated(BaseException):
-    """SIGTERM."""
-
-
 @contextlib.contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Makes SIGTERM an exception in the main thread, as SIGINT is one; elsewhere there are no signals."""
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """Sets what it gives at the first SIGINT or SIGTERM, and ends the process at the second, as the loader's program does. Threads
+    that are not the main one get no signals."""
+    stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield stopped
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
+        if stopped.is_set():
+            os._exit(128 + number)
+        stopped.set()
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield stopped
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 @contextlib.contextmanager
@@ -248,7 +248,7 @@ def seeded(transform: Callable[..., Any]) -> Transform:
 
 class _Seeded:
     def __init__(self, transform: Callable[..., Any]) -> None:
-        self._transform = transform
+        self.seeded = transform
 
     def __call__(self, image: Any, generator: Any) -> Any:
         torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
@@ -262,8 +262,8 @@ class _Seeded:
                 numpy.random.seed(seed)
             if torch is not None:
                 torch.random.default_generator.manual_seed(seed)
-            seed_own = getattr(self._transform, "set_random_seed", None)
+            seed_own = getattr(self.seeded, "set_random_seed", None)
             if seed_own is not None:
                 seed_own(seed)
-                return self._transform(image=image)["image"]
-            return self._transform(image)
+                return self.seeded(image=image)["image"]
+            return self.seeded(image)

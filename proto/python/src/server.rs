@@ -141,7 +141,11 @@ impl Server {
         if !self.is_here() {
             return Ok(());
         }
-        py.detach(|| drop(self.lock().take()));
+        py.detach(|| {
+            // Let go of the lock first: whoever waits for it may have the interpreter, which the workers need to end.
+            let loader = self.lock().take();
+            drop(loader);
+        });
         if let Some(transform) = self.transform {
             transform.end();
         }

@@ -125,6 +125,15 @@ def test_what_makes_no_sense_is_refused_by_name(dataset, given, said):
         mixfeed.local(dataset, **given)
 
 
+def test_a_transform_of_torchvisions_must_be_seeded_and_handed_what_it_takes():
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    flip = v2.RandomHorizontalFlip()
+    with pytest.raises(mixfeed.SettingsError, match=r"draw from global generators: give mixfeed.seeded\(transform\)"):
+        mixfeed.local(Drawings(), transform=flip)
+    with pytest.raises(mixfeed.SettingsError, match='leave arrays as they are: ask for kind="torch"'):
+        mixfeed.local(Drawings(), transform=mixfeed.seeded(flip))
+
+
 def test_what_is_wrong_with_classes_and_flags_is_said():
     for given, said in (
         ({"classes": ["zero"]}, "drawings: train sample 1 has label 1, of 1 classes"),

@@ -195,6 +195,22 @@ def test_a_seeded_transform_can_be_pickled_and_draws_from_the_generator_alone():
     assert drawn(1) == drawn(1) and drawn(1) != drawn(2)
 
 
+class WithASeed:
+    """As transforms of albumentations are called."""
+
+    def set_random_seed(self, seed):
+        self.random = random.Random(seed)
+
+    def __call__(self, *, image):
+        return {"image": (image, self.random.random())}
+
+
+def test_a_transform_with_a_seed_of_its_own_is_seeded_by_it():
+    seeded = mixfeed.seeded(WithASeed())
+    shown = [seeded("an image", numpy.random.default_rng(seed)) for seed in (1, 1, 2)]
+    assert shown[0] == shown[1] != shown[2] and shown[0][0] == "an image"
+
+
 def draws_globally(image):
     import torch
 

@@ -38,7 +38,21 @@ def test_a_signal_drains_and_ends_serve(number):
     program.process.send_signal(number)
     code, stdout, stderr = program.end()
     assert (code, stdout) == (0, "ended\n"), stderr
-    assert "draining; a second signal does not wait for that" in stderr
+    assert "draining; a second signal ends at once" in stderr
+    stream.close()
+
+
+def test_a_second_signal_ends_serve_at_once():
+    program = Program(SERVE.replace('"127.0.0.1:0"', '"127.0.0.1:0", grace="10m"'), os.path.dirname(__file__))
+    address, said = listening(program)
+    stream = mixfeed.Stream(address, batch_size=10, tuning={"window_batches": 2}, **ASKED)
+    next(stream)
+    program.process.send_signal(signal.SIGTERM)
+    for line in program.process.stderr:
+        if "draining" in line:
+            break
+    program.process.send_signal(signal.SIGINT)
+    assert program.end()[0] == 130
     stream.close()
 
 
