@@ -23,7 +23,7 @@ pub use replay::ReplayArgs;
 pub use shared::SourceArgs;
 pub use verify::VerifyArgs;
 
-use crate::embedded::DEFAULT_STREAM_MEMORY_BYTES;
+use crate::memory::DEFAULT_STREAM_MEMORY_BYTES;
 use crate::parallel::default_workers;
 use crate::pool::MAX_WORKERS;
 use crate::server::Listen;
@@ -252,6 +252,13 @@ impl ServeConfig {
             log: args.log.unwrap_or_default(),
         };
         Ok((config, text))
+    }
+
+    /// Says what is missing of what keeps others out, where others can reach the loader.
+    pub(crate) fn warn_of_reach(&self, address: &Listen) {
+        if let Some(missing) = self.access.warning(address.reach()) {
+            tracing::warn!(%address, "this loader can be reached from other machines, and {missing}");
+        }
     }
 }
 

@@ -55,6 +55,7 @@ impl FailureLog {
                     Fault::Damaged => "batch cannot be built: a record is damaged",
                     Fault::Changed => "batch cannot be built: a record has changed since the start",
                     Fault::Unavailable => "batch cannot be built now: a record cannot be read",
+                    Fault::Transform => "batch cannot be built: a transform fails",
                 };
                 let (sample, record, reason) = (error.sample, &*error.record, &*error.reason);
                 tracing::warn!(index, %split, sample, record, reason, "{what}");

@@ -7,6 +7,10 @@ use crate::service::{MAX_OPENING, OPENING_BYTES};
 use mixfeed_ops::grpc::CONNECTION_BYTES;
 use mixfeed_pipeline::{Dataset, SampleMemory};
 
+/// Memory for batches of all streams, unless said otherwise. Several trainers' worth of windows
+/// (2.4 MB for two workers and batches of 128 CIFAR images) by far.
+pub(crate) const DEFAULT_STREAM_MEMORY_BYTES: u64 = 768 << 20;
+
 /// What lies unused between pieces in use, as a share of what is in use. Measured at the limits, it was less
 /// (`loader/tests/it/endurance.rs`).
 const BETWEEN: u64 = 8;

@@ -67,10 +67,11 @@ tasks
   pairs [--pairs N] [--field NAME[,NAME]]… -- 'COMMAND' 'COMMAND'
       run two commands in turn, N times each (10), and compare a number that each prints in a JSON
       object on its last line (images_per_second): medians, the median ratio and its interval
-  python [--release] [--zig] [--workspace] [-- ARGUMENTS]
+  python [--release] [--zig] [--workspace] [--slow] [-- ARGUMENTS]
       build the Python package as a wheel, install it into an environment of its own and test it there
       (--release: one to be handed on, with the loader inside; --zig: for any Linux since glibc 2.17;
       --workspace: no wheel, but the module out of the build of all crates, as `test` does;
+      --slow: the tests that take minutes, too;
       ARGUMENTS go to pytest, to run a part)
   compose-smoke [--keep]
       build the images on bases made of Debian packages, run the compose file through a kill, a
@@ -271,6 +272,7 @@ fn python_task(mut arguments: Parser) -> Result<ExitCode> {
             Long("release") => options.release = true,
             Long("zig") => options.zig = true,
             Long("workspace") => options.workspace = true,
+            Long("slow") => options.slow = true,
             Value(value) => options.rest.push(value),
             other => return Err(other.unexpected().into()),
         }

@@ -42,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) release: bool,
     /// Make it for older machines than this one.
     pub(crate) zig: bool,
+    /// Run the tests that take minutes as well.
+    pub(crate) slow: bool,
     /// Handed to pytest, to run a part only.
     pub(crate) rest: Vec<OsString>,
 }
@@ -237,6 +239,7 @@ fn test(python: &Path, built: &Built, package: Option<&Path>, options: &Options,
         pytest.env("MIXFEED_TEST_LOADER", &built.loader).env("MIXFEED_TEST_READ", &built.read);
         pytest.envs(package.map(|folder| ("PYTHONPATH", folder)));
         pytest.env("MIXFEED_TEST_REPORT", &lines).env("PYTHONDONTWRITEBYTECODE", "1");
+        pytest.envs(options.slow.then_some(("MIXFEED_SLOW", "1")));
         let status = process::status(&mut pytest)?;
         // 1 says that tests failed, which are counted by themselves.
         if !matches!(status.code(), Some(0 | 1)) {

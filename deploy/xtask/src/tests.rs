@@ -60,7 +60,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         if options.runner.is_empty() {
             // Elsewhere it takes maturin to link a module.
             let workspace = cfg!(target_os = "linux");
-            outcome.take(python::run(&python::Options { workspace, ..Default::default() }));
+            outcome.take(python::run(&python::Options {
+                workspace,
+                slow: options.slow,
+                ..Default::default()
+            }));
         }
         if options.slow {
             outcome.take(smoke::run(false));

@@ -307,15 +307,30 @@ impl Frames {
 /// Shows `image` as `view` says.
 ///
 /// # Panics
-/// When the image is not of `shape`.
+/// When the image is not of `shape`, or a custom transform fails.
 pub fn apply<'a>(view: &View, shape: ImageShape, image: &[u8], frames: &'a mut Frames) -> &'a [u8] {
     assert_eq!(image.len(), shape.values(), "an image of the shape");
-    apply_to(view, shape, Pixels::whole(image, shape.size()), frames)
+    let shown = try_apply(view, shape, Pixels::whole(image, shape.size()), frames);
+    shown.unwrap_or_else(|reason| panic!("{reason}"))
 }
 
 /// Shows an image as `view` says, in `shape`: of a view that resizes, any image of which `pixels` are at least what it
-/// shows; otherwise one of the shape.
-pub(crate) fn apply_to<'a>(
+/// shows; otherwise one of the shape. An error is that of a custom transform.
+pub(crate) fn try_apply<'a>(
+    view: &View,
+    shape: ImageShape,
+    pixels: Pixels<'_>,
+    frames: &'a mut Frames,
+) -> Result<&'a [u8], String> {
+    apply_built_in(view, shape, pixels, frames);
+    if let Some(custom) = view.custom {
+        custom.apply(shape, &mut frames.now)?;
+    }
+    Ok(&frames.now)
+}
+
+/// The same without the custom transform.
+pub(crate) fn apply_built_in<'a>(
     view: &View,
     shape: ImageShape,
     pixels: Pixels<'_>,
@@ -332,7 +347,7 @@ pub(crate) fn apply_to<'a>(
         grayscale,
         erased,
         cutout,
-        custom,
+        custom: _,
     } = *view;
     let moved = (down, right, flipped) != (0, 0, false);
     frames.now.resize(shape.values(), 0);
@@ -361,9 +376,6 @@ pub(crate) fn apply_to<'a>(
     }
     for hole in [erased, cutout].into_iter().flatten() {
         erasing::apply(hole.region, hole.value, shape, &mut frames.now);
-    }
-    if let Some(custom) = custom {
-        custom.apply(shape, &mut frames.now);
     }
     &frames.now
 }

@@ -14,7 +14,7 @@
 
 use crate::augment::{self, Frames, View};
 use crate::checked::CheckedSpec;
-use crate::dataset::{Pixels, SampleError, Samples};
+use crate::dataset::{Fault, Pixels, SampleError, Samples};
 use crate::lambda::Lambda;
 use crate::mix::{mix_f32, mix_u8, paste};
 use crate::plan::{BatchPlan, RowPlan};
@@ -64,7 +64,7 @@ struct Seen {
 /// Writes the batch that `plan` describes into `out`.
 ///
 /// # Errors
-/// When a sample cannot be read; `out` then holds nothing of use.
+/// When a sample cannot be read, or a custom transform fails; `out` then holds nothing of use.
 pub fn collate(
     checked: &CheckedSpec,
     plan: &BatchPlan,
@@ -80,7 +80,7 @@ pub fn collate(
 /// Writes one row behind those that `out` holds.
 ///
 /// # Errors
-/// When a sample cannot be read; `out` is then as before.
+/// When a sample cannot be read, or a custom transform fails; `out` is then as before.
 pub fn collate_row(
     checked: &CheckedSpec,
     row: &RowPlan,
@@ -140,7 +140,10 @@ fn see<'a>(
     if *view == View::PLAIN {
         return Ok(pixels.bytes);
     }
-    Ok(augment::apply_to(view, shape, pixels, frames))
+    augment::try_apply(view, shape, pixels, frames).map_err(|reason| {
+        let record = samples.record(sample).unwrap_or_else(|| format!("record {sample}"));
+        SampleError { sample, record, reason, fault: Fault::Transform }
+    })
 }
 
 fn write_image(
@@ -308,6 +311,45 @@ mod tests {
                 prop_assert_eq!(pixels, expected);
             }
         }
+    }
+
+    #[test]
+    fn a_transform_that_fails_fails_the_row_with_its_reason() {
+        use crate::augment::{Custom, CustomAugmentation, Parameters};
+        use crate::key::Key;
+        use mixfeed_streamspec::CustomTransform;
+
+        /// Fails on sample 7.
+        struct Picky;
+
+        impl CustomAugmentation for Picky {
+            fn name(&self) -> &'static str {
+                "picky"
+            }
+            fn version(&self) -> u32 {
+                3
+            }
+            fn plan(&self, _key: Key, _image: ImageShape) -> Parameters {
+                [0; 4]
+            }
+            fn apply(&self, _parameters: Parameters, _image: ImageShape, _pixels: &mut [u8]) {
+                unreachable!("batches are made by the one that may fail")
+            }
+            fn try_apply(&self, _: Parameters, _: ImageShape, pixels: &mut [u8]) -> Result<(), String> {
+                if pixels == image(7) { Err("no sevens".into()) } else { Ok(()) }
+            }
+        }
+
+        let data = data();
+        let custom = Some(CustomTransform::new("picky", 3).unwrap());
+        let augmentation = Augmentation { custom, ..Augmentation::NONE };
+        let spec = StreamSpec { augmentation, shuffle: false, mixing: None, ..spec(1, 1.0, 0.0) };
+        let checked = CheckedSpec::with_custom(spec, &data, &[Custom::new(&Picky)]).unwrap();
+        let plan = BatchPlan::new(&checked, 0);
+        let (mut scratch, mut out) = (Scratch::default(), BatchBuffer::default());
+        let error = collate(&checked, &plan, data.train.as_ref(), &mut scratch, &mut out).unwrap_err();
+        assert_eq!((error.sample, error.fault, out.labels.len()), (7, Fault::Transform, 4 * 7));
+        assert_eq!(error.reason, "transform picky:3: no sevens");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-/// A sample that cannot be read. The message names file, record or offset, and the reason.
+/// A sample that cannot be read or shown. The message names file, record or offset, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("sample {sample}: {record}: {reason}")]
 pub struct SampleError {
@@ -37,7 +37,7 @@ pub struct SampleError {
     pub fault: Fault,
 }
 
-/// What kind of fault keeps a sample from being read.
+/// What kind of fault keeps a sample from being read, or shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// Its bytes are damaged: every replica with the same data finds the same, whenever it looks.
@@ -46,6 +46,8 @@ pub enum Fault {
     Changed,
     /// It cannot be read at this moment: later, or elsewhere, it may be.
     Unavailable,
+    /// It is there, and a custom transform fails on it, as it will everywhere.
+    Transform,
 }
 
 /// The samples of one split.

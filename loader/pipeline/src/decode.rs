@@ -26,7 +26,7 @@ mod orientation;
 mod png;
 mod unfilter;
 
-use crate::augment::{Frames, Placement, View, apply_to};
+use crate::augment::{Frames, Placement, View, apply_built_in};
 use crate::blend::Region;
 use crate::dataset::{Part, Pixels};
 use image::metadata::Orientation;
@@ -100,7 +100,7 @@ pub fn decode_to(file: &[u8], output: &Output) -> Result<Vec<u8>, DecodeError> {
     let (region, denominator) = decode_part(file, placed.wanted(output.size), &mut pixels)?;
     let view = View { resized: Some(placed), ..View::PLAIN };
     let pixels = Pixels { bytes: &pixels, region, denominator };
-    Ok(apply_to(&view, output.size.rgb(), pixels, &mut frames).to_vec())
+    Ok(apply_built_in(&view, output.size.rgb(), pixels, &mut frames).to_vec())
 }
 
 /// Decodes at least a part of a file's image into `into`: the part, or the whole; returns what it is, and the denominator

@@ -55,7 +55,8 @@ pub(super) fn run(args: &InspectArgs, extensions: &Extensions) -> Result<(), Fai
                 Fault::Damaged => &mut bad,
                 Fault::Changed if report.opened_by.is_some() => &mut differing,
                 // A moment's read error is no property of the set.
-                Fault::Changed | Fault::Unavailable => return Err(error.into()),
+                // And no transform is asked for here.
+                Fault::Changed | Fault::Unavailable | Fault::Transform => return Err(error.into()),
             };
             let SampleError { sample, record, reason, .. } = error;
             found.push(Skipped { split, sample, record, reason });

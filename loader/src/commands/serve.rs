@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::config::{ServeArgs, ServeConfig};
-use crate::embedded::prepare;
+use crate::embedded::{prepare, tell};
 use crate::extensions::Extensions;
 use crate::memory::WorstCase;
 use crate::metrics::TASKS;
@@ -57,9 +57,7 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
     if let Some(address) = config.health_listen {
         server = server.with_health(address).await.map_err(of("--health-listen"))?;
     }
-    if let Some(missing) = config.access.warning(server.address().reach()) {
-        tracing::warn!(address = %server.address(), "this loader can be reached from other machines, and {missing}");
-    }
+    config.warn_of_reach(server.address());
     tracing::info!(data = %config.data, "reading data");
     let service = {
         let (data, workers, memory, draining) =
@@ -78,19 +76,9 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
     };
     // What reading took beyond the data.
     memory::give_back();
-    let dataset = service.dataset();
-    tracing::info!(
-        name = dataset.name,
-        train = dataset.train.count(),
-        test = dataset.test.count(),
-        digest = hex::encode(&dataset.digest[..6]),
-        algorithm = hex::encode(&service.fingerprint()[..6]),
-        workers = config.workers,
-        start_seconds = logging::seconds(started.elapsed()),
-        "data ready"
-    );
+    tell(&service, config.workers, started);
     let memory_at_most =
-        WorstCase::new(dataset, config.workers, config.stream_memory_bytes, server.connections());
+        WorstCase::new(service.dataset(), config.workers, config.stream_memory_bytes, server.connections());
     memory_at_most.log();
     service.metrics().memory_bound.set(memory_at_most.total() as f64);
     let address = server.address().clone();

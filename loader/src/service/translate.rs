@@ -108,7 +108,7 @@ pub(super) fn finished(finished: Finished) -> v1::StreamBatchesResponse {
         Err(error) => {
             let reason = match &error {
                 BuildError::Data(error) => match error.fault {
-                    Fault::Damaged => v1::FailureReason::DataLoss,
+                    Fault::Damaged | Fault::Transform => v1::FailureReason::DataLoss,
                     Fault::Changed => v1::FailureReason::Changed,
                     Fault::Unavailable => v1::FailureReason::Unavailable,
                 },

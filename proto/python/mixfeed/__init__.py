@@ -7,6 +7,7 @@
             for batch in stream:
                 numpy.from_dlpack(batch.images)
 
+`mixfeed.serve(dataset, transform)` makes a loader of a data set of Python's, and `mixfeed.local(dataset, transform=…)` starts some.
 `mixfeed.torch.Loader` stands in place of a DataLoader, and `mixfeed.v1` has the messages of the protocol, for a client
 of one's own (that one needs grpcio). Neither is imported before it is asked for.
 """
@@ -15,6 +16,7 @@ import atexit as _atexit
 
 from mixfeed._local import LocalLoader, local
 from mixfeed._native import Array, Batch, Info, Stream, __version__, close_all
+from mixfeed._serving import Server, seeded, serve, serving
 from mixfeed.errors import (
     ClosedError,
     DataChangedError,
@@ -42,10 +44,14 @@ __all__ = [
     "MismatchError",
     "NoLoaderError",
     "RefusedError",
+    "Server",
     "SettingsError",
     "Stream",
     "__version__",
     "local",
+    "seeded",
+    "serve",
+    "serving",
 ]
 
 # A thread that waits for a batch must not come back to an interpreter that is gone.

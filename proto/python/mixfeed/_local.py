@@ -12,20 +12,23 @@ import contextlib
 import fcntl
 import json
 import logging
+import multiprocessing
 import os
 import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any
 
 from mixfeed._native import __version__
-from mixfeed.errors import ClosedError, LoaderStartError
+from mixfeed._dataset import Adapter, Dataset, Given, Samples, Transform, samples
+from mixfeed.errors import ClosedError, LoaderStartError, SettingsError
 
 _LOG = logging.getLogger("mixfeed.loader")
 
@@ -46,7 +49,18 @@ _LEAVE_SECONDS = 5.0
 
 
 def local(
-    data: str | os.PathLike[str], workers: int | None = None, processes: int = 1, **flags: object
+    data: str | os.PathLike[str] | Dataset,
+    workers: int | None = None,
+    processes: int | None = None,
+    *,
+    transform: Transform | None = None,
+    test: Dataset | None = None,
+    name: str | None = None,
+    version: int = 1,
+    classes: Sequence[str] | None = None,
+    kind: str = "numpy",
+    index: str | os.PathLike[str] | None = None,
+    **flags: object,
 ) -> LocalLoader:
     """Starts loaders of `data` on this machine: `with mixfeed.local("photos/", workers=8) as loaders:`.
 
@@ -55,9 +69,22 @@ def local(
     `flags` are those of `mixfeed-loader serve`, with underscores: `order="name"`, `test_fraction=0.1`; `listen="0.0.0.0:0"`
     lets other machines in.
 
-    Raises LoaderStartError with the loader's last words when one does not start.
+    Or `data` is a data set of Python's, and `transform` and what follows it are those of `mixfeed.serve`. Its loaders are
+    processes of Python, as many as there are CPUs unless `processes` says otherwise, which get data set and transform by
+    pickle, as those of `multiprocessing` do that are spawned: a program needs its `if __name__ == "__main__":`. All samples are
+    read once, in this process.
+
+    Raises LoaderStartError with the loader's last words when one does not start, and SettingsError for a data set
+    that makes no sense.
     """
-    return LocalLoader(data, workers=workers, processes=processes, **flags)
+    if isinstance(data, (str, os.PathLike)):
+        own = {"transform": transform, "test": test, "name": name, "classes": classes, "index": index}
+        for keyword, value in own.items():
+            if value is not None:
+                raise SettingsError(f"{keyword} is for a data set of Python's, and {data!r} is the place of one")
+        return LocalLoader(data, workers=workers, processes=processes, **flags)
+    given = Given(data, transform, test=test, name=name, version=version, classes=classes, kind=kind, index=index)
+    return LocalLoader(given, workers=workers, processes=processes, **flags)
 
 
 class LocalLoader:
@@ -65,32 +92,42 @@ class LocalLoader:
 
     def __init__(
         self,
-        data: str | os.PathLike[str],
+        data: str | os.PathLike[str] | Given,
         *,
         workers: int | None = None,
-        processes: int = 1,
+        processes: int | None = None,
         **flags: object,
     ) -> None:
-        if processes < 1:
+        if processes is not None and processes < 1:
             raise ValueError(f"processes is {processes}, it must be 1 or more")
-        given = flags.pop("listen", None)
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise LoaderStartError(
+                "loaders are started while the program is imported by one of them: put what starts them below "
+                'if __name__ == "__main__":'
+            )
+        listen = flags.pop("listen", None)
         self._addresses: list[str] = []
-        command = [_program(), "serve", f"--data={os.fspath(data)}", "--stop-with-stdin", "--log-format=json"]
-        for name, value in {"grace": "2s", "workers": workers, **flags}.items():
-            if value is not None:
-                text = str(value).lower() if isinstance(value, bool) else str(value)
-                command.append(f"--{name.replace('_', '-')}={text}")
+        self._custom_augmentation = data.custom_augmentation if isinstance(data, Given) else None
+        flags = {"grace": "2s", "workers": workers, **flags}
+        # Whatever may be wrong with a data set shows before anything is started.
+        found = samples(data, Adapter(data)) if isinstance(data, Given) else None
         _remove_left()
         folder, lock = _folder()
         running: list[_Process] = []
         self._lock = lock
         self._stop = weakref.finalize(self, _stop, running, folder, lock, os.getpid())
         try:
-            for number in range(processes):
+            for number in range(processes or (1 if found is None else _cpus())):
                 socket = f"{folder}/{number}.sock"
                 own = f"unix://{socket}" if len(socket) <= _SOCKET_CHARS else "127.0.0.1:0"
-                listen = own if given is None else given
-                running.append(_Process([*command, f"--listen={listen}"]))
+                settings = {**flags, "listen": own if listen is None else listen}
+                if isinstance(data, Given):
+                    assert found is not None
+                    command = _worker(data, found, settings, f"{folder}/{number}.job")
+                else:
+                    command = [_program(), "serve", f"--data={os.fspath(data)}", "--stop-with-stdin", "--log-format=json"]
+                    command += as_flags(settings)
+                running.append(_Process(command))
             self._addresses = [process.address() for process in running]
         except BaseException:
             self.close()
@@ -104,6 +141,11 @@ class LocalLoader:
         if self.closed:
             raise ClosedError("the loaders of this machine were closed")
         return self._addresses
+
+    @property
+    def custom_augmentation(self) -> str | None:
+        """How streams ask for the transform of a data set of Python's, if there is one."""
+        return self._custom_augmentation
 
     @property
     def closed(self) -> bool:
@@ -211,6 +253,31 @@ def _parse(line: bytes) -> tuple[int, str, dict[str, Any]]:
         return logging.ERROR, line.decode(errors="replace").strip(), {}
     rest = "".join(f" {name}={value}" for name, value in fields.items() if name != "message")
     return level if isinstance(level, int) else logging.INFO, f"{fields.get('message', '')}{rest}", fields
+
+
+def as_flags(settings: Mapping[str, object]) -> list[str]:
+    """Keywords as flags of `serve`."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
+    return [f"--{name.replace('_', '-')}={text}" for name, text in texts.items()]
+
+
+def _cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _worker(given: Given, found: Samples, settings: dict[str, object], path: str) -> list[str]:
+    """The command of a loader of a data set of Python's, whose job is written to the path."""
+    from mixfeed._worker import job  # It knows multiprocessing's ways, which few need.
+
+    try:
+        text = job(given, found, settings)
+    except Exception as error:
+        raise SettingsError(f"data set and transform must be such as pickle takes, for other processes to have them: {error}") from error
+    with open(path, "wb") as file:
+        file.write(text)
+    return [sys.executable, "-m", "mixfeed._worker", path]
 
 
 def _input(popen: subprocess.Popen[bytes]) -> IO[bytes]:

@@ -24,7 +24,7 @@ INSTEAD = {
     "prefetch_factor": 'tuning={"window_bytes": ...} bounds what is fetched ahead',
     "sampler": "the order follows from seed and shuffle, the part of a rank from rank and world",
     "timeout": 'loader_timeout="60s" is how long is waited where no loader is available',
-    "transform": "the loaders augment: flip_prob, resized_crop, color_jitter and others",
+    "transform": "the loaders augment: flip_prob, resized_crop, color_jitter and others, or mixfeed.local(dataset, transform=...)",
     "worker_init_fn": "there are no worker processes",
 }
 """What a DataLoader is told and a Loader is not, with what to do instead."""

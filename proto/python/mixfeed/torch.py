@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("mixfeed.torch")
 
-# That a rank would have no rows is said here, once, and not by each loader and of each loader besides.
-for _name in ("mixfeed.client", "mixfeed.loader"):
-    logging.getLogger(_name).addFilter(lambda record: "spec.shard.world: " not in record.getMessage())
-
 Targets = Union[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 """Soft targets or classes; or label, partner's label and lambda."""
 
@@ -56,6 +52,11 @@ class State(TypedDict):
 
     next: int
     stream: str
+
+
+def _is_told_here(record: logging.LogRecord) -> bool:
+    """Passes all but that a rank would have no rows, which is said here, once, and not by and of each loader besides."""
+    return "spec.shard.world: " not in record.getMessage()
 
 
 class _Addresses(Protocol):
@@ -283,6 +284,9 @@ class Loader(IterableDataset[Any]):
         settings = self._settings.copy()
         settings["start"] = self._next
         rank, world = settings.get("rank") or 0, settings.get("world") or 1
+        if world > 1:
+            for name in ("mixfeed.client", "mixfeed.loader"):
+                logging.getLogger(name).addFilter(_is_told_here)  # Once: it is the same one.
         if self._rows is not None:
             settings["rank"], settings["world"] = 0, 1
         try:

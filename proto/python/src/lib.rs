@@ -5,11 +5,14 @@
 //! ([`dlpack`]). What goes wrong is raised as the classes of `mixfeed/errors.py` ([`errors`]), and log lines go where the
 //! program's own go ([`logs`]).
 //!
+//! A [`Server`](server::Server) is the other end: a loader in this process, of a [`dataset`] and a [`transform`] of Python's.
+//!
 //! Deliberately not here: PyTorch, processes of loaders, and anything else that Python says better; that is the
 //! package `mixfeed` beside this crate.
 
 mod array;
 mod batch;
+mod dataset;
 mod dlpack;
 mod errors;
 mod exit;
@@ -20,8 +23,10 @@ mod logs;
 mod moments;
 mod reader;
 mod recorded;
+mod server;
 mod settings;
 mod stream;
+mod transform;
 mod values;
 
 use pyo3::prelude::*;
@@ -34,6 +39,8 @@ mod _native {
     #[pymodule_export]
     use crate::batch::Batch;
     #[pymodule_export]
+    use crate::dataset::image_hash;
+    #[pymodule_export]
     use crate::exit::close_all;
     #[pymodule_export]
     use crate::info::Info;
@@ -43,6 +50,8 @@ mod _native {
     use crate::loaders::addresses;
     #[pymodule_export]
     use crate::recorded::{differences, spec};
+    #[pymodule_export]
+    use crate::server::{Server, end_after_stdin};
     #[pymodule_export]
     use crate::stream::Stream;
 

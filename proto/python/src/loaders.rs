@@ -1,6 +1,6 @@
 //! Loaders as they may be given: a text with commas, a sequence of texts, or whoever has `addresses`.
 
-use crate::errors;
+use crate::{errors, logs};
 use mixfeed_client::{Endpoint, EndpointError};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -23,6 +23,18 @@ pub(crate) fn endpoints(loaders: &Bound<'_, PyAny>) -> PyResult<Vec<Endpoint>> {
 #[pyfunction]
 pub(crate) fn addresses(loaders: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
     Ok(endpoints(loaders)?.iter().map(ToString::to_string).collect())
+}
+
+/// Says of loaders of this machine that they have a transform, which a stream does not ask for.
+pub(crate) fn warn_of_transform(loaders: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Some(transform) = loaders.getattr_opt("custom_augmentation")?.filter(|it| !it.is_none()) else {
+        return Ok(());
+    };
+    let text = format!(
+        "the loaders have the transform {transform}, and this stream does not ask for it: custom_augmentation=\"{transform}\" does"
+    );
+    logs::client(loaders.py())?.call_method1("warning", ("%s", text))?;
+    Ok(())
 }
 
 /// The error of who reads from loaders of this machine that were closed.

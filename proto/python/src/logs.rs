@@ -1,14 +1,15 @@
-//! Log lines of the client on their way to Python's `logging`.
+//! Log lines of the client, and of loaders in this process, on their way to Python's `logging`.
 //!
 //! The client's threads never enter the interpreter, which may be busy, ending or gone: they leave their lines in the
-//! queue of their stream, and the thread that reads the stream hands them on whenever it comes by.
+//! queue of their stream, and the thread that reads the stream hands them on whenever it comes by. All loaders of this process
+//! have one queue, which whoever waits for one of them empties.
 
 use pyo3::prelude::*;
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{Interest, Subscriber, set_global_default};
@@ -17,8 +18,12 @@ use tracing::{Event, Level, Metadata};
 /// Lines that wait for a reader who is long in coming; the client logs transitions, which are few.
 const WAITING_LINES: usize = 1024;
 
-/// The logger, in Python's terms.
-const LOGGER: &str = "mixfeed.client";
+/// The loggers, in Python's terms.
+const CLIENT: &str = "mixfeed.client";
+const LOADER: &str = "mixfeed.loader";
+
+/// How the client begins when an audit found two answers.
+const DISAGREEMENT: &str = "loaders disagree on a batch";
 
 const DEBUG: u8 = 10;
 
@@ -29,6 +34,9 @@ thread_local! {
     /// Where the lines of this thread go: that of a stream's runtime has the queue of its stream.
     static QUEUE: RefCell<Option<Sender>> = const { RefCell::new(None) };
 }
+
+/// The queue of the lines that belong to no stream, once there is a loader: those are its threads'.
+static OF_LOADERS: OnceLock<(Sender, Lines)> = OnceLock::new();
 
 struct Line {
     level: u8,
@@ -44,21 +52,57 @@ pub(crate) struct Sender {
 
 /// The reader's end.
 pub(crate) struct Lines {
+    logger: &'static str,
+    /// What is said besides, once, where loaders disagree.
+    on_disagreement: Mutex<Option<String>>,
     lines: Mutex<Receiver<Line>>,
     lost: Arc<AtomicUsize>,
 }
 
-/// Makes the queue of a stream, and asks Python how much it wants to hear.
-pub(crate) fn queue(py: Python<'_>) -> (Sender, Lines) {
-    let wanted = || logger(py)?.call_method0("getEffectiveLevel")?.extract::<u8>();
+/// Makes the queue of a stream, and asks Python how much it wants to hear. Of a stream with a transform of its loaders' own,
+/// `transform` is its name.
+pub(crate) fn queue(py: Python<'_>, transform: Option<String>) -> (Sender, Lines) {
+    let (sender, lines) = queue_for(py, CLIENT);
+    let on_disagreement = transform.map(|name| {
+        format!(
+            "the stream asks for the transform {name}: one that draws from anything but the generator that it is handed, or \
+             that is not the same everywhere, makes loaders disagree"
+        )
+    });
+    (sender, Lines { on_disagreement: Mutex::new(on_disagreement), ..lines })
+}
+
+/// Takes the lines of loaders from now on.
+pub(crate) fn listen_to_loader(py: Python<'_>) {
+    if OF_LOADERS.get().is_none() {
+        // Asking Python may let another thread come first, whose queue is as good.
+        let _ = OF_LOADERS.set(queue_for(py, LOADER));
+    }
+}
+
+/// Hands on the lines of loaders that wait.
+pub(crate) fn tell_of_loader(py: Python<'_>) -> PyResult<()> {
+    OF_LOADERS.get().map_or(Ok(()), |(_, lines)| lines.hand_on(py))
+}
+
+fn queue_for(py: Python<'_>, name: &'static str) -> (Sender, Lines) {
+    let wanted = || logger(py, name)?.call_method0("getEffectiveLevel")?.extract::<u8>();
     WANTED.fetch_min(wanted().unwrap_or(2 * DEBUG), Ordering::Relaxed);
     let (sender, lines) = sync_channel(WAITING_LINES);
     let lost = Arc::new(AtomicUsize::new(0));
-    (Sender { lines: sender, lost: lost.clone() }, Lines { lines: Mutex::new(lines), lost })
+    (
+        Sender { lines: sender, lost: lost.clone() },
+        Lines { logger: name, on_disagreement: Mutex::default(), lines: Mutex::new(lines), lost },
+    )
 }
 
-fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    py.import("logging")?.call_method1("getLogger", (LOGGER,))
+/// The logger of streams.
+pub(crate) fn client(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    logger(py, CLIENT)
+}
+
+fn logger<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import("logging")?.call_method1("getLogger", (name,))
 }
 
 impl Sender {
@@ -84,12 +128,18 @@ impl Lines {
         if lines.is_empty() && lost == 0 {
             return Ok(());
         }
-        let logger = logger(py)?;
+        let logger = logger(py, self.logger)?;
         for Line { level, text } in lines {
-            logger.call_method1("log", (level, "%s", text))?;
+            let mut besides = None;
+            if text.starts_with(DISAGREEMENT) {
+                besides = self.on_disagreement.lock().unwrap_or_else(PoisonError::into_inner).take();
+            }
+            for text in std::iter::once(text).chain(besides) {
+                logger.call_method1("log", (level, "%s", text))?;
+            }
         }
         if lost > 0 {
-            logger.call_method1("warning", ("%d log lines were lost: nobody read the stream", lost))?;
+            logger.call_method1("warning", ("%d log lines were lost: nobody took them", lost))?;
         }
         Ok(())
     }
@@ -123,9 +173,9 @@ impl Subscriber for Forward {
         let mut text = Text::default();
         event.record(&mut text);
         let line = Line { level: number(*event.metadata().level()), text: text.message + &text.fields };
-        // A thread that belongs to no stream has nobody to tell.
         QUEUE.with_borrow(|queue| {
-            if let Some(queue) = queue
+            // A thread that belongs to neither a stream nor a loader has nobody to tell.
+            if let Some(queue) = queue.as_ref().or(OF_LOADERS.get().map(|(of_loaders, _)| of_loaders))
                 && queue.lines.try_send(line).is_err()
             {
                 queue.lost.fetch_add(1, Ordering::Relaxed);

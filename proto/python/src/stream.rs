@@ -15,7 +15,7 @@ use crate::recorded::{self, Recorded};
 use crate::settings::{Recipe, Settings};
 use crate::values;
 use mixfeed_client::{
-    Batch as Received, Expected, StreamConfig, StreamEnd, StreamError, StreamInfo, StreamStats, Tuning,
+    Batch as Received, Expected, Split, StreamConfig, StreamEnd, StreamError, StreamInfo, StreamStats, Tuning,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -103,18 +103,19 @@ impl Stream {
         };
         let mut config = StreamConfig { expected: Some(expected), ..config };
         config.tuning.quiet = true;
-        let (sender, lines) = logs::queue(py);
-        let mut reader = open(py, config, &sender, &lines)?;
-        while let Some(batch) = attend(py, &lines, || reader.wait())? {
+        let (sender, lines) = logs::queue(py, None);
+        let local = self.local.as_ref().map(|local| local.bind(py));
+        let mut reader = open(py, config, &sender, &lines, local)?;
+        while let Some(batch) = attend(py, &lines, local, || reader.wait())? {
             let batch = batch.map_err(|error| errors::stream(py, &error))?;
             py.detach(|| take(batch));
         }
         Ok(())
     }
 
-    /// Whether the loaders are on this machine and were closed: nobody will come.
+    /// Whether the loaders are on this machine and were closed.
     fn is_deserted(&self, py: Python<'_>) -> PyResult<bool> {
-        self.local.as_ref().map_or(Ok(false), |local| local.getattr(py, "closed")?.is_truthy(py))
+        is_closed(self.local.as_ref().map(|local| local.bind(py)))
     }
 
     fn close_with(&self, py: Python<'_>, error: Option<StreamError>) -> PyResult<()> {
@@ -180,17 +181,22 @@ impl Stream {
         }
         let presence = Presence::new();
         config.interrupt = presence.interrupt.clone();
-        let (sender, lines) = logs::queue(py);
+        let transform = config.spec.augmentation.custom;
+        if transform.is_none() && config.spec.split == Split::Train {
+            loaders::warn_of_transform(loaders)?;
+        }
+        let (sender, lines) = logs::queue(py, transform.map(|it| format!("{}:{}", it.name(), it.version())));
+        let local = loaders.hasattr("closed")?.then(|| loaders.clone());
         let reader = {
             let _inside = presence.enter(py)?;
-            open(py, config.clone(), &sender, &lines)?
+            open(py, config.clone(), &sender, &lines, local.as_ref())?
         };
         let info = reader.info().clone();
         let of_epochs = reading.epochs.map(|epochs| epochs.saturating_mul(info.batches_per_epoch));
         let end = [of_epochs, reading.steps].into_iter().flatten().min();
         let state =
             State { next: config.start, stats: StreamStats::default(), failed: None, reader: Some(reader) };
-        let local = loaders.hasattr("closed")?.then(|| loaders.clone().unbind());
+        let local = local.map(Bound::unbind);
         Ok(Self { state: Mutex::new(state), presence, lines, config, info, end, local })
     }
 
@@ -317,22 +323,40 @@ impl Stream {
     }
 }
 
-/// Waits until `wait` comes to something, without the interpreter; a signal of Python's ends it.
-fn attend<T: Send>(py: Python<'_>, lines: &Lines, mut wait: impl FnMut() -> Wait<T> + Send) -> PyResult<T> {
+/// Whether loaders of this machine were closed: nobody will come.
+fn is_closed(local: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+    local.map_or(Ok(false), |local| local.getattr("closed")?.is_truthy())
+}
+
+/// Waits until `wait` comes to something, without the interpreter; a signal of Python's ends it, and so does the end of
+/// loaders of this machine.
+fn attend<T: Send>(
+    py: Python<'_>,
+    lines: &Lines,
+    local: Option<&Bound<'_, PyAny>>,
+    mut wait: impl FnMut() -> Wait<T> + Send,
+) -> PyResult<T> {
     loop {
         let waited = py.detach(&mut wait);
         lines.hand_on(py)?;
         match waited {
             Wait::Done(value) => return Ok(value),
+            Wait::Pending if is_closed(local)? => return Err(loaders::closed(py)),
             Wait::Pending => py.check_signals()?,
         }
     }
 }
 
-fn open(py: Python<'_>, config: StreamConfig, sender: &Sender, lines: &Lines) -> PyResult<Reader> {
+fn open(
+    py: Python<'_>,
+    config: StreamConfig,
+    sender: &Sender,
+    lines: &Lines,
+    local: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Reader> {
     let raised = |error| errors::stream(py, &error);
     let mut opening = py.detach(|| Opening::start(config, sender.clone())).map_err(raised)?;
-    let stream = attend(py, lines, || opening.wait())?.map_err(raised)?;
+    let stream = attend(py, lines, local, || opening.wait())?.map_err(raised)?;
     Ok(opening.with(stream))
 }
 

@@ -108,18 +108,18 @@ class Program:
         line = self.process.stdout.readline()
         return line.strip() or pytest.fail(f"it said nothing more: {self.process.communicate()[1]}")
 
-    def end(self) -> tuple[int, str, str]:
+    def end(self, seconds: float = PATIENCE_SECONDS) -> tuple[int, str, str]:
         """Its exit code and what it printed."""
         try:
-            stdout, stderr = self.process.communicate(timeout=PATIENCE_SECONDS)
+            stdout, stderr = self.process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             pytest.fail(f"it hangs: {self.process.communicate()[1]}")
         return self.process.returncode, stdout, stderr
 
-    def succeed(self) -> str:
+    def succeed(self, seconds: float = PATIENCE_SECONDS) -> str:
         """What it printed, once it has ended well."""
-        code, stdout, stderr = self.end()
+        code, stdout, stderr = self.end(seconds)
         assert code == 0, stderr
         return stdout
 

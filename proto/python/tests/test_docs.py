@@ -1,10 +1,14 @@
 """The programs of the documents run as they stand there."""
 
+import json
 import pathlib
 import struct
+import subprocess
+import sys
 import zlib
 
 import pytest
+from conftest import Program
 
 ROOT = pathlib.Path(__file__).parents[3]
 
@@ -49,10 +53,33 @@ def test_the_readmes_program_trains_on(data, request, tmp_path, capsys):
     assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["epoch 0", "epoch 1", "epoch 2"]
 
 
+def test_the_program_with_a_data_set_of_ones_own_runs(tmp_path):
+    pytest.importorskip("torchvision")
+    (program,) = [text for text in programs("deploy/docs/PYTORCH.md") if "__main__" in text]
+    path = tmp_path / "program.py"  # A file, for other processes to import.
+    path.write_text(program)
+    done = subprocess.run([sys.executable, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert (done.stdout, done.returncode) == ("400\n", 0), done.stderr
+
+
+def test_the_notebook_runs_from_start_to_end_and_says_what_it_says_there(tmp_path, monkeypatch):
+    pytest.importorskip("torch"), pytest.importorskip("PIL")
+    notebook = json.loads((ROOT / "proto/python/examples/mixup.ipynb").read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert len(cells) == 10
+    monkeypatch.chdir(tmp_path)
+    said = Program("\n".join("".join(cell["source"]) for cell in cells)).succeed().splitlines()
+    shown = [output["text"] for cell in cells for output in cell["outputs"] if output["output_type"] == "stream"]
+    expected = [line.rstrip() for text in shown for line in text]
+    assert len(said) == len(expected) == 9 and said[-1] == "the same weights, bit for bit"
+    # A loss is of the machine that computed it.
+    assert [line for line in said if "loss" not in line] == [line for line in expected if "loss" not in line]
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_the_programs_of_the_page_on_pytorch_run(number, tmp_path, monkeypatch, capsys):
     torch = pytest.importorskip("torch")
-    found = programs("deploy/docs/PYTORCH.md")
+    found = [text for text in programs("deploy/docs/PYTORCH.md") if "__main__" not in text]
     assert len(found) == 2
     monkeypatch.chdir(tmp_path)
     ran(found[number], f"block {number} of PYTORCH.md")

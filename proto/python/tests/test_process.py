@@ -4,10 +4,11 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 
 import pytest
-from conftest import PATIENCE_SECONDS, Program, stopped, until
+from conftest import PATIENCE_SECONDS, Program, require, stopped, until
 
 import mixfeed
 
@@ -222,6 +223,27 @@ def test_a_thousand_streams_leave_threads_and_descriptors_as_they_were(loaders):
     assert said.endswith(" True\n"), said
 
 
+HUNDRED_THOUSAND = """
+    import sys, mixfeed
+    def resident():
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1])
+    with mixfeed.Stream(sys.argv[1], batch_size=1, image_size=8) as stream:
+        for number in range(100_000):
+            batch = next(stream)
+            if number == 10_000:
+                before = resident()
+    print(resident() / before)
+"""
+
+
+@linux
+def test_a_hundred_thousand_batches_take_no_more_memory_than_the_first_ten_thousand(loaders):
+    require("slow", os.environ.get("MIXFEED_SLOW"), "takes a minute; cargo xtask python --slow runs it")
+    program = Program(HUNDRED_THOUSAND, loaders.addresses[0])
+    assert float(program.succeed(600)) <= 1.02
+
+
 LOCAL = """
     import os, sys, time, mixfeed
     loaders = mixfeed.local("synthetic:100", workers=1, processes=2)
@@ -273,6 +295,24 @@ def test_local_loaders_are_gone_when_they_are_closed():
     assert not any(map(runs, pids)) and not any(map(os.path.exists, folders))
     assert time.monotonic() - started < PATIENCE_SECONDS
     stream.close()
+
+
+def test_a_stream_that_is_being_opened_ends_when_its_local_loaders_are_closed():
+    with mixfeed.local("synthetic:100", workers=1) as loaders:
+        loaders.addresses[0] = "127.0.0.1:9"  # Nobody listens there.
+        ended = []
+
+        def read():
+            try:
+                mixfeed.Stream(loaders, loader_timeout="10m")
+            except mixfeed.ClosedError as error:
+                ended.append(str(error))
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        time.sleep(0.15)  # Into the middle of its wait; nothing fails when it is not.
+    reader.join(PATIENCE_SECONDS)
+    assert ended == ["the loaders of this machine were closed"]
 
 
 def test_the_folders_of_processes_that_were_killed_are_removed_by_the_next(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import mixfeed
 
 
-def digests(loaders: mixfeed.LocalLoader | str | list[str], seed: int) -> list[str]:
+def digests(loaders: mixfeed.LocalLoader | mixfeed.Server | str | list[str], seed: int) -> list[str]:
     with mixfeed.Stream(loaders, batch_size=64, seed=seed, color_jitter=[0.4, 0.4, 0.4], epochs=1) as stream:
         classes: list[str] = stream.info.classes
         assert len(classes) > 1 and stream.stats["batches"] == 0
@@ -31,6 +31,24 @@ def main() -> None:
 
 
 main()
+
+
+class Squares:
+    def __len__(self) -> int:
+        return 9
+
+    def __getitem__(self, index: int) -> tuple[bytes, int]:
+        return bytes(index), 0
+
+
+def transform(image: object, generator: object) -> object:
+    return image
+
+
+def served() -> None:
+    with mixfeed.serving(Squares(), transform, version=2) as server, mixfeed.local(Squares(), transform=transform) as loaders:
+        print(digests(server, 1), loaders.custom_augmentation)
+    mixfeed.serve(Squares(), mixfeed.seeded(transform), workers=1)
 """
 
 TORCH = """
@@ -87,6 +105,6 @@ def test_a_training_passes_mypys_strict_checks(cache, tmp_path):
 
 def test_the_package_passes_mypys_strict_checks(cache):
     pytest.importorskip("torch")
-    modules = [f"--module=mixfeed{name}" for name in ("", ".errors", ".doctor", "._local", "._training", ".torch")]
+    modules = [f"--module=mixfeed{name}" for name in ("", ".errors", ".doctor", "._local", "._dataset", "._serving", "._worker", "._training", ".torch")]
     said = mypy(cache, pathlib.Path(__file__).parents[1], "--follow-imports=silent", *modules)
-    assert said == (0, "Success: no issues found in 6 source files\n")
+    assert said == (0, "Success: no issues found in 9 source files\n")

@@ -72,6 +72,15 @@ pub trait CustomAugmentation: Send + Sync {
     /// Does it, to height × width × channels bytes: by `parameters` and nothing else. Two machines must
     /// agree on every bit, so it does without functions of the system's math library.
     fn apply(&self, parameters: Parameters, image: ImageShape, pixels: &mut [u8]);
+
+    /// The same, of a transform that may fail: batches are made by this one, and a failure is that of the batch.
+    ///
+    /// # Errors
+    /// Why there is no result, in one line.
+    fn try_apply(&self, parameters: Parameters, image: ImageShape, pixels: &mut [u8]) -> Result<(), String> {
+        self.apply(parameters, image, pixels);
+        Ok(())
+    }
 }
 
 /// A transform that a stream uses. Two are equal when name and version are.
@@ -163,8 +172,9 @@ impl Serialize for CustomView {
 }
 
 impl CustomView {
-    pub(super) fn apply(self, image: ImageShape, pixels: &mut [u8]) {
-        self.transform.0.apply(self.parameters, image, pixels);
+    pub(super) fn apply(self, image: ImageShape, pixels: &mut [u8]) -> Result<(), String> {
+        let applied = self.transform.0.try_apply(self.parameters, image, pixels);
+        applied.map_err(|reason| format!("transform {}: {reason}", self.transform))
     }
 }
 
