@@ -5,6 +5,7 @@
 //! `opening.rs`, how it is written down in `saving.rs`.
 
 pub mod audit;
+mod evaluating;
 mod noise;
 mod opening;
 pub mod outcome;
@@ -15,7 +16,7 @@ pub(crate) use opening::try_stream;
 
 use crate::config::{Recipe, RunConfig, UsageError};
 use crate::error::TrainError;
-use crate::evaluate::{Evaluation, TestImages, evaluate};
+use crate::evaluate::Evaluation;
 use crate::feed::{Feed, Next, loaders::Loaders};
 use crate::learn::ema::Ema;
 use crate::learn::loss::smooth;
@@ -29,7 +30,7 @@ use crate::machine::device;
 use crate::machine::stop::{Stop, StopCause};
 use crate::report::curves;
 use crate::run::checkpoint::{self, CheckpointError, CheckpointStore};
-use crate::run::observer::{Epoch, Evaluating, Observer, Start, Step};
+use crate::run::observer::{Epoch, Observer, Start, Step};
 use crate::run::run_folder::{RunFile, RunFolder};
 use audit::AuditReport;
 use mixfeed_client::{Batch, StreamError, StreamInfo};
@@ -328,46 +329,6 @@ impl<'a> Run<'a> {
         }
         observer.finished_epoch(&epoch);
         Ok(())
-    }
-
-    fn evaluate(&self, observer: &mut dyn Observer) -> Result<Evaluation, TrainError> {
-        let TrainingJob { loaders, stop, config, .. } = *self.job;
-        let training_rows = config.training.stream.batch_size;
-        let (stream, output, limit) = (&self.info, config.training.stream.output, config.test_limit);
-        let images = TestImages { loaders, stream, output, training_rows, limit };
-        let loss = config.training.recipe.loss;
-        let stop = stop.of_signals_only();
-        loop {
-            let known = loaders.history().convicted().len();
-            let mut tell = |evaluating: &Evaluating| observer.evaluating(evaluating);
-            let score = evaluate(self.judged(), &self.stager, images, loss, &stop, &mut tell)?;
-            if loaders.history().convicted().len() == known {
-                return Ok(score);
-            }
-            tracing::warn!(
-                "a loader was found to be wrong during the evaluation, which is done again without it"
-            );
-        }
-    }
-
-    /// Whether the model is evaluated after so many steps, which end an epoch or training.
-    fn evaluates_at(&self, steps: u64) -> bool {
-        let every = self.job.config.evaluate_every.saturating_mul(self.info.batches_per_epoch);
-        steps.is_multiple_of(every) || steps == self.end
-    }
-
-    /// Evaluations from the first to the last step, and those of them after so many steps.
-    fn evaluations(&self) -> (u64, u64) {
-        let every = self.job.config.evaluate_every.saturating_mul(self.info.batches_per_epoch);
-        let all = self.end.div_ceil(every);
-        // That of an epoch which nobody has written down yet is to be done, again or at last.
-        let is_pending = self.is_epoch_over() && self.position.is_multiple_of(every);
-        (all, all.saturating_sub(self.position / every - u64::from(is_pending)))
-    }
-
-    /// The model that is evaluated and kept: the average where there is one.
-    fn judged(&self) -> &dyn Model {
-        self.ema.as_ref().map_or(&*self.model, Ema::model)
     }
 
     fn start(&self) -> Start {

@@ -131,10 +131,9 @@ impl Roster {
     }
 
     /// The same for streams whose token goes unencrypted.
-    pub(crate) fn with_token_in_clear(self, token_in_clear: bool) -> Self {
-        let mut roster = self;
-        roster.token_in_clear = token_in_clear;
-        roster
+    pub(crate) fn with_token_in_clear(mut self, token_in_clear: bool) -> Self {
+        self.token_in_clear = token_in_clear;
+        self
     }
 
     pub(crate) fn get(&self, key: ReplicaKey) -> Option<&Entry> {
@@ -335,35 +334,6 @@ impl Roster {
             self.turn(key, Condition::Lost);
         }
         self.retry_after(now, key, pause);
-    }
-
-    /// The replica must not, or does not want to, serve this stream.
-    pub(crate) fn refuse(&mut self, now: Micros, key: ReplicaKey, reason: String) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        stop(entry);
-        let said = entry.condition == Condition::Refused && entry.trouble == reason;
-        if said || self.tuning.quiet {
-            tracing::debug!(loader = %entry.position.1, reason, "loader refused");
-        } else {
-            tracing::error!(loader = %entry.position.1, reason, "loader refused");
-        }
-        entry.trouble = reason;
-        entry.answered = true;
-        self.turn(key, Condition::Refused);
-        self.retry_after(now, key, REFUSED_PAUSE);
-    }
-
-    /// The replica is another name of one that serves: no fault, and nothing that a second stream to it would help.
-    fn pass_over(&mut self, now: Micros, key: ReplicaKey, reason: String) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        stop(entry);
-        if entry.trouble != reason {
-            tracing::info!(loader = %entry.position.1, reason, "loader not used twice");
-        }
-        entry.trouble = reason;
-        entry.answered = true;
-        self.turn(key, Condition::Refused);
-        self.retry_after(now, key, REFUSED_PAUSE);
     }
 
     fn retry_after(&mut self, now: Micros, key: ReplicaKey, pause: Duration) {

@@ -205,6 +205,7 @@ const COMPUTES_OTHERWISE: [&str; 5] =
 /// Which of the processor's instructions libtorch computes with, as in `AVX512`: by what it found, and by what variables of the
 /// environment tell it (`ATEN_CPU_CAPABILITY`, and those of its libraries, which are named). Results depend on it.
 #[must_use]
+#[allow(clippy::disallowed_methods)] // They are no settings of this program.
 pub fn instructions() -> String {
     let told = COMPUTES_OTHERWISE.iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
     told.fold(shim::cpu_capability(), |text, (name, value)| format!("{text}, {name}={value}"))

@@ -1,6 +1,6 @@
 //! What replicas have done to be trusted or not: strikes, quarantine, convictions, and names of one process.
 
-use super::{Condition, Entry, Roster, stop};
+use super::{Condition, Entry, REFUSED_PAUSE, Roster, stop};
 use crate::scheduler::{Micros, ReplicaKey, micros};
 use std::time::Duration;
 
@@ -142,5 +142,34 @@ impl Roster {
         if !for_good {
             self.retry_after(now, key, pause);
         }
+    }
+
+    /// The replica must not, or does not want to, serve this stream.
+    pub(crate) fn refuse(&mut self, now: Micros, key: ReplicaKey, reason: String) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        stop(entry);
+        let said = entry.condition == Condition::Refused && entry.trouble == reason;
+        if said || self.tuning.quiet {
+            tracing::debug!(loader = %entry.position.1, reason, "loader refused");
+        } else {
+            tracing::error!(loader = %entry.position.1, reason, "loader refused");
+        }
+        entry.trouble = reason;
+        entry.answered = true;
+        self.turn(key, Condition::Refused);
+        self.retry_after(now, key, REFUSED_PAUSE);
+    }
+
+    /// The replica is another name of one that serves: no fault, and nothing that a second stream to it would help.
+    fn pass_over(&mut self, now: Micros, key: ReplicaKey, reason: String) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        stop(entry);
+        if entry.trouble != reason {
+            tracing::info!(loader = %entry.position.1, reason, "loader not used twice");
+        }
+        entry.trouble = reason;
+        entry.answered = true;
+        self.turn(key, Condition::Refused);
+        self.retry_after(now, key, REFUSED_PAUSE);
     }
 }

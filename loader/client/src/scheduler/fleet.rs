@@ -1,5 +1,7 @@
 //! The replicas that may be asked: what each owes, how much it may owe, how fast it is.
 
+mod facts;
+
 use super::pace::{Pace, PendingRequest, WARM};
 use super::ranks::{Rank, Ranks};
 use super::words::{FailureKind, Micros, Progress, ReplicaKey};
@@ -113,20 +115,6 @@ impl Fleet {
         self.rank(now, key);
     }
 
-    /// What the replica takes from one delivery to the next: as measured, or as long as the first has been waited for.
-    pub(super) fn pace(&self, now: Micros, key: ReplicaKey) -> Option<Micros> {
-        let replica = self.replicas.get(&key)?;
-        let oldest = replica.owed.values().map(|asked| asked.at).min();
-        let waited = oldest.map_or(0, |at| replica.pace.waited(now, at));
-        let measured = replica.pace.measured();
-        (measured.is_some() || waited > replica.pace.service()).then(|| waited.max(measured.unwrap_or(0)))
-    }
-
-    /// What a delivery takes from its request on, over all replicas, in microseconds; 0 while unknown.
-    pub(super) fn typical(&self) -> f64 {
-        self.typical
-    }
-
     /// Takes the replica out and returns what it owed, lowest first.
     pub(super) fn leave(&mut self, key: ReplicaKey) -> Vec<u64> {
         let Some(replica) = self.replicas.remove(&key) else { return Vec::new() };
@@ -172,19 +160,6 @@ impl Fleet {
     /// The fastest replica with nothing to do that `fits`.
     pub(super) fn first_idle(&self, fits: impl Fn(ReplicaKey) -> bool) -> Option<ReplicaKey> {
         self.ranks.idle().find(|key| fits(*key))
-    }
-
-    pub(super) fn is_paused(&self, key: ReplicaKey) -> bool {
-        self.replicas.get(&key).is_some_and(|replica| replica.paused_until.is_some())
-    }
-
-    pub(super) fn has_idle(&self) -> bool {
-        self.ranks.idle().next().is_some()
-    }
-
-    /// What an idle replica takes for an answer, if that is known, of this stream or an earlier one.
-    pub(super) fn takes(&self, key: ReplicaKey) -> Option<Micros> {
-        self.replicas.get(&key).filter(|replica| replica.rate > 0).map(|replica| replica.pace.service())
     }
 
     /// Notes the window and how fast batches leave it.

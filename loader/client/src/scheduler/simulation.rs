@@ -282,23 +282,6 @@ impl World {
         self.scheduler.leave(self.now, ReplicaKey(number));
     }
 
-    fn has_liars(&self) -> bool {
-        self.machines.iter().any(|machine| machine.kind.lies > 0)
-    }
-
-    /// The client uses a machine no more.
-    fn convict(&mut self, number: u32) {
-        assert!(
-            self.machines[number as usize].kind.lies > 0,
-            "seed {}: {number} is honest",
-            self.setting.seed
-        );
-        self.report.convicted.push(number);
-        self.lose(number);
-        self.scheduler.discard(self.now, ReplicaKey(number));
-        self.machines[number as usize].banned = true;
-    }
-
     fn strike(&mut self) {
         let number = self.draw.below(self.machines.len() as u64) as u32;
         self.measure_ideal();

@@ -194,7 +194,7 @@ mod tests {
         let mut all = Drawn::default();
         plans(drawn).iter().for_each(|plan| all.add(plan, drawn.lambda_scope));
         let checks = all.checks(asked, SHAPE, 1e-6).into_iter();
-        checks.filter(|check| !check.passed).map(|check| check.name.clone()).collect()
+        checks.filter(|check| !check.passed).map(|check| check.name).collect()
     }
 
     #[test]
@@ -216,12 +216,14 @@ mod tests {
     fn other_draws_than_were_asked_for_are_found() {
         let drawn = mixing(MixingKind::Mixup, 0.4, 0.5);
         assert_eq!(failed(drawn, &mixing(MixingKind::Mixup, 0.4, 0.55)), ["mixed fraction"]);
-        assert!(failed(drawn, &mixing(MixingKind::Mixup, 0.5, 0.5)).contains(&"lambda's distribution"));
+        assert!(
+            failed(drawn, &mixing(MixingKind::Mixup, 0.5, 0.5)).contains(&"lambda's distribution".into())
+        );
         let cut = |share| MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: share };
         let found = failed(mixing(cut(0.5), 1.0, 1.0), &mixing(cut(0.4), 1.0, 1.0));
         assert_eq!(found, ["fraction of CutMix"]);
         let boxes = |alpha| mixing(MixingKind::Cutmix, alpha, 1.0);
-        assert!(failed(boxes(1.0), &boxes(1.5)).contains(&"lambda of CutMix"));
+        assert!(failed(boxes(1.0), &boxes(1.5)).contains(&"lambda of CutMix".into()));
         // Lambdas as they were drawn, before the box was cut off at the border.
         let mut drawn = Drawn::default();
         plans(boxes(1.0)).iter().for_each(|plan| drawn.add(plan, LambdaScope::Sample));

@@ -6,6 +6,26 @@ use super::*;
 const SEEDS: u64 = 300;
 const MORE: &str = "MIXFEED_SIMULATED_SEEDS";
 
+impl World {
+    pub(super) fn has_liars(&self) -> bool {
+        self.machines.iter().any(|machine| machine.kind.lies > 0)
+    }
+
+    /// The client uses a machine no more.
+    pub(super) fn convict(&mut self, number: u32) {
+        assert!(
+            self.machines[number as usize].kind.lies > 0,
+            "seed {}: {number} is honest",
+            self.setting.seed
+        );
+        self.report.convicted.push(number);
+        self.lose(number);
+        self.scheduler.discard(self.now, ReplicaKey(number));
+        self.machines[number as usize].banned = true;
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // It is no setting of a program.
 fn seeds() -> u64 {
     std::env::var(MORE).ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
 }
