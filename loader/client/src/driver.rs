@@ -63,7 +63,7 @@ pub(crate) struct Driver {
     sessions: u64,
     failures: FailureLog,
     patience: Patience,
-    /// Times that loaders contradicted each other with nobody to decide.
+    /// What there was to say of contradictions, in lines.
     contradictions: u64,
     /// When what was learnt of the replicas is taken into the history next.
     remember_at: Micros,

@@ -19,6 +19,7 @@ from mixfeed._native import Array, Batch, Info, Stream, __version__, close_all
 from mixfeed._serving import Server, seeded, serve, serving
 from mixfeed.errors import (
     ClosedError,
+    ContradictionError,
     DataChangedError,
     DataLossError,
     Error,
@@ -34,6 +35,7 @@ __all__ = [
     "Array",
     "Batch",
     "ClosedError",
+    "ContradictionError",
     "DataChangedError",
     "DataLossError",
     "Error",

@@ -80,4 +80,6 @@ class Settings(TypedDict, total=False):
     auth_token_file: str | os.PathLike[str] | None
     """File with the bearer token that loaders ask for."""
     audit: int | None
-    """Audit: fetch every Nth batch from two loaders and compare them [default: 0, never]."""
+    """Audit: fetch one in N batches, drawn at random, from two loaders and compare them [default: 0, none]."""
+    audit_policy: str | None
+    """When loaders contradict each other: continue without the one that a third shows to be wrong, or stop [default: continue]."""

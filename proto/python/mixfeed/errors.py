@@ -35,6 +35,10 @@ class DataChangedError(DataLossError):
     """A batch cannot be made because no loader has the data any more that it started with."""
 
 
+class ContradictionError(Error):
+    """Loaders contradict each other about a batch, and the stream was to end then (`audit_policy="stop"`)."""
+
+
 class ClosedError(Error):
     """The stream was closed."""
 

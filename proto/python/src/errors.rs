@@ -24,6 +24,8 @@ pub(crate) fn stream(py: Python<'_>, error: &StreamError) -> PyErr {
         StreamError::Mismatch { .. } => ("MismatchError", None),
         StreamError::DataLoss { index, .. } => ("DataLossError", Some(*index)),
         StreamError::DataChanged { index, .. } => ("DataChangedError", Some(*index)),
+        StreamError::Convicted { .. } => ("ContradictionError", None),
+        StreamError::Undecided { index, .. } => ("ContradictionError", Some(*index)),
         StreamError::Interrupted => ("ClosedError", None),
         StreamError::Config(text) => return settings(py, text),
         _ => ("Error", None),

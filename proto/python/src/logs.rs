@@ -23,7 +23,7 @@ const CLIENT: &str = "mixfeed.client";
 const LOADER: &str = "mixfeed.loader";
 
 /// How the client begins when an audit found two answers.
-const DISAGREEMENT: &str = "loaders disagree on a batch";
+const CONTRADICTION: &str = "loaders contradict each other about a batch";
 
 const DEBUG: u8 = 10;
 
@@ -53,8 +53,8 @@ pub(crate) struct Sender {
 /// The reader's end.
 pub(crate) struct Lines {
     logger: &'static str,
-    /// What is said besides, once, where loaders disagree.
-    on_disagreement: Mutex<Option<String>>,
+    /// What is said besides, once, where loaders contradict each other.
+    on_contradiction: Mutex<Option<String>>,
     lines: Mutex<Receiver<Line>>,
     lost: Arc<AtomicUsize>,
 }
@@ -63,13 +63,13 @@ pub(crate) struct Lines {
 /// `transform` is its name.
 pub(crate) fn queue(py: Python<'_>, transform: Option<String>) -> (Sender, Lines) {
     let (sender, lines) = queue_for(py, CLIENT);
-    let on_disagreement = transform.map(|name| {
+    let on_contradiction = transform.map(|name| {
         format!(
             "the stream asks for the transform {name}: one that draws from anything but the generator that it is handed, or \
-             that is not the same everywhere, makes loaders disagree"
+             that is not the same everywhere, makes loaders contradict each other"
         )
     });
-    (sender, Lines { on_disagreement: Mutex::new(on_disagreement), ..lines })
+    (sender, Lines { on_contradiction: Mutex::new(on_contradiction), ..lines })
 }
 
 /// Takes the lines of loaders from now on.
@@ -92,7 +92,7 @@ fn queue_for(py: Python<'_>, name: &'static str) -> (Sender, Lines) {
     let lost = Arc::new(AtomicUsize::new(0));
     (
         Sender { lines: sender, lost: lost.clone() },
-        Lines { logger: name, on_disagreement: Mutex::default(), lines: Mutex::new(lines), lost },
+        Lines { logger: name, on_contradiction: Mutex::default(), lines: Mutex::new(lines), lost },
     )
 }
 
@@ -131,8 +131,8 @@ impl Lines {
         let logger = logger(py, self.logger)?;
         for Line { level, text } in lines {
             let mut besides = None;
-            if text.starts_with(DISAGREEMENT) {
-                besides = self.on_disagreement.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if text.starts_with(CONTRADICTION) {
+                besides = self.on_contradiction.lock().unwrap_or_else(PoisonError::into_inner).take();
             }
             for text in std::iter::once(text).chain(besides) {
                 logger.call_method1("log", (level, "%s", text))?;

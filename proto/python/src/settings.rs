@@ -5,7 +5,7 @@
 
 use clap::{Args, Parser};
 use merge::Merge;
-use mixfeed_client::{AugmentationArgs, Remainder, RowShard, Split, StreamEnd, StreamSpec};
+use mixfeed_client::{AuditPolicy, AugmentationArgs, Remainder, RowShard, Split, StreamEnd, StreamSpec};
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::grpc::{CredentialFiles, Credentials, TlsCredentials};
 use serde::Deserialize;
@@ -85,9 +85,12 @@ pub(crate) struct Reading {
     /// File with the bearer token that loaders ask for
     #[arg(long)]
     pub(crate) auth_token_file: Option<PathBuf>,
-    /// Audit: fetch every Nth batch from two loaders and compare them [default: 0, never]
+    /// Audit: fetch one in N batches, drawn at random, from two loaders and compare them [default: 0, none]
     #[arg(long)]
     pub(crate) audit: Option<u64>,
+    /// When loaders contradict each other: continue without the one that a third shows to be wrong, or stop [default: continue]
+    #[arg(long, value_name = "continue|stop")]
+    pub(crate) audit_policy: Option<AuditPolicy>,
 }
 
 /// A word as a settings file spells it.

@@ -179,6 +179,9 @@ impl Stream {
         if let Some(every) = reading.audit {
             config.tuning.audit_every = every;
         }
+        if let Some(policy) = reading.audit_policy {
+            config.tuning.audit_policy = policy;
+        }
         let presence = Presence::new();
         config.interrupt = presence.interrupt.clone();
         let transform = config.spec.augmentation.custom;
@@ -225,7 +228,8 @@ impl Stream {
         Ok(py.detach(|| self.lock().next))
     }
 
-    /// What happened so far, by name: batches, replicas, reassigned, hedged, duplicate, corrupt, audited, unaudited.
+    /// What happened so far, by name: batches, replicas, reassigned, hedged, duplicate, corrupt, audited, unaudited,
+    /// undecided, discarded.
     #[getter]
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let _inside = self.presence.enter(py)?;

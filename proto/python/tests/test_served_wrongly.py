@@ -75,8 +75,19 @@ def test_an_audit_finds_a_transform_that_is_another_one_in_each_process_and_name
         until(lambda: "the stream asks for the transform drawings:2: one that draws" in caplog.text, "it is named")
         stream.close()
         reader.join()
-    disagree = [record for record in caplog.records if record.getMessage().startswith("loaders disagree on a batch")]
-    assert disagree and all(loaders_of in disagree[0].getMessage() for loaders_of in (".sock",))
+    said = "loaders contradict each other about a batch"
+    lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith(said)]
+    assert lines and ".sock" in lines[0]
+
+
+def test_a_stream_that_is_to_stop_ends_where_loaders_contradict_each_other():
+    with mixfeed.local(Drawings(200, (40, 8)), processes=2, transform=own_data.OwnSeed(), **NAMED) as loaders:
+        settings = {"audit": 1, "audit_policy": "stop", **MIXUP, **ASKED}
+        stream = mixfeed.Stream(loaders, batch_size=10, **settings)
+        with pytest.raises(mixfeed.ContradictionError, match="audit_data|contradict each other") as raised:
+            for _ in stream:
+                pass
+        assert raised.value.index >= 0
 
 
 def ended(stream):

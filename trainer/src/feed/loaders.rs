@@ -2,7 +2,7 @@
 //!
 //! Both are reached over the same gRPC path, so that nothing after this file knows the difference.
 
-use crate::config::{Audit, RunConfig, Source};
+use crate::config::{Audit, RunConfig, Source, UsageError};
 use crate::error::TrainError;
 use crate::feed::Feed;
 use crate::machine::stop::Stop;
@@ -133,7 +133,33 @@ impl Loaders {
     /// In an async task: it blocks.
     pub fn open(&self, request: StreamRequest<'_>, stop: &Stop) -> Result<Feed, TrainError> {
         let runtime = self.runtime.as_ref().expect("there until dropping");
-        Feed::open(self.config(self.endpoints.clone(), request), runtime.handle(), stop)
+        let feed = Feed::open(self.config(self.endpoints.clone(), request), runtime.handle(), stop)?;
+        self.compare_copy(&feed, request, stop)?;
+        Ok(feed)
+    }
+
+    /// Whether the trusted copy of the data is what the loaders serve; otherwise it could decide nothing.
+    fn compare_copy(&self, feed: &Feed, request: StreamRequest<'_>, stop: &Stop) -> Result<(), TrainError> {
+        let (Some(arbiter), Some(runtime)) = (&self.arbiter, &self.runtime) else { return Ok(()) };
+        let request = StreamRequest {
+            start: 0,
+            end: StreamEnd::Batch(0),
+            expected: Some(same_as(feed.info())),
+            ..request
+        };
+        let config = StreamConfig {
+            arbiter: None,
+            security: Security::default(),
+            history: LoaderHistory::default(),
+            ..self.config(vec![arbiter.address().into()], request)
+        };
+        match Feed::open(config, runtime.handle(), stop) {
+            Err(TrainError::Stream(StreamError::Mismatch { detail })) => {
+                let text = format!("--audit-data is not what the loaders serve: {detail}");
+                Err(UsageError::new(&text).into())
+            }
+            compared => compared.map(drop),
+        }
     }
 
     /// Asks each address by itself whether it would serve a stream, all at once, and gives their answers in

@@ -2,7 +2,7 @@
 
 use crate::feed::Feed;
 use crate::feed::loaders::Loaders;
-use crate::report::table::counted;
+use crate::report::table::count;
 use mixfeed_client::{LoaderRecord, StreamStats, chance_to_find};
 use serde::Serialize;
 
@@ -111,8 +111,8 @@ impl AuditReport {
     pub fn summary(&self) -> String {
         let AuditReport { audited, undecided, convicted, .. } = self;
         let mut text = format!(
-            "{} compared; a loader with 1 % wrong batches found with {:.0} %, with 10 % with {:.0} %",
-            counted(*audited, "batch").replace("batchs", "batches"),
+            "{} batches compared; a loader with 1 % wrong batches found with {:.0} %, with 10 % with {:.0} %",
+            count(*audited),
             100.0 * self.chance_to_find_1_percent,
             100.0 * self.chance_to_find_10_percent
         );

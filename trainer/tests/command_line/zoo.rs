@@ -123,6 +123,15 @@ fn who_lies_is_found_by_a_third_loader_or_by_a_trusted_copy_of_the_data() {
 }
 
 #[test]
+fn a_copy_of_other_data_is_refused() {
+    let honest = LoaderProcess::start(DATA, 1);
+    let ended = train(&[&honest.address], &["--audit", "1", "--audit-data", "synthetic:100"]);
+    assert_eq!(ended.output.status.code(), Some(2), "{}", stderr(&ended.output));
+    let line = error_line(&ended.output);
+    assert!(line.contains("--audit-data is not what the loaders serve"), "{line}");
+}
+
+#[test]
 fn a_run_that_stops_at_a_lie_goes_back_before_it_and_ends_with_the_honest_weights() {
     let folder = tempfile::tempdir().unwrap();
     let (honest, also) = (LoaderProcess::start(DATA, 1), LoaderProcess::start(DATA, 1));

@@ -6,8 +6,8 @@ use crate::error::StreamError;
 use crate::mailbox::Mailbox;
 use crate::scheduler::{Action, Distrust, Micros, ReplicaKey, Scheduler};
 
-/// Contradictions that are logged one by one.
-const LOGGED: u64 = 5;
+/// Lines about contradictions that are logged one by one.
+const LOGGED: u64 = 10;
 
 impl Driver {
     /// Carries out what the scheduler wants.
@@ -44,19 +44,25 @@ impl Driver {
             self.verdict.get_or_insert(StreamError::Undecided { index, loaders });
             return;
         }
-        if self.contradictions <= LOGGED {
+        if self.is_to_be_said() {
             let used = self.names(&[used]).concat();
             tracing::error!(index, ?loaders, used, "no further loader is there to decide");
         }
     }
 
     fn disputed(&mut self, index: u64, replicas: &[ReplicaKey]) {
-        self.contradictions += 1;
-        if self.contradictions <= LOGGED {
+        if self.is_to_be_said() {
             tracing::error!(index, loaders = ?self.names(replicas), "loaders contradict each other about a batch");
-        } else if self.contradictions == LOGGED + 1 {
+        }
+    }
+
+    /// Whether one more line about contradictions is logged; the last one says that no more are.
+    fn is_to_be_said(&mut self) -> bool {
+        self.contradictions += 1;
+        if self.contradictions == LOGGED + 1 {
             tracing::error!("loaders contradict each other again and again: counted, not logged any more");
         }
+        self.contradictions <= LOGGED
     }
 
     fn distrust(&mut self, replica: ReplicaKey, index: u64, why: Distrust) {

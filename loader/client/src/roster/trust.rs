@@ -37,7 +37,7 @@ impl Roster {
 
     /// Takes what this stream has learnt of the replica into the history, and how long it takes for a byte.
     pub(crate) fn remember(&mut self, key: ReplicaKey, nanoseconds_per_byte: Option<f64>) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let Some(entry) = self.entries.get_mut(&key).filter(|entry| !entry.is_arbiter) else { return };
         let unconfirmed = std::mem::take(&mut entry.unconfirmed);
         if nanoseconds_per_byte.is_some() || unconfirmed.batches > 0 {
             self.history.learn(&entry.position.1.to_string(), nanoseconds_per_byte, unconfirmed);
