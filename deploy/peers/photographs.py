@@ -3,7 +3,7 @@
 The job: each file in a new order each epoch, a random resized crop of the original to 224 x 224 (area 0.08 to 1, ratio 3/4 to
 4/3, bilinear), a horizontal flip of one in two, batches of 64, u8 in the consumer's memory. Peers: `tf-service` (a dispatcher, a
 worker and this consumer, three processes), `tf-local`, `dataloader-pillow` and `dataloader-io` (torchvision.io and its v2
-transforms), these two with `--workers N` processes, `dali` (on the CPU) and `ffcv`, these two with `--workers N` threads in this
+transforms), these two with `--workers N` processes, `package` (the package `mixfeed`, with a loader of N threads), `dali` (on the CPU) and `ffcv`, these two with `--workers N` threads in this
 process. Prints one JSON object, which `cargo xtask pairs` reads.
 
 tf.data resizes without antialiasing; torchvision and DALI with it, as mixfeed does. FFCV shrinks by averaging areas, and reads a
@@ -122,6 +122,21 @@ def torch_batches(files, pillow, workers):
     return epochs(), torch.__version__, []
 
 
+def package_batches(data, workers):
+    import mixfeed.torch
+
+    loaders = mixfeed.local(str(data), workers=workers, cache="none")
+    crop = {"image_size": str(SIDE), "resized_crop": str(AREA[0]), "flip_prob": 0.5}
+    loader = mixfeed.torch.Loader(loaders, batch_size=BATCH, remainder="drop", **crop)
+
+    def epochs():
+        while True:
+            for images, _ in loader:
+                yield images.numpy()
+
+    return epochs(), mixfeed.__version__, []
+
+
 def dali_batches(files, threads):
     import nvidia.dali as dali
     from nvidia.dali import fn, types
@@ -180,7 +195,7 @@ def ffcv_batches(files, threads, beton, write):
 
 def main():
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    peers = ("tf-service", "tf-local", "dataloader-pillow", "dataloader-io", "dali", "ffcv")
+    peers = ("package", "tf-service", "tf-local", "dataloader-pillow", "dataloader-io", "dali", "ffcv")
     flags.add_argument("peer", choices=peers)
     flags.add_argument("--data", type=Path, required=True)
     flags.add_argument("--workers", type=int, default=2)
@@ -192,6 +207,8 @@ def main():
     files = sorted(str(file) for file in options.data.glob(f"train/*/*.{options.ending}"))
     if options.peer.startswith("tf"):
         batches, release, servers = tf_batches(files, options.peer == "tf-service")
+    elif options.peer == "package":
+        batches, release, servers = package_batches(options.data, options.workers)
     elif options.peer == "dali":
         batches, release, servers = dali_batches(files, options.workers)
     elif options.peer == "ffcv":
