@@ -3,7 +3,7 @@
 //! Each part is a bound that is kept elsewhere (admission, connections, calls being opened, the cache of samples);
 //! here they are added up, so that whoever gives a container its limit has a number.
 
-use crate::service::{MAX_OPENING, OPENING_BYTES};
+use crate::service::{MAX_OPENING, MAX_PROBING, OPENING_BYTES};
 use mixfeed_ops::grpc::CONNECTION_BYTES;
 use mixfeed_pipeline::{Dataset, SampleMemory};
 
@@ -46,7 +46,8 @@ impl WorstCase {
             to_keep: samples.iter().map(|samples| samples.to_keep_bytes).fold(0, u64::saturating_add),
             streams: stream_memory_bytes,
             connections: connections as u64 * CONNECTION_BYTES,
-            opening: MAX_OPENING as u64 * OPENING_BYTES,
+            // Probes and reflection have places of their own.
+            opening: (MAX_OPENING + 2 * MAX_PROBING) as u64 * OPENING_BYTES,
             workers: decoding.unwrap_or(0).saturating_mul(workers as u64),
             between: 0,
         };

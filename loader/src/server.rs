@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codegen::http;
+use tonic::service::interceptor::InterceptedService;
 use tonic::service::{InterceptorLayer, LayerExt as _};
 use tonic_health::ServingStatus;
 use tower::util::MapResponseLayer;
@@ -131,10 +132,12 @@ impl Server {
         let router = transport(MAX_STREAMS_PER_CONNECTION)
             .timeout(CALL_TIMEOUT)
             .layer(InterceptorLayer::new(Guard::new(token)))
-            .layer(InterceptorLayer::new(Openings::default()))
-            .add_service(service)
-            .add_service(health_service)
-            .add_optional_service(reflection.then(reflection_service));
+            .add_service(InterceptedService::new(service, Openings::of_batches()))
+            // Asking whether the loader is well is no matter of how many streams are being opened.
+            .add_service(InterceptedService::new(health_service, Openings::of_probes()))
+            .add_optional_service(
+                reflection.then(|| InterceptedService::new(reflection_service(), Openings::of_probes())),
+            );
 
         let mut draining = drain.clone();
         let shutdown = async move {

@@ -25,7 +25,7 @@ use mixfeed_pipeline::fingerprint::ALGORITHM_VERSION;
 use mixfeed_pipeline::spec::SpecError;
 use mixfeed_pipeline::{Dataset, Split, StreamSpec};
 use mixfeed_proto::{limits, spec_digest, v1};
-pub(crate) use opening::{MAX_OPENING, OPENING_BYTES, Openings};
+pub(crate) use opening::{MAX_OPENING, MAX_PROBING, OPENING_BYTES, Openings};
 pub use outgoing::MessageSizes;
 use outgoing::Outgoing;
 use session::Session;

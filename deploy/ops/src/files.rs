@@ -3,8 +3,10 @@
 
 #![allow(clippy::disallowed_methods)] // Reading and writing files is what this is for.
 
+use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Replaces `path` by `bytes`: a temporary file beside it, synced, renamed over it, and the folder
@@ -25,18 +27,32 @@ pub fn write_among_others(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Pending::create(path, &format!(".{}.part", std::process::id()), bytes)?.publish()
 }
 
+/// Opens a regular file for reading. Whatever else lies there under its name (a pipe that nobody writes to, a device) is refused
+/// and never waited for.
+///
+/// # Errors
+/// When it cannot be opened, or is something else than a file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"));
+    }
+    Ok(file)
+}
+
 /// Reads a regular file of at most `most` bytes.
 ///
 /// # Errors
 /// When it cannot be read, is something else than a file, or has more.
 pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let found = fs::metadata(path)?;
-    if !found.is_file() || found.len() > most {
-        let text = format!("it is no file of at most {most} bytes");
+    let file = open_regular(path)?;
+    let length = file.metadata()?.len();
+    if length > most {
+        let text = format!("it has {length} bytes, at most {most} are read");
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    let mut bytes = Vec::with_capacity(length as usize);
+    file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

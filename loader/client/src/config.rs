@@ -34,7 +34,7 @@ pub struct StreamConfig {
     /// What is known of the loaders; shared by all streams of one run.
     pub history: LoaderHistory,
     /// A loader of this machine that is trusted, and spoken to in plain text: where others contradict each other, its answer
-    /// decides, and it is asked for nothing else.
+    /// decides. It is asked for nothing else but a second opinion where no other loader can give one.
     pub arbiter: Option<Endpoint>,
     /// Bounds and periods that rarely need a change.
     pub tuning: Tuning,

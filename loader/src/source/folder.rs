@@ -16,6 +16,7 @@ use super::names::Names;
 use super::options::Options;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, Places, ReadError, Record};
 use super::report::{Report, ending, named};
+use mixfeed_ops::files::open_regular;
 use mixfeed_pipeline::Dataset;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -200,11 +201,12 @@ impl Archive for Files {
     fn read(&self, record: u64, into: &mut Vec<u8>) -> Result<(), ReadError> {
         into.clear();
         let path = self.full_path(record);
-        let mut file = std::fs::File::open(&path).map_err(|error| {
+        let mut file = open_regular(&path).map_err(|error| {
             // A folder that is away takes all its files along for as long; a file that is gone from a folder that is
             // there was removed, and so was what a link leads to.
             let removed = |path: &Path| path.parent().is_some_and(Path::is_dir);
             match error.kind() {
+                ErrorKind::InvalidData => ReadError::Record(error.to_string()),
                 ErrorKind::NotFound => match link_target(&path) {
                     Some(target) if removed(&target) => ReadError::Nothing(format!(
                         "it is a link to {}, which is not there",
@@ -218,9 +220,6 @@ impl Archive for Files {
         })?;
         let found = file.metadata()?;
         let length = found.len();
-        if !found.is_file() {
-            return Err(ReadError::Record("it is not a regular file".into()));
-        }
         if length > MAX_RECORD_BYTES {
             let text = format!("{length} bytes are more than the {MAX_RECORD_BYTES} of an image file");
             return Err(ReadError::Record(text));

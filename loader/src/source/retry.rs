@@ -1,6 +1,7 @@
 //! Files that are read whole, and reading again what fails at the moment.
 
 use super::error::SourceError;
+use mixfeed_ops::files::read_bounded;
 use std::path::Path;
 use std::time::Duration;
 
@@ -46,10 +47,20 @@ fn metadata_once(path: &Path) -> Result<std::fs::Metadata, SourceError> {
     })
 }
 
-/// Returns the contents of a file, or nothing where there is none. A link whose target is away is an error.
-#[allow(clippy::disallowed_methods)]
+/// Bytes that a file which is read whole may have: the digests of a hundred million records.
+const MAX_WHOLE_BYTES: u64 = 16 << 30;
+
+/// Bytes of a text file beside the data, such as a list of classes.
+const MAX_TEXT_BYTES: u64 = 64 << 20;
+
+/// Returns the contents of a file, or nothing where there is none. A link whose target is away is an error, and so is what is no
+/// regular file.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, SourceError> {
-    match std::fs::read(path) {
+    read_up_to(path, MAX_WHOLE_BYTES)
+}
+
+fn read_up_to(path: &Path, most: u64) -> Result<Option<Vec<u8>>, SourceError> {
+    match read_bounded(path, most) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !is_listed(path) => Ok(None),
         Err(source) => Err(SourceError::Read { path: path.into(), source }),
@@ -58,7 +69,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, SourceError> {
 
 /// Returns the lines of a text file that are not empty, or none where there is no file.
 pub(super) fn text_lines(path: &Path) -> Result<Vec<String>, SourceError> {
-    let text = patiently(|| read(path))?.unwrap_or_default();
+    let text = patiently(|| read_up_to(path, MAX_TEXT_BYTES))?.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect())
 }

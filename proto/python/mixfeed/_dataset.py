@@ -111,6 +111,8 @@ class Adapter:
         self._given = given
         self._calls = itertools.count()
         self._told: set[str] = set()
+        self._impure: str | None = None
+        """What was found wrong with the transform. Each later batch fails as well: another try proves nothing."""
         self.is_tried = False
         """While it is, the transform is shown the images by which a loader names its algorithm; it may fail on them."""
 
@@ -128,14 +130,17 @@ class Adapter:
         """The image as the transform shows it, of the same size."""
         if self.is_tried:
             return self._tried(pixels, (height, width, channels), key)
+        if self._impure is not None:
+            raise ValueError(self._impure)
         twice = bytes(pixels) if next(self._calls) % _SHOWN_TWICE_EVERY == 0 else None
         shape = (height, width, channels)
         shown = self._shown(pixels, shape, key)
         if twice is not None and shown != self._shown(bytearray(twice), shape, key):
-            raise ValueError(
+            self._impure = (
                 "it gives two results for one image and one generator: everything random must be drawn from the generator "
                 "that it is handed"
             )
+            raise ValueError(self._impure)
         return shown
 
     def try_on(self, sample: int) -> None:

@@ -280,6 +280,8 @@ impl Stream {
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
         let _inside = self.presence.enter(py)?;
         let waited = loop {
+            // Also where batches are always there, so that nothing ever waits.
+            self.lines.hand_on(py)?;
             match py.detach(|| self.lock().wait(self.end)) {
                 Wait::Done(waited) => break waited,
                 Wait::Pending if self.is_deserted(py)? => {
@@ -288,7 +290,6 @@ impl Stream {
                 }
                 Wait::Pending => {}
             }
-            self.lines.hand_on(py)?;
             py.check_signals()?;
         };
         match waited {

@@ -85,9 +85,9 @@ async fn a_stream_that_is_to_stop_ends_with_the_conviction_and_tells_what_came_f
 
 #[tokio::test]
 async fn a_trusted_loader_decides_where_two_contradict_each_other_and_does_nothing_else() {
-    let (wrong, good) = (loader(liar(FaultKind::OtherPixels)), loader(steady()));
+    let (wrong, good, also) = (loader(liar(FaultKind::OtherPixels)), loader(steady()), loader(steady()));
     let arbiter = loader(steady());
-    let mut config = audited(&[&wrong, &good], 200, 1);
+    let mut config = audited(&[&wrong, &good, &also], 200, 1);
     config.arbiter = Some(arbiter.address().into());
     let history = config.history.clone();
     let mut stream = open(config).await;
@@ -96,7 +96,21 @@ async fn a_trusted_loader_decides_where_two_contradict_each_other_and_does_nothi
     assert_eq!(history.convicted()[0].loader, wrong.address().to_string());
     let asked = arbiter.asked();
     assert!(!asked.is_empty() && asked.iter().all(|index| index.is_multiple_of(10)), "{asked:?}");
-    assert_eq!(stream.stats().replicas_serving, 1, "the arbiter is none of those that serve");
+    assert_eq!(stream.stats().replicas_serving, 2, "the arbiter is none of those that serve");
+}
+
+#[tokio::test]
+async fn a_trusted_loader_is_a_second_opinion_where_there_is_no_other() {
+    let (wrong, arbiter) = (loader(liar(FaultKind::OtherPixels)), loader(steady()));
+    let mut config = audited(&[&wrong], 200, 1);
+    config.arbiter = Some(arbiter.address().into());
+    config.loader_timeout = Duration::from_secs(2);
+    config.tuning.idle_timeout = Duration::from_millis(50);
+    let history = config.history.clone();
+    let mut stream = open(config).await;
+    let error = read_error(&mut stream).await;
+    assert!(matches!(&error, StreamError::NoLoader { detail, .. } if detail.contains("differs")), "{error}");
+    assert_eq!(history.convicted().len(), 1, "{:?}", stream.stats());
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ class DescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class DescribeResponse(_message.Message):
-    __slots__ = ("dataset", "algorithm_version", "algorithm_fingerprint", "limits", "workers", "open_streams", "release")
+    __slots__ = ("dataset", "algorithm_version", "algorithm_fingerprint", "limits", "workers", "open_streams", "release", "instance_id")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ALGORITHM_VERSION_FIELD_NUMBER: _ClassVar[int]
     ALGORITHM_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +109,7 @@ class DescribeResponse(_message.Message):
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     OPEN_STREAMS_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     dataset: DatasetDescription
     algorithm_version: int
     algorithm_fingerprint: bytes
@@ -116,7 +117,8 @@ class DescribeResponse(_message.Message):
     workers: int
     open_streams: int
     release: str
-    def __init__(self, dataset: _Optional[_Union[DatasetDescription, _Mapping]] = ..., algorithm_version: _Optional[int] = ..., algorithm_fingerprint: _Optional[bytes] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., workers: _Optional[int] = ..., open_streams: _Optional[int] = ..., release: _Optional[str] = ...) -> None: ...
+    instance_id: bytes
+    def __init__(self, dataset: _Optional[_Union[DatasetDescription, _Mapping]] = ..., algorithm_version: _Optional[int] = ..., algorithm_fingerprint: _Optional[bytes] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., workers: _Optional[int] = ..., open_streams: _Optional[int] = ..., release: _Optional[str] = ..., instance_id: _Optional[bytes] = ...) -> None: ...
 
 class DatasetDescription(_message.Message):
     __slots__ = ("name", "digest", "classes", "image", "splits", "whole_digest", "bad_records", "bad_record_examples", "sizes")
@@ -407,16 +409,18 @@ class Progress(_message.Message):
     def __init__(self, index: _Optional[int] = ..., rows_done: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class StreamOpened(_message.Message):
-    __slots__ = ("samples_per_epoch", "batches_per_epoch", "image", "window_batches")
+    __slots__ = ("samples_per_epoch", "batches_per_epoch", "image", "window_batches", "instance_id")
     SAMPLES_PER_EPOCH_FIELD_NUMBER: _ClassVar[int]
     BATCHES_PER_EPOCH_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     WINDOW_BATCHES_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     samples_per_epoch: int
     batches_per_epoch: int
     image: ImageShape
     window_batches: int
-    def __init__(self, samples_per_epoch: _Optional[int] = ..., batches_per_epoch: _Optional[int] = ..., image: _Optional[_Union[ImageShape, _Mapping]] = ..., window_batches: _Optional[int] = ...) -> None: ...
+    instance_id: bytes
+    def __init__(self, samples_per_epoch: _Optional[int] = ..., batches_per_epoch: _Optional[int] = ..., image: _Optional[_Union[ImageShape, _Mapping]] = ..., window_batches: _Optional[int] = ..., instance_id: _Optional[bytes] = ...) -> None: ...
 
 class BatchPart(_message.Message):
     __slots__ = ("index", "pixels", "offset")
