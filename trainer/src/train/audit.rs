@@ -65,7 +65,10 @@ impl AuditReport {
     pub(super) fn log(&self) {
         let AuditReport { audited, unaudited, undecided, discarded, .. } = self;
         if *audited == 0 && *undecided == 0 && self.convicted.is_empty() {
-            tracing::warn!(unaudited, "audit compared nothing: it needs two loaders that serve the stream");
+            tracing::warn!(
+                unaudited,
+                "audit compared nothing: no second loader answered in time, or there was none"
+            );
             return;
         }
         let (one, ten) = (self.chance_to_find_1_percent, self.chance_to_find_10_percent);

@@ -119,6 +119,9 @@ impl Roster {
 
     /// The replica sent something that must not be used.
     pub(crate) fn quarantine(&mut self, now: Micros, key: ReplicaKey, reason: String, for_good: bool) {
+        // Where another one claims the same id, it tells nothing: who lies may have taken it from an honest loader.
+        let instance = self.get(key).map_or_else(String::new, |entry| entry.instance.clone());
+        let is_shared = self.entries().any(|(other, entry)| other != key && entry.instance == instance);
         let Some(entry) = self.entries.get_mut(&key) else { return };
         stop(entry);
         let pause = self
@@ -130,7 +133,7 @@ impl Roster {
         entry.sound = 0;
         let loader = entry.position.1.clone();
         if for_good {
-            self.history.convict(&loader.to_string(), &entry.instance, &reason);
+            self.history.convict(&loader.to_string(), if is_shared { "" } else { &instance }, &reason);
             tracing::error!(%loader, reason, "loader quarantined for the rest of the run");
         } else {
             self.history.strike(&loader.to_string(), entry.strikes, pause);

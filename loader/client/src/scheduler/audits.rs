@@ -16,13 +16,19 @@ const REMEMBERED: usize = 4096;
 const HELD: Micros = 2_000_000;
 const HELD_TIMES: f64 = 8.0;
 
+/// Times that the line waits for the opinion of one replica in vain.
+const MOST_WAITS: u32 = 3;
+
 /// What audits need to know beyond the slots.
 #[derive(Debug, Default)]
 pub(super) struct Audits {
     /// How often each two replicas were compared; the lower key first.
     meetings: BTreeMap<(ReplicaKey, ReplicaKey), u32>,
-    /// Replicas that let the line wait for their opinion, until they next deliver, and wherever they are meanwhile.
-    tardy: BTreeSet<ReplicaKey>,
+    /// How often each replica let the line wait for its opinion, and whether it has delivered nothing since. One that has not, or
+    /// that did so [`MOST_WAITS`] times, is not waited for.
+    waits: BTreeMap<ReplicaKey, (u32, bool)>,
+    /// Replicas that were found to be wrong.
+    convicted: BTreeSet<ReplicaKey>,
     /// Whether replicas may still come that could decide.
     awaits_more: bool,
     /// Since when the batch at the head waits for a second opinion.
@@ -49,11 +55,23 @@ impl Audits {
     }
 
     pub(super) fn delivered(&mut self, replica: ReplicaKey) {
-        self.tardy.remove(&replica);
+        // What is counted stays counted; one that has delivered has its chance again.
+        if let Some((_, is_owing)) = self.waits.get_mut(&replica) {
+            *is_owing = false;
+        }
     }
 
     pub(super) fn leave(&mut self, replica: ReplicaKey) {
         self.arbiter = self.arbiter.filter(|arbiter| *arbiter != replica);
+    }
+
+    fn waited_in_vain(&mut self, replica: ReplicaKey) {
+        let (times, is_owing) = self.waits.entry(replica).or_default();
+        (*times, *is_owing) = (*times + 1, true);
+    }
+
+    fn is_tardy(&self, replica: ReplicaKey) -> bool {
+        self.waits.get(&replica).is_some_and(|(times, is_owing)| *is_owing || *times >= MOST_WAITS)
     }
 
     fn times_met(&self, one: ReplicaKey, other: ReplicaKey) -> u32 {
@@ -98,9 +116,13 @@ impl<T> Scheduler<T> {
         let Some(arbiter) = self.audits.arbiter else { return };
         let Some(offset) = index.checked_sub(self.next_due) else { return };
         let Some(slot) = self.slots.get(offset as usize) else { return };
-        let other = |key: ReplicaKey| slot.can_ask(key) && self.is_prompt(key);
-        let needs_one = slot.is_disputed() || (slot.is_held() && !self.fleet.keys().any(other));
-        if needs_one && slot.wants_owner() && slot.can_ask(arbiter) {
+        let prompt =
+            |key: ReplicaKey| self.is_prompt(key) && (slot.can_ask(key) || slot.owners.contains(&key));
+        let needs_one = match slot.is_disputed() {
+            true => slot.wants_owner(),
+            false => slot.is_held() && !self.fleet.keys().any(prompt),
+        };
+        if needs_one && slot.can_ask(arbiter) {
             self.ask(now, arbiter, index);
         }
     }
@@ -120,9 +142,7 @@ impl<T> Scheduler<T> {
 
     /// Whether the line can wait for an opinion of this replica.
     fn is_prompt(&self, replica: ReplicaKey) -> bool {
-        !self.audits.tardy.contains(&replica)
-            && !self.fleet.is_slow(replica)
-            && !self.fleet.is_paused(replica)
+        !self.audits.is_tardy(replica) && !self.fleet.is_slow(replica) && !self.fleet.is_paused(replica)
     }
 
     /// Whether the answer at the head is one of several that should be there.
@@ -157,15 +177,21 @@ impl<T> Scheduler<T> {
         let prompt = |key: ReplicaKey| self.audits.is_arbiter(key) || self.is_prompt(key);
         let owed = slot.owners.iter().any(|owner| disputed || prompt(*owner));
         let may_be_asked = self.fleet.keys().any(|key| slot.can_ask(key) && prompt(key));
-        let may_come = disputed && self.audits.awaits_more;
+        let may_come = self.audits.awaits_more;
         if !late && (owed || may_be_asked || may_come) {
             return;
+        }
+        if let Some(arbiter) = self.audits.arbiter
+            && slot.can_ask(arbiter)
+        {
+            // Nearby, and worth more than an opinion that does not come.
+            return self.ask(now, arbiter, head);
         }
         let Some(slot) = self.slots.front_mut() else { return };
         // What they still send is compared with what was handed out.
         let owners = std::mem::take(&mut slot.owners);
         if late {
-            self.audits.tardy.extend(owners.iter().copied());
+            owners.iter().for_each(|owner| self.audits.waited_in_vain(*owner));
         }
         for owner in owners {
             self.fleet.withdraw(now, owner, head);
@@ -191,11 +217,15 @@ impl<T> Scheduler<T> {
 
     /// A replica's answer differs from what was handed out, for which `accepted` alone vouches.
     pub(super) fn contradicted_late(&mut self, index: u64, replica: ReplicaKey, accepted: ReplicaKey) {
+        if self.audits.convicted.contains(&accepted) {
+            return; // What came from that one alone was told when it was found out.
+        }
         self.undecided(index, vec![accepted, replica], accepted);
     }
 
     /// Throws away what came from `replica` alone and was not handed out: it was found to be wrong.
     pub(crate) fn discard(&mut self, now: Micros, replica: ReplicaKey) {
+        self.audits.convicted.insert(replica);
         for offset in 0..self.slots.len() {
             let index = self.next_due + offset as u64;
             let required = self.required(index);

@@ -74,7 +74,7 @@ async fn late_batches_in_parts_are_hedged_and_compared() {
     let slow = Fault { at: At::Every(7), kind: FaultKind::Delay(Duration::from_millis(300)), times: 4 };
     let (slow, quick) = (loader(in_parts(200).with(slow)), loader(in_parts(300)));
     let mut config = config(&[&slow, &quick], 200);
-    config.tuning.audit_every = 10;
+    config.tuning.audit_every = 2;
     let mut stream = open(config).await;
     assert_eq!(read_all(&mut stream, 0).await, 200);
     let stats = stream.stats();

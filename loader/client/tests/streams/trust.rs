@@ -237,3 +237,17 @@ async fn a_later_stream_of_a_run_waits_for_its_loader_while_another_stands_in_it
     let _right = FakeLoader::start_at(address, steady()).unwrap();
     assert_eq!(read_all(&mut opening.await.unwrap(), 0).await, 20);
 }
+
+#[tokio::test]
+async fn a_liar_that_takes_an_honest_loaders_id_is_convicted_alone_and_the_other_takes_its_place() {
+    let claimed = Some([5; 16]);
+    let wrong = loader(Script { instance: claimed, ..liar(FaultKind::OtherPixels) });
+    let (good, arbiter) = (loader(Script { instance: claimed, ..steady() }), loader(steady()));
+    let mut config = audited(&[&wrong, &good], 200, 1);
+    config.arbiter = Some(arbiter.address().into());
+    let history = config.history.clone();
+    assert_eq!(read_all(&mut open(config).await, 0).await, 200);
+    let convicted: Vec<_> = history.convicted().into_iter().map(|record| record.loader).collect();
+    assert_eq!(convicted, [wrong.address().to_string()]);
+    assert!(good.served() > 100, "{}", good.served());
+}
