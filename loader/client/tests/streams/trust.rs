@@ -25,7 +25,7 @@ async fn an_audit_of_every_batch_finds_a_loader_that_lies_and_nothing_of_it_is_h
         let mut stream = open(config).await;
         assert_eq!(read_all(&mut stream, 0).await, 200);
         let stats = stream.stats();
-        assert!(stats.corrupt >= 1 && stats.audited >= 150, "{kind:?}: {stats:?}");
+        assert!(stats.corrupt >= 1 && stats.audited >= 50, "{kind:?}: {stats:?}");
         assert_eq!(stats.replicas_serving, 2);
         let convicted = history.convicted();
         assert_eq!(convicted.len(), 1, "{convicted:?}");
