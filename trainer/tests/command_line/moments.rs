@@ -79,6 +79,16 @@ fn calm() -> &'static (String, f64) {
     })
 }
 
+/// A run under way from two loaders of the data.
+fn by_two(data: &Path) -> (tempfile::TempDir, [Serving; 2], Child) {
+    let loaders = [0, 1].map(|_| serve(data.to_str().unwrap(), "127.0.0.1:0"));
+    let run = tempfile::tempdir().unwrap();
+    let addresses = [&*loaders[0].address, &loaders[1].address].join(",");
+    let training = start(run.path(), &addresses, TIMEOUT);
+    under_way(run.path());
+    (run, loaders, training)
+}
+
 #[test]
 fn a_folder_that_is_away_for_a_moment_ends_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -100,11 +110,7 @@ fn a_folder_that_is_away_for_a_moment_ends_nothing() {
 fn a_trainer_that_was_stopped_longer_than_any_loader_is_waited_for_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(folder.path());
-    let loaders = [0, 1].map(|_| serve(data.to_str().unwrap(), "127.0.0.1:0"));
-    let run = tempfile::tempdir().unwrap();
-    let addresses = [&*loaders[0].address, &loaders[1].address].join(",");
-    let training = start(run.path(), &addresses, TIMEOUT);
-    under_way(run.path());
+    let (_run, _loaders, training) = by_two(&data);
     signal(&training, "-STOP");
     std::thread::sleep(Duration::from_secs(8));
     signal(&training, "-CONT");
@@ -136,11 +142,7 @@ fn another_loader_in_the_place_of_the_right_one_is_waited_out_in_training_and_in
 fn a_loader_that_is_stopped_beside_another_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(folder.path());
-    let loaders = [0, 1].map(|_| serve(data.to_str().unwrap(), "127.0.0.1:0"));
-    let run = tempfile::tempdir().unwrap();
-    let addresses = [&*loaders[0].address, &loaders[1].address].join(",");
-    let training = start(run.path(), &addresses, TIMEOUT);
-    under_way(run.path());
+    let (_run, loaders, training) = by_two(&data);
     signal(&loaders[1].child, "-STOP");
     let output = training.wait_with_output().unwrap();
     signal(&loaders[1].child, "-CONT");

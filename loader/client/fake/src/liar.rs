@@ -1,23 +1,22 @@
 //! A loader that passes calls on to a real one and changes what comes back: for tests of what clients believe.
 
+use crate::running::Running;
 use crate::script::Lie;
 use bytes::Bytes;
 use mixfeed_proto::v1;
 use mixfeed_proto::v1::loader_service_client::LoaderServiceClient;
-use mixfeed_proto::v1::loader_service_server::{LoaderService, LoaderServiceServer};
+use mixfeed_proto::v1::loader_service_server::LoaderService;
 use mixfeed_proto::v1::stream_batches_request::Kind as RequestKind;
 use mixfeed_proto::v1::stream_batches_response::Kind as ResponseKind;
 use mixfeed_proto::{BatchBytes, batch_checksum, limits};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -29,10 +28,8 @@ const TRICKLE: Duration = Duration::from_millis(300);
 /// A loader that lies. Dropping it ends it.
 #[derive(Debug)]
 pub struct Liar {
-    address: SocketAddr,
     told: Arc<AtomicU64>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    running: Running,
 }
 
 impl Liar {
@@ -41,53 +38,24 @@ impl Liar {
     /// # Errors
     /// Those of binding a socket and starting a thread, and an address that is none.
     pub fn start(honest: &str, lie: Lie) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
         let endpoint = Endpoint::try_from(format!("http://{honest}")).map_err(io::Error::other)?;
         let told = Arc::new(AtomicU64::new(0));
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let counter = told.clone();
-        let serve = move || {
-            runtime.block_on(async move {
-                let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-                let service = Service { honest: endpoint.connect_lazy(), lie, told: counter };
-                let service = LoaderServiceServer::new(service)
-                    .max_encoding_message_size(usize::MAX)
-                    .max_decoding_message_size(limits::MAX_REQUEST_BYTES);
-                let server = tonic::transport::Server::builder()
-                    .add_service(service)
-                    .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
-                tokio::select! {
-                    _ = server => {}
-                    _ = stopped => {}
-                }
-            });
-        };
-        let thread = std::thread::Builder::new().name("liar".into()).spawn(serve)?;
-        Ok(Self { address, told, stop: Some(stop), thread: Some(thread) })
+        let make = move || Service { honest: endpoint.connect_lazy(), lie, told: counter };
+        let running = Running::start((Ipv4Addr::LOCALHOST, 0).into(), make, std::future::pending())?;
+        Ok(Self { told, running })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> String {
-        self.address.to_string()
+        self.running.address.to_string()
     }
 
     /// Lies that it told.
     #[must_use]
     pub fn told(&self) -> u64 {
         self.told.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Liar {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -15,6 +15,7 @@ mod content;
 mod liar;
 mod parts;
 mod proxy;
+mod running;
 mod script;
 mod service;
 
@@ -23,25 +24,19 @@ pub use liar::Liar;
 pub use proxy::Proxy;
 pub use script::{At, Fault, FaultKind, Lie, PartFault, Script};
 
-use mixfeed_proto::limits;
-use mixfeed_proto::v1::loader_service_server::LoaderServiceServer;
+use running::Running;
 use service::{Service, State};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::oneshot;
-use tonic::transport::server::TcpIncoming;
 
 /// A fake loader that runs. Dropping it kills it.
 #[derive(Debug)]
 pub struct FakeLoader {
-    address: SocketAddr,
     state: Arc<State>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    running: Running,
 }
 
 impl FakeLoader {
@@ -58,38 +53,16 @@ impl FakeLoader {
     /// # Errors
     /// Those of binding a socket and starting a thread.
     pub fn start_at(address: SocketAddr, script: Script) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
         let state = Arc::new(State::new(script));
-        let (stop, stopped) = oneshot::channel();
-        let service = Service(state.clone());
-        let freezing = state.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let serve = move || {
-            runtime.block_on(async move {
-                let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-                let service = LoaderServiceServer::new(service)
-                    .max_encoding_message_size(limits::MAX_MESSAGE_BYTES)
-                    .max_decoding_message_size(limits::MAX_REQUEST_BYTES);
-                let server = tonic::transport::Server::builder()
-                    .add_service(service)
-                    .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
-                tokio::select! {
-                    _ = server => {}
-                    () = freezing.freeze() => {}
-                    _ = stopped => {}
-                }
-            });
-        };
-        let thread = std::thread::Builder::new().name("fake-loader".into()).spawn(serve)?;
-        Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
+        let (service, freezing) = (Service(state.clone()), state.clone());
+        let running = Running::start(address, || service, async move { freezing.freeze().await })?;
+        Ok(Self { state, running })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.running.address
     }
 
     /// Answers to `Describe`.
@@ -154,21 +127,14 @@ impl FakeLoader {
     }
 
     /// Ends it at once, and closes its connections, as SIGKILL does.
-    pub fn kill(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        self.thaw();
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    pub fn kill(self) {
+        drop(self);
     }
 }
 
 impl Drop for FakeLoader {
     fn drop(&mut self) {
-        self.end();
+        // One that is frozen would never see that it is to end.
+        self.thaw();
     }
 }
