@@ -3,10 +3,10 @@
 //! The pixels of all runs lie in one piece of memory, which is cut up for the workers and put together again without a copy.
 //! Deliberately not here: threads and their queue ([`pool`](crate::pool)).
 
-use crate::batch::{BuildError, BuiltBatch, StreamContext};
+use crate::batch::{BuildError, BuiltBatch, StreamContext, bytes_of};
 use bytes::BytesMut;
 use mixfeed_pipeline::{BatchBuffer, Dataset, RowPlan, Scratch, collate_row};
-use mixfeed_proto::{BatchBytes, batch_checksum};
+use mixfeed_proto::batch_checksum;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -160,26 +160,21 @@ impl Assembly {
             Run::Waiting(_) | Run::Taken => None,
         });
         let mut batch = built.next().unwrap_or_default();
-        for BatchBuffer { pixels, labels, partner_labels, lambdas } in built {
+        for BatchBuffer { pixels, labels, partner_labels, lambdas, samples } in built {
             batch.pixels.unsplit(pixels);
             batch.labels.extend(labels);
             batch.partner_labels.extend(partner_labels);
             batch.lambdas.extend(lambdas);
+            batch.samples.extend(samples);
         }
-        let BatchBuffer { pixels, labels, partner_labels, lambdas } = batch;
-        let checksum = batch_checksum(&BatchBytes {
-            spec_digest: &context.spec_digest,
-            index: self.index,
-            pixels: &pixels,
-            labels: &labels,
-            partner_labels: &partner_labels,
-            lambdas: &lambdas,
-        });
+        let checksum = batch_checksum(&bytes_of(&batch, &context.spec_digest, self.index));
+        let BatchBuffer { pixels, labels, partner_labels, lambdas, samples } = batch;
         BuiltBatch {
             pixels: pixels.freeze(),
             labels: labels.into(),
             partner_labels: partner_labels.into(),
             lambdas: lambdas.into(),
+            samples: samples.into(),
             checksum,
         }
     }
@@ -196,6 +191,7 @@ mod tests {
         let spec = StreamSpec {
             mixing: Some(Mixing::mixup(1.0, 0.5)),
             augmentation: Augmentation::EVERY,
+            sample_ids: true,
             ..StreamSpec::train(1, 20)
         };
         let checked = CheckedSpec::new(spec, dataset).unwrap();
@@ -248,6 +244,7 @@ mod tests {
             });
             prop_assert_eq!((&one.pixels, &one.labels), (&runs.pixels, &runs.labels));
             prop_assert_eq!((&one.partner_labels, &one.lambdas), (&runs.partner_labels, &runs.lambdas));
+            prop_assert_eq!(&one.samples, &runs.samples);
             prop_assert_eq!(one.checksum, runs.checksum);
         }
     }

@@ -3,7 +3,8 @@
 //! Deliberately not here: how it is built ([`assembly`](crate::assembly)), and what a batch contains (`mixfeed-pipeline`).
 
 use bytes::Bytes;
-use mixfeed_pipeline::CheckedSpec;
+use mixfeed_pipeline::{BatchBuffer, CheckedSpec};
+use mixfeed_proto::BatchBytes;
 
 /// Pixels, of originals and as sent, of the rows that a worker builds at a time: some milliseconds of decoding photographs, in
 /// which a batch is divided among all workers; rows of small images make one job of a batch, as handing them out would take
@@ -49,7 +50,14 @@ pub(crate) struct BuiltBatch {
     pub(crate) labels: Bytes,
     pub(crate) partner_labels: Bytes,
     pub(crate) lambdas: Bytes,
+    pub(crate) samples: Bytes,
     pub(crate) checksum: u32,
+}
+
+/// What checksum and digest of a batch are computed over.
+pub(crate) fn bytes_of<'a>(batch: &'a BatchBuffer, spec_digest: &'a [u8; 32], index: u64) -> BatchBytes<'a> {
+    let BatchBuffer { pixels, labels, partner_labels, lambdas, samples } = batch;
+    BatchBytes { spec_digest, index, pixels, labels, partner_labels, lambdas, samples }
 }
 
 /// Why a batch could not be built.

@@ -57,9 +57,6 @@ fn window(workers: usize, runs: u64) -> usize {
     if runs <= 1 { jobs } else { jobs.div_ceil(usize::try_from(runs).unwrap_or(usize::MAX)).max(MIN_WINDOW) }
 }
 
-/// Bytes of a row beside its pixels: label, partner's label and lambda.
-const ROW_BYTES: u64 = 12;
-
 /// Images as sent that a worker has in hand for one row, in pieces of up to four bytes a value: what is pasted and mixed of
 /// two samples, and both as the transforms have them.
 const IMAGES_IN_HAND: u64 = 10;
@@ -254,7 +251,8 @@ impl v1::loader_service_server::LoaderService for Service {
         }
         let full = window(self.pool.workers(), context.max_runs());
         let rows = u64::from(context.checked.spec().batch_size);
-        let batch_bytes = context.checked.max_batch_bytes() as u64 + ROW_BYTES * rows;
+        let beside = limits::bytes_beside_pixels(context.checked.spec().sample_ids);
+        let batch_bytes = context.checked.max_batch_bytes() as u64 + beside * rows;
         let in_hand =
             IMAGES_IN_HAND * 4 * context.checked.image().values() as u64 * self.pool.workers() as u64;
         let window = self.admission.reserve(batch_bytes, STREAM_BYTES + in_hand, full);

@@ -1,5 +1,7 @@
 //! Checksum and digest of one batch, as `loader.proto` defines them.
 
+use crate::v1;
+
 /// The bytes of a batch as sent, with what they belong to.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchBytes<'a> {
@@ -15,9 +17,18 @@ pub struct BatchBytes<'a> {
     pub partner_labels: &'a [u8],
     /// Weights of the samples themselves, u32 little-endian.
     pub lambdas: &'a [u8],
+    /// Numbers of the samples and of their partners in turn, u64 little-endian; empty where the spec does not ask for them.
+    pub samples: &'a [u8],
 }
 
-impl BatchBytes<'_> {
+impl<'a> BatchBytes<'a> {
+    /// Returns those of a message.
+    #[must_use]
+    pub fn of(batch: &'a v1::Batch, spec_digest: &'a [u8; 32]) -> Self {
+        let v1::Batch { index, pixels, labels, partner_labels, lambdas, checksum: _, samples } = batch;
+        Self { spec_digest, index: *index, pixels, labels, partner_labels, lambdas, samples }
+    }
+
     fn for_each(&self, mut feed: impl FnMut(&[u8])) {
         feed(self.spec_digest);
         feed(&self.index.to_le_bytes());
@@ -25,6 +36,7 @@ impl BatchBytes<'_> {
         feed(self.labels);
         feed(self.partner_labels);
         feed(self.lambdas);
+        feed(self.samples);
     }
 }
 
@@ -57,13 +69,14 @@ mod tests {
         labels: b"labels",
         partner_labels: b"partners",
         lambdas: b"lambdas",
+        samples: b"samples",
     };
 
     #[test]
     fn hashes_the_parts_in_the_documented_order() {
         let mut flat = vec![7; 32];
         flat.extend([8, 7, 6, 5, 4, 3, 2, 1]);
-        flat.extend(b"pixelslabelspartnerslambdas");
+        flat.extend(b"pixelslabelspartnerslambdassamples");
         assert_eq!(batch_checksum(&BATCH), crc32fast::hash(&flat));
         assert_eq!(batch_digest(&BATCH), *blake3::hash(&flat).as_bytes());
     }

@@ -6,9 +6,22 @@ pub use mixfeed_streamspec::{MAX_BATCH_BYTES, MAX_BATCH_SIZE, MAX_IMAGE_BYTES};
 /// before it knows what it is for.
 pub const MAX_MESSAGE_PIXELS: u64 = 64 << 20;
 
-/// Bytes of one encoded message, either way: its pixels, labels and lambdas of the largest batch (12 bytes a
-/// row), and room for the message around them.
-pub const MAX_MESSAGE_BYTES: usize = (MAX_MESSAGE_PIXELS + 12 * MAX_BATCH_SIZE as u64 + (64 << 10)) as usize;
+/// Bytes of a row beside its pixels: label, partner's label and lambda.
+const TARGET_BYTES: u64 = 3 * 4;
+
+/// Bytes of the numbers of a row's two samples.
+pub const SAMPLE_IDS_BYTES: u64 = 2 * 8;
+
+/// Bytes of a row beside its pixels.
+#[must_use]
+pub const fn bytes_beside_pixels(sample_ids: bool) -> u64 {
+    TARGET_BYTES + if sample_ids { SAMPLE_IDS_BYTES } else { 0 }
+}
+
+/// Bytes of one encoded message, either way: its pixels, what else the rows of the largest batch have, and room for the
+/// message around them.
+pub const MAX_MESSAGE_BYTES: usize =
+    (MAX_MESSAGE_PIXELS + bytes_beside_pixels(true) * MAX_BATCH_SIZE as u64 + (64 << 10)) as usize;
 
 /// Bytes of one encoded request. The largest is a [`MAX_INDICES_PER_REQUEST`] list twice over.
 pub const MAX_REQUEST_BYTES: usize = 64 << 10;

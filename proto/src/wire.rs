@@ -73,6 +73,7 @@ impl From<&StreamSpec> for v1::StreamSpec {
             pixel_layout,
             output,
             augmentation,
+            sample_ids,
         } = *spec;
         Self {
             split: split_number(split),
@@ -87,6 +88,7 @@ impl From<&StreamSpec> for v1::StreamSpec {
             pixel_layout: pixel_layout_number(pixel_layout),
             augmentation: (!augmentation.is_none()).then(|| augmentation.into()),
             output: output.map(Into::into),
+            sample_ids,
         }
     }
 }
@@ -109,6 +111,7 @@ impl TryFrom<&v1::StreamSpec> for StreamSpec {
             pixel_layout: pixel_layout_number,
             augmentation,
             output,
+            sample_ids,
         } = spec;
         Ok(Self {
             split: split(*split_number)?,
@@ -123,6 +126,7 @@ impl TryFrom<&v1::StreamSpec> for StreamSpec {
             pixel_layout: pixel_layout(*pixel_layout_number)?,
             output: output.map(TryInto::try_into).transpose()?,
             augmentation: augmentation.as_ref().map_or(Ok(Augmentation::NONE), TryInto::try_into)?,
+            sample_ids: *sample_ids,
         })
     }
 }

@@ -22,6 +22,9 @@ pub struct Batch {
     pub partner_labels: Vec<u32>,
     /// Weight of the sample itself in 65536ths, 0 to 65536.
     pub lambdas: Vec<u32>,
+    /// Number of the sample in its split, and that of the sample mixed in (the former where nothing is mixed), from 0 in
+    /// the order of the dataset; empty unless the spec asks for [`sample_ids`](mixfeed_streamspec::StreamSpec::sample_ids).
+    pub samples: Vec<[u64; 2]>,
     /// Digest of the spec that the batch was made by.
     pub spec_digest: [u8; 32],
 }
@@ -32,6 +35,8 @@ impl Batch {
     pub fn digest(&self) -> [u8; 32] {
         let (labels, partners, lambdas) =
             (encode(&self.labels), encode(&self.partner_labels), encode(&self.lambdas));
+        let samples: Vec<u8> =
+            self.samples.as_flattened().iter().flat_map(|sample| sample.to_le_bytes()).collect();
         mixfeed_proto::batch_digest(&BatchBytes {
             spec_digest: &self.spec_digest,
             index: self.index,
@@ -39,6 +44,7 @@ impl Batch {
             labels: &labels,
             partner_labels: &partners,
             lambdas: &lambdas,
+            samples: &samples,
         })
     }
 
@@ -52,7 +58,7 @@ impl Batch {
     /// # use mixfeed_client::Batch;
     /// # let pixels = vec![0; 2].into();
     /// let batch = Batch { rows: 2, labels: vec![0, 2], partner_labels: vec![1, 2], lambdas: vec![49_152, 65_536],
-    /// #     index: 0, epoch: 0, pixels, spec_digest: [0; 32],
+    /// #     index: 0, epoch: 0, pixels, spec_digest: [0; 32], samples: Vec::new(),
     /// };
     /// assert_eq!(batch.soft_targets(3), [0.75, 0.25, 0.0, 0.0, 0.0, 1.0]);
     /// ```
@@ -73,6 +79,12 @@ impl Batch {
 /// Little-endian bytes of `values`, as on the wire.
 pub(crate) fn encode(values: &[u32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Pairs of numbers of samples of little-endian `bytes`; a rest is left out.
+pub(crate) fn decode_samples(bytes: &[u8]) -> Vec<[u64; 2]> {
+    let numbers: Vec<u64> = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    numbers.as_chunks().0.to_vec()
 }
 
 /// Values of little-endian `bytes`; a rest of less than four bytes is left out.

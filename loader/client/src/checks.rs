@@ -46,31 +46,26 @@ impl Gate {
 
     /// Lets `message` pass as a batch, without copying its pixels.
     pub(crate) fn check(&self, message: v1::Batch) -> Result<Batch, Fault> {
-        let v1::Batch { index, pixels, labels, partner_labels, lambdas, checksum } = message;
+        let v1::Batch { index, checksum, .. } = message;
         let rows = self.geometry.epochs.rows(index);
+        let samples = if self.geometry.sample_ids { rows * limits::SAMPLE_IDS_BYTES } else { 0 };
         for (part, bytes, expected) in [
-            ("pixels", &pixels, self.pixel_bytes(index)),
-            ("labels", &labels, rows * 4),
-            ("partner labels", &partner_labels, rows * 4),
-            ("lambdas", &lambdas, rows * 4),
+            ("pixels", &message.pixels, self.pixel_bytes(index)),
+            ("labels", &message.labels, rows * 4),
+            ("partner labels", &message.partner_labels, rows * 4),
+            ("lambdas", &message.lambdas, rows * 4),
+            ("sample ids", &message.samples, samples),
         ] {
             if bytes.len() as u64 != expected {
                 return Err(Fault::Shape { index, part, found: bytes.len(), expected });
             }
         }
-        let computed = batch_checksum(&BatchBytes {
-            spec_digest: &self.spec_digest,
-            index,
-            pixels: &pixels,
-            labels: &labels,
-            partner_labels: &partner_labels,
-            lambdas: &lambdas,
-        });
+        let computed = batch_checksum(&BatchBytes::of(&message, &self.spec_digest));
         if computed != checksum {
             return Err(Fault::Checksum { index, found: checksum, computed });
         }
-        let (labels, partner_labels, lambdas) =
-            (batch::decode(&labels), batch::decode(&partner_labels), batch::decode(&lambdas));
+        let [labels, partner_labels, lambdas] =
+            [&message.labels, &message.partner_labels, &message.lambdas].map(|bytes| batch::decode(bytes));
         let classes = self.classes;
         if let Some(&label) = labels.iter().chain(&partner_labels).find(|label| **label >= classes) {
             return Err(Fault::Label { index, label, classes });
@@ -82,10 +77,11 @@ impl Gate {
             index,
             epoch: self.geometry.epochs.epoch(index),
             rows: labels.len(),
-            pixels,
+            pixels: message.pixels,
             labels,
             partner_labels,
             lambdas,
+            samples: batch::decode_samples(&message.samples),
             spec_digest: self.spec_digest,
         })
     }
@@ -98,7 +94,10 @@ pub(crate) mod tests {
     use mixfeed_streamspec::StreamSpec;
 
     pub(crate) fn gate() -> Gate {
-        let spec = StreamSpec { batch_size: 4, ..StreamSpec::default() };
+        gate_of(&StreamSpec { batch_size: 4, ..StreamSpec::default() })
+    }
+
+    fn gate_of(spec: &StreamSpec) -> Gate {
         let opened = v1::StreamOpened {
             samples_per_epoch: 10,
             batches_per_epoch: 3,
@@ -106,8 +105,8 @@ pub(crate) mod tests {
             window_batches: 1,
             ..v1::StreamOpened::default()
         };
-        let geometry = Arc::new(Geometry::read(&spec, &opened).unwrap());
-        Gate { geometry, spec_digest: mixfeed_proto::digest_of(&spec), classes: 3 }
+        let geometry = Arc::new(Geometry::read(spec, &opened).unwrap());
+        Gate { geometry, spec_digest: mixfeed_proto::digest_of(spec), classes: 3 }
     }
 
     pub(crate) fn sealed(index: u64, rows: usize, change: impl FnOnce(&mut v1::Batch)) -> v1::Batch {
@@ -118,17 +117,10 @@ pub(crate) mod tests {
             labels: words(vec![2; rows]),
             partner_labels: words(vec![1; rows]),
             lambdas: words(vec![65_536; rows]),
-            checksum: 0,
+            ..v1::Batch::default()
         };
         change(&mut message);
-        message.checksum = batch_checksum(&BatchBytes {
-            spec_digest: &gate().spec_digest,
-            index: message.index,
-            pixels: &message.pixels,
-            labels: &message.labels,
-            partner_labels: &message.partner_labels,
-            lambdas: &message.lambdas,
-        });
+        message.checksum = batch_checksum(&BatchBytes::of(&message, &gate().spec_digest));
         message
     }
 
@@ -143,15 +135,8 @@ pub(crate) mod tests {
             ([2; 2].as_slice(), [65_536; 2].as_slice())
         );
         assert_eq!(batch.pixels.as_ptr(), pixels);
-        let wire = BatchBytes {
-            spec_digest: &gate().spec_digest,
-            index: 5,
-            pixels: &message.pixels,
-            labels: &message.labels,
-            partner_labels: &message.partner_labels,
-            lambdas: &message.lambdas,
-        };
-        assert_eq!(batch.digest(), mixfeed_proto::batch_digest(&wire));
+        let digest = mixfeed_proto::batch_digest(&BatchBytes::of(&message, &gate().spec_digest));
+        assert_eq!(batch.digest(), digest);
     }
 
     #[test]
@@ -176,6 +161,29 @@ pub(crate) mod tests {
         assert_eq!(fault, Fault::Shape { index: 2, part: "pixels", found: 48, expected: 24 });
         let fault = gate().check(sealed(0, 4, |m| m.lambdas = Bytes::new())).unwrap_err();
         assert_eq!(fault, Fault::Shape { index: 0, part: "lambdas", found: 0, expected: 16 });
+    }
+
+    #[test]
+    fn sample_ids_come_if_and_only_if_the_spec_asks_for_them() {
+        let ids = |numbers: [u64; 4]| Bytes::from(numbers.map(u64::to_le_bytes).concat());
+        let gate = gate_of(&StreamSpec { batch_size: 4, sample_ids: true, ..StreamSpec::default() });
+        let sealed_for = |change: &dyn Fn(&mut v1::Batch)| {
+            let mut message = sealed(5, 2, change);
+            message.checksum = batch_checksum(&BatchBytes::of(&message, &gate.spec_digest));
+            message
+        };
+        let message = sealed_for(&|m| m.samples = ids([7, 2, 5_000_000_000, 0]));
+        let batch = gate.check(message.clone()).unwrap();
+        assert_eq!(batch.samples, [[7, 2], [5_000_000_000, 0]]);
+        let digest = mixfeed_proto::batch_digest(&BatchBytes::of(&message, &gate.spec_digest));
+        assert_eq!(batch.digest(), digest);
+        let other = v1::Batch { samples: ids([7, 3, 5_000_000_000, 0]), ..message };
+        assert!(matches!(gate.check(other), Err(Fault::Checksum { index: 5, .. })), "they are sealed, too");
+
+        let fault = gate.check(sealed_for(&|_| {})).unwrap_err();
+        assert_eq!(fault, Fault::Shape { index: 5, part: "sample ids", found: 0, expected: 32 });
+        let fault = self::gate().check(sealed(5, 2, |m| m.samples = ids([7, 2, 5, 0]))).unwrap_err();
+        assert_eq!(fault, Fault::Shape { index: 5, part: "sample ids", found: 32, expected: 0 });
     }
 
     #[test]

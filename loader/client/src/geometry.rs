@@ -2,7 +2,7 @@
 //!
 //! Pure arithmetic over the spec and the loader's answer to the opening message.
 
-use mixfeed_proto::v1;
+use mixfeed_proto::{limits, v1};
 use mixfeed_streamspec::{Epochs, ImageShape, StreamSpec};
 
 /// The shape of every batch of one stream.
@@ -12,6 +12,8 @@ pub(crate) struct Geometry {
     pub(crate) image: ImageShape,
     /// Bytes of the pixels of one row.
     pub(crate) row_bytes: u64,
+    /// Whether rows say which samples they are made of.
+    pub(crate) sample_ids: bool,
 }
 
 impl Geometry {
@@ -26,12 +28,13 @@ impl Geometry {
             ));
         }
         let image = opened.image.ok_or("its opening names no image shape")?.try_into()?;
-        Ok(Self { epochs, image, row_bytes: spec.image_bytes(image) as u64 })
+        let row_bytes = spec.image_bytes(image) as u64;
+        Ok(Self { epochs, image, row_bytes, sample_ids: spec.sample_ids })
     }
 
-    /// Bytes of the largest batch, labels and lambdas included.
+    /// Bytes of the largest batch, with what rows have beside pixels.
     pub(crate) fn batch_bytes(&self) -> u64 {
-        self.epochs.max_rows() * (self.row_bytes + 12)
+        self.epochs.max_rows() * (self.row_bytes + limits::bytes_beside_pixels(self.sample_ids))
     }
 }
 

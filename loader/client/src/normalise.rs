@@ -129,6 +129,7 @@ mod tests {
             labels: vec![0; rows],
             partner_labels: vec![0; rows],
             lambdas: vec![65_536; rows],
+            samples: Vec::new(),
             spec_digest: [0; 32],
         }
     }

@@ -144,6 +144,12 @@ impl CheckedSpec {
         &self.left_out
     }
 
+    /// Returns the number of a sample among all, those too that were left out: it stays the same whatever else is left out.
+    #[must_use]
+    pub fn number_of_all(&self, sample: u64) -> u64 {
+        self.left_out.number_of_all(sample)
+    }
+
     /// Returns how the stream divides into epochs, batches and rows.
     #[must_use]
     pub fn epochs(&self) -> Epochs {

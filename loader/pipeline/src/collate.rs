@@ -33,14 +33,17 @@ pub struct BatchBuffer {
     pub partner_labels: Vec<u8>,
     /// n lambdas, u32 little-endian, 0 to 65536.
     pub lambdas: Vec<u8>,
+    /// n pairs of sample and partner (the sample itself where nothing is mixed), u64 little-endian, by their numbers among all
+    /// of the split; empty unless the spec asks for them.
+    pub samples: Vec<u8>,
 }
 
 impl BatchBuffer {
     /// Empties it, and keeps its memory.
     pub fn clear(&mut self) {
-        let Self { pixels, labels, partner_labels, lambdas } = self;
+        let Self { pixels, labels, partner_labels, lambdas, samples } = self;
         pixels.clear();
-        [labels, partner_labels, lambdas].into_iter().for_each(Vec::clear);
+        [labels, partner_labels, lambdas, samples].into_iter().for_each(Vec::clear);
     }
 }
 
@@ -121,6 +124,10 @@ pub fn collate_row(
     out.labels.extend(label.to_le_bytes());
     out.partner_labels.extend(partner_label.to_le_bytes());
     out.lambdas.extend(lambda.to_q16().to_le_bytes());
+    if spec.sample_ids {
+        let pair = [row.sample, row.partner.map_or(row.sample, |partner| partner.sample)];
+        out.samples.extend(pair.into_iter().flat_map(|sample| checked.number_of_all(sample).to_le_bytes()));
+    }
     Ok(())
 }
 

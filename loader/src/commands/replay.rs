@@ -4,13 +4,14 @@ use super::data::open_data;
 use super::failure::Failure;
 use super::page::{Page, check_output};
 use super::spec::{SpecFile, read_toml};
+use crate::batch::bytes_of;
 use crate::config::{ReplayArgs, SourceArgs};
 use crate::extensions::Extensions;
 use merge::Merge as _;
 use mixfeed_ops::{eprintln, exit, println};
 use mixfeed_pipeline::augment::View;
-use mixfeed_pipeline::{BatchBuffer, BatchPlan, Dataset, Samples, Scratch, StreamSpec, collate};
-use mixfeed_proto::{BatchBytes, batch_checksum, batch_digest, digest_of};
+use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Samples, Scratch, StreamSpec, collate};
+use mixfeed_proto::{batch_checksum, batch_digest, digest_of};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -132,14 +133,7 @@ pub(super) fn run(args: &ReplayArgs, extensions: &Extensions) -> Result<(), Fail
     let mut batch = BatchBuffer::default();
     collate(&checked, &plan, samples, &mut Scratch::default(), &mut batch)?;
     let spec_digest = digest_of(&wanted.file.spec);
-    let bytes = BatchBytes {
-        spec_digest: &spec_digest,
-        index: args.index,
-        pixels: &batch.pixels,
-        labels: &batch.labels,
-        partner_labels: &batch.partner_labels,
-        lambdas: &batch.lambdas,
-    };
+    let bytes = bytes_of(&batch, &spec_digest, args.index);
     let (digest, checksum) = (hex::encode(batch_digest(&bytes)), batch_checksum(&bytes));
     let beyond = wanted.batches.filter(|batches| args.index >= *batches);
     if let Some(batches) = beyond {
@@ -163,7 +157,7 @@ pub(super) fn run(args: &ReplayArgs, extensions: &Extensions) -> Result<(), Fail
                 "digest": digest,
                 "checksum": checksum,
                 "beyond_run": wanted.batches.map(|batches| args.index >= batches),
-                "rows": rows(&plan, &dataset, samples),
+                "rows": rows(&plan, &checked, &dataset, samples),
             })
         );
         return Ok(());
@@ -178,17 +172,24 @@ pub(super) fn run(args: &ReplayArgs, extensions: &Extensions) -> Result<(), Fail
     Ok(())
 }
 
-fn rows(plan: &BatchPlan, dataset: &Dataset, samples: &dyn Samples) -> Vec<Value> {
+fn rows(plan: &BatchPlan, checked: &CheckedSpec, dataset: &Dataset, samples: &dyn Samples) -> Vec<Value> {
     let class = |sample: u64| &dataset.classes[samples.label(sample) as usize];
+    let number = |sample| checked.number_of_all(sample);
     plan.rows
         .iter()
         .map(|row| {
-            let mut object = json!({ "sample": row.sample, "class": class(row.sample) });
+            let mut object = json!({ "sample": number(row.sample), "class": class(row.sample) });
+            if let Some(record) = samples.record(row.sample) {
+                object["record"] = json!(record);
+            }
             if row.view != View::PLAIN {
                 object["view"] = json!(row.view);
             }
             if let Some(partner) = row.partner {
-                object["partner"] = json!(partner.sample);
+                object["partner"] = json!(number(partner.sample));
+                if let Some(record) = samples.record(partner.sample) {
+                    object["partner_record"] = json!(record);
+                }
                 object["partner_class"] = json!(class(partner.sample));
                 object["lambda"] = json!(partner.blend.lambda.to_unit());
                 if partner.view != View::PLAIN {

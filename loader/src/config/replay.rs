@@ -19,8 +19,8 @@ pub struct ReplayArgs {
     /// How it is read.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Index of the batch from the start of training, counted from 0.
-    #[arg(long)]
+    /// Index of the batch, or training step, from the start of training, counted from 0.
+    #[arg(long, visible_alias = "step")]
     pub index: u64,
     /// Save the batch as this picture (PNG).
     #[arg(long, value_name = "FILE")]

@@ -145,6 +145,7 @@ mod tests {
             partner_labels: words.clone(),
             lambdas: words,
             checksum: 0xDEAD_BEEF,
+            samples: Bytes::new(),
         })
     }
 

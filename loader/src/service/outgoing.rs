@@ -106,6 +106,7 @@ mod tests {
             partner_labels: words.clone(),
             lambdas: words,
             checksum: 0xDEAD_BEEF,
+            samples: Bytes::new(),
         };
         for part_bytes in [1, 7, 3072, 4608, 9215, 9216, 10_000] {
             let (mut pixels, mut messages) = (Vec::new(), 0);

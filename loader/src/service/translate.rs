@@ -103,6 +103,7 @@ pub(super) fn finished(finished: Finished) -> v1::StreamBatchesResponse {
             labels: built.labels,
             partner_labels: built.partner_labels,
             lambdas: built.lambdas,
+            samples: built.samples,
             checksum: built.checksum,
         }),
         Err(error) => {

@@ -121,6 +121,7 @@ pub(crate) fn golden(data: &Dataset, spec: &StreamSpec, batches: u64) -> Vec<[u8
                 labels: &buffer.labels,
                 partner_labels: &buffer.partner_labels,
                 lambdas: &buffer.lambdas,
+                samples: &buffer.samples,
             })
         })
         .collect()

@@ -103,15 +103,7 @@ async fn an_epoch_comes_with_checksums_and_a_short_last_batch() {
     let mut rows = [0; 4];
     for _ in 0..4 {
         let batch = stream.batch().await;
-        let bytes = BatchBytes {
-            spec_digest: &spec_digest(&spec),
-            index: batch.index,
-            pixels: &batch.pixels,
-            labels: &batch.labels,
-            partner_labels: &batch.partner_labels,
-            lambdas: &batch.lambdas,
-        };
-        assert_eq!(batch.checksum, batch_checksum(&bytes));
+        assert_eq!(batch.checksum, batch_checksum(&BatchBytes::of(&batch, &spec_digest(&spec))));
         rows[batch.index as usize] = batch.labels.len() / 4;
         assert_eq!(batch.pixels.len(), rows[batch.index as usize] * 3072);
     }

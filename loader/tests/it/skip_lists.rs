@@ -4,6 +4,7 @@ use crate::commands::{refused, run, serving};
 use crate::write;
 use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd, StreamSpec};
 use mixfeed_pipeline::Split;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// A set whose third training image is not an image, and a list that leaves it out.
@@ -46,7 +47,14 @@ fn every_command_that_reads_data_leaves_out_what_the_list_names() {
         }
         if command[0] == "replay" {
             let batch: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-            assert_eq!(batch["rows"].as_array().unwrap().len(), 19);
+            let rows = batch["rows"].as_array().unwrap();
+            let mut numbers: Vec<_> = rows.iter().filter_map(|row| row["sample"].as_u64()).collect();
+            numbers.sort_unstable();
+            assert_eq!(numbers, (1..20).collect::<Vec<_>>(), "numbers among all, so that a list moves none");
+            assert!(
+                rows.iter()
+                    .all(|row| row["record"].as_str().is_some_and(|at| at.starts_with("train/class-")))
+            );
         }
     }
     let without = run(&["replay", "--spec", spec.to_str().unwrap(), "--index", "0", "--data", &data]);
@@ -60,15 +68,17 @@ fn a_replica_with_another_list_is_refused() {
     let serve = |flags: &[&str]| serving(&[&["--data", &data, "--listen", "127.0.0.1:0"], flags].concat());
     let [with, also, without] = [serve(&["--skip-list", &list]), serve(&["--skip-list", &list]), serve(&[])];
     let read = |loaders: [&str; 2]| -> Result<usize, String> {
-        let spec = StreamSpec { batch_size: 4, ..StreamSpec::default() };
+        let spec = StreamSpec { batch_size: 4, sample_ids: true, ..StreamSpec::default() };
         let loaders = loaders.iter().map(|address| address.parse().unwrap()).collect();
         let mut stream = StreamConfig::new(loaders, spec);
         stream.end = StreamEnd::Batch(5);
         let mut stream = BlockingStream::open(stream).map_err(|e| e.to_string())?;
-        let mut digests = std::collections::BTreeSet::new();
+        let (mut digests, mut samples) = (BTreeSet::new(), BTreeSet::new());
         while let Some(batch) = stream.next().transpose().map_err(|e| e.to_string())? {
             digests.insert(batch.digest());
+            samples.extend(batch.samples.iter().map(|[sample, _]| *sample));
         }
+        assert_eq!(samples, (1..20).collect());
         Ok(digests.len())
     };
     assert_eq!(read([&with.address, &also.address]), Ok(5), "19 samples are five batches of 4");

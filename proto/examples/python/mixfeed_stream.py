@@ -159,7 +159,7 @@ class MixfeedStream(IterableDataset):
             raise ValueError(f"batch {before[0].index} lacks its last part")
         # Each is taken out of the message once: that copies it.
         pixels = b"".join([*(part.pixels for part in before), message.pixels]) if before else message.pixels
-        parts = [pixels, message.labels, message.partner_labels, message.lambdas]
+        parts = [pixels, message.labels, message.partner_labels, message.lambdas, message.samples]
         shape.check(message.index, parts)
         head = self.spec_digest + struct.pack("<Q", message.index)
         crc = zlib.crc32(head)
@@ -167,7 +167,7 @@ class MixfeedStream(IterableDataset):
             crc = zlib.crc32(part, crc)
         if crc != message.checksum:
             raise ValueError(f"batch {message.index} was damaged on the way")
-        labels, partner_labels, lambdas = (np.frombuffer(part, "<u4") for part in parts[1:])
+        labels, partner_labels, lambdas = (np.frombuffer(part, "<u4") for part in parts[1:4])
         shape.check_ranges(message.index, labels, partner_labels, lambdas)
         pixels = np.frombuffer(parts[0], shape.dtype).reshape(shape.pixels)
         digest = None
@@ -182,6 +182,8 @@ class MixfeedStream(IterableDataset):
             "labels": labels.astype(np.int64),
             "partner_labels": partner_labels.astype(np.int64),
             "lambdas": lambdas.astype(np.float32) / ONE,
+            # Of each row, and of what is mixed into it, with `sample_ids` in the spec.
+            "samples": np.frombuffer(parts[4], "<u8").astype(np.int64).reshape(-1, 2),
             "digest": digest and digest.hexdigest(),
         }
 
@@ -211,8 +213,8 @@ class Shape:
     def check(self, index, parts):
         """Refuses a batch that has not as many rows as it must."""
         rows = self.rows(index)
-        names = ("pixels", "labels", "partner labels", "lambdas")
-        for name, part, size in zip(names, parts, (self.row_bytes, 4, 4, 4)):
+        names = ("pixels", "labels", "partner labels", "lambdas", "sample ids")
+        for name, part, size in zip(names, parts, (self.row_bytes, 4, 4, 4, 16 * self.spec.sample_ids)):
             if len(part) != rows * size:
                 raise ValueError(f"batch {index} has {len(part)} bytes of {name}, {rows * size} are due")
 

@@ -19,6 +19,8 @@ class Settings(TypedDict, total=False):
     """Give each epoch its own order [default: true]."""
     remainder: str | None
     """The smaller last batch of an epoch: keep or drop it [default: keep]."""
+    sample_ids: bool | None
+    """Name the samples that each row is made of, as batch.samples [default: false]."""
     mixup_alpha: float | None
     """mixup: draw lambda from Beta(ALPHA, ALPHA); 0 disables mixup."""
     mixup_prob: float | None

@@ -28,7 +28,7 @@ from mixfeed._training import DTYPES, INSTEAD, normalisation, ranks, whole
 from mixfeed.errors import Error, ForkError, MismatchError, RefusedError, SettingsError
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import NotRequired, Unpack
 
     from mixfeed._keywords import Settings
 
@@ -45,6 +45,7 @@ class Item(TypedDict):
     targets: Targets
     index: int
     epoch: int
+    samples: NotRequired[torch.Tensor]
 
 
 class State(TypedDict):
@@ -320,7 +321,10 @@ class Loader(IterableDataset[Any]):
             images = images.to(torch.float32).mul_(self._scale).add_(self._shift).to(self._dtype)
         targets = self._target(batch)
         if self._as_dict:
-            return Item(images=images, targets=targets, index=batch.index, epoch=batch.epoch)
+            item = Item(images=images, targets=targets, index=batch.index, epoch=batch.epoch)
+            if self._settings.get("sample_ids"):
+                item["samples"] = self._own(from_dlpack(batch.samples))
+            return item
         return images, targets
 
     def _target(self, batch: _native.Batch) -> Targets:

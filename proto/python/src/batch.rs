@@ -2,6 +2,7 @@
 
 use crate::array::Array;
 use crate::dlpack::Memory;
+use crate::errors;
 use mixfeed_client::{Batch as Received, ImageShape};
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ impl Batch {
 
     fn classes(&self, labels: &[u32]) -> Array {
         let labels: Arc<[i64]> = labels.iter().map(|label| i64::from(*label)).collect();
-        Array::new(Memory::Labels(labels), vec![self.rows()])
+        Array::new(Memory::Numbers(labels), vec![self.rows()])
     }
 }
 
@@ -70,6 +71,21 @@ impl Batch {
     fn lambdas(&self) -> Array {
         let lambdas: Arc<[f32]> = self.received.lambdas.iter().map(|lambda| *lambda as f32 / ONE).collect();
         Array::new(Memory::Lambdas(lambdas), vec![self.rows()])
+    }
+
+    /// Provenance: the number of each row's sample in its split, from 0 in the order of the dataset, and that of the sample
+    /// mixed in (the former where nothing is mixed): int64 of shape (rows, 2). Raises SettingsError unless the stream was
+    /// opened with sample_ids.
+    #[getter]
+    fn samples(&self, py: Python<'_>) -> PyResult<Array> {
+        let samples = &self.received.samples;
+        if samples.len() < self.received.rows {
+            let text = "this stream's batches do not name their samples: open it with sample_ids=True";
+            return Err(errors::settings(py, text));
+        }
+        let numbers = samples.as_flattened().iter();
+        let numbers = numbers.map(|number| i64::try_from(*number).unwrap_or(i64::MAX)).collect();
+        Ok(Array::new(Memory::Numbers(numbers), vec![self.rows(), 2]))
     }
 
     /// Soft targets: float32 of shape (rows, classes), lambda at a sample's own class and 1 - lambda at its partner's.

@@ -22,7 +22,7 @@ const VERSION: Version = Version { major: 1, minor: 0 };
 #[derive(Clone)]
 pub(crate) enum Memory {
     Pixels(Bytes),
-    Labels(Arc<[i64]>),
+    Numbers(Arc<[i64]>),
     Lambdas(Arc<[f32]>),
 }
 
@@ -83,7 +83,7 @@ impl Memory {
     pub(crate) fn dtype(&self) -> &'static str {
         match self {
             Self::Pixels(_) => "uint8",
-            Self::Labels(_) => "int64",
+            Self::Numbers(_) => "int64",
             Self::Lambdas(_) => "float32",
         }
     }
@@ -91,7 +91,7 @@ impl Memory {
     fn data_type(&self) -> DataType {
         let (code, bits) = match self {
             Self::Pixels(_) => (1, 8),
-            Self::Labels(_) => (0, 64),
+            Self::Numbers(_) => (0, 64),
             Self::Lambdas(_) => (2, 32),
         };
         DataType { code, bits, lanes: 1 }
@@ -101,7 +101,7 @@ impl Memory {
     pub(crate) fn bytes(&self) -> &[u8] {
         let (start, bytes) = match self {
             Self::Pixels(pixels) => return pixels,
-            Self::Labels(labels) => (labels.as_ptr().cast(), size_of_val(&**labels)),
+            Self::Numbers(labels) => (labels.as_ptr().cast(), size_of_val(&**labels)),
             Self::Lambdas(lambdas) => (lambdas.as_ptr().cast(), size_of_val(&**lambdas)),
         };
         // SAFETY: so many bytes of numbers without padding, which `self` keeps alive.
@@ -112,7 +112,7 @@ impl Memory {
     pub(crate) fn copy(&self) -> Self {
         match self {
             Self::Pixels(pixels) => Self::Pixels(Bytes::copy_from_slice(pixels)),
-            Self::Labels(labels) => Self::Labels(labels.iter().copied().collect()),
+            Self::Numbers(labels) => Self::Numbers(labels.iter().copied().collect()),
             Self::Lambdas(lambdas) => Self::Lambdas(lambdas.iter().copied().collect()),
         }
     }

@@ -46,6 +46,9 @@ pub(crate) struct Recipe {
     /// The smaller last batch of an epoch: keep or drop it [default: keep]
     #[arg(long, value_parser = word::<Remainder>)]
     pub(crate) remainder: Option<Remainder>,
+    /// Name the samples that each row is made of, as batch.samples [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) sample_ids: Option<bool>,
     #[command(flatten)]
     #[serde(flatten)]
     #[merge(strategy = Merge::merge)]
@@ -127,6 +130,7 @@ impl Recipe {
             seed: self.seed.unwrap_or(plain.seed),
             shuffle: self.shuffle.unwrap_or(plain.shuffle),
             remainder: self.remainder.unwrap_or(plain.remainder),
+            sample_ids: self.sample_ids.unwrap_or(plain.sample_ids),
             ..plain
         };
         // A keyword that does nothing is a mistake, as a flag is.

@@ -1,6 +1,7 @@
 """What comes out of a stream: the Rust client's bytes, from any index on, where they were received."""
 
 import ast
+import json
 import logging
 import os
 import pathlib
@@ -111,6 +112,30 @@ def test_targets_are_lambda_of_one_class_and_the_rest_of_the_other(loaders):
     assert (numpy.from_dlpack(batch.soft_targets(10)) == expected).all()
     with pytest.raises(ValueError, match="not below 2"):
         batch.soft_targets(2)
+
+
+def test_rows_name_their_samples_as_replay_does(loaders, tmp_path):
+    settings = {"batch_size": 64, "seed": 3, "sample_ids": True, **MIXUP}
+    seen, path = [], tmp_path / "stream.toml"
+    with mixfeed.Stream(loaders, epochs=1, **settings) as stream:
+        path.write_text(stream.spec)
+        for batch in stream:
+            samples = numpy.from_dlpack(batch.samples)
+            assert (samples.shape, samples.dtype) == ((len(batch), 2), numpy.int64)
+            seen.extend(samples[:, 0])
+            if batch.index in (0, 15):
+                step = ["--step", str(batch.index), "--spec", path, "--json", "--output", tmp_path / f"{batch.index}.png"]
+                said = subprocess.run(
+                    [os.environ["MIXFEED_LOADER"], "replay", "--data", DATA, *step], check=True, stdout=subprocess.PIPE
+                )
+                replayed = json.loads(said.stdout)
+                assert replayed["digest"] == batch.digest()
+                pairs = [(row["sample"], row.get("partner", row["sample"])) for row in replayed["rows"]]
+                assert samples.tolist() == [list(pair) for pair in pairs]
+                assert (tmp_path / f"{batch.index}.png").stat().st_size > 0
+    assert sorted(seen) == list(range(1000)), "each sample once an epoch"
+    with mixfeed.Stream(loaders, sample_ids=False) as stream, pytest.raises(mixfeed.SettingsError, match="sample_ids=True"):
+        next(stream).samples  # noqa: B018
 
 
 def test_a_stream_tells_what_it_is(loaders):

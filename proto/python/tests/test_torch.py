@@ -51,6 +51,15 @@ def test_epochs_follow_each_other_and_differ(make, loaders):
     assert epochs[0][0].is_contiguous(memory_format=torch.channels_last)
 
 
+def test_a_dict_names_the_samples_of_each_rank(make):
+    settings = {"as_dict": True, "sample_ids": True, **MIXED}
+    whole = next(iter(make(**settings)))["samples"]
+    assert (whole.shape, whole.dtype) == ((20, 2), torch.int64) and len(set(whole[:, 0].tolist())) == 20
+    shards = [next(iter(make(rank=rank, world=3, **settings)))["samples"] for rank in range(3)]
+    assert torch.equal(torch.cat(shards), whole)
+    assert "samples" not in next(iter(make(as_dict=True, **MIXED)))
+
+
 def test_set_epoch_goes_to_the_beginning_of_an_epoch(make):
     loader = make(as_dict=True, **MIXED)
     for epoch in (3, 1):

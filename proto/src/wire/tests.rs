@@ -26,6 +26,7 @@ fn every() -> StreamSpec {
             custom: CustomTransform::new("posterise", 3).ok(),
             ..Augmentation::EVERY
         },
+        sample_ids: true,
         ..StreamSpec::train(u64::MAX, 128)
     }
 }

@@ -42,6 +42,15 @@ pub struct StreamSpec {
     /// What is done to each image before it is mixed.
     #[serde(skip_serializing_if = "Augmentation::is_none")]
     pub augmentation: Augmentation,
+    /// Whether each row says which samples it is made of.
+    #[serde(skip_serializing_if = "is_false")]
+    pub sample_ids: bool,
+}
+
+// What serde asks for takes a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Default for StreamSpec {
@@ -69,6 +78,7 @@ impl StreamSpec {
             pixel_layout: PixelLayout::Nhwc,
             output: None,
             augmentation: Augmentation::NONE,
+            sample_ids: false,
         }
     }
 

@@ -33,6 +33,7 @@ impl Fgsm {
                 labels: first(&like.labels),
                 partner_labels: first(&like.partner_labels),
                 lambdas: first(&like.lambdas),
+                samples: Vec::new(),
                 ..*like
             };
             stager.stage(&one).images

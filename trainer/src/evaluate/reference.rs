@@ -103,6 +103,7 @@ pub(super) fn attack() -> Attack {
         labels: classes.clone(),
         partner_labels: classes,
         lambdas: vec![65_536; rows],
+        samples: Vec::new(),
         spec_digest: [0; 32],
     };
     Attack {

@@ -72,8 +72,8 @@ pub fn batch(data: &FakeData, spec: &v1::StreamSpec, index: u64) -> v1::Batch {
     };
     let turn = if spec.shuffle { mix(spec.seed ^ mix(epoch + 1)) % samples } else { 0 };
     let image_bytes = data.image.values();
-    let (mut pixels, mut labels, mut partners, mut lambdas) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut pixels, mut labels, mut partners, mut lambdas, mut numbers) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for row in part(0)..part(1) {
         let sample = (first + row + turn) % samples;
         let mut image: Vec<u8> = sample.to_le_bytes().to_vec();
@@ -86,6 +86,9 @@ pub fn batch(data: &FakeData, spec: &v1::StreamSpec, index: u64) -> v1::Batch {
         labels.push((sample % u64::from(data.classes)) as u32);
         partners.push((mix(sample ^ epoch) % u64::from(data.classes)) as u32);
         lambdas.push((mix(sample + epoch) % 65_537) as u32);
+        if spec.sample_ids {
+            numbers.extend([sample, mix(sample ^ epoch) % samples].into_iter().flat_map(u64::to_le_bytes));
+        }
     }
     let words = |values: &[u32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Bytes>();
     let mut message = v1::Batch {
@@ -94,7 +97,8 @@ pub fn batch(data: &FakeData, spec: &v1::StreamSpec, index: u64) -> v1::Batch {
         labels: words(&labels),
         partner_labels: words(&partners),
         lambdas: words(&lambdas),
-        checksum: 0,
+        samples: numbers.into(),
+        ..v1::Batch::default()
     };
     seal(&mut message, spec);
     message
@@ -102,12 +106,5 @@ pub fn batch(data: &FakeData, spec: &v1::StreamSpec, index: u64) -> v1::Batch {
 
 /// Gives the message the checksum of what it holds.
 pub(crate) fn seal(message: &mut v1::Batch, spec: &v1::StreamSpec) {
-    message.checksum = batch_checksum(&BatchBytes {
-        spec_digest: &mixfeed_proto::spec_digest(spec),
-        index: message.index,
-        pixels: &message.pixels,
-        labels: &message.labels,
-        partner_labels: &message.partner_labels,
-        lambdas: &message.lambdas,
-    });
+    message.checksum = batch_checksum(&BatchBytes::of(message, &mixfeed_proto::spec_digest(spec)));
 }

@@ -134,14 +134,7 @@ impl Service {
                 return send(ResponseKind::Batch(batch)).await.is_ok();
             }
         }
-        batch.checksum = batch_checksum(&BatchBytes {
-            spec_digest: digest.try_into().unwrap_or(&[0; 32]),
-            index,
-            pixels: &batch.pixels,
-            labels: &batch.labels,
-            partner_labels: &batch.partner_labels,
-            lambdas: &batch.lambdas,
-        });
+        batch.checksum = batch_checksum(&BatchBytes::of(&batch, digest.try_into().unwrap_or(&[0; 32])));
         send(ResponseKind::Batch(batch)).await.is_ok()
     }
 }

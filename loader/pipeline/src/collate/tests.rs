@@ -79,6 +79,17 @@ proptest! {
 }
 
 #[test]
+fn rows_name_their_samples_where_the_spec_asks_for_it() {
+    let asking = StreamSpec { sample_ids: true, ..spec(3, 1.0, 0.7) };
+    let ((plan, batch), (_, silent)) = (build(asking, 2), build(spec(3, 1.0, 0.7), 2));
+    let numbers: Vec<u64> =
+        batch.samples.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    let planned = plan.rows.iter().flat_map(|row| [row.sample, row.partner.map_or(row.sample, |p| p.sample)]);
+    assert_eq!(numbers, planned.collect::<Vec<_>>());
+    assert_eq!(silent, BatchBuffer { samples: Vec::new(), ..batch });
+}
+
+#[test]
 fn probability_zero_and_alpha_zero_leave_images_untouched() {
     for spec in [spec(1, 0.2, 0.0), spec(1, 0.0, 1.0), StreamSpec { mixing: None, ..spec(1, 1.0, 1.0) }] {
         let (plan, batch) = build(spec, 3);

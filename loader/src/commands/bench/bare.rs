@@ -54,6 +54,7 @@ impl Bare {
             partner_labels: words.clone(),
             lambdas: words,
             checksum: 1,
+            samples: bytes::Bytes::new(),
         };
         Self { message: v1::StreamBatchesResponse { kind: Some(Kind::Batch(batch)) } }
     }

@@ -1,12 +1,13 @@
 //! `verify --against`: whether loaders send what this machine makes of its own copy of the data.
 
 use super::checks::Check;
+use crate::batch::bytes_of;
 use crate::commands::failure::Failure;
 use crate::config::VerifyArgs;
 use mixfeed_client::{BlockingStream, Endpoint, LoaderHistory, Security, StreamConfig, StreamEnd};
 use mixfeed_ops::grpc::{CredentialFiles, Credentials};
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Dataset, Scratch, collate};
-use mixfeed_proto::{BatchBytes, batch_digest, digest_of};
+use mixfeed_proto::{batch_digest, digest_of};
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
@@ -80,14 +81,7 @@ fn own(checked: &CheckedSpec, dataset: &Dataset, index: u64) -> Result<[u8; 32],
     let samples = dataset.samples(checked.spec().split).as_ref();
     let mut batch = BatchBuffer::default();
     collate(checked, &plan, samples, &mut Scratch::default(), &mut batch)?;
-    Ok(batch_digest(&BatchBytes {
-        spec_digest: &digest_of(checked.spec()),
-        index,
-        pixels: &batch.pixels,
-        labels: &batch.labels,
-        partner_labels: &batch.partner_labels,
-        lambdas: &batch.lambdas,
-    }))
+    Ok(batch_digest(&bytes_of(&batch, &digest_of(checked.spec()), index)))
 }
 
 fn security(args: &VerifyArgs) -> Result<Security, Failure> {

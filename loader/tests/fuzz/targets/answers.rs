@@ -128,14 +128,7 @@ fn sent(mut body: &[u8]) -> impl Iterator<Item = v1::Batch> {
 }
 
 fn checksum(batch: &v1::Batch) -> u32 {
-    batch_checksum(&BatchBytes {
-        spec_digest: &mixfeed_proto::digest_of(&spec()),
-        index: batch.index,
-        pixels: &batch.pixels,
-        labels: &batch.labels,
-        partner_labels: &batch.partner_labels,
-        lambdas: &batch.lambdas,
-    })
+    batch_checksum(&BatchBytes::of(batch, &mixfeed_proto::digest_of(&spec())))
 }
 
 /// What must hold of a batch that is trained on, by the contract.
@@ -146,6 +139,7 @@ fn check(batch: &Batch, sent: &v1::Batch, described: &v1::DescribeResponse) {
     assert_eq!(bytes(&batch.labels), sent.labels);
     assert_eq!(bytes(&batch.partner_labels), sent.partner_labels);
     assert_eq!(bytes(&batch.lambdas), sent.lambdas);
+    assert!(batch.samples.is_empty() && sent.samples.is_empty(), "sample ids that nobody asked for");
     let dataset = described.dataset.as_ref().unwrap();
     let image = dataset.image.unwrap();
     let values = u64::from(image.height) * u64::from(image.width) * u64::from(image.channels);

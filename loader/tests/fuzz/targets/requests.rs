@@ -171,6 +171,7 @@ pub(super) fn request(wanted: &[u64], withdrawn: &[u64]) -> v1::StreamBatchesReq
 pub(super) fn full_spec() -> v1::StreamSpec {
     v1::StreamSpec {
         split: v1::Split::Train.into(),
+        sample_ids: true,
         limit: 30,
         seed: 7,
         batch_size: 8,
@@ -313,21 +314,14 @@ fn serve(requests: &[u8]) -> usize {
 }
 
 fn check(batch: &v1::Batch, spec: &v1::StreamSpec) {
-    let bytes = BatchBytes {
-        spec_digest: &spec_digest(spec),
-        index: batch.index,
-        pixels: &batch.pixels,
-        labels: &batch.labels,
-        partner_labels: &batch.partner_labels,
-        lambdas: &batch.lambdas,
-    };
-    assert_eq!(batch_checksum(&bytes), batch.checksum);
+    assert_eq!(batch_checksum(&BatchBytes::of(batch, &spec_digest(spec))), batch.checksum);
     let value_bytes = if spec.pixel_type() == v1::PixelType::F32 { 4 } else { 1 };
     let rows = batch.labels.len() / 4;
     assert!((1..=spec.batch_size as usize).contains(&rows), "{rows} rows");
     let (height, width) = spec.output.map_or((SIDE, SIDE), |output| (output.height, output.width));
     assert_eq!(batch.pixels.len(), rows * (height * width * 3) as usize * value_bytes);
     assert!(batch.partner_labels.len() == 4 * rows && batch.lambdas.len() == 4 * rows);
+    assert_eq!(batch.samples.len(), if spec.sample_ids { 16 * rows } else { 0 });
 }
 
 /// Names the first field that is not what `loader.proto` allows for the set served here.

@@ -201,7 +201,7 @@ class Limits(_message.Message):
     def __init__(self, max_batch_size: _Optional[int] = ..., max_batch_bytes: _Optional[int] = ..., max_wanted: _Optional[int] = ..., max_indices_per_request: _Optional[int] = ..., max_message_bytes: _Optional[int] = ...) -> None: ...
 
 class StreamSpec(_message.Message):
-    __slots__ = ("split", "limit", "seed", "batch_size", "remainder", "shuffle", "mixing", "shard", "pixel_type", "pixel_layout", "augmentation", "output")
+    __slots__ = ("split", "limit", "seed", "batch_size", "remainder", "shuffle", "mixing", "shard", "pixel_type", "pixel_layout", "augmentation", "output", "sample_ids")
     SPLIT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -214,6 +214,7 @@ class StreamSpec(_message.Message):
     PIXEL_LAYOUT_FIELD_NUMBER: _ClassVar[int]
     AUGMENTATION_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_IDS_FIELD_NUMBER: _ClassVar[int]
     split: Split
     limit: int
     seed: int
@@ -226,7 +227,8 @@ class StreamSpec(_message.Message):
     pixel_layout: PixelLayout
     augmentation: Augmentation
     output: Output
-    def __init__(self, split: _Optional[_Union[Split, str]] = ..., limit: _Optional[int] = ..., seed: _Optional[int] = ..., batch_size: _Optional[int] = ..., remainder: _Optional[_Union[Remainder, str]] = ..., shuffle: _Optional[bool] = ..., mixing: _Optional[_Union[Mixing, _Mapping]] = ..., shard: _Optional[_Union[RowShard, _Mapping]] = ..., pixel_type: _Optional[_Union[PixelType, str]] = ..., pixel_layout: _Optional[_Union[PixelLayout, str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ...) -> None: ...
+    sample_ids: bool
+    def __init__(self, split: _Optional[_Union[Split, str]] = ..., limit: _Optional[int] = ..., seed: _Optional[int] = ..., batch_size: _Optional[int] = ..., remainder: _Optional[_Union[Remainder, str]] = ..., shuffle: _Optional[bool] = ..., mixing: _Optional[_Union[Mixing, _Mapping]] = ..., shard: _Optional[_Union[RowShard, _Mapping]] = ..., pixel_type: _Optional[_Union[PixelType, str]] = ..., pixel_layout: _Optional[_Union[PixelLayout, str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., sample_ids: _Optional[bool] = ...) -> None: ...
 
 class Output(_message.Message):
     __slots__ = ("height", "width", "resize", "resize_side", "fill_value", "scaled_decoding")
@@ -433,20 +435,22 @@ class BatchPart(_message.Message):
     def __init__(self, index: _Optional[int] = ..., pixels: _Optional[bytes] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("index", "pixels", "labels", "partner_labels", "lambdas", "checksum")
+    __slots__ = ("index", "pixels", "labels", "partner_labels", "lambdas", "checksum", "samples")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     PIXELS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     PARTNER_LABELS_FIELD_NUMBER: _ClassVar[int]
     LAMBDAS_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
     index: int
     pixels: bytes
     labels: bytes
     partner_labels: bytes
     lambdas: bytes
     checksum: int
-    def __init__(self, index: _Optional[int] = ..., pixels: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., partner_labels: _Optional[bytes] = ..., lambdas: _Optional[bytes] = ..., checksum: _Optional[int] = ...) -> None: ...
+    samples: bytes
+    def __init__(self, index: _Optional[int] = ..., pixels: _Optional[bytes] = ..., labels: _Optional[bytes] = ..., partner_labels: _Optional[bytes] = ..., lambdas: _Optional[bytes] = ..., checksum: _Optional[int] = ..., samples: _Optional[bytes] = ...) -> None: ...
 
 class BatchFailure(_message.Message):
     __slots__ = ("index", "reason", "message")

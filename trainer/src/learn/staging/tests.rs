@@ -29,6 +29,7 @@ fn batch() -> Batch {
         labels: vec![0, 2],
         partner_labels: vec![1, 2],
         lambdas: vec![49_152, 16_384],
+        samples: Vec::new(),
         spec_digest: [0; 32],
     }
 }
