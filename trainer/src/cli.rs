@@ -237,7 +237,7 @@ pub struct FromArgs {
     /// How that loader reads the data.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// How long to wait while no loader is available or gets on with a batch; one that is silent for 3 s counts as lost [default: 10m; doctor: 5s]
+    /// How long to wait while no loader is available or gets on with a batch; one that is silent for 3 s counts as lost, and while any is connected it is 1m at least [default: 10m; doctor: 5s]
     #[arg(long, value_name = "TIME")]
     pub loader_timeout: Option<Duration>,
     /// Use TLS; trust loaders whose certificates are signed by a CA in this file (PEM)

@@ -61,7 +61,7 @@ pub struct Settings {
     #[serde(flatten)]
     #[merge(strategy = Merge::merge)]
     pub source: SourceArgs,
-    /// How long to wait while no loader is available or gets on with a batch; one that is silent for 3 s counts as lost [default: 10m]
+    /// How long to wait while no loader is available or gets on with a batch; one that is silent for 3 s counts as lost, and while any is connected it is 1m at least [default: 10m]
     #[arg(long, value_name = "TIME", help_heading = "Data")]
     pub loader_timeout: Option<Duration>,
     /// Use TLS; trust loaders whose certificates are signed by a CA in this file (PEM)

@@ -213,9 +213,10 @@ impl Driver {
         {
             scheduler.poll(now);
         }
-        if self.roster.serving() == 0 && self.patience.log_is_due(now) {
+        if self.is_waiting() && self.patience.log_is_due(now) {
             let waited_seconds = self.patience.waited(now).as_secs();
-            tracing::warn!(waited_seconds, troubles = self.roster.troubles(), "waiting for a loader");
+            let what = if self.roster.serving() == 0 { "loader" } else { "batch" };
+            tracing::warn!(waited_seconds, troubles = self.roster.troubles(), "waiting for a {what}");
         }
     }
 
@@ -225,7 +226,7 @@ impl Driver {
         // Each time is one at which something will be done, or the loop would turn without rest.
         let serving = self.roster.serving();
         let patience = self.is_starved().then(|| self.patience.ends_at(serving));
-        let waiting = (serving == 0).then(|| self.patience.log_at());
+        let waiting = self.is_waiting().then(|| self.patience.log_at());
         [self.roster.next_retry(), self.opening.decide_at(), scheduler, patience, waiting]
             .into_iter()
             .flatten()
@@ -321,6 +322,11 @@ impl Driver {
     /// Whether the consumer could not be given anything, so that the time counts.
     fn is_starved(&self) -> bool {
         self.scheduler.as_ref().is_none_or(|scheduler| !scheduler.is_ready() && !scheduler.is_finished())
+    }
+
+    /// Whether it gets nowhere for want of loaders, or of what they owe.
+    fn is_waiting(&self) -> bool {
+        self.roster.serving() == 0 || self.is_starved()
     }
 
     /// Why the stream cannot go on, if so.

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// Loaders that are remembered at most: a name may resolve to new addresses for ever.
 const REMEMBERED: usize = 4096;
 
+/// Streams that lose a loader within this time lose it once.
+const ONE_LOSS: Duration = Duration::from_secs(2);
+
 /// What the streams of one run know of their loaders. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct LoaderHistory(Arc<Mutex<Known>>);
@@ -21,6 +24,7 @@ struct Known {
     audit_key: AuditKey,
     has_served: bool,
     said_that_token_is_in_clear: bool,
+    last_loss: Option<(String, Instant)>,
     loaders: BTreeMap<String, LoaderRecord>,
 }
 
@@ -120,6 +124,13 @@ impl LoaderHistory {
     /// Whether a stream of this run was open at any time: then its loaders exist and accept it.
     pub(crate) fn has_served(&self) -> bool {
         self.known().has_served
+    }
+
+    /// Whether the loss of a loader is news: a stream beside this one may have lost the same one a moment ago.
+    pub(crate) fn is_news_that_lost(&self, loader: &str) -> bool {
+        let (now, mut known) = (Instant::now(), self.known());
+        let last = known.last_loss.replace((loader.to_owned(), now));
+        last.is_none_or(|(other, at)| other != loader || now.duration_since(at) > ONE_LOSS)
     }
 
     /// Whether it is still to be said that the token can be read on the way; once in a run is enough.

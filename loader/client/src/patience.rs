@@ -14,8 +14,8 @@ const STUCK_IDLE_TIMEOUTS: u32 = 20;
 /// nothing.
 const MAX_FRUITLESS_OPENS: u32 = 10;
 
-/// How often a stream without any loader says so.
-const WAIT_LOG: Duration = Duration::from_secs(10);
+/// A stream that gets nowhere says so after this many idle timeouts, and again each time.
+const WAIT_LOG_IDLE_TIMEOUTS: u32 = 3;
 
 /// The waiting of a stream.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Patience {
     /// When a batch was last delivered or taken, or got on.
     progress_at: Micros,
     last_wait_log: Micros,
+    /// Between two lines that say that it gets nowhere.
+    log_every: Micros,
     /// Streams that were opened since a batch was last delivered.
     fruitless_opens: u32,
 }
@@ -38,6 +40,7 @@ impl Patience {
             stuck_timeout: micros(idle_timeout * STUCK_IDLE_TIMEOUTS),
             progress_at: 0,
             last_wait_log: 0,
+            log_every: micros(idle_timeout * WAIT_LOG_IDLE_TIMEOUTS),
             fruitless_opens: 0,
         }
     }
@@ -82,9 +85,9 @@ impl Patience {
         if serving == 0 { self.timeout } else { self.timeout.max(self.stuck_timeout) }
     }
 
-    /// When a stream without any loader says so next.
+    /// When a stream that gets nowhere says so next.
     pub(crate) fn log_at(&self) -> Micros {
-        self.last_wait_log.max(self.progress_at).saturating_add(micros(WAIT_LOG))
+        self.last_wait_log.max(self.progress_at).saturating_add(self.log_every)
     }
 
     /// Whether it is to be said now.

@@ -307,7 +307,9 @@ impl Roster {
             }
             Ending::Lost(reason) => {
                 if was_serving {
-                    tracing::warn!(%loader, reason, "loader lost");
+                    if self.history.is_news_that_lost(&loader.to_string()) {
+                        tracing::warn!(%loader, reason, "loader lost");
+                    }
                 } else if !entry.answered {
                     tracing::warn!(%loader, reason, "loader unreachable");
                 }

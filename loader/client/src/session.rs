@@ -348,8 +348,17 @@ fn stream_failed(status: &Status) -> Ending {
         // What we sent was in order when the stream opened, so these are the replica's fault; so is a
         // message beyond the size that its own description allows.
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => Ending::Bad(describe(status)),
+        _ if has_ended(status) => {
+            Ending::Lost("the connection ended: the loader is gone, or what lies between".into())
+        }
         _ => Ending::Lost(describe(status)),
     }
+}
+
+/// Whether the connection ended without a farewell, as HTTP/2 and operating systems call it.
+fn has_ended(status: &Status) -> bool {
+    let said = error::chain(status).to_lowercase();
+    ["connection reset", "broken pipe", "unexpected end of file"].iter().any(|end| said.contains(end))
 }
 
 fn describe(status: &Status) -> String {

@@ -54,6 +54,48 @@ async fn a_batch_that_a_loader_could_not_make_is_named_once_with_loader_and_reas
 }
 
 #[tokio::test]
+async fn a_stream_that_gets_nowhere_says_so_and_what_was_last_heard_of_its_loader() {
+    let (log, _guard) = Log::collect();
+    let away = Fault { at: At::From(5), kind: FaultKind::Unavailable, times: u32::MAX };
+    let failing = loader(steady().with(away));
+    let mut config = config(&[&failing], 200);
+    config.tuning.idle_timeout = Duration::from_millis(100);
+    let mut stream = open(config).await;
+    for index in 0..5 {
+        read_one(&mut stream, index).await;
+    }
+    let said = async {
+        while log.lines_with("waiting for a").is_empty() {
+            let _ = tokio::time::timeout(Duration::from_millis(50), stream.next()).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, said).await.expect("it says so");
+    let lines = log.lines_with("waiting for a");
+    assert!(lines[0].contains("WARN") && lines[0].contains("record 7"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_loader_that_is_gone_is_named_once_in_plain_words() {
+    let (log, _guard) = Log::collect();
+    let (good, gone) = (loader(steady()), loader(steady()));
+    let config = config(&[&good, &gone], 400);
+    // As training and evaluation, with what the run knows of its loaders between them.
+    let mut streams = [open(config.clone()).await, open(config).await];
+    for stream in &mut streams {
+        read_one(stream, 0).await;
+    }
+    gone.kill();
+    for stream in &mut streams {
+        for index in 1..400 {
+            read_one(stream, index).await;
+        }
+    }
+    let lines = log.lines_with("loader lost");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("the connection ended: the loader is gone"), "{lines:?}");
+}
+
+#[tokio::test]
 async fn each_change_of_a_replica_makes_one_line_that_names_it_and_the_run() {
     let (log, _guard) = Log::collect();
     let steady_one = loader(steady());
