@@ -6,6 +6,9 @@ use serde::Serialize;
 /// The share of such intervals that hold the true value.
 const CONFIDENCE: f64 = 0.95;
 
+/// Accuracies differ by one image of a million at least, or not at all.
+const NO_SPREAD: f64 = 1e-9;
+
 /// A value over several trials.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Statistic {
@@ -83,10 +86,15 @@ impl Difference {
             .map_or("–".to_owned(), |[low, high]| format!("[{}, {}]", points(low), points(high)))
     }
 
-    /// Whether the interval leaves out 0, so that a difference is shown.
+    /// Whether the interval leaves out 0, so that a difference is shown. One of no width shows nothing: few pairs that
+    /// happen to differ alike tell nothing of how others would.
     #[must_use]
     pub fn is_shown(&self) -> bool {
-        self.confidence_95.is_some_and(|[low, high]| low > 0.0 || high < 0.0)
+        self.has_spread() && self.confidence_95.is_some_and(|[low, high]| low > 0.0 || high < 0.0)
+    }
+
+    fn has_spread(&self) -> bool {
+        self.standard_deviation.is_some_and(|deviation| deviation > NO_SPREAD)
     }
 
     /// What it is worth, in plain statistics: the mean, its interval, the number of pairs, and the verdict.
@@ -95,6 +103,9 @@ impl Difference {
         let Difference { pairs, mean, .. } = *self;
         let verdict = match self.confidence_95 {
             None => return format!("{} points, n = {pairs}: one pair gives no interval", self.show()),
+            Some(_) if !self.has_spread() && mean != 0.0 => {
+                "no difference shown, for the pairs have no spread"
+            }
             Some(_) if !self.is_shown() => "no difference shown",
             Some(_) if mean > 0.0 => "an improvement",
             Some(_) => "a loss",
@@ -156,6 +167,10 @@ mod tests {
             (&[0.010, 0.011, 0.012][..], "+1.10 points, 95 % CI [+0.85, +1.35], n = 3: an improvement"),
             (&[-0.010, -0.011, -0.012], "−1.10 points, 95 % CI [−1.35, −0.85], n = 3: a loss"),
             (&[-0.0062, -0.0078], "−0.70 points, 95 % CI [−1.72, +0.32], n = 2: no difference shown"),
+            (
+                &[0.1, 0.3 - 0.2],
+                "+10.00 points, 95 % CI [+10.00, +10.00], n = 2: no difference shown, for the pairs have no spread",
+            ),
             (&[0.0, 0.0, 0.0], "0.00 points, 95 % CI [0.00, 0.00], n = 3: no difference shown"),
         ] {
             let difference = Difference::of(differences);
