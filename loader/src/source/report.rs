@@ -213,8 +213,8 @@ const DATA_NOT_READ: [&str; 12] =
     ["arrow", "feather", "tfrecord", "tfrecords", "beton", "h5", "hdf5", "lmdb", "mdb", "npz", "mat", "orc"];
 
 /// Endings of images that no decoder here reads, so that whoever has them is told.
-const IMAGES_NOT_READ: [&str; 31] = [
+const IMAGES_NOT_READ: [&str; 32] = [
     "apng", "arw", "avif", "cr2", "cr3", "dcm", "dds", "dng", "exr", "hdr", "heic", "heif", "ico", "j2k",
-    "jp2", "jpx", "jxl", "nef", "npy", "orf", "pam", "pbm", "pgm", "pnm", "ppm", "psd", "qoi", "raf", "rw2",
-    "svg", "tga",
+    "jp2", "jpx", "jxl", "mpo", "nef", "npy", "orf", "pam", "pbm", "pgm", "pnm", "ppm", "psd", "qoi", "raf",
+    "rw2", "svg", "tga",
 ];

@@ -36,6 +36,12 @@ pub(super) fn divide(
             .warnings
             .push(format!("no name tells a training split: trained on is all that is left, {train}"));
     }
+    if let Some((file, word)) = division.resembling {
+        report.warnings.push(format!(
+            "trained on, though its name has `{word}` in it: {}; if it is an evaluation split, --test chooses it",
+            names[file]
+        ));
+    }
     let mut test: Option<Vec<usize>> = None;
     for candidate in division.tests {
         let name = of(&candidate.files);

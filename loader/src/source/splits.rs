@@ -137,6 +137,8 @@ pub(super) struct Division {
     pub(super) left_out: Vec<usize>,
     /// Training files whose names tell nothing, beside evaluation files whose names do.
     pub(super) untold: bool,
+    /// One of such files that has an evaluation split's word within another, as `testset` has, while others have not.
+    pub(super) resembling: Option<(usize, &'static str)>,
 }
 
 /// Divides files, by their paths within the place. The error says what contradicts.
@@ -184,6 +186,7 @@ pub(super) fn divide(paths: &[String], options: &Options) -> Result<Division, St
         }
         None if told_train.is_empty() => {
             division.untold = !untold.is_empty() && !told_tests.is_empty() && test.is_none();
+            division.resembling = resembling(paths, &untold).filter(|_| test.is_none());
             division.train = untold;
         }
         None => {
@@ -220,6 +223,17 @@ pub(super) fn divide(paths: &[String], options: &Options) -> Result<Division, St
     }
     division.left_out.sort_unstable();
     Ok(division)
+}
+
+/// Of files whose names tell nothing, one that may be meant for evaluation, and by which word.
+fn resembling(paths: &[String], untold: &[usize]) -> Option<(usize, &'static str)> {
+    // Shorter words are in too many others.
+    let words = EVALUATION.into_iter().filter(|word| word.len() > 3);
+    words.into_iter().find_map(|word| {
+        let has = |file: &&usize| paths[**file].to_ascii_lowercase().contains(word);
+        let found = untold.iter().find(has)?;
+        (!untold.iter().all(|file| has(&file))).then_some((*found, word))
+    })
 }
 
 /// What a file's name and its folder's tell.
@@ -319,6 +333,20 @@ mod tests {
         assert_eq!((files(&division), division.untold), ((vec![0, 1], vec![]), false));
         let division = divided(&["0.tar", "1.tar", "test.tar"], None, None).unwrap();
         assert_eq!((files(&division), division.untold), ((vec![0, 1], vec![vec![2]]), true));
+    }
+
+    #[test]
+    fn a_word_within_another_is_named_where_not_all_have_it() {
+        let found = |paths: &[&str]| divided(paths, None, None).unwrap().resembling;
+        assert_eq!(found(&["trainset-0.tar", "testset-0.tar"]), Some((1, "test")));
+        assert_eq!(found(&["cifar10trainset.parquet", "cifar10TESTSET.parquet"]), Some((1, "test")));
+        assert_eq!(found(&["00000.tar", "validate-0.tar"]), Some((1, "valid")));
+        assert_eq!(found(&["a/0.tar", "myholdouts/0.tar"]), Some((1, "holdout")));
+        assert_eq!(found(&["latest-0.tar", "latest-1.tar"]), None);
+        assert_eq!(found(&["trainset-0.tar", "device-0.tar", "values.tar"]), None);
+        assert_eq!(found(&["train-0.tar", "test-0.tar"]), None, "these tell their splits");
+        let chosen = divided(&["trainset-0.tar", "testset-0.tar"], None, Some("testset")).unwrap();
+        assert_eq!((files(&chosen), chosen.resembling), ((vec![0], vec![vec![1]]), None));
     }
 
     #[test]
