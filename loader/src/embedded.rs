@@ -3,7 +3,7 @@
 
 use crate::config::ServeConfig;
 use crate::extensions::Extensions;
-use crate::memory::DEFAULT_STREAM_MEMORY_BYTES;
+use crate::memory::{DEFAULT_STREAM_MEMORY_BYTES, WorstCase};
 use crate::metrics::LoaderMetrics;
 use crate::parallel::default_workers;
 use crate::pool::Pool;
@@ -138,6 +138,8 @@ impl EmbeddedLoader {
         let (drain, draining) = watch::channel(false);
         let service = prepare(place, workers, DEFAULT_STREAM_MEMORY_BYTES, draining.clone(), extensions)?
             .with_message_sizes(sizes);
+        let workers = workers.unwrap_or_else(default_workers);
+        WorstCase::new(service.dataset(), workers, DEFAULT_STREAM_MEMORY_BYTES, 1).log();
         let options = ServerOptions { reflection: false, grace: GRACE, tls: None, token: None };
         let listen = Listen::Tcp((Ipv4Addr::LOCALHOST, 0).into());
         Self::spawn(Serving { service, options, listen, health: None }, drain, draining)

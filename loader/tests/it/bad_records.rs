@@ -5,6 +5,7 @@ use crate::write;
 use mixfeed_client::{BlockingStream, StreamConfig, StreamEnd, StreamError, StreamSpec};
 use mixfeed_pipeline::Split;
 use std::path::Path;
+use std::time::Duration;
 
 /// The images of a set, of which number 5 is cut short and number 9 is not an image.
 fn images() -> Vec<(Vec<u8>, u32)> {
@@ -62,7 +63,8 @@ fn a_bad_record_fails_its_batch_with_data_loss_that_names_place_and_reason() {
         // Whether the damage is known from the start (decoded) or met on the way (the others).
         for cache in ["decoded", "encoded"] {
             let data = place.path().to_str().unwrap();
-            let loader = serving(&["--data", data, "--listen", "127.0.0.1:0", "--cache", cache]);
+            let mut loader = serving(&["--data", data, "--listen", "127.0.0.1:0", "--cache", cache]);
+            let log = loader.lines();
             let lost = |start| match read(&loader.address, start).unwrap_err() {
                 StreamError::DataLoss { index, message } => (index, message),
                 other => panic!("{other}"),
@@ -74,6 +76,11 @@ fn a_bad_record_fails_its_batch_with_data_loss_that_names_place_and_reason() {
             assert_eq!(index, 2, "{message}");
             assert!(message.starts_with("sample 9: ") && message.contains(other), "{message}");
             assert!(message.contains("format could not be determined"), "{message}");
+            for (index, record) in [("index=1", cut), ("index=2", other)] {
+                let line = log.find(index, Duration::from_secs(60)).expect("the loader's own log has each");
+                let record = record.split_once(": ").map_or(record, |(record, _)| record);
+                assert!(line.contains("WARN") && line.contains(record.trim_end()), "{line}");
+            }
         }
     }
 }
