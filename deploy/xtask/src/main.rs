@@ -12,6 +12,8 @@ mod circles;
 mod debian;
 mod demo;
 mod environment;
+#[cfg(test)]
+mod guarantees;
 mod http;
 mod libtorch;
 mod manifests;

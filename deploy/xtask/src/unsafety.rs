@@ -14,7 +14,8 @@ const LINT: &str = concat!("unsafe", "_code");
 /// Folders with sources, below the root.
 const SOURCES: [&str; 4] = ["proto", "loader", "trainer", "deploy"];
 
-fn files() -> Vec<(String, String)> {
+/// All sources, in Rust and in Python, by their paths below the root.
+pub(crate) fn files() -> Vec<(String, String)> {
     let mut files = Vec::new();
     for folder in SOURCES {
         walk(&place::at(folder), &mut files);
@@ -26,7 +27,7 @@ fn walk(folder: &Path, files: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_dir() {
             walk(&entry, files);
-        } else if entry.extension().is_some_and(|end| end == "rs") {
+        } else if entry.extension().is_some_and(|end| end == "rs" || end == "py") {
             files.push((place::short(&entry), fs::read_to_string(&entry).unwrap()));
         }
     }
