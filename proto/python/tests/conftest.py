@@ -16,6 +16,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from socket import socket as Socket
 
 import pytest
 
@@ -24,6 +25,12 @@ import mixfeed
 os.environ.setdefault("MIXFEED_LOADER", os.environ.get("MIXFEED_TEST_LOADER", ""))
 
 DATA = "synthetic:1000"
+
+_TAKEN = Socket()
+_TAKEN.bind(("127.0.0.1", 0))
+
+NOBODY = f"127.0.0.1:{_TAKEN.getsockname()[1]}"
+"""Where nobody listens, nor will: the port is taken."""
 
 MIXUP = {"mixup_alpha": 0.2, "mixup_prob": 0.5}
 

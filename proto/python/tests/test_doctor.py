@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+from conftest import NOBODY
+
 import mixfeed
 
 
@@ -38,6 +40,6 @@ def test_loaders_elsewhere_are_asked_each_by_itself(loaders):
     assert doctor.main(list(loaders.addresses)) == 0
     doctor._TIMEOUT, timeout = "300ms", doctor._TIMEOUT
     try:
-        assert doctor.main([loaders.addresses[0], "127.0.0.1:9"]) == 1
+        assert doctor.main([loaders.addresses[0], NOBODY]) == 1
     finally:
         doctor._TIMEOUT = timeout

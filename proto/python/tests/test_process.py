@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from conftest import PATIENCE_SECONDS, Program, require, stopped, until
+from conftest import NOBODY, PATIENCE_SECONDS, Program, require, stopped, until
 
 import mixfeed
 
@@ -26,7 +26,7 @@ WAITING = """
         print(time.monotonic())
 """
 
-OPENING = "print('waits', flush=True); mixfeed.Stream('127.0.0.1:9')"
+OPENING = f"print('waits', flush=True); mixfeed.Stream('{NOBODY}')"
 READING = """stream = mixfeed.Stream(sys.argv[1], batch_size=10, tuning={'window_batches': 2, 'queue_batches': 1, 'hedge': False})
         for batch in stream:
             print('waits', flush=True)"""
@@ -299,7 +299,7 @@ def test_local_loaders_are_gone_when_they_are_closed():
 
 def test_a_stream_that_is_being_opened_ends_when_its_local_loaders_are_closed():
     with mixfeed.local("synthetic:100", workers=1) as loaders:
-        loaders.addresses[0] = "127.0.0.1:9"  # Nobody listens there.
+        loaders.addresses[0] = NOBODY
         ended = []
 
         def read():

@@ -5,7 +5,7 @@ import threading
 
 import numpy
 import pytest
-from conftest import MIXUP, serving
+from conftest import MIXUP, NOBODY, serving
 
 import mixfeed
 
@@ -13,7 +13,6 @@ torch = pytest.importorskip("torch")
 
 import mixfeed.torch  # noqa: E402
 
-NOBODY = "127.0.0.1:9"
 FLOAT = {"dtype": torch.float32}
 
 
