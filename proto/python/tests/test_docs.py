@@ -1,5 +1,6 @@
 """The programs of the documents run as they stand there."""
 
+import contextlib
 import json
 import pathlib
 import struct
@@ -20,7 +21,14 @@ def programs(path):
 
 
 def ran(text, name):
-    exec(compile(text, name, "exec"), {"__name__": "__main__"})
+    """What a program has in its names when it has ended."""
+    names = {"__name__": "__main__"}
+    exec(compile(text, name, "exec"), names)
+    return names
+
+
+def epochs(said):
+    return [line.partition(":")[0] for line in said.splitlines() if line.startswith("epoch")]
 
 
 def photographs(folder):
@@ -50,7 +58,7 @@ def test_the_readmes_program_trains_on(data, request, tmp_path, capsys):
         program = program.replace('"synthetic:2000"', repr(request.getfixturevalue("cifar")))
         program = program.replace("batch_size=128,", "batch_size=128, limit=2000,")
     ran(program, "README.md")
-    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["epoch 0", "epoch 1", "epoch 2"]
+    assert epochs(capsys.readouterr().out) == ["epoch 0", "epoch 1", "epoch 2"]
 
 
 def test_the_program_with_a_data_set_of_ones_own_runs(tmp_path):
@@ -84,7 +92,83 @@ def test_the_programs_of_the_page_on_pytorch_run(number, tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     ran(found[number], f"block {number} of PYTORCH.md")
     if number == 0:
-        said = capsys.readouterr().out
-        assert [line.partition(":")[0] for line in said.splitlines()] == ["epoch 0", "epoch 1", "epoch 2"]
+        assert epochs(capsys.readouterr().out) == ["epoch 0", "epoch 1", "epoch 2"]
         saved = torch.load(tmp_path / "checkpoint.pt")
         assert saved["loader"]["next"] == 3 * 16 and saved["model"]["1.weight"].shape == (10, 3072)
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """The program of the page on recipes that imports a library. Networks this small take one thread; two that wait for each
+    other on a busy machine take ten times as long."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def of(library):
+        pytest.importorskip(library)
+        (program,) = [text for text in programs("deploy/docs/RECIPES.md") if f"import {library}" in text]
+        return program
+
+    monkeypatch.chdir(tmp_path)
+    yield of
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(("library", "count"), [("timm", 2), ("jax", 3)])
+def test_the_recipe_runs_for(library, count, recipe, capsys):
+    ran(recipe(library), library)
+    assert epochs(capsys.readouterr().out) == [f"epoch {number}" for number in range(count)]
+
+
+STOPPED = {
+    "lightning": ("max_epochs=3,", "max_steps=20,"),
+    "accelerate": ('save_state("checkpoint")', 'save_state("checkpoint"), exit()'),
+}
+"""How a training ends at its first checkpoint, in the middle of the second of three epochs of 16 steps."""
+
+TRAINED = {"lightning": "trainer.lightning_module", "accelerate": "model"}
+
+
+@pytest.mark.parametrize("library", STOPPED)
+def test_a_training_stopped_in_mid_epoch_ends_with_its_weights_by(library, recipe, tmp_path, monkeypatch):
+    torch, program = pytest.importorskip("torch"), recipe(library)
+    assert program.count(STOPPED[library][0]) == 1
+
+    def weights():
+        model = eval(TRAINED[library], ran(program, library))
+        return torch.nn.utils.parameters_to_vector(model.parameters())
+
+    expected = weights()
+    (tmp_path / "stopped").mkdir()
+    monkeypatch.chdir(tmp_path / "stopped")
+    with contextlib.suppress(SystemExit):
+        ran(program.replace(*STOPPED[library]), library)
+    assert torch.equal(weights(), expected)
+
+
+TORCHRUN = "-m torch.distributed.run --nproc-per-node=2 --rdzv-backend=c10d --rdzv-endpoint=127.0.0.1:0"
+
+LAUNCHED = {
+    "lightning": [],  # It starts the second process by itself.
+    "accelerate": [*TORCHRUN.split(), "--local-addr=127.0.0.1"],
+}
+
+
+@pytest.mark.parametrize("library", LAUNCHED)
+def test_two_ranks_train_the_weights_of_one_by(library, recipe, tmp_path, monkeypatch):
+    torch, program = pytest.importorskip("torch"), recipe(library)
+    if not torch.distributed.is_available():
+        pytest.skip("torch: it was built without torch.distributed")
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")  # Where it finds no GPU, it would train without a group.
+    weights = f"torch.nn.utils.parameters_to_vector({TRAINED[library]}.parameters()).detach()"
+    program += f"\nimport os\ntorch.save({weights}, 'rank' + os.environ.get('LOCAL_RANK', ''))"
+    ran(program, library)
+    (tmp_path / "two").mkdir()
+    monkeypatch.chdir(tmp_path / "two")
+    pathlib.Path("program.py").write_text(program.replace("max_epochs=3,", "max_epochs=3, accelerator='cpu', devices=2,"))
+    subprocess.run([sys.executable, *LAUNCHED[library], "program.py"], check=True)
+    for rank in range(2):
+        torch.testing.assert_close(torch.load(f"rank{rank}"), torch.load(tmp_path / "rank"))

@@ -101,6 +101,13 @@ def test_images_are_normalised_as_the_trainer_does(make, loaders):
     assert half.min() >= -1 and half.max() <= 1
 
 
+def test_images_of_uint8_are_the_streams_own_bytes(make, monkeypatch):
+    loader, batches = make(**MIXED), []
+    monkeypatch.setattr(loader, "_target", batches.append)
+    images, _ = next(iter(loader))
+    assert images.data_ptr() == batches[0].images.data_ptr
+
+
 def test_a_batch_that_failed_on_its_way_out_does_not_count_as_handed_out(make, monkeypatch):
     loader = make(as_dict=True, **MIXED)
     reader = iter(loader)

@@ -1,0 +1,40 @@
+"""The package by itself, with no other beside it: one module and the same files for every interpreter from 3.9 on."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+from conftest import MIXUP, require
+
+import mixfeed
+
+PACKAGE = pathlib.Path(mixfeed.__file__).parent
+
+READ = f"""
+import pathlib, sys, mixfeed
+for path in pathlib.Path(mixfeed.__file__).parent.rglob("*.py"):
+    compile(path.read_bytes(), path, "exec")
+with mixfeed.Stream(sys.argv[1], batch_size=100, epochs=1, **{MIXUP}) as stream:
+    print("%d.%d" % sys.version_info[:2], *(batch.digest() for batch in stream))
+"""
+
+
+def interpreter(version):
+    """That of a version: in the PATH, or pyenv's, which puts only those into it that were chosen."""
+    folders = [*map(str, pathlib.Path.home().glob(".pyenv/versions/*/bin")), os.environ["PATH"]]
+    return shutil.which(f"python{version}", path=os.pathsep.join(folders))
+
+
+@pytest.mark.parametrize("version", [f"3.{minor}" for minor in range(9, 15)])
+def test_every_interpreter_reads_the_same_batches(version, loaders, tmp_path):
+    name = f"python{version}"
+    python = require(name, interpreter(version), "it is neither in the PATH nor among pyenv's")
+    (tmp_path / "mixfeed").symlink_to(PACKAGE)
+    # No site-packages (-S): neither NumPy nor PyTorch can be found.
+    command = [python, "-S", "-c", READ, loaders.addresses[0]]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+    with mixfeed.Stream(loaders, batch_size=100, epochs=1, **MIXUP) as stream:
+        assert said.split() == [version, *(batch.digest() for batch in stream)]
