@@ -52,7 +52,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     SkipList { dataset: [7; 32], records: vec![skipped] }.write(file.path()).unwrap();
     let list = std::fs::read(file.path()).unwrap();
     DATASET.with(|dataset| assert_eq!(dataset.samples(Split::Train).count(), 40));
-    let spec = "split = \"train\"\nlimit = 30\nseed = 7\nbatch-size = 8\nremainder = \"drop\"\nshuffle = true\n\
+    let spec = "split = \"train\"\nlimit = 30\nseed = 7\nbatch-size = 8\nremainder = \"drop\"\nshuffle = true\nsample-ids = true\n\
         pixel-type = \"f32\"\npixel-layout = \"nchw\"\n\
         [mixing]\nalpha = 0.2\nprobability = 0.5\nlambda-scope = \"sample\"\npartner-source = \"dataset\"\n\
         kind = { mixup-or-cutmix = { cutmix-alpha = 1.0, switch-probability = 0.5 } }\n\
