@@ -236,7 +236,9 @@ fn test(python: &Path, built: &Built, package: Option<&Path>, options: &Options,
         let mut pytest = Command::new(python);
         pytest.args(["-m", "pytest", "-p", "no:cacheprovider", "--rootdir"]).arg(place::at("proto/python"));
         pytest.arg(&tests).args(&options.rest).current_dir(place::at(FOLDER));
-        pytest.env("MIXFEED_TEST_LOADER", &built.loader).env("MIXFEED_TEST_READ", &built.read);
+        pytest.env("MIXFEED_TEST_READ", &built.read);
+        // A wheel to be handed on starts the loader that it has inside.
+        pytest.envs((!options.release).then_some(("MIXFEED_TEST_LOADER", &built.loader)));
         pytest.envs(package.map(|folder| ("PYTHONPATH", folder)));
         pytest.env("MIXFEED_TEST_REPORT", &lines).env("PYTHONDONTWRITEBYTECODE", "1");
         pytest.envs(options.slow.then_some(("MIXFEED_SLOW", "1")));

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from conftest import NOBODY
+from conftest import LOADER, NOBODY
 
 import mixfeed
 
@@ -19,7 +19,7 @@ def test_all_is_found_where_all_is_there():
     code, lines = doctor()
     assert code == 0, lines
     assert lines[0].startswith(f"ok      package: mixfeed {mixfeed.__version__}, Python 3.")
-    assert lines[1].startswith(f"ok      loader: {os.environ['MIXFEED_LOADER']}, mixfeed-loader {mixfeed.__version__}")
+    assert lines[1].startswith(f"ok      loader: {LOADER}, mixfeed-loader {mixfeed.__version__}")
     assert lines[2].startswith("ok      batch: 32 images of 32x32x3 of synthetic within ")
     assert [line.split(":")[0].split()[1] for line in lines[3:]] == ["numpy", "torch"]
 

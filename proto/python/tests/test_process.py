@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from conftest import NOBODY, PATIENCE_SECONDS, Program, require, stopped, until
+from conftest import LOADER, NOBODY, PATIENCE_SECONDS, Program, require, stopped, until
 
 import mixfeed
 
@@ -369,9 +369,9 @@ exit 2
 def test_the_loaders_program_is_named_packaged_or_in_the_path(tmp_path, monkeypatch):
     from mixfeed import _local
 
-    program = os.environ["MIXFEED_LOADER"]
+    program = LOADER
     assert _local._program() == program
-    monkeypatch.delenv("MIXFEED_LOADER")
+    monkeypatch.delenv("MIXFEED_LOADER", raising=False)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/mixfeed-loader").symlink_to(program)
     monkeypatch.setattr(_local, "__file__", str(tmp_path / "_local.py"))

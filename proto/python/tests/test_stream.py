@@ -11,7 +11,7 @@ import sys
 
 import numpy
 import pytest
-from conftest import DATA, MIXUP, NOBODY, require, serving, until
+from conftest import DATA, LOADER, MIXUP, NOBODY, require, serving, until
 
 import mixfeed
 from mixfeed import _native
@@ -54,7 +54,7 @@ def test_mixed_batches_are_those_that_replay_rebuilds(loaders, tmp_path):
         own = {batch.index: batch.digest() for batch in stream}
         (tmp_path / "run.toml").write_text(stream.spec)
     for index in (0, 15, 31):
-        command = [os.environ["MIXFEED_LOADER"], "replay", "--data", DATA, "--spec", tmp_path / "run.toml"]
+        command = [LOADER, "replay", "--data", DATA, "--spec", tmp_path / "run.toml"]
         said = subprocess.run([*command, "--index", str(index)], check=True, stdout=subprocess.PIPE, text=True).stdout
         assert own[index] in said
 
@@ -126,7 +126,7 @@ def test_rows_name_their_samples_as_replay_does(loaders, tmp_path):
             if batch.index in (0, 15):
                 step = ["--step", str(batch.index), "--spec", path, "--json", "--output", tmp_path / f"{batch.index}.png"]
                 said = subprocess.run(
-                    [os.environ["MIXFEED_LOADER"], "replay", "--data", DATA, *step], check=True, stdout=subprocess.PIPE
+                    [LOADER, "replay", "--data", DATA, *step], check=True, stdout=subprocess.PIPE
                 )
                 replayed = json.loads(said.stdout)
                 assert replayed["digest"] == batch.digest()
