@@ -41,9 +41,15 @@ async fn a_batch_that_a_loader_could_not_make_is_named_once_with_loader_and_reas
         let (log, _guard) = Log::collect();
         let failing = loader(steady().with(Fault { at: At::Every(5), kind: kind.clone(), times: 6 }));
         let good = loader(steady());
-        let mut stream = open(config(&[&failing, &good], 200)).await;
-        for index in 0..200 {
+        let mut stream = open(config(&[&failing, &good], 20_000)).await;
+        // Until it was asked for one of those, however late it was met; and then on, past all that it fails.
+        let (mut index, mut end) = (0, u64::MAX);
+        while index < end {
             read_one(&mut stream, index).await;
+            index += 1;
+            if end == u64::MAX && !log.lines_with("loader failed to make a batch").is_empty() {
+                end = index + 200;
+            }
         }
         let lines = log.lines_with("loader failed to make a batch");
         assert_eq!(lines.len(), 1, "{kind:?}: {lines:?}");
