@@ -72,7 +72,7 @@ tasks
   python [--release] [--zig] [--workspace] [--slow] [-- ARGUMENTS]
       build the Python package as a wheel, install it into an environment of its own and test it there
       (--release: one to be handed on, with the loader inside; --zig: for any Linux since glibc 2.17;
-      --workspace: no wheel, but the module out of the build of all crates, as `test` does;
+      --workspace: of the module in the build of all crates, as `test` does;
       --slow: the tests that take minutes, too;
       ARGUMENTS go to pytest, to run a part)
   compose-smoke [--keep]
@@ -280,7 +280,7 @@ fn python_task(mut arguments: Parser) -> Result<ExitCode> {
         }
     }
     if options.workspace && (options.release || options.zig) {
-        bail!("--workspace makes no wheel");
+        bail!("--workspace is of the development profile, and for this machine");
     }
     Ok(python::run(&options).close())
 }

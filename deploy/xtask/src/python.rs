@@ -4,8 +4,8 @@
 //! The wheel for tests is of the development profile and for this machine. `--release` makes the one for others: with the
 //! loader's program inside, and with `--zig` for any Linux of the last ten years.
 //!
-//! Among all tests no wheel is made: the module is laid beside the package's files, out of the same build of the workspace
-//! that the tests of Rust are of, so that no crate is compiled a second time.
+//! Among all tests the wheel is packed around the module that is in the same build of the workspace as the tests of Rust,
+//! so that no crate is compiled a second time.
 
 use crate::report::Report;
 use crate::venv::Environment;
@@ -36,7 +36,7 @@ const MANYLINUX: &str = "manylinux2014";
 /// What may be chosen.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// Test what the whole workspace is built to, and make no wheel.
+    /// Pack the module that the whole workspace is built with, in place of building it apart.
     pub(crate) workspace: bool,
     /// Make a wheel to be handed on, with the loader inside.
     pub(crate) release: bool,
@@ -70,12 +70,15 @@ pub(crate) fn run(options: &Options) -> Report {
     let Some(built) = report.check("what tests of Python start is built", || build(options)) else {
         return report;
     };
-    let package = report.check("the package is built", || match &built.module {
-        Some(module) => lay_out(module).map(Some),
-        None => wheel(&python, options).and_then(|wheel| install(&python, &wheel)).map(|()| None),
+    let installed = report.check("the package is built and installed", || {
+        let wheel = match &built.module {
+            Some(module) => pack(&python, module),
+            None => wheel(&python, options),
+        };
+        install(&python, &wheel?)
     });
-    if let Some(package) = package {
-        test(&python, &built, package.as_deref(), options, &mut report);
+    if installed.is_some() {
+        test(&python, &built, options, &mut report);
     }
     report
 }
@@ -91,7 +94,7 @@ fn stand_ins(python: &Path) -> Result<()> {
     process::run(&mut script)
 }
 
-/// Builds the loader and the client's example, and the module where no wheel is made.
+/// Builds the loader and the client's example, and the module where it is not built apart.
 fn build(options: &Options) -> Result<Built> {
     let mut cargo = Command::new(process::cargo());
     cargo.arg("build");
@@ -130,16 +133,38 @@ fn find(files: &[(String, PathBuf)], target: &str) -> Result<PathBuf> {
     found.with_context(|| format!("cargo does not say where {target} is"))
 }
 
-/// Lays the module beside the package's files, and returns the folder to import the package from.
-fn lay_out(module: &Path) -> Result<PathBuf> {
-    let folder = place::at(FOLDER).join("package");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
+/// Packs a wheel of the package's files and a module that is built, and returns where it is. The metadata is maturin's.
+fn pack(python: &Path, module: &Path) -> Result<PathBuf> {
+    let wheels = emptied("wheels-for-tests")?;
+    let folder = emptied("unpacked")?;
     copy(&place::at("proto/python/mixfeed"), &folder.join("mixfeed"))?;
     fs::copy(module, folder.join("mixfeed/_native.abi3.so"))
         .with_context(|| format!("cannot copy {}", module.display()))?;
+    let mut metadata = Command::new(python);
+    metadata.args(["-m", "maturin", "pep517", "write-dist-info", "--compatibility", "linux"]);
+    metadata.arg("--metadata-directory").arg(&folder).current_dir(place::at("proto/python"));
+    process::run(metadata.env("PYO3_PYTHON", python).env("PATH", first_in_path(python)?))?;
+    let mut pack = Command::new(python);
+    process::run(pack.args(["-m", "wheel", "pack", "--dest-dir"]).arg(&wheels).arg(&folder))?;
+    only(&wheels)
+}
+
+/// An empty folder of this name.
+fn emptied(name: &str) -> Result<PathBuf> {
+    let folder = place::at(FOLDER).join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(folder)
+}
+
+/// The wheel in a folder, which is told.
+fn only(wheels: &Path) -> Result<PathBuf> {
+    let made = fs::read_dir(wheels)?.flatten().map(|entry| entry.path());
+    let wheel = made.last().context("no wheel was made")?;
+    say::line(&format!("wheel: {} in {}", say::size(fs::metadata(&wheel)?.len()), place::short(&wheel)));
+    Ok(wheel)
 }
 
 /// Copies a folder's files of Python.
@@ -159,10 +184,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 
 /// Builds the wheel, and returns where it is.
 fn wheel(python: &Path, options: &Options) -> Result<PathBuf> {
-    let wheels = place::at(FOLDER).join(if options.release { "wheels" } else { "wheels-for-tests" });
-    if wheels.exists() {
-        fs::remove_dir_all(&wheels).with_context(|| format!("cannot remove {}", wheels.display()))?;
-    }
+    let wheels = emptied(if options.release { "wheels" } else { "wheels-for-tests" })?;
     if options.zig {
         pip(python, &["install", "--no-deps", ZIG[0], ZIG[1]])?;
     }
@@ -195,10 +217,7 @@ fn wheel(python: &Path, options: &Options) -> Result<PathBuf> {
     }
     // The interpreter at hand stands for all from 3.9 on.
     process::run(maturin.env("PYO3_PYTHON", python).current_dir(&package))?;
-    let made = fs::read_dir(&wheels)?.flatten().map(|entry| entry.path());
-    let wheel = made.last().context("maturin made no wheel")?;
-    say::line(&format!("wheel: {} in {}", say::size(fs::metadata(&wheel)?.len()), place::short(&wheel)));
-    Ok(wheel)
+    only(&wheels)
 }
 
 /// cargo-zigbuild, which was installed into the environment.
@@ -227,8 +246,8 @@ fn pip(python: &Path, arguments: &[&str]) -> Result<()> {
     process::run(pip.args(["--quiet", "--disable-pip-version-check", "--no-input"]))
 }
 
-/// Runs pytest, and takes what became of each test. The package is installed, or in the folder given.
-fn test(python: &Path, built: &Built, package: Option<&Path>, options: &Options, report: &mut Report) {
+/// Runs pytest, and takes what became of each test.
+fn test(python: &Path, built: &Built, options: &Options, report: &mut Report) {
     let lines = place::at(FOLDER).join("report.jsonl");
     let tests = place::at("proto/python/tests");
     let ran = report.check("the tests of Python run", || {
@@ -239,7 +258,6 @@ fn test(python: &Path, built: &Built, package: Option<&Path>, options: &Options,
         pytest.env("MIXFEED_TEST_READ", &built.read);
         // A wheel to be handed on starts the loader that it has inside.
         pytest.envs((!options.release).then_some(("MIXFEED_TEST_LOADER", &built.loader)));
-        pytest.envs(package.map(|folder| ("PYTHONPATH", folder)));
         pytest.env("MIXFEED_TEST_REPORT", &lines).env("PYTHONDONTWRITEBYTECODE", "1");
         pytest.envs(options.slow.then_some(("MIXFEED_SLOW", "1")));
         let status = process::status(&mut pytest)?;
