@@ -25,7 +25,9 @@ fn defines(source: &str, name: &str) -> bool {
 /// Whether a source is what a document calls by this name: a file, the folder of its module, or any folder.
 fn is_in(path: &str, named: &str) -> bool {
     path == named
-        || path.strip_prefix(named.trim_end_matches(".rs")).is_some_and(|rest| rest.starts_with('/'))
+        || path
+            .strip_prefix(named.trim_end_matches(".rs").trim_end_matches('/'))
+            .is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[test]
@@ -44,7 +46,7 @@ fn every_test_that_a_promise_names_is_where_it_says() {
             seen += 1;
         }
     }
-    assert!(seen > 200, "{seen} tests");
+    assert!(seen > 150, "{seen} tests");
     assert!(defines("async fn one_two_three_four() {", "one_two_…_four"));
     assert!(!defines("fn one_two_three_five() {", "one_two_…_four") && !defines("fn one_two() {", "one"));
 }
