@@ -306,11 +306,9 @@ impl Roster {
                 self.lose(now, key);
             }
             Ending::Lost(reason) => {
-                if was_serving {
-                    if self.history.is_news_that_lost(&loader.to_string()) {
-                        tracing::warn!(%loader, reason, "loader lost");
-                    }
-                } else if !entry.answered {
+                if was_serving && self.history.is_news_that_lost(&loader.to_string()) {
+                    tracing::warn!(%loader, reason, "loader lost");
+                } else if !was_serving && !entry.answered {
                     tracing::warn!(%loader, reason, "loader unreachable");
                 }
                 entry.trouble = reason;

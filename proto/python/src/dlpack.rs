@@ -101,7 +101,7 @@ impl Memory {
     pub(crate) fn bytes(&self) -> &[u8] {
         let (start, bytes) = match self {
             Self::Pixels(pixels) => return pixels,
-            Self::Numbers(labels) => (labels.as_ptr().cast(), size_of_val(&**labels)),
+            Self::Numbers(numbers) => (numbers.as_ptr().cast(), size_of_val(&**numbers)),
             Self::Lambdas(lambdas) => (lambdas.as_ptr().cast(), size_of_val(&**lambdas)),
         };
         // SAFETY: so many bytes of numbers without padding, which `self` keeps alive.
@@ -112,7 +112,7 @@ impl Memory {
     pub(crate) fn copy(&self) -> Self {
         match self {
             Self::Pixels(pixels) => Self::Pixels(Bytes::copy_from_slice(pixels)),
-            Self::Numbers(labels) => Self::Numbers(labels.iter().copied().collect()),
+            Self::Numbers(numbers) => Self::Numbers(numbers.iter().copied().collect()),
             Self::Lambdas(lambdas) => Self::Lambdas(lambdas.iter().copied().collect()),
         }
     }
