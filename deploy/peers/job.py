@@ -51,6 +51,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     flags.add_argument("--data", type=Path, required=True, help="data_batch_*.bin, or train/CLASS/*.png")
     flags.add_argument("--pixels", choices=("u8", "f32"), default="u8")
     flags.add_argument("--augment", choices=("none", "crop-flip"), default="none", help="only for PNG files")
+    flags.add_argument("--drop", action="store_true", help="drop each batch unread, as `mixfeed-loader bench` does")
     flags.add_argument("--seconds", type=float, default=5.0, help="how long to measure, after the warm-up")
     return flags
 
@@ -93,7 +94,8 @@ def crop_flip(random: np.random.Generator, images: np.ndarray) -> np.ndarray:
 
 
 def measure(options: argparse.Namespace, batches: Iterator[Batch], peer: str, version: str, settings: str) -> None:
-    """Takes batches, reads a value of each sample's pixels and label, drops them, and prints what it saw as JSON."""
+    """Takes batches, reads a value of each sample's pixels and label unless told not to, drops them, and prints what it
+    saw as JSON."""
     check(options, *next(batches))
     first_batch_seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - _own_start()
     mixed = []
@@ -105,7 +107,8 @@ def measure(options: argparse.Namespace, batches: Iterator[Batch], peer: str, ve
     start = last = time.perf_counter()
     while last - start < options.seconds:
         x, y = next(batches)
-        total += float(x[:, 0, 0, 0].sum()) + float(y[:, 0].sum())
+        if not options.drop:
+            total += float(x[:, 0, 0, 0].sum()) + float(y[:, 0].sum())
         images += len(x)
         now = time.perf_counter()
         gaps.append(now - last)
@@ -118,7 +121,7 @@ def measure(options: argparse.Namespace, batches: Iterator[Batch], peer: str, ve
     report = {
         "peer": peer,
         "version": version,
-        "settings": settings,
+        "settings": f"{settings}, unread" if options.drop else settings,
         "pixels": options.pixels,
         "augment": options.augment,
         "images_per_second": images / (last - start),

@@ -178,11 +178,13 @@ impl Driver {
                 }
                 (Ok(payload), false)
             }
-            Some(Err(Lost { index, message, changed: false })) => {
-                (Err(StreamError::DataLoss { index, message }), true)
-            }
-            Some(Err(Lost { index, message, changed: true })) => {
-                (Err(StreamError::DataChanged { index, message }), true)
+            Some(Err(Lost { index, message, changed, found_by })) => {
+                let loaders = self.names(&found_by);
+                let error = match changed {
+                    false => StreamError::DataLoss { index, message, loaders },
+                    true => StreamError::DataChanged { index, message, loaders },
+                };
+                (Err(error), true)
             }
             None => return true,
         };

@@ -33,20 +33,24 @@ pub enum StreamError {
         detail: String,
     },
     /// A batch cannot be made because a record is damaged.
-    #[error("batch {index} cannot be made: {message}")]
+    #[error("batch {index} cannot be made: {message}; found by {}", some(.loaders))]
     DataLoss {
         /// The batch.
         index: u64,
-        /// What and where, as the loader says.
+        /// What and where, as the first of the loaders says.
         message: String,
+        /// Who found it so, each of them twice.
+        loaders: Vec<String>,
     },
     /// A batch cannot be made because no loader has the data any more that it started with.
-    #[error("batch {index} cannot be made, as every loader has said for a time: {message}")]
+    #[error("batch {index} cannot be made, as every loader has said for a time: {message}; found by {}", some(.loaders))]
     DataChanged {
         /// The batch.
         index: u64,
-        /// What and where, as the loader says.
+        /// What and where, as the first of the loaders says.
         message: String,
+        /// Who found it so, each of them twice.
+        loaders: Vec<String>,
     },
     /// A loader was found to be wrong, and the stream was to end then.
     #[error("loader {loader} was found to be wrong: {reason}{}", from_it(.unconfirmed))]
@@ -90,6 +94,14 @@ fn from_it(unconfirmed: &Unconfirmed) -> String {
     match batches {
         0 => String::new(),
         _ => format!("; {batches} batches from it alone were handed out before, {first} to {last}"),
+    }
+}
+
+/// A line has room for two.
+fn some(loaders: &[String]) -> String {
+    match loaders {
+        [one, two, rest @ ..] if !rest.is_empty() => format!("{one}, {two} and {} more", rest.len()),
+        few => few.join(" and "),
     }
 }
 

@@ -71,6 +71,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_token_is_in_clear_where_there_is_no_tls() {
+        let token = |security: Security| security.with_token("secret-token-0123456789").unwrap();
+        assert!(token(Security::default()).sends_token_in_clear());
+        assert!(!token(Security::default().with_tls(b"authority", None)).sends_token_in_clear());
+        assert!(!Security::default().sends_token_in_clear());
+    }
+
+    #[test]
     fn secrets_are_not_shown() {
         let security = Security::default()
             .with_tls(b"authority", Some((b"certificate", b"secret key")))

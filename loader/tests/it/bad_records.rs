@@ -66,7 +66,7 @@ fn a_bad_record_fails_its_batch_with_data_loss_that_names_place_and_reason() {
             let mut loader = serving(&["--data", data, "--listen", "127.0.0.1:0", "--cache", cache]);
             let log = loader.lines();
             let lost = |start| match read(&loader.address, start).unwrap_err() {
-                StreamError::DataLoss { index, message } => (index, message),
+                StreamError::DataLoss { index, message, .. } => (index, message),
                 other => panic!("{other}"),
             };
             let (index, message) = lost(0);

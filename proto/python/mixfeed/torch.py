@@ -273,12 +273,6 @@ class Loader(IterableDataset[Any]):
                 raise
             # What it reads now is what it reads as long as it lives.
             self._expected, self._info, self._failed = self._stream.spec, self._stream.info, None
-        if self._targets == "classes" and self._stream.mixes:
-            raise SettingsError('targets is "classes", and the stream mixes: ask for "soft" or "pairs"')
-        channels = self._stream.info.shape[2]
-        for name, count in self._channels.items():
-            if count not in (1, channels):
-                raise SettingsError(f"{name} has {count} numbers, and images have {channels} channels: give one number, or one a channel")
         return self._stream
 
     def _opened(self) -> _native.Stream:
@@ -291,14 +285,30 @@ class Loader(IterableDataset[Any]):
         if self._rows is not None:
             settings["rank"], settings["world"] = 0, 1
         try:
-            return _native.Stream(self._source or self._loaders, expect=self._expected, **self._more, **settings)
+            stream = _native.Stream(self._source or self._loaders, expect=self._expected, **self._more, **settings)
         except RefusedError as error:
             if world == 1 or self._rows is not None or "shard.world" not in str(error):
                 raise
+        else:
+            unsuitable = self._unsuitable(stream)
+            if unsuitable:
+                stream.close()
+                raise SettingsError(unsuitable)
+            return stream
         # Loaders make no batch without rows, and here some rank would have none.
         _LOG.warning("the last batch of an epoch has fewer rows than there are ranks: each of %d reads all rows", world)
         self._rows = rank, world
         return self._opened()
+
+    def _unsuitable(self, stream: _native.Stream) -> str | None:
+        """Why what was asked for cannot be made of the stream's batches, if so."""
+        if self._targets == "classes" and stream.mixes:
+            return 'targets is "classes", and the stream mixes: ask for "soft" or "pairs"'
+        channels = stream.info.shape[2]
+        for name, count in self._channels.items():
+            if count not in (1, channels):
+                return f"{name} has {count} numbers, and images have {channels} channels: give one number, or one a channel"
+        return None
 
     def _before_end(self, index: int) -> int:
         """The index, or where the stream ends if that is earlier."""
@@ -306,16 +316,20 @@ class Loader(IterableDataset[Any]):
         ends = [index] if epochs is None else [index, epochs * self.info.batches_per_epoch]
         return min(ends if steps is None else [*ends, steps])
 
-    def _own(self, rows: torch.Tensor) -> torch.Tensor:
+    def _own(self, array: _native.Array) -> torch.Tensor:
         """Of the rows of a batch those of this rank, as a loader would choose them."""
+        rows = from_dlpack(array.__dlpack__())  # A capsule, which torch takes as it is.
         if self._rows is None:
             return rows
         (rank, world), count = self._rows, len(rows)
         return rows[count * rank // world : count * (rank + 1) // world]
 
+    def _moved(self, array: _native.Array) -> torch.Tensor:
+        """The same on the device."""
+        return _moved(self._own(array), self._device)
+
     def _item(self, batch: _native.Batch) -> Any:
-        images = self._own(from_dlpack(batch.images)).permute(0, 3, 1, 2)
-        images = _moved(images, self._device)
+        images = self._moved(batch.images).permute(0, 3, 1, 2)
         if self._dtype != torch.uint8:
             self._scale, self._shift = (_moved(each, self._device) for each in (self._scale, self._shift))
             images = images.to(torch.float32).mul_(self._scale).add_(self._shift).to(self._dtype)
@@ -323,20 +337,16 @@ class Loader(IterableDataset[Any]):
         if self._as_dict:
             item = Item(images=images, targets=targets, index=batch.index, epoch=batch.epoch)
             if self._settings.get("sample_ids"):
-                item["samples"] = self._own(from_dlpack(batch.samples))
+                item["samples"] = self._own(batch.samples)
             return item
         return images, targets
 
     def _target(self, batch: _native.Batch) -> Targets:
-        def tensor(array: _native.Array) -> torch.Tensor:
-            return _moved(self._own(from_dlpack(array)), self._device)
-
-        stream = self._stream or self._open()
         if self._targets == "pairs":
-            return tensor(batch.labels), tensor(batch.partner_labels), tensor(batch.lambdas)
-        if self._targets == "classes" or (self._targets is None and not stream.mixes):
-            return tensor(batch.labels)
-        return tensor(batch.soft_targets(len(stream.info.classes)))
+            return self._moved(batch.labels), self._moved(batch.partner_labels), self._moved(batch.lambdas)
+        if self._targets == "classes" or (self._targets is None and not (self._stream or self._open()).mixes):
+            return self._moved(batch.labels)
+        return self._moved(batch.soft_targets())
 
     def __getstate__(self) -> dict[str, Any]:
         # Threads and connections do not travel; a copy opens its own, and goes on where this one is, as by its state.

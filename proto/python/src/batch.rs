@@ -3,7 +3,7 @@
 use crate::array::Array;
 use crate::dlpack::Memory;
 use crate::errors;
-use mixfeed_client::{Batch as Received, ImageShape};
+use mixfeed_client::{Batch as Received, ImageShape, StreamInfo};
 use pyo3::prelude::*;
 use std::sync::Arc;
 
@@ -15,11 +15,13 @@ const ONE: f32 = 65_536.0;
 pub(crate) struct Batch {
     received: Received,
     image: ImageShape,
+    /// Of the dataset.
+    classes: usize,
 }
 
 impl Batch {
-    pub(crate) fn new(received: Received, image: ImageShape) -> Self {
-        Self { received, image }
+    pub(crate) fn new(received: Received, info: &StreamInfo) -> Self {
+        Self { received, image: info.image, classes: info.dataset.classes.len() }
     }
 
     fn rows(&self) -> i64 {
@@ -88,8 +90,11 @@ impl Batch {
         Ok(Array::new(Memory::Numbers(numbers), vec![self.rows(), 2]))
     }
 
-    /// Soft targets: float32 of shape (rows, classes), lambda at a sample's own class and 1 - lambda at its partner's.
-    fn soft_targets(&self, classes: usize) -> PyResult<Array> {
+    /// Soft targets: float32 of shape (rows, classes), lambda at a sample's own class and 1 - lambda at its partner's;
+    /// `classes` are those of the dataset where they are not given. Raises ValueError for fewer than the labels need.
+    #[pyo3(signature = (classes=None))]
+    fn soft_targets(&self, classes: Option<usize>) -> PyResult<Array> {
+        let classes = classes.unwrap_or(self.classes);
         let labels = self.received.labels.iter().chain(&self.received.partner_labels);
         if labels.max().is_some_and(|label| *label as usize >= classes) {
             let text = format!("a label of batch {} is not below {classes}", self.received.index);

@@ -294,7 +294,7 @@ impl Stream {
         };
         match waited {
             None => Ok(None),
-            Some(Ok(batch)) => Ok(Some(Batch::new(batch, self.info.image))),
+            Some(Ok(batch)) => Ok(Some(Batch::new(batch, &self.info))),
             Some(Err(error)) => {
                 self.close_with(py, None)?;
                 Err(errors::stream(py, &error))

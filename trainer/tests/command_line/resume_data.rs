@@ -20,6 +20,16 @@ fn a_run_does_not_go_on_with_other_data_nor_silently_on_another_machine() {
     );
     assert_eq!(fs::read(folder.path().join("run/run.toml")).unwrap(), before, "the run is left as it was");
 
+    // libtorch takes the variable's word for what the processor has; another of its libraries does, too.
+    let mut command = resume(folder.path());
+    command.arg("--strict-machine").env("ATEN_CPU_CAPABILITY", "default").env("ONEDNN_MAX_CPU_ISA", "SSE41");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let line = error_line(&output);
+    for expected in ["--strict-machine", "instructions", "now", "ONEDNN_MAX_CPU_ISA=SSE41"] {
+        assert!(line.contains(expected), "{expected} in: {line}");
+    }
+
     let output = resume(folder.path()).args(["--threads", "2"]).output().unwrap();
     assert!(json(&output)["resumed_from_step"].as_u64() >= Some(5));
     let log = stderr(&output);

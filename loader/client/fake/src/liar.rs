@@ -130,7 +130,7 @@ impl Service {
                 tokio::time::sleep(delay).await;
                 return send(ResponseKind::Batch(batch)).await.is_ok();
             }
-            Lie::Flaps | Lie::Classes | Lie::DigestAfterOpening | Lie::Nothing => {
+            Lie::Flaps | Lie::Classes | Lie::Nameless(_) | Lie::DigestAfterOpening | Lie::Nothing => {
                 return send(ResponseKind::Batch(batch)).await.is_ok();
             }
         }
@@ -160,6 +160,7 @@ impl LoaderService for Service {
         let dataset = described.get_mut().dataset.get_or_insert_default();
         match self.lie {
             Lie::Classes => dataset.classes.push("one more".to_owned()),
+            Lie::Nameless(count) => dataset.classes = vec![String::new(); count],
             Lie::DigestAfterOpening if self.told.fetch_add(1, Ordering::SeqCst) > 0 => {
                 dataset.digest = vec![0x11; 32];
             }

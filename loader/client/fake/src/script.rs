@@ -201,6 +201,8 @@ pub enum Lie {
     Flaps,
     /// Has one class more.
     Classes,
+    /// Has so many classes without a name.
+    Nameless(usize),
     /// Describes another dataset each time but the first.
     DigestAfterOpening,
 }

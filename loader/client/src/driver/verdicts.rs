@@ -32,7 +32,7 @@ impl Driver {
         }
     }
 
-    fn names(&self, replicas: &[ReplicaKey]) -> Vec<String> {
+    pub(super) fn names(&self, replicas: &[ReplicaKey]) -> Vec<String> {
         let name = |key: &ReplicaKey| self.roster.get(*key).map(|entry| entry.position.1.to_string());
         replicas.iter().filter_map(name).collect()
     }

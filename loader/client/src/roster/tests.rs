@@ -152,3 +152,21 @@ async fn a_quarantined_replica_that_no_name_lists_is_forgotten_when_its_time_is_
     assert_eq!(roster.due(31 * SECOND), None, "it is not tried again");
     assert!(roster.get(key).is_none());
 }
+
+#[test]
+fn a_token_that_leaves_the_machine_in_clear_is_said_once() {
+    for (in_clear, hosts, said) in [
+        (true, ["10.0.0.7", "10.0.0.8"], 1),
+        (true, ["localhost", "127.0.0.1"], 0),
+        (false, ["10.0.0.7", "10.0.0.8"], 0),
+    ] {
+        let log = mixfeed_ops::testing::logged(|| {
+            let mut roster = roster().with_token_in_clear(in_clear);
+            for (position, host) in hosts.iter().enumerate() {
+                roster.add(0, position, Target::Host(format!("{host}:1")));
+            }
+        });
+        assert_eq!(log.matches("the token is sent in clear").count(), said, "{hosts:?}: {log}");
+        assert!(said == 0 || (log.contains("loader=10.0.0.7:1") && log.contains("--tls-ca")), "{log}");
+    }
+}

@@ -113,6 +113,9 @@ impl Roster {
         let keys: Vec<_> =
             self.entries.iter().filter(|(_, entry)| waiting(entry)).map(|(key, _)| *key).collect();
         for key in keys {
+            if let Some(entry) = self.get(key) {
+                tracing::info!(loader = %entry.position.1, "loader tried again before its pause is over: no other one serves");
+            }
             self.retry_after(now, key, LAST_HOPE);
         }
     }

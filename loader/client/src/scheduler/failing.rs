@@ -57,9 +57,8 @@ impl<T> Scheduler<T> {
                     finding.still_found_by.push(replica);
                 }
                 if slot.votes.is_empty() && all.iter().all(|key| finding.still_found_by.contains(key)) {
-                    let Finding { changed, message, .. } = finding;
-                    let lost = Lost { index, message: std::mem::take(message), changed: *changed };
-                    slot.outcome = Outcome::Lost(lost);
+                    let Finding { changed, message, still_found_by: found_by, .. } = std::mem::take(finding);
+                    slot.outcome = Outcome::Lost(Lost { index, message, changed, found_by });
                 }
             }
             if slot.is_settled() {

@@ -22,7 +22,7 @@ pub(super) struct Slot<T> {
 }
 
 /// Data that is damaged, or not what it was.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Finding {
     /// Whether a replica has found it changed: then it may be put back.
     pub(super) changed: bool,

@@ -88,6 +88,8 @@ pub(crate) struct Lost {
     pub(crate) message: String,
     /// Whether the data has changed everywhere since the loaders started, rather than being damaged.
     pub(crate) changed: bool,
+    /// Who says so.
+    pub(crate) found_by: Vec<ReplicaKey>,
 }
 
 /// A batch that is handed out.

@@ -60,9 +60,14 @@ async fn damaged_data_is_an_error_after_the_batches_before_it() {
         read_one(&mut stream, index).await;
     }
     let error = read_error(&mut stream).await;
-    assert!(
-        matches!(&error, StreamError::DataLoss { index: 30, message } if message == "record 7 is damaged")
-    );
+    let text = error.to_string();
+    let StreamError::DataLoss { index: 30, message, mut loaders } = error else { panic!("{text}") };
+    assert_eq!(message, "record 7 is damaged");
+    assert!(text.ends_with(&format!("; found by {}", loaders.join(" and "))), "{text}");
+    loaders.sort();
+    let mut both = [&one, &two].map(|loader| loader.address().to_string());
+    both.sort();
+    assert_eq!(loaders, both);
     assert!(stream.next().await.is_none());
     assert!(one.asked().contains(&30) && two.asked().contains(&30), "a second opinion is asked for");
 }
@@ -107,7 +112,7 @@ async fn data_that_has_changed_everywhere_is_an_error_of_its_own_after_a_time() 
     }
     let error = read_error(&mut stream).await;
     let named =
-        matches!(&error, StreamError::DataChanged { index: 30, message } if message == "record 7 is gone");
+        matches!(&error, StreamError::DataChanged { index: 30, message, .. } if message == "record 7 is gone");
     assert!(named, "{error}");
     assert!(started.elapsed() >= Duration::from_millis(300));
     let times = |loader: &FakeLoader| loader.asked().iter().filter(|index| **index == 30).count();

@@ -101,7 +101,8 @@ fn damage_is_given_up_once_everybody_has_found_it_twice_a_second_apart() {
             scheduler.join(0, ReplicaKey(key), 4, None);
         }
         let (times, lost) = failing(&mut scheduler, 3600 * SECOND, |_, _| FailureKind::DataLoss);
-        assert!(!lost.expect("it is given up").changed);
+        let lost = lost.expect("it is given up");
+        assert!(!lost.changed && lost.found_by.len() == replicas as usize, "{lost:?}");
         assert!(times.len() >= 2 * replicas as usize && times.len() <= 8 * replicas as usize, "{times:?}");
         let last = *times.last().unwrap();
         assert!((SECOND..5 * SECOND).contains(&last), "{replicas} replicas: {last}");
