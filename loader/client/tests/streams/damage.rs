@@ -111,8 +111,7 @@ async fn data_that_has_changed_everywhere_is_an_error_of_its_own_after_a_time() 
         read_one(&mut stream, index).await;
     }
     let error = read_error(&mut stream).await;
-    let named =
-        matches!(&error, StreamError::DataChanged { index: 30, message, .. } if message == "record 7 is gone");
+    let named = matches!(&error, StreamError::DataChanged { index: 30, message, .. } if message == "record 7 is gone");
     assert!(named, "{error}");
     assert!(started.elapsed() >= Duration::from_millis(300));
     let times = |loader: &FakeLoader| loader.asked().iter().filter(|index| **index == 30).count();
