@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 BATCH = 128
 CLASSES = 10
@@ -34,7 +35,8 @@ SHIFT = (_MEAN / _DEVIATION).astype(np.float32)
 # Peers that compile or tune themselves need more time than mixfeed before their rate is steady.
 WARM_UP_SECONDS = 2.0
 
-Batch = tuple[np.ndarray, np.ndarray]
+# Pixels and labels: arrays, or what becomes one without a copy.
+Batch = tuple[ArrayLike, ArrayLike]
 
 
 @dataclass(frozen=True)
@@ -96,19 +98,19 @@ def crop_flip(random: np.random.Generator, images: np.ndarray) -> np.ndarray:
 def measure(options: argparse.Namespace, batches: Iterator[Batch], peer: str, version: str, settings: str) -> None:
     """Takes batches, reads a value of each sample's pixels and label unless told not to, drops them, and prints what it
     saw as JSON."""
-    check(options, *next(batches))
+    check(options, *map(np.asarray, next(batches)))
     first_batch_seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - _own_start()
     mixed = []
     end = time.perf_counter() + WARM_UP_SECONDS
     while time.perf_counter() < end:
-        mixed.append((next(batches)[1].max(axis=1) < 0.9999).mean())
+        mixed.append((np.asarray(next(batches)[1]).max(axis=1) < 0.9999).mean())
     gaps, images, total = [], 0, 0.0
     before = cpu_seconds()
     start = last = time.perf_counter()
     while last - start < options.seconds:
         x, y = next(batches)
         if not options.drop:
-            total += float(x[:, 0, 0, 0].sum()) + float(y[:, 0].sum())
+            total += float(np.asarray(x)[:, 0, 0, 0].sum()) + float(np.asarray(y)[:, 0].sum())
         images += len(x)
         now = time.perf_counter()
         gaps.append(now - last)

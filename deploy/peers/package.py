@@ -1,7 +1,8 @@
 """The package `mixfeed`, and the reader of the .proto alone: the same job, read in Python.
 
-One loader process of this machine with `--workers N` threads, and this process, which turns each batch into tensors: by
-`--reader package` with `mixfeed.torch.Loader`, by `--reader example` with the file in `proto/examples/python`.
+One loader process of this machine with `--workers N` threads, and this process, which turns each batch into tensors of
+PyTorch's: by `--reader package` with `mixfeed.torch.Loader`, by `--reader stream` with `mixfeed.Stream` below it, by
+`--reader example` into arrays with the file in `proto/examples/python`.
 """
 
 import sys
@@ -10,20 +11,35 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.dlpack import from_dlpack
 
 import job
 
 sys.path.append(str(Path(__file__).parents[2] / "proto/examples/python"))
 
 
-def by_package(loaders: object) -> Iterator[job.Batch]:
+SETTINGS = {
+    "batch_size": job.BATCH,
+    "remainder": "drop",
+    "mixup_alpha": job.ALPHA,
+    "mixup_prob": job.MIX_PROBABILITY,
+}
+
+
+def by_package(loaders: object) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     import mixfeed.torch
 
-    mixing = {"mixup_alpha": job.ALPHA, "mixup_prob": job.MIX_PROBABILITY}
-    loader = mixfeed.torch.Loader(loaders, batch_size=job.BATCH, remainder="drop", **mixing)
+    loader = mixfeed.torch.Loader(loaders, **SETTINGS)
     while True:
-        for images, targets in loader:
-            yield images.numpy(), targets.numpy()
+        yield from loader
+
+
+def by_stream(loaders: object) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    import mixfeed
+
+    with mixfeed.Stream(loaders, **SETTINGS) as stream:
+        for batch in stream:
+            yield from_dlpack(batch.images).permute(0, 3, 1, 2), from_dlpack(batch.soft_targets())
 
 
 def by_example(loaders: object) -> Iterator[job.Batch]:
@@ -45,7 +61,7 @@ def by_example(loaders: object) -> Iterator[job.Batch]:
 def main() -> None:
     import mixfeed
 
-    readers = {"package": by_package, "example": by_example}
+    readers = {"package": by_package, "stream": by_stream, "example": by_example}
     flags = job.parser(__doc__)
     flags.add_argument("--workers", type=int, default=2)
     flags.add_argument("--reader", choices=readers, default="package")

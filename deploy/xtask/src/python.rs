@@ -7,6 +7,7 @@
 //! Among all tests the wheel is packed around the module that is in the same build of the workspace as the tests of Rust,
 //! so that no crate is compiled a second time.
 
+use crate::libtorch::machine;
 use crate::report::Report;
 use crate::venv::Environment;
 use crate::{environment, libtorch, place, process, say, venv};
@@ -241,7 +242,7 @@ fn install(python: &Path, wheel: &Path) -> Result<()> {
 
 /// Runs the pip at hand on the environment, which has none of its own.
 fn pip(python: &Path, arguments: &[&str]) -> Result<()> {
-    let mut pip = Command::new("python3");
+    let mut pip = Command::new(machine::python()?);
     pip.args(["-m", "pip", "--python"]).arg(python).args(arguments);
     process::run(pip.args(["--quiet", "--disable-pip-version-check", "--no-input"]))
 }

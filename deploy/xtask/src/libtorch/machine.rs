@@ -25,14 +25,15 @@ pub(crate) fn compiler() -> Result<()> {
     }
 }
 
-/// Finds a Python 3 with pip.
+/// Finds a Python 3 with pip: the interpreter itself, for what the path names may be a script around it that does more
+/// (pyenv's writes to its own folder after each `pip install`, which may be another user's).
 pub(crate) fn python() -> Result<PathBuf> {
-    let python = PathBuf::from("python3");
-    if process::output(&python, &["--version"])?.is_none() {
+    let Some(found) = process::output("python3", &["-c", "import sys; print(sys.executable)"])? else {
         bail!(
             "there is no python3: install Python 3 with pip (Debian or Ubuntu: apt-get install python3-pip)"
         );
-    }
+    };
+    let python = PathBuf::from(found.trim());
     let Ok(Some(version)) = process::output(&python, &["-m", "pip", "--version"]) else {
         bail!(
             "python3 has no pip (Debian or Ubuntu: apt-get install python3-pip; elsewhere: python3 -m ensurepip)"
