@@ -126,7 +126,7 @@ class LocalLoader:
                     command = _worker(data, found, settings, f"{folder}/{number}.job")
                 else:
                     command = [_program(), "serve", f"--data={os.fspath(data)}", "--stop-with-stdin", "--log-format=json"]
-                    command += as_flags(settings)
+                    command += as_flags({**settings, "log": _log(settings)})
                 running.append(_Process(command))
             self._addresses = [process.address() for process in running]
         except BaseException:
@@ -260,6 +260,12 @@ def as_flags(settings: Mapping[str, object]) -> list[str]:
     given = {name: value for name, value in settings.items() if value is not None}
     texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
     return [f"--{name.replace('_', '-')}={text}" for name, text in texts.items()]
+
+
+def _log(settings: Mapping[str, object]) -> str:
+    """What the loader's program logs: as asked for, and at any rate where it listens."""
+    asked = settings.get("log") or os.environ.get("MIXFEED_LOADER_LOG", "")
+    return f"{asked},mixfeed_loader::commands::serve=info"
 
 
 def _cpus() -> int:

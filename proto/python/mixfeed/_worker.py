@@ -36,14 +36,18 @@ def job(given: Given, found: Samples, flags: dict[str, object]) -> bytes:
 
 
 class _Lines(logging.Handler):
-    """Log lines as the loader's program has them: a JSON object each."""
+    """Log lines for the process that started this one."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        fields = {"message": text}
-        if text.startswith(LISTENING):
-            fields = {"message": "listening", "address": text[len(LISTENING) :]}
-        print(json.dumps({"level": record.levelname, "fields": fields}), file=sys.stderr, flush=True)
+        if not text.startswith(LISTENING):
+            _tell(record.levelname, text)
+
+
+def _tell(level: str, text: str, **fields: str) -> None:
+    """Writes a log line as the loader's program has them, a JSON object. What must arrive is written by this alone, for the
+    program that is imported here may silence all logging."""
+    print(json.dumps({"level": level, "fields": {"message": text, **fields}}), file=sys.stderr, flush=True)
 
 
 def main(path: str) -> int:
@@ -69,8 +73,9 @@ def main(path: str) -> int:
         server = Server(given, flags, found=found)
     except Exception as error:
         last = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[-1]
-        log.error("%s", error if isinstance(error, Error) else last)
+        _tell("ERROR", str(error) if isinstance(error, Error) else last)
         return 1
+    _tell("INFO", "listening", address=server.addresses[0])
     with server:
         try:
             server.wait(_has_input)

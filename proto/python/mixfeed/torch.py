@@ -268,6 +268,8 @@ class Loader(IterableDataset[Any]):
         if self._stream is None:
             try:
                 self._stream = self._opened()
+            except SettingsError:
+                raise  # Nothing was waited for: it may be asked again.
             except Error as error:
                 self._failed = error
                 raise
@@ -336,7 +338,7 @@ class Loader(IterableDataset[Any]):
         targets = self._target(batch)
         if self._as_dict:
             item = Item(images=images, targets=targets, index=batch.index, epoch=batch.epoch)
-            if self._settings.get("sample_ids"):
+            if (self._stream or self._open()).sample_ids:
                 item["samples"] = self._own(batch.samples)
             return item
         return images, targets

@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// lambda is sent as a whole number of these.
 const ONE: f32 = 65_536.0;
 
+/// Classes that a dataset may have.
+const MOST_CLASSES: usize = 1 << 20;
+
 /// One batch of training samples, checked against its checksum, the spec and the dataset's classes.
 #[pyclass(frozen, module = "mixfeed")]
 pub(crate) struct Batch {
@@ -91,10 +94,15 @@ impl Batch {
     }
 
     /// Soft targets: float32 of shape (rows, classes), lambda at a sample's own class and 1 - lambda at its partner's;
-    /// `classes` are those of the dataset where they are not given. Raises ValueError for fewer than the labels need.
+    /// `classes` are those of the dataset where they are not given. Raises ValueError for fewer than the labels need, and
+    /// for more than 1048576.
     #[pyo3(signature = (classes=None))]
-    fn soft_targets(&self, classes: Option<usize>) -> PyResult<Array> {
-        let classes = classes.unwrap_or(self.classes);
+    fn soft_targets(&self, classes: Option<i64>) -> PyResult<Array> {
+        let classes = classes.map_or(self.classes, |classes| usize::try_from(classes).unwrap_or(usize::MAX));
+        if classes > MOST_CLASSES {
+            let text = format!("classes must be a number from 0 to {MOST_CLASSES}");
+            return Err(pyo3::exceptions::PyValueError::new_err(text));
+        }
         let labels = self.received.labels.iter().chain(&self.received.partner_labels);
         if labels.max().is_some_and(|label| *label as usize >= classes) {
             let text = format!("a label of batch {} is not below {classes}", self.received.index);

@@ -221,6 +221,12 @@ impl Stream {
         self.config.spec.mixing.is_some()
     }
 
+    /// Whether batches name the samples that their rows are made of.
+    #[getter]
+    fn sample_ids(&self) -> bool {
+        self.config.spec.sample_ids
+    }
+
     /// Index of the next batch.
     #[getter]
     fn next_index(&self, py: Python<'_>) -> PyResult<u64> {

@@ -82,10 +82,14 @@ def test_data_in_place_of_addresses_are_refused_with_the_way_to_read_them(loader
 
 
 def test_numbers_of_the_wrong_count_are_refused_before_a_batch_is_asked_for(loaders):
-    loader = mixfeed.torch.Loader(loaders, mean=[0.5, 0.5], dtype=torch.float32)
-    with pytest.raises(mixfeed.SettingsError, match="mean has 2 numbers, and images have 3 channels"):
-        iter(loader)
-    loader.close()
+    channels = mixfeed.torch.Loader(loaders, mean=[0.5, 0.5], dtype=torch.float32)
+    mixed = mixfeed.torch.Loader(loaders, targets="classes", mixup_alpha=1, mixup_prob=1)
+    for loader, text in (channels, "mean has 2 numbers, and images have 3 channels"), (mixed, "the stream mixes: ask for"):
+        # Each time, whatever is asked.
+        for ask in (iter, len, mixfeed.torch.Loader.state_dict, lambda loader: loader.info, mixfeed.torch.Loader.state_dict):
+            with pytest.raises(mixfeed.SettingsError, match=text):
+                ask(loader)
+        loader.close()
 
 
 def test_a_broken_state_is_refused_and_leaves_the_loader_as_it_was(loaders):

@@ -101,6 +101,40 @@ def test_a_program_serves_its_own_classes(guarded, tmp_path):
         assert 'put what starts them below if __name__ == "__main__":' in done.stderr
 
 
+IN_SILENCE = """
+    import logging, mixfeed
+
+    logging.disable(logging.CRITICAL)  # In the processes that import this program, too.
+
+    class Own:
+        def __len__(self): return 30
+        def __getitem__(self, index):
+            import numpy
+            return numpy.full((4, 4, 3), index, numpy.uint8), index % 2
+
+    def main():
+        for data, flags in [(Own(), {"name": "own", "version": 1}), ("synthetic:100", {"workers": 1, "log": "off"})]:
+            with mixfeed.local(data, processes=1, **flags) as loaders:
+                print(len(loaders.addresses))
+        try:
+            mixfeed.local("synthetic:0", processes=1, log="off")
+        except mixfeed.LoaderStartError as error:
+            print(error)
+
+    if __name__ == "__main__":
+        main()
+"""
+
+
+def test_loaders_are_found_though_nothing_is_logged(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(textwrap.dedent(IN_SILENCE))
+    done = subprocess.run([sys.executable, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_SECONDS)
+    first, second, error = done.stdout.splitlines()
+    assert (first, second) == ("1", "1"), done.stderr
+    assert "before it listened" in error
+
+
 LOCAL = """
     import sys
     sys.path.insert(0, sys.argv[1])

@@ -114,6 +114,9 @@ def test_targets_are_lambda_of_one_class_and_the_rest_of_the_other(loaders):
     assert (more[:, :10] == expected).all() and not more[:, 10:].any()
     with pytest.raises(ValueError, match="not below 2"):
         batch.soft_targets(2)
+    for classes in (-1, 2**20 + 1, 2**40):
+        with pytest.raises(ValueError, match="from 0 to 1048576"):
+            batch.soft_targets(classes)
 
 
 def test_rows_name_their_samples_as_replay_does(loaders, tmp_path):

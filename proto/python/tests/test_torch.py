@@ -58,6 +58,8 @@ def test_a_dict_names_the_samples_of_each_rank(make):
     shards = [next(iter(make(rank=rank, world=3, **settings)))["samples"] for rank in range(3)]
     assert torch.equal(torch.cat(shards), whole)
     assert "samples" not in next(iter(make(as_dict=True, **MIXED)))
+    said = make(as_dict=True, spec="sample-ids = true\nbatch-size = 20\n")
+    assert next(iter(said))["samples"].shape == (20, 2)
 
 
 def test_set_epoch_goes_to_the_beginning_of_an_epoch(make):

@@ -114,6 +114,18 @@ async fn read_all(stream: &mut BatchStream, from: u64) -> u64 {
     index - from
 }
 
+/// Reads until a loader was found wrong, however late that one was met, and a hundred batches more.
+async fn read_past_a_fault(stream: &mut BatchStream) {
+    let (mut index, mut end) = (0, u64::MAX);
+    while index < end {
+        read_one(stream, index).await;
+        index += 1;
+        if end == u64::MAX && stream.stats().corrupt > 0 {
+            end = index + 100;
+        }
+    }
+}
+
 async fn read_error(stream: &mut BatchStream) -> StreamError {
     loop {
         match tokio::time::timeout(PATIENCE, stream.next()).await.expect("goes on") {
