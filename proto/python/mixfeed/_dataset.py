@@ -20,7 +20,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable, Protocol
 
 from mixfeed import _native
@@ -40,6 +40,9 @@ _READ_TWICE = 4
 
 _SHOWN_TWICE_EVERY = 100
 """One call of a transform in so many is made twice, and both must give the same."""
+
+_MOST_CLASSES = 1 << 16
+"""Labels are below this, as in shards and tables."""
 
 _PROGRESS_SECONDS = 10.0
 
@@ -92,8 +95,7 @@ class Given:
             raise SettingsError(f"name is {name!r}, it must be 1 to 32 of a-z, 0-9 and -, and not synthetic")
         if operator.index(version) < 1:
             raise SettingsError(f"version is {version}, it must be 1 or more")
-        named = getattr(dataset, "classes", None) if classes is None else classes
-        self.classes = None if named is None else [str(each) for each in named]
+        self.classes = _class_names(dataset, classes)
         self.splits: tuple[Dataset, Dataset] = (dataset, () if test is None else test)
         self.transform, self.name, self.version, self.kind = transform, name, operator.index(version), kind
         self.index = None if index is None else pathlib.Path(index)
@@ -115,16 +117,24 @@ class Adapter:
         """What was found wrong with the transform. Each later batch fails as well: another try proves nothing."""
         self.is_tried = False
         """While it is, the transform is shown the images by which a loader names its algorithm; it may fail on them."""
+        self.tried = 0
+        """What it made of them, in whichever order: the same in each process."""
 
     def read(self, is_test: bool, index: int) -> tuple[bytes, int, int, int, int]:
         """A sample: height * width * channels bytes, those three, and the label."""
         sample = self._given.splits[is_test][index]
         try:
+            if isinstance(sample, (str, bytes, Mapping)):
+                raise TypeError
             image, label = sample
         except (TypeError, ValueError):
-            raise TypeError(f"sample {index} is {sample!r:.60}, it must be an image and a label") from None
+            raise TypeError(f"it is {_kind(sample)}, it must be an image and a label") from None
         pixels = _pixels(image)
-        return (pixels.tobytes(), *pixels.shape, operator.index(label))
+        try:
+            number = operator.index(label)
+        except TypeError:
+            raise TypeError(f"its label is {label!r:.60}, it must be a whole number") from None
+        return (pixels.tobytes(), *pixels.shape, number)
 
     def show(self, pixels: bytearray, height: int, width: int, channels: int, key: bytes) -> bytes:
         """The image as the transform shows it, of the same size."""
@@ -154,11 +164,13 @@ class Adapter:
     def _tried(self, pixels: bytearray, shape: tuple[int, int, int], key: bytes) -> bytes:
         length = len(pixels)
         try:
-            return self._shown(pixels, shape, key)
+            shown = self._shown(pixels, shape, key)
         except Exception as error:
             # Of images like these there may be none in the data set. That it fails, and how, is a part of what it computes.
             said = type(error).__name__.encode()
-            return (said * (length // len(said) + 1))[:length]
+            shown = (said * (length // len(said) + 1))[:length]
+        self.tried = (self.tried + int.from_bytes(hashlib.blake2b(shown, digest_size=16).digest(), "little")) % (1 << 128)
+        return shown
 
     def _shown(self, pixels: bytearray, shape: tuple[int, int, int], key: bytes) -> bytes:
         assert self._given.transform is not None
@@ -171,16 +183,42 @@ class Adapter:
         return bytes(shown.tobytes())
 
     def explain(self, error: BaseException) -> tuple[bool, str]:
-        """Whether it may be better in a moment, and the last line of the traceback with the place it comes from."""
-        lines = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()
+        """Whether it may be better in a moment, and the exception in a line with the place it comes from."""
         place = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__][-1:]
         where = "".join(f" ({os.path.basename(frame.filename)}:{frame.lineno})" for frame in place)
-        said = lines[-1] + where
+        said = in_a_line(error) + where
         if said not in self._told and len(self._told) < 100:
             self._told.add(said)
             whole = "".join(traceback.format_exception(type(error), error, error.__traceback__)).strip()
             _LOG.error("an exception in the data set or the transform %s\n%s", self._given.name, whole)
         return isinstance(error, OSError), said
+
+
+def in_a_line(error: BaseException) -> str:
+    """Type and first line of an exception."""
+    lines = "".join(traceback.format_exception_only(type(error), error)).splitlines()
+    # Before that of a SyntaxError there are lines of code.
+    return next((line for line in lines if line and not line[0].isspace()), type(error).__name__)
+
+
+def _class_names(dataset: Dataset, given: Sequence[str] | None) -> list[str] | None:
+    """The names of the classes: those given, or the data set's own, if it has any."""
+    named = getattr(dataset, "classes", None) if given is None else given
+    if named is None or (given is None and callable(named)):
+        return None
+    if isinstance(named, (str, bytes)) or not isinstance(named, Iterable):
+        raise SettingsError(f"classes is {named!r:.60}, it must be a list of names")
+    names = [str(each) for each in named]
+    again = next((name for at, name in enumerate(names) if name in names[:at]), None) if len(set(names)) < len(names) else None
+    if again is not None:
+        raise SettingsError(f"classes has {again!r} twice: a label is a position in this list")
+    return names
+
+
+def _kind(value: object) -> str:
+    """Type of a value, and its shape if it has one."""
+    shape = getattr(value, "shape", None)
+    return f"of type {type(value).__name__}" + ("" if shape is None else f" and shape {tuple(shape)}")
 
 
 def _text(shape: Sequence[int]) -> str:
@@ -197,13 +235,14 @@ def _pixels(image: Any) -> Any:
         array = array.transpose(1, 2, 0) if array.ndim == 3 else array
     else:
         mode = getattr(image, "mode", None)
-        if isinstance(mode, str) and mode not in ("L", "RGB"):
+        # Of numbers beyond a byte (I, I;16, F) Pillow keeps what fits, and all else is white or black.
+        if isinstance(mode, str) and mode not in ("L", "RGB") and mode[0] not in "IF":
             image = image.convert("RGB")
         array = numpy.asarray(image)
     array = array[:, :, None] if array.ndim == 2 else array
     if array.dtype != numpy.uint8 or array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
         raise TypeError(
-            f"the image is a {type(image).__name__} of {array.dtype} and shape {array.shape}: it must be uint8, an array of "
+            f"the image is a {type(image).__name__} of {array.dtype} and shape {tuple(getattr(image, 'shape', array.shape))}: it must be uint8, an array of "
             "(height, width, channels), a tensor of (channels, height, width) or an image of Pillow's, of 1 or 3 channels"
         )
     return array
@@ -288,8 +327,8 @@ def _record(adapter: Adapter, is_test: bool, number: int) -> bytes:
         pixels, *numbers = adapter.read(is_test, number)
     except Exception as error:
         raise SettingsError(f"sample {number} of the data set cannot be read: {adapter.explain(error)[1]}") from error
-    if not 0 <= numbers[-1] < 1 << 32:
-        raise SettingsError(f"sample {number} of the data set has label {numbers[-1]}, it must be 0 or more")
+    if not 0 <= numbers[-1] < _MOST_CLASSES:
+        raise SettingsError(f"sample {number} of the data set has label {numbers[-1]}, it must be from 0 to {_MOST_CLASSES - 1}")
     return b"".join(each.to_bytes(4, "little") for each in numbers) + _native.image_hash(pixels)
 
 

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -38,7 +39,7 @@ _SOCKET_CHARS = 100
 _PREFIX = "mixfeed-local-"
 """Of the folders."""
 
-_OWN_FLAGS = ("grace", "listen", "log-format", "stop-with-stdin", "workers")
+_OWN_FLAGS = ("grace", "listen", "log", "log-format", "stop-with-stdin", "workers")
 """What is said without being asked for."""
 
 _ADVICE = ("Usage:", "For more information")
@@ -46,6 +47,10 @@ _ADVICE = ("Usage:", "For more information")
 
 _LEAVE_SECONDS = 5.0
 """How long a loader may take to stop before it is killed; its streams get 2 s (`grace`)."""
+
+
+_PATIENCE_SECONDS = 10.0
+"""How often it is said that a loader does not serve yet."""
 
 
 def local(
@@ -129,6 +134,11 @@ class LocalLoader:
                     command += as_flags({**settings, "log": _log(settings)})
                 running.append(_Process(command))
             self._addresses = [process.address() for process in running]
+            if len({process.transform for process in running}) > 1:
+                raise SettingsError(
+                    f"the transform {self._custom_augmentation} makes something else of the same images and generators in each process: "
+                    "it may depend on nothing but these two, not on the process, nor on hash() of a text, which differs from one to another"
+                )
         except BaseException:
             self.close()
             raise
@@ -190,6 +200,8 @@ class _Process:
         except OSError as error:
             raise LoaderStartError(f"cannot start {command[0]}: {error}") from error
         self._listens: str | None = None
+        self.transform: str | None = None
+        """What its transform made of the images that each process shows it."""
         self._words: list[str] = []
         self._known = threading.Event()
         self._thread = threading.Thread(target=self._read, name="mixfeed-loader-log", daemon=True)
@@ -197,8 +209,11 @@ class _Process:
 
     def address(self) -> str:
         """Where it listens, once it does."""
+        told = time.monotonic()
         while not self._known.wait(0.1):  # Not without end: a signal must come through.
-            pass
+            if time.monotonic() > told + _PATIENCE_SECONDS:
+                told = time.monotonic()
+                _LOG.warning("the loader of process %d does not serve yet", self.popen.pid)
         if self._listens is None:
             raise LoaderStartError(self._why())
         return self._listens
@@ -235,7 +250,7 @@ class _Process:
             for line in log:
                 level, text, fields = _parse(line)
                 if self._listens is None and text.startswith("listening "):
-                    self._listens = str(fields["address"])
+                    self._listens, self.transform = str(fields["address"]), fields.get("transform")
                     self._known.set()
                 elif self._listens is None and level >= logging.ERROR and text and not text.startswith(_ADVICE):
                     self._words.append(text)
@@ -275,12 +290,14 @@ def _cpus() -> int:
 
 def _worker(given: Given, found: Samples, settings: dict[str, object], path: str) -> list[str]:
     """The command of a loader of a data set of Python's, whose job is written to the path."""
-    from mixfeed._worker import job  # It knows multiprocessing's ways, which few need.
+    from mixfeed._worker import ELSEWHERE, job  # It knows multiprocessing's ways, which few need.
 
     try:
         text = job(given, found, settings)
     except Exception as error:
-        raise SettingsError(f"data set and transform must be such as pickle takes, for other processes to have them: {error}") from error
+        raise SettingsError(
+            f"data set and transform must be such as pickle takes, for other processes to have them ({error}): {ELSEWHERE}"
+        ) from error
     with open(path, "wb") as file:
         file.write(text)
     return [sys.executable, "-m", "mixfeed._worker", path]

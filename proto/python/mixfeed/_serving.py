@@ -61,7 +61,7 @@ def serve(
     - `flags` are those of `mixfeed-loader serve`, with underscores: `tls_cert=…`, `grace="5s"`; `workers=4` are threads that call both at
       the same time, 1 unless said.
 
-    An exception of either fails the batch that it belongs to, here and at the client, with its last line.
+    An exception of either fails the batch that it belongs to, here and at the client, in a line.
 
     Raises SettingsError for what makes no sense, LoaderStartError where it cannot listen.
     """
@@ -118,6 +118,7 @@ class Server:
             transforms=given.transform is not None,
         )
         adapter.is_tried = False
+        self.tried = adapter.tried
         self._address, self._given, self._process = self._native.address, given, os.getpid()
         self._closed = False
         _LOG.info("%s%s", LISTENING, self._address)

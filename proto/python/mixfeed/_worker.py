@@ -15,13 +15,15 @@ import pickle
 import select
 import signal
 import sys
-import traceback
 from typing import Any
 
 from mixfeed import _native
-from mixfeed._dataset import Given, Samples
+from mixfeed._dataset import Given, Samples, in_a_line
 from mixfeed._serving import LISTENING, Server
-from mixfeed.errors import Error
+from mixfeed.errors import Error, SettingsError
+
+ELSEWHERE = "define them in a file that can be imported, or use mixfeed.serving, which makes a loader of this process"
+"""What to do about what other processes cannot have."""
 
 _LEAVE_SECONDS = 10.0
 """How long it may take to end once its standard input has: streams have 2 s of it."""
@@ -68,14 +70,16 @@ def main(path: str) -> int:
         try:
             multiprocessing.spawn.prepare(told)
             given, found, flags = pickle.loads(pickled)
+        except (AttributeError, ImportError, FileNotFoundError) as error:
+            raise SettingsError(f"other processes cannot have data set and transform ({in_a_line(error)}): {ELSEWHERE}") from error
         finally:
             del process._inheriting  # type: ignore[attr-defined]
         server = Server(given, flags, found=found)
     except Exception as error:
-        last = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[-1]
-        _tell("ERROR", str(error) if isinstance(error, Error) else last)
+        _tell("ERROR", str(error) if isinstance(error, Error) else in_a_line(error))
         return 1
-    _tell("INFO", "listening", address=server.addresses[0])
+    made = {} if given.transform is None else {"transform": f"{server.tried:x}"}
+    _tell("INFO", "listening", address=server.addresses[0], **made)
     with server:
         try:
             server.wait(_has_input)

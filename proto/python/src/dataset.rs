@@ -77,6 +77,9 @@ impl CustomSource for Source {
             bytes.as_chunks::<RECORD_BYTES>().0.iter().map(|record| Record::read(record)).collect()
         };
         let [train, test] = [train, test].map(|bytes| records(&bytes));
+        if let Some(record) = train.iter().chain(&test).find(|record| !record.shape.is_possible()) {
+            return Err(format!("an image of {} is larger than a stream carries", record.shape).into());
+        }
         let digest = digest_of(&split_digest(&train), &split_digest(&test));
         let mut shapes = train.iter().chain(&test).map(|record| record.shape);
         let first = shapes.next();
@@ -162,7 +165,8 @@ impl Samples for Split {
         let (shape, label) = self.adapter.read(self.is_test, sample, scratch).map_err(failed)?;
         if (Record { shape, label, hash: hash(scratch) }) != *self.known(sample) {
             let reason = "it is not the image and label that it was when all were read: a data set must give the same each \
-                          time; what is random is for a transform, which is handed a generator";
+                          time (one that was changed is another version, of which an index= is read anew); what is \
+                          random is for a transform, which is handed a generator";
             return Err(failed((Fault::Changed, reason.into())));
         }
         Ok(scratch)
@@ -190,7 +194,7 @@ impl Adapter {
         })
     }
 
-    /// Calls Python; an exception becomes the last line of its traceback.
+    /// Calls Python; an exception becomes a line.
     pub(crate) fn with<T>(&self, call: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, (Fault, String)> {
         let called = Python::try_attach(|py| call(py).map_err(|error| self.explained(py, &error)));
         called.unwrap_or_else(|| Err((Fault::Unavailable, "the interpreter is ending".into())))

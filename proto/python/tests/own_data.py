@@ -97,3 +97,15 @@ class OwnSeed:
         if len(image) > 32:
             image[0, 0] = self.value
         return image
+
+
+def of_its_process(image, generator):
+    """Another image in each process."""
+    return image ^ numpy.uint8(os.getpid() % 251)
+
+
+class Wordy(Drawings):
+    """One that says what is wrong in two lines."""
+
+    def __getitem__(self, index):
+        raise ValueError("too bright:\n  255\n")

@@ -118,10 +118,17 @@ def test_a_data_set_that_is_not_the_same_each_time_is_refused():
     [
         ([], {}, "the data set has no samples"),
         (7, {}, "the data set is 7, it must have __len__ and __getitem__"),
-        ([3], {}, "sample 0 of the data set cannot be read: TypeError: sample 0 is 3, it must be an image and a label"),
+        ([3], {}, "sample 0 of the data set cannot be read: TypeError: it is of type int, it must be an image and a label"),
+        ([numpy.zeros((4, 4, 3), "u1")], {}, r"it is of type ndarray and shape \(4, 4, 3\), it must be an image and a label"),
+        ([{"image": 0, "label": 0}], {}, "it is of type dict, it must be an image and a label"),
         ([(numpy.zeros((2, 2, 3)), 0)], {}, r"is a ndarray of float64 and shape \(2, 2, 3\): it must be uint8"),
-        ([(numpy.zeros((2, 2, 3), "u1"), "cat")], {}, "TypeError: 'str' object cannot be interpreted as an integer"),
-        ([(numpy.zeros((2, 2, 3), "u1"), -1)], {}, "sample 0 of the data set has label -1, it must be 0 or more"),
+        ([(numpy.zeros((2, 2, 3), "u1"), "cat")], {}, "TypeError: its label is 'cat', it must be a whole number"),
+        ([(numpy.zeros((2, 2, 3), "u1"), -1)], {}, "sample 0 of the data set has label -1, it must be from 0 to 65535"),
+        ([(numpy.zeros((2, 2, 3), "u1"), 1 << 31)], {}, "has label 2147483648, it must be from 0 to 65535"),
+        (own_data.Wordy(), {}, r"cannot be read: ValueError: too bright: \(own_data.py"),
+        (Drawings(), {"classes": "ab"}, "classes is 'ab', it must be a list of names"),
+        (Drawings(), {"classes": ["a", "b", "a"]}, "classes has 'a' twice"),
+        (Drawings(), {"processes": 2, "transform": own_data.of_its_process}, "makes something else of the same images and generators"),
         (Drawings(), {"transform": own_data.grows}, "the image was 8x10x3 and is 16x10x3: a transform keeps the size"),
         (Drawings(), {"transform": 3}, "transform is 3, it must be a function of an image and a generator"),
         (Drawings(), {"kind": "jax"}, "kind is 'jax', it must be one of numpy, torch, pil"),
@@ -136,6 +143,13 @@ def test_what_makes_no_sense_is_refused_by_name(dataset, given, said):
         mixfeed.local(dataset, **given)
 
 
+def test_pillows_images_of_more_than_a_byte_are_refused_and_not_cut_off():
+    pil = pytest.importorskip("PIL.Image")
+    for mode, value in (("I;16", 40000), ("I", 1000), ("F", 0.5)):
+        with pytest.raises(mixfeed.SettingsError, match=r"shape \(8, 8, 1\): it must be uint8"):
+            mixfeed.serving([(pil.new(mode, (8, 8), value), 0)], name="deep")
+
+
 def test_a_transform_of_torchvisions_must_be_seeded_and_handed_what_it_takes():
     v2 = pytest.importorskip("torchvision.transforms.v2")
     flip = v2.RandomHorizontalFlip()
@@ -148,10 +162,11 @@ def test_a_transform_of_torchvisions_must_be_seeded_and_handed_what_it_takes():
 def test_what_is_wrong_with_classes_and_flags_is_said():
     for given, said in (
         ({"classes": ["zero"]}, "drawings: train sample 1 has label 1, of 1 classes"),
+        ({"dataset": Drawings(1, (16, 70000))}, "an image of 16×70000×3 is larger than a stream carries"),
         ({"listen": "unix:///nowhere/at/all"}, "nowhere"),
     ):
         with pytest.raises(mixfeed.LoaderStartError, match=said):
-            mixfeed.serving(Drawings(), **NAMED, **given)
+            mixfeed.serving(**{"dataset": Drawings(), **NAMED, **given})
     with pytest.raises(mixfeed.SettingsError, match="unexpected argument 'colour' found"):
         mixfeed.serving(Drawings(), **NAMED, colour=True)
     with pytest.raises(mixfeed.LoaderStartError, match="unexpected keyword 'colour' found"):
