@@ -193,10 +193,11 @@ impl<T> Scheduler<T> {
         if late {
             owners.iter().for_each(|owner| self.audits.waited_in_vain(*owner));
         }
-        for owner in owners {
-            self.fleet.withdraw(now, owner, head);
+        for owner in &owners {
+            self.fleet.withdraw(now, *owner, head);
         }
         let Some(slot) = self.slots.front_mut() else { return };
+        slot.released = owners;
         let voters: Vec<_> = slot.votes.iter().map(|(voter, _)| *voter).collect();
         match slot.settle_alone() {
             Some(Alone::Unaudited) => self.tally.unaudited += 1,
@@ -232,12 +233,25 @@ impl<T> Scheduler<T> {
             let slot = &mut self.slots[offset];
             if slot.discard(replica, required) {
                 self.tally.discarded += 1;
-                if slot.wants_owner() {
-                    self.needs.insert(index);
-                }
+                self.reopen(now, index);
             }
         }
         self.ready_at = self.ready_at.filter(|_| self.is_ready());
         self.update(now);
+    }
+
+    /// What was settled is open again: whoever was asked and has not answered is waited for anew, and not asked twice.
+    pub(super) fn reopen(&mut self, now: Micros, index: u64) {
+        self.audits.held = self.audits.held.filter(|(held, _)| *held != index);
+        let Some(slot) = self.slot(index) else { return };
+        for replica in std::mem::take(&mut slot.released) {
+            if self.fleet.contains(replica) && self.slot(index).is_some_and(|slot| slot.can_ask(replica)) {
+                self.fleet.ask(now, replica, index);
+                self.slot(index).into_iter().for_each(|slot| slot.owners.push(replica));
+            }
+        }
+        if self.slot(index).is_some_and(|slot| slot.wants_owner()) {
+            self.needs.insert(index);
+        }
     }
 }

@@ -100,6 +100,7 @@ impl<T> Scheduler<T> {
         self.audits.leave(replica);
         for slot in &mut self.slots {
             slot.partner = slot.partner.filter(|partner| *partner != replica);
+            slot.released.retain(|released| *released != replica);
         }
         for index in self.fleet.leave(replica) {
             let Some(slot) = self.slot(index) else { continue };
@@ -204,9 +205,7 @@ impl<T> Scheduler<T> {
             }
             Verdict::Disputed => {
                 let replicas = votes.into_iter().map(|(voter, _)| voter).collect();
-                if slot.wants_owner() {
-                    self.needs.insert(index);
-                }
+                self.reopen(now, index);
                 self.actions.push_back(Action::Disputed { index, replicas });
                 self.ready_at = self.ready_at.filter(|_| self.is_ready());
                 self.ask_arbiter(now, index);

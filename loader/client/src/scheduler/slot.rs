@@ -6,6 +6,8 @@ use super::words::{Checksum, Lost, Micros, ReplicaKey};
 pub(super) struct Slot<T> {
     /// Replicas that owe it.
     pub(super) owners: Vec<ReplicaKey>,
+    /// Replicas that were asked, and are waited for no more without being told so: what they send still counts.
+    pub(super) released: Vec<ReplicaKey>,
     /// Valid answers so far, by replica and checksum.
     pub(super) votes: Vec<(ReplicaKey, Checksum)>,
     /// Who is to give the second answer, as long as there is time.
@@ -75,6 +77,7 @@ impl<T> Slot<T> {
     pub(super) fn new(required: usize) -> Self {
         Self {
             owners: Vec::new(),
+            released: Vec::new(),
             votes: Vec::new(),
             partner: None,
             unable: Vec::new(),
@@ -102,6 +105,7 @@ impl<T> Slot<T> {
     /// Whether `replica` can add something to it.
     pub(super) fn can_ask(&self, replica: ReplicaKey) -> bool {
         !self.owners.contains(&replica)
+            && !self.released.contains(&replica)
             && !self.unable.contains(&replica)
             && !self.votes.iter().any(|(voter, _)| *voter == replica)
     }

@@ -237,6 +237,26 @@ fn a_failing_replica_is_paused_and_then_asked_again_or_given_up() {
     }
 }
 
+#[test]
+fn who_was_asked_and_is_waited_for_no_more_is_not_asked_again_and_still_decides() {
+    let mut scheduler = Scheduler::new(Bounds { audit_every: 1, end: 1, ..scheduler(4).bounds });
+    for key in [A, B, C] {
+        scheduler.join(0, key, 4, None);
+    }
+    assert_eq!(asks(&mut scheduler), [(0, 0), (1, 0)]);
+    scheduler.ask(1, C, 0);
+    asks(&mut scheduler);
+    scheduler.deliver(2, A, 0, 7, 7);
+    scheduler.poll(scheduler.held_until().expect("a second opinion is waited for"));
+    assert!(scheduler.is_ready(), "but not without end");
+    let now = 60 * SECOND;
+    assert_eq!(scheduler.deliver(now, B, 0, 8, 8), Delivered::Used);
+    assert_eq!((scheduler.is_ready(), asks(&mut scheduler)), (false, vec![]));
+    assert_consistent(&scheduler);
+    scheduler.deliver(now + 1, C, 0, 8, 8);
+    assert_eq!(take(&mut scheduler, now + 1), Some(Ok((0, 8))));
+}
+
 /// One thing that can happen to a scheduler, with numbers that are taken modulo what there is.
 #[derive(Clone, Debug)]
 enum Step {
