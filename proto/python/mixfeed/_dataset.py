@@ -209,8 +209,9 @@ def _class_names(dataset: Dataset, given: Sequence[str] | None) -> list[str] | N
     if isinstance(named, (str, bytes)) or not isinstance(named, Iterable):
         raise SettingsError(f"classes is {named!r:.60}, it must be a list of names")
     names = [str(each) for each in named]
-    again = next((name for at, name in enumerate(names) if name in names[:at]), None) if len(set(names)) < len(names) else None
-    if again is not None:
+    # Those that come with a data set may be: ImageNet has two cranes.
+    if given is not None and len(set(names)) < len(names):
+        again = next(name for name in names if names.count(name) > 1)
         raise SettingsError(f"classes has {again!r} twice: a label is a position in this list")
     return names
 
