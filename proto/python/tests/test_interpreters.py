@@ -23,8 +23,12 @@ with mixfeed.Stream(sys.argv[1], batch_size=100, epochs=1, **{MIXUP}) as stream:
 
 def interpreter(version):
     """That of a version: in the PATH, or pyenv's, which puts only those into it that were chosen."""
-    folders = [*map(str, pathlib.Path.home().glob(".pyenv/versions/*/bin")), os.environ["PATH"]]
-    return shutil.which(f"python{version}", path=os.pathsep.join(folders))
+    pyenv = pathlib.Path(os.environ.get("PYENV_ROOT") or pathlib.Path.home() / ".pyenv")
+    folders = [*map(str, pyenv.glob("versions/*/bin")), os.environ["PATH"]]
+    found = shutil.which(f"python{version}", path=os.pathsep.join(folders))
+    # What stands in for one that was not chosen is found, and does not run.
+    runs = found is not None and subprocess.run([found, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+    return found if runs else None
 
 
 @pytest.mark.parametrize("version", [f"3.{minor}" for minor in range(9, 15)])
