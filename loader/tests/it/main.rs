@@ -14,6 +14,7 @@ mod index;
 mod large;
 mod limits;
 mod logs;
+mod memory;
 mod not_files;
 mod outputs;
 mod parts;

@@ -118,7 +118,7 @@ class Server:
             transforms=given.transform is not None,
         )
         adapter.is_tried = False
-        self.tried = adapter.tried
+        self._tried = adapter.tried
         self._address, self._given, self._process = self._native.address, given, os.getpid()
         self._closed = False
         _LOG.info("%s%s", LISTENING, self._address)

@@ -78,7 +78,7 @@ def main(path: str) -> int:
     except Exception as error:
         _tell("ERROR", str(error) if isinstance(error, Error) else in_a_line(error))
         return 1
-    made = {} if given.transform is None else {"transform": f"{server.tried:x}"}
+    made = {} if given.transform is None else {"transform": f"{server._tried:x}"}
     _tell("INFO", "listening", address=server.addresses[0], **made)
     with server:
         try:

@@ -326,12 +326,12 @@ class Loader(IterableDataset[Any]):
         (rank, world), count = self._rows, len(rows)
         return rows[count * rank // world : count * (rank + 1) // world]
 
-    def _moved(self, array: _native.Array) -> torch.Tensor:
+    def _on_device(self, array: _native.Array) -> torch.Tensor:
         """The same on the device."""
         return _moved(self._own(array), self._device)
 
     def _item(self, batch: _native.Batch) -> Any:
-        images = self._moved(batch.images).permute(0, 3, 1, 2)
+        images = self._on_device(batch.images).permute(0, 3, 1, 2)
         if self._dtype != torch.uint8:
             self._scale, self._shift = (_moved(each, self._device) for each in (self._scale, self._shift))
             images = images.to(torch.float32).mul_(self._scale).add_(self._shift).to(self._dtype)
@@ -345,10 +345,10 @@ class Loader(IterableDataset[Any]):
 
     def _target(self, batch: _native.Batch) -> Targets:
         if self._targets == "pairs":
-            return self._moved(batch.labels), self._moved(batch.partner_labels), self._moved(batch.lambdas)
+            return self._on_device(batch.labels), self._on_device(batch.partner_labels), self._on_device(batch.lambdas)
         if self._targets == "classes" or (self._targets is None and not (self._stream or self._open()).mixes):
-            return self._moved(batch.labels)
-        return self._moved(batch.soft_targets())
+            return self._on_device(batch.labels)
+        return self._on_device(batch.soft_targets())
 
     def __getstate__(self) -> dict[str, Any]:
         # Threads and connections do not travel; a copy opens its own, and goes on where this one is, as by its state.

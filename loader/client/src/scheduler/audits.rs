@@ -244,14 +244,14 @@ impl<T> Scheduler<T> {
     pub(super) fn reopen(&mut self, now: Micros, index: u64) {
         self.audits.held = self.audits.held.filter(|(held, _)| *held != index);
         let Some(slot) = self.slot(index) else { return };
-        for replica in std::mem::take(&mut slot.released) {
-            if self.fleet.contains(replica) && self.slot(index).is_some_and(|slot| slot.can_ask(replica)) {
-                self.fleet.ask(now, replica, index);
-                self.slot(index).into_iter().for_each(|slot| slot.owners.push(replica));
-            }
-        }
-        if self.slot(index).is_some_and(|slot| slot.wants_owner()) {
+        let mut released = std::mem::take(&mut slot.released);
+        released.retain(|replica| slot.can_ask(*replica));
+        slot.owners.extend(&released);
+        if slot.wants_owner() {
             self.needs.insert(index);
+        }
+        for replica in released {
+            self.fleet.ask(now, replica, index);
         }
     }
 }
