@@ -1,16 +1,21 @@
-//! The metrics endpoint: everything the process counts, as Prometheus text under `/metrics`.
+//! The metrics endpoint: everything the process counts, as Prometheus text under `/metrics`, and for probes
+//! whether it is alive (`/healthz`) and ready for work (`/readyz`).
 //!
 //! A small thread of its own answers, so that a process is observable whatever its other threads
 //! do, and needs no runtime for it. Names and meaning of the metrics are not here: each program
 //! keeps its own in one file.
 
+mod process;
+
 use crate::address::BindError;
+use crate::build;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -41,6 +46,24 @@ const START_TIME: &str = "process_start_time_seconds";
 /// Runtimes whose tasks are counted at each scrape, by the name of the gauge. They belong to the whole process,
 /// as the recorder does.
 static RUNTIMES: Mutex<BTreeMap<&'static str, Handle>> = Mutex::new(BTreeMap::new());
+
+/// Which release, commit and algorithm: always 1, the text is in the labels.
+const BUILD_INFO: &str = "mixfeed_build_info";
+
+/// Which data set, likewise.
+const DATASET_INFO: &str = "mixfeed_dataset_info";
+
+/// Bytes of a digest that labels show: as many as the lines of the log do.
+const DIGEST_BYTES: usize = 6;
+
+/// How often whoever waits for a scrape looks whether it should go on waiting.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Whether the process is ready for work, for `/readyz`.
+static READY: AtomicBool = AtomicBool::new(false);
+
+/// Scrapes that were answered.
+static SCRAPES: (Mutex<u64>, Condvar) = (Mutex::new(0), Condvar::new());
 
 /// Why there is no metrics endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +110,44 @@ pub fn count_tasks(name: &'static str, runtime: &Handle) {
     RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).insert(name, runtime.clone());
 }
 
+/// Tells which release this is and, by its fingerprint, the algorithm that its batches are made with.
+pub fn tell_build(fingerprint: &[u8; 32]) {
+    metrics::describe_gauge!(BUILD_INFO, "Release, commit and algorithm fingerprint, in the labels.");
+    let algorithm = short(fingerprint);
+    metrics::gauge!(
+        BUILD_INFO, "version" => build::RELEASE, "commit" => build::COMMIT, "algorithm" => algorithm
+    )
+    .set(1.0);
+}
+
+/// Tells the data set that is served, or trained on.
+pub fn tell_dataset(name: &str, digest: &[u8; 32]) {
+    metrics::describe_gauge!(DATASET_INFO, "Name and digest of the data set, in the labels.");
+    metrics::gauge!(DATASET_INFO, "name" => name.to_owned(), "digest" => short(digest)).set(1.0);
+}
+
+fn short(digest: &[u8; 32]) -> String {
+    digest[..DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Says whether the process is ready for work. It is not until this is called.
+pub fn set_ready(ready: bool) {
+    READY.store(ready, Ordering::Relaxed);
+}
+
+/// Waits until what is counted now has been scraped, for a process that is about to end and has something left to
+/// tell: `at_most` so long, as long as `go_on` says, and not at all where nobody has scraped before. Returns whether
+/// it was scraped.
+pub fn wait_for_scrape(at_most: Duration, go_on: impl Fn() -> bool) -> bool {
+    let started = Instant::now();
+    let mut scrapes = SCRAPES.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = *scrapes;
+    while before > 0 && *scrapes == before && started.elapsed() < at_most && go_on() {
+        scrapes = SCRAPES.1.wait_timeout(scrapes, LOOK_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
+    }
+    *scrapes > before
+}
+
 fn sample_tasks() {
     for (name, runtime) in &*RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner) {
         metrics::gauge!(*name).set(runtime.metrics().num_alive_tasks() as f64);
@@ -127,11 +188,16 @@ async fn answer(mut stream: TcpStream, handle: &PrometheusHandle) -> io::Result<
     let mut words = line.split(|&byte| byte == b' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
+    let is_scrape = method == b"GET" && path == b"/metrics";
     let (status, body) = match (method, path) {
         (b"GET" | b"HEAD", b"/metrics") => {
             sample_tasks();
-            ("200 OK", handle.render())
+            ("200 OK", handle.render() + &process::page())
         }
+        // That it is answered at all is what is asked.
+        (b"GET" | b"HEAD", b"/healthz") => ("200 OK", "alive\n".to_owned()),
+        (b"GET" | b"HEAD", b"/readyz") if READY.load(Ordering::Relaxed) => ("200 OK", "ready\n".to_owned()),
+        (b"GET" | b"HEAD", b"/readyz") => ("503 Service Unavailable", "not ready\n".to_owned()),
         (b"GET" | b"HEAD", _) => ("404 Not Found", "metrics are at /metrics\n".to_owned()),
         _ => ("405 Method Not Allowed", "only GET\n".to_owned()),
     };
@@ -144,7 +210,12 @@ async fn answer(mut stream: TcpStream, handle: &PrometheusHandle) -> io::Result<
     if method != b"HEAD" {
         stream.write_all(body.as_bytes()).await?;
     }
-    stream.shutdown().await
+    stream.shutdown().await?;
+    if is_scrape {
+        *SCRAPES.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        SCRAPES.1.notify_all();
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -165,6 +236,8 @@ mod tests {
     fn what_is_counted_can_be_scraped() {
         let address = install("127.0.0.1:0".parse().unwrap()).unwrap();
         assert_ne!(address.port(), 0);
+        // Nobody scrapes here yet, who could be waited for.
+        assert!(!wait_for_scrape(Duration::MAX, || true));
         metrics::counter!("mixfeed_test_images_total", "split" => "train").increment(3);
         metrics::histogram!("mixfeed_test_step_seconds").record(0.003);
 
@@ -174,6 +247,34 @@ mod tests {
         assert!(answer.contains("mixfeed_test_step_seconds_bucket{le=\"0.005\"} 1\n"), "{answer}");
 
         assert!(answer.contains("\nprocess_start_time_seconds 1"), "{answer}");
+        #[cfg(target_os = "linux")]
+        for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"] {
+            let value = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap();
+            assert!(value.parse::<f64>().unwrap() >= 0.0, "{name} {value}");
+        }
+
+        tell_build(&[0xab; 32]);
+        tell_dataset("a \"name\"", &[1; 32]);
+        let scraped = request(address, "GET /metrics HTTP/1.1\r\n\r\n");
+        for told in ["algorithm=\"abababababab\"", "name=\"a \\\"name\\\"\"", "digest=\"010101010101\""] {
+            assert!(scraped.contains(told), "{told} not in {scraped}");
+        }
+
+        let status = |path: &str| request(address, &format!("GET {path} HTTP/1.1\r\n\r\n"));
+        assert!(status("/healthz").starts_with("HTTP/1.1 200 "));
+        assert!(status("/readyz").starts_with("HTTP/1.1 503 "));
+        set_ready(true);
+        assert!(status("/readyz").starts_with("HTTP/1.1 200 "));
+
+        // Who waits is let go by a scrape, by whatever ends the wait, or by the time.
+        #[allow(clippy::disallowed_methods)]
+        let waiting = std::thread::spawn(|| wait_for_scrape(Duration::MAX, || true));
+        while !waiting.is_finished() {
+            status("/metrics");
+        }
+        assert!(waiting.join().unwrap());
+        assert!(!wait_for_scrape(Duration::MAX, || false));
+        assert!(!wait_for_scrape(Duration::ZERO, || true));
 
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         count_tasks("mixfeed_test_tasks", runtime.handle());

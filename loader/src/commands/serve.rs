@@ -81,6 +81,8 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
         WorstCase::new(service.dataset(), config.workers, config.stream_memory_bytes, server.connections());
     memory_at_most.log();
     service.metrics().memory_bound.set(memory_at_most.total() as f64);
+    metrics::tell_build(service.fingerprint());
+    metrics::tell_dataset(&service.dataset().name, &service.dataset().digest);
     let address = server.address().clone();
     if let Some(address) = server.health_address() {
         tracing::info!(%address, "health");
@@ -90,6 +92,7 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
     let serving = server.serve(service, options, draining);
     let stopping = async {
         let signal = asked.await;
+        metrics::set_ready(false);
         tracing::info!(
             signal,
             grace_seconds = logging::seconds(config.grace),
@@ -99,6 +102,7 @@ async fn serve(config: &ServeConfig, extensions: &Extensions) -> Result<(), Fail
         let _ = drain.send(true);
         std::future::pending::<()>().await;
     };
+    metrics::set_ready(true);
     tracing::info!(%address, tls = tls_on, token = token_on, "listening");
     tokio::select! {
         result = serving => result.map_err(Failure::other)?,

@@ -8,7 +8,7 @@ use crate::feed::loaders::Loaders;
 use crate::machine::device;
 use crate::machine::stop::Stop;
 use crate::remote::{Served, Trainer};
-use crate::report::metrics::TrainerMetrics;
+use crate::report::metrics::{self as reported, TrainerMetrics};
 use crate::report::progress::{Progress, Terminal};
 use crate::run::observer::{Observer, Observers};
 use crate::run::run_folder::RunFolder;
@@ -126,6 +126,9 @@ impl Setup {
 
     /// Tells those who watch how it ended.
     pub(super) fn end(&self, ended: Result<String, &TrainError>) {
+        if self.config.metrics.is_some() && matches!(ended, Err(TrainError::Diverged(_))) {
+            reported::diverged(|| self.stop.requested().is_none());
+        }
         if let Some(served) = &self.served {
             served.end(ended.unwrap_or_else(|error| format!("ended early: {error}")));
         }

@@ -8,7 +8,7 @@ use crate::learn::ema::Ema;
 use crate::learn::tally::Losses;
 use crate::machine::clock::Lap;
 use crate::machine::device;
-use crate::report::curves;
+use crate::report::{curves, metrics};
 use crate::run::checkpoint::{self, CheckpointStore, Contents, Header};
 use mixfeed_proto::digest_of;
 use std::time::Instant;
@@ -113,6 +113,7 @@ impl Run<'_> {
         self.job.loaders.remember(self.job.folder)?;
         self.job.folder.keep();
         self.saved_at = Instant::now();
+        metrics::saved();
         Ok(())
     }
 }

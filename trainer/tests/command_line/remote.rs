@@ -154,14 +154,42 @@ fn the_metrics_say_how_many_loaders_are_wanted() {
     let mut training = Training { child, log, address: String::new() };
     let address = training.address_of("serving metrics");
     assert!(training.log.by_ref().map_while(Result::ok).any(|line| line.contains("epoch done")));
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    let mut page = String::new();
-    stream.read_to_string(&mut page).unwrap();
+    let page = page(&address).unwrap();
+    for told in ["mixfeed_build_info{", "mixfeed_dataset_info{", "mixfeed_trainer_saved_timestamp_seconds 1"]
+    {
+        assert!(page.contains(told), "{told} not in:\n{page}");
+    }
     let wanted = page.lines().find_map(|line| line.strip_prefix("mixfeed_trainer_loaders_wanted "));
     // One loader inside the process, for which is waited more or less.
     let wanted: f64 = wanted.unwrap_or_else(|| panic!("not in:\n{page}")).parse().unwrap();
     assert!((1.0..=100.0).contains(&wanted), "{wanted}");
+}
+
+/// What is on the page of metrics, if anybody still answers.
+fn page(address: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").ok()?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page).ok()?;
+    Some(page)
+}
+
+#[test]
+fn a_training_that_diverged_stays_until_it_was_scraped() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = trainer(folder.path());
+    command.args(["train", "--data", "synthetic:64", "--lr", "1e6", "--batch-size", "8", "--steps", "8"]);
+    command.args(["--threads", "1", "--output", "run", "--metrics", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut training = Training { child, log, address: String::new() };
+    let address = training.address_of("serving metrics");
+    // Somebody scrapes, once: the next time is waited for.
+    page(&address).unwrap();
+    assert!(training.log.by_ref().map_while(Result::ok).any(|line| line.contains("scraped once more")));
+    assert!(training.is_running());
+    assert!(page(&address).unwrap().contains("\nmixfeed_trainer_diverged 1\n"));
+    assert_eq!(training.result().status.code(), Some(5));
 }
 
 const TOKEN: &str = "a-token-for-tests-0123456789";
