@@ -1,172 +1,162 @@
 //! `cargo xtask manifests`: what is written for other people's programs, checked by those programs. Every
-//! Kubernetes overlay is rendered by the oldest kustomize that it is meant for and held against
-//! Kubernetes' own schemas; Prometheus' rules are run on made-up series.
+//! Kubernetes overlay is rendered and held against the schemas of Kubernetes and of the custom resources in it, and the
+//! chart has to make the same objects; Prometheus' rules are run on made-up series, with the labels that targets have
+//! on one machine and with those that they get in a cluster.
 //!
 //! Nothing is deployed, and nothing asks a cluster.
 
+mod overlay;
+#[cfg(test)]
+mod tests;
+mod tools;
+
 use crate::report::Report;
-use crate::{debian, place, process, venv};
-use anyhow::{Context as _, Result, bail};
+use crate::{debian, place, process};
+use anyhow::{Context as _, Result, ensure};
+use overlay::{CHART, OVERLAYS, folder, found, kustomize, planted, template, validate};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tools::Tools;
 
-const OVERLAYS: [&str; 3] = ["cpu", "gpu", "autoscale"];
-
-/// The oldest Kubernetes that takes every field as it is used, and the newest whose schemas are pinned.
-const KUBERNETES: [&str; 2] = ["1.29", "1.37"];
-
-/// A field as somebody might mistype it, to see that the check sees it.
-const PLANTED: (&str, &str) = ("readinessProbe:", "readynessProbe:");
+/// A field as somebody might mistype it, to see that the check sees it: one of Kubernetes', one of a custom resource.
+const PLANTED: [(&str, &str); 2] =
+    [("readinessProbe:", "readynessProbe:"), ("podMetricsEndpoints:", "podMetricEndpoints:")];
 
 /// Runs the checks.
 pub(crate) fn run() -> Report {
     let mut report = Report::new("deploy, manifests");
-    let tools = match debian::missing() {
-        Some(why) => Err(why),
-        None => match tools() {
-            // There, they can be had: that they cannot is worth knowing.
-            Err(error) if debian::is_root() => {
-                report.check("the tools that check manifests can be had", || Err::<(), _>(error));
-                return report;
+    let what = "Kubernetes overlays and the chart";
+    let tools = match Tools::missing() {
+        Some(why) => {
+            report.lacks("kubernetes", what, &why);
+            None
+        }
+        None => match Tools::prepare() {
+            Ok(tools) => Some(tools),
+            Err(error) => {
+                report.lacks("python", what, &format!("{error:#}"));
+                None
             }
-            other => other.map_err(|error| format!("{error:#}")),
         },
     };
-    let (kubectl, promtool, python) = match tools {
-        Ok(tools) => tools,
-        Err(why) => {
-            for what in ["Kubernetes overlays", "Prometheus' configuration and rules"] {
-                report.lacks("debian", what, &why);
-            }
-            return report;
-        }
-    };
-    for overlay in OVERLAYS {
-        report.check(&format!("the overlay {overlay} is rendered and is what Kubernetes takes"), || {
-            let rendered = render(&kubectl, overlay)?;
-            KUBERNETES.iter().try_for_each(|version| validate(&python, &rendered, version))
-        });
+    if let Some(tools) = &tools {
+        overlays(&mut report, tools);
+        chart(&mut report, tools);
     }
-    report.check("a mistyped field in a manifest is found", || {
-        let rendered = render(&kubectl, OVERLAYS[0])?;
-        let text = fs::read_to_string(&rendered)?;
-        if !text.contains(PLANTED.0) {
-            bail!("there is no {} to mistype", PLANTED.0);
-        }
-        let planted = rendered.with_file_name("planted.yaml");
-        fs::write(&planted, text.replacen(PLANTED.0, PLANTED.1, 1))?;
-        match validate(&python, &planted, KUBERNETES[1]) {
-            Ok(()) => bail!("{} passed", PLANTED.1),
-            Err(_found) => Ok(()),
-        }
-    });
-    report.check("Prometheus takes its configuration, and each alert fires when it should", || {
-        promtool_checks(&promtool)
-    });
+    match (debian::missing(), &tools) {
+        (Some(why), _) => report.lacks("debian", "Prometheus' configuration and rules", &why),
+        (None, tools) => rules(&mut report, tools.as_ref()),
+    }
     report
 }
 
-/// kubectl and promtool of Debian, and a Python with Kubernetes' schemas.
-fn tools() -> Result<(PathBuf, PathBuf, PathBuf)> {
-    let kubectl = debian::unpack("kubernetes-client")?.join("usr/bin/kubectl");
-    let promtool = debian::unpack("prometheus")?.join("usr/bin/promtool");
-    Ok((kubectl, promtool, venv::prepare()?))
+fn overlays(report: &mut Report, tools: &Tools) {
+    for overlay in &OVERLAYS {
+        report
+            .check(&format!("the overlay {} is rendered and is what Kubernetes takes", overlay.name), || {
+                validate(tools, &overlay.render(tools)?)
+            });
+    }
+    report.check("custom resources are what their operators take", || {
+        let files = OVERLAYS.iter().map(|overlay| overlay.render(tools)).collect::<Result<Vec<_>>>()?;
+        tools.script("custom.py", &files.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+    });
+    report.check("a mistyped field in a manifest is found", || {
+        let of = |name| OVERLAYS.iter().find(|overlay| overlay.name == name).context("no such overlay");
+        let [(kubernetes, mistyped), (custom, also_mistyped)] = PLANTED;
+        let file = of("monitoring")?.render(tools)?;
+        found(mistyped, validate(tools, &planted(&file, kubernetes, mistyped)?))?;
+        let planted = planted(&file, custom, also_mistyped)?;
+        found(also_mistyped, tools.script("custom.py", &[&planted]))
+    });
+    report.check("two trainings in one namespace have nothing in common", || {
+        let first = OVERLAYS[0].render(tools)?;
+        let second = second(tools)?;
+        tools.script("apart.py", &[&first, &second])?;
+        found("a training beside itself", tools.script("apart.py", &[&first, &first]))
+    });
 }
 
-fn render(kubectl: &Path, overlay: &str) -> Result<PathBuf> {
-    let folder = place::at("deploy/kubernetes/overlays").join(overlay);
-    let text = process::output(kubectl, &["kustomize", &folder.to_string_lossy()])?
-        .context("kubectl was unpacked and is gone")?;
-    let output = place::at("target/manifests");
-    fs::create_dir_all(&output)?;
-    let file = output.join(format!("{overlay}.yaml"));
-    fs::write(&file, text)?;
-    Ok(file)
+/// Renders the overlay that the documentation gives for a second training.
+fn second(tools: &Tools) -> Result<PathBuf> {
+    let operations = fs::read_to_string(place::at("deploy/docs/OPERATIONS.md"))?;
+    let text = second_overlay(&operations).context("OPERATIONS.md gives no overlay for a second training")?;
+    let inside = folder()?.join("second");
+    fs::create_dir_all(&inside)?;
+    let text = text.replace("../cpu", "../../../deploy/kubernetes/overlays/cpu");
+    fs::write(inside.join("kustomization.yaml"), text)?;
+    kustomize(tools, "second", &inside)
 }
 
-/// Strict: a field that Kubernetes would silently drop is an error.
-fn validate(python: &Path, file: &Path, version: &str) -> Result<()> {
-    let program = python.with_file_name("kubernetes-validate");
-    process::run(Command::new(program).args(["--quiet", "--strict", "-k", version]).arg(file))
+/// The indented block with a `namePrefix`.
+fn second_overlay(operations: &str) -> Option<String> {
+    let lines: Vec<_> = operations.lines().collect();
+    let block = lines.split(|line| !line.starts_with("    ") && !line.is_empty());
+    let block =
+        block.into_iter().find(|block| block.iter().any(|line| line.trim().starts_with("namePrefix:")))?;
+    Some(block.iter().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect::<Vec<_>>().join("\n"))
 }
 
-fn promtool_checks(promtool: &Path) -> Result<()> {
+fn chart(report: &mut Report, tools: &Tools) {
+    let lint = |values: &str| {
+        let mut helm = Command::new(&tools.helm);
+        process::run(helm.args(["lint", "--quiet", "--strict"]).arg(place::at(CHART)).args(["--set", values]))
+    };
+    report.check("the chart is without faults, and refuses values that it does not know", || {
+        lint("")?;
+        for wrong in ["loader.replica=3", "loader.replicas=two", "trainer.run=../elsewhere"] {
+            found(wrong, lint(wrong))?;
+        }
+        Ok(())
+    });
+    report.check("the chart makes what the overlays make", || {
+        for overlay in &OVERLAYS {
+            tools.script("same.py", &[&overlay.render(tools)?, &overlay.template(tools)?])?;
+        }
+        let (second, release) = (second(tools)?, template(tools, "second", "second.chart", "")?);
+        tools.script("same.py", &[&second, &release])?;
+        let [(from, to), _] = PLANTED;
+        found("a field that differs", tools.script("same.py", &[&second, &planted(&release, from, to)?]))
+    });
+}
+
+fn rules(report: &mut Report, tools: Option<&Tools>) {
+    let promtool = match debian::unpack("prometheus") {
+        Ok(root) => root.join("usr/bin/promtool"),
+        // There, it can be had: that it cannot is worth knowing.
+        Err(error) if debian::is_root() => {
+            report.check("the tool that checks Prometheus' rules can be had", || Err::<(), _>(error));
+            return;
+        }
+        Err(error) => {
+            report.lacks("debian", "Prometheus' configuration and rules", &format!("{error:#}"));
+            return;
+        }
+    };
     let observe = place::at("deploy/observe");
-    for arguments in [["check", "config", "prometheus.yaml"], ["test", "rules", "alerts.test.yaml"]] {
-        process::run(Command::new(promtool).args(arguments).current_dir(&observe))?;
-    }
-    Ok(())
+    report.check("Prometheus takes its configuration, and each alert fires when it should", || {
+        run_in(&observe, &promtool, &["check", "config", "prometheus.yaml"])?;
+        run_in(&observe, &promtool, &["test", "rules", "alerts.test.yaml"])
+    });
+    let Some(tools) = tools else { return };
+    report.check("each alert fires in a cluster, too, and not without what makes it", || {
+        let overlay =
+            OVERLAYS.iter().find(|overlay| overlay.name == "monitoring").context("no such overlay")?;
+        let manifests = overlay.render(tools)?;
+        let test = |manifests: &Path| {
+            let rules = folder()?.join("rules");
+            tools.script("targets.py", &[manifests, &observe.join("alerts.test.yaml"), &rules])?;
+            run_in(&rules, &promtool, &["test", "rules", "rules.test.yaml"])
+        };
+        test(&manifests)?;
+        // The job as the operator names it, which no alert goes by.
+        let unlabelled = planted(&manifests, "targetLabel: job", "targetLabel: workload")?;
+        found("targets without their job", test(&unlabelled))
+    });
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(path: &str) -> String {
-        fs::read_to_string(place::at(path)).unwrap()
-    }
-
-    /// What stands between two marks, each time.
-    fn between<'a>(text: &'a str, start: &str, end: &[char]) -> Vec<&'a str> {
-        text.split(start).skip(1).filter_map(|rest| rest.split(end).next()).collect()
-    }
-
-    #[test]
-    fn every_crate_is_in_the_dockerfiles_layer_of_dependencies() {
-        let (workspace, dockerfile) = (text("Cargo.toml"), text("deploy/Dockerfile"));
-        let context = text(".dockerignore");
-        for member in crate::unsafety::members(&workspace) {
-            assert!(dockerfile.contains(&format!("COPY {member}/Cargo.toml {member}/\n")), "{member}");
-            let seen = |path: &&Path| context.contains(&format!("\n!{}\n", path.display()));
-            assert!(Path::new(member).ancestors().any(|path| seen(&path)), ".dockerignore: {member}");
-        }
-    }
-
-    #[test]
-    fn images_are_of_the_release_that_the_workspace_is() {
-        let workspace = text("Cargo.toml");
-        let release = between(&workspace, "\nversion = \"", &['"'])[0];
-        let label = format!("org.opencontainers.image.version=\"{release}\"");
-        assert_eq!(text("deploy/Dockerfile").matches(&label).count(), 2, "{label}");
-        for overlay in ["cpu", "gpu"] {
-            let overlay = text(&format!("deploy/kubernetes/overlays/{overlay}/kustomization.yaml"));
-            assert!(between(&overlay, "newTag: ", &['}']).iter().all(|tag| *tag == release), "{overlay}");
-        }
-    }
-
-    #[test]
-    fn operations_tells_every_alert_and_every_variable() {
-        let operations = text("deploy/docs/OPERATIONS.md");
-        let rules = text("deploy/observe/alerts.yaml");
-        let alerts = between(&rules, "alert: ", &['\n']);
-        assert!(!alerts.is_empty());
-        for alert in alerts {
-            assert!(operations.contains(&format!("| `{alert}` |")), "{alert}");
-            assert!(text("deploy/observe/alerts.test.yaml").contains(alert), "{alert}");
-        }
-        // Names of images and the commit are for those who build; what a user sets is told.
-        let compose = text("deploy/compose.yaml");
-        let variables = between(&compose, "${", &[':', '}']);
-        assert!(variables.len() > 10);
-        for variable in variables.iter().filter(|name| !name.ends_with("_IMAGE")) {
-            assert!(operations.contains(variable), "{variable}");
-        }
-    }
-
-    #[test]
-    fn operations_tells_every_metric_that_prometheus_is_asked_for() {
-        let operations = text("deploy/docs/OPERATIONS.md");
-        for file in ["deploy/observe/alerts.yaml", "deploy/observe/grafana/dashboards/mixfeed.json"] {
-            let asked = text(file);
-            for metric in between(&asked, "mixfeed_", &[' ', '[', '{', ')', ',', '"', '\n', '<', '.']) {
-                // The table leaves out what a row's metrics have in common, and a histogram has series.
-                let name = metric.trim_end_matches("_bucket");
-                let (part, rest) = name.split_once('_').unwrap();
-                let known = operations.contains(&format!("`mixfeed_{name}"))
-                    || operations.contains(&format!("`_{rest}`"));
-                assert!(known, "{file}: mixfeed_{part}_{rest}");
-            }
-        }
-    }
+fn run_in(folder: &Path, program: &Path, arguments: &[&str]) -> Result<()> {
+    ensure!(program.exists(), "{} was unpacked and is gone", place::short(program));
+    process::run(Command::new(program).args(arguments).current_dir(folder))
 }

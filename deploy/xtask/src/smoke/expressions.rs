@@ -54,16 +54,26 @@ fn values(prometheus: &str, expression: &str) -> Result<Vec<f64>> {
 fn panel_expressions(dashboard: &Value) -> Vec<String> {
     let panels = dashboard["panels"].as_array().map(Vec::as_slice).unwrap_or_default();
     let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
-    targets.filter_map(|target| target["expr"].as_str()).map(str::to_owned).collect()
+    targets.filter_map(|target| target["expr"].as_str()).map(chosen).collect()
 }
 
-/// What stands before the comparison at the end of each rule: the rule itself is silent while all is well.
+/// With everything chosen in the variables of the dashboard, as it is opened.
+fn chosen(expression: &str) -> String {
+    ["$namespace", "$run", "$instance"]
+        .iter()
+        .fold(expression.to_owned(), |text, name| text.replace(name, ".*"))
+}
+
+/// What stands before the comparison at the end of each alert, which is silent while all is well; what is recorded, whole.
 fn rule_expressions(rules: &Value) -> Result<Vec<String>> {
     let groups = rules["groups"].as_array().map(Vec::as_slice).unwrap_or_default();
     let rules = groups.iter().filter_map(|group| group["rules"].as_array()).flatten();
     rules
         .map(|rule| {
             let query = rule["query"].as_str().context("a rule without an expression")?;
+            if rule["type"] == "recording" {
+                return Ok(query.to_owned());
+            }
             match query.rsplit_once([' ']).map(|(front, limit)| (front.rsplit_once(' '), limit)) {
                 Some((Some((measured, "<" | ">")), limit)) if limit.parse::<f64>().is_ok() => {
                     Ok(measured.to_owned())
@@ -89,6 +99,8 @@ mod tests {
         assert_eq!(measured, ["sum by (instance) (rate(a[2m]))"]);
         assert!(rule_expressions(&rules("absent(a)")).is_err());
         assert!(rule_expressions(&rules("a > b")).is_err());
+        let recorded = json!({"groups": [{"rules": [{"type": "recording", "query": "max(a)"}]}]});
+        assert_eq!(rule_expressions(&recorded).unwrap(), ["max(a)"]);
     }
 
     #[test]
@@ -97,5 +109,6 @@ mod tests {
         let found = panel_expressions(&serde_json::from_str(&text).unwrap());
         assert_eq!(found.len(), text.matches("\"expr\":").count());
         assert!(found.len() >= LEAST_PANELS);
+        assert!(found.iter().all(|expression| !expression.contains('$')), "{found:?}");
     }
 }
