@@ -26,6 +26,7 @@ mod python;
 mod report;
 mod sanitize;
 mod say;
+mod slurm;
 mod smoke;
 mod soak;
 mod tests;
@@ -78,13 +79,17 @@ tasks
   compose-smoke [--keep]
       build the images on bases made of Debian packages, run the compose file through a kill, a
       scaling and a stop, ask Prometheus everything that the dashboard asks (--keep: leave the images)
+  slurm-smoke
+      run the batch script on a Slurm of Debian's packages, unpacked and started for it, through the loss of
+      a loader and a requeue
   deny
       hold the crates in the tree against .cargo/deny.toml: bans, licences, sources
       (by cargo-deny, which is built into target/tools where none is installed)
   sanitize
       run the tests that reach unsafe code with AddressSanitizer
   manifests
-      render the Kubernetes overlays and hold them against Kubernetes' schemas; try Prometheus' rules
+      render the Kubernetes overlays and hold them against the schemas of Kubernetes and of custom resources,
+      hold the chart against them, try Prometheus' rules
   libtorch [--cuda]
       prepare libtorch under .libtorch/ (--cuda: another, with what an NVIDIA GPU needs)
 ";
@@ -123,6 +128,10 @@ fn run() -> Result<ExitCode> {
         "fuzz" => fuzz_task(arguments),
         "pairs" => pairs_task(arguments),
         "compose-smoke" => compose_smoke_task(arguments),
+        "slurm-smoke" => match arguments.next()? {
+            None => Ok(slurm::run().close()),
+            Some(other) => Err(other.unexpected().into()),
+        },
         "python" => python_task(arguments),
         "deny" => match arguments.next()? {
             None => checks::dependencies().map(|()| ExitCode::SUCCESS),

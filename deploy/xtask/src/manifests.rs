@@ -9,6 +9,7 @@ mod overlay;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod unit;
 
 use crate::report::Report;
 use crate::{debian, place, process};
@@ -48,6 +49,7 @@ pub(crate) fn run() -> Report {
         (Some(why), _) => report.lacks("debian", "Prometheus' configuration and rules", &why),
         (None, tools) => rules(&mut report, tools.as_ref()),
     }
+    unit::check(&mut report);
     report
 }
 

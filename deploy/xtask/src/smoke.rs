@@ -157,7 +157,7 @@ fn compare(fleet: &Value) -> Result<()> {
 }
 
 /// Waits until `look` finds what it looks for; says what it saw last when time is up.
-fn wait_for<T>(patience: Duration, mut look: impl FnMut() -> Result<T>) -> Result<T> {
+pub(crate) fn wait_for<T>(patience: Duration, mut look: impl FnMut() -> Result<T>) -> Result<T> {
     let deadline = Instant::now() + patience;
     loop {
         match look() {
