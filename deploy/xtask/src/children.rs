@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Time in which a process asked to stop has to do so.
@@ -18,6 +18,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Exit code of a program interrupted from the keyboard.
 const INTERRUPTED: i32 = 130;
 
+/// The processes of each task that runs in this program: a handler of signals can be set once.
+static ALL: Mutex<Vec<Weak<Mutex<Vec<Child>>>>> = Mutex::new(Vec::new());
+
 /// Running processes, ended when this is dropped or the program is interrupted.
 pub(crate) struct Children(Arc<Mutex<Vec<Child>>>);
 
@@ -25,12 +28,17 @@ impl Children {
     /// No processes yet. Takes over SIGINT, SIGTERM and SIGHUP.
     pub(crate) fn new() -> Result<Self> {
         let children = Children(Arc::default());
-        let shared = Arc::clone(&children.0);
-        ctrlc::set_handler(move || {
-            let _ = end(&mut lock(&shared));
-            std::process::exit(INTERRUPTED);
-        })
-        .context("cannot take over signals")?;
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = all.is_empty();
+        all.push(Arc::downgrade(&children.0));
+        if is_first {
+            ctrlc::set_handler(|| {
+                let all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+                all.iter().filter_map(Weak::upgrade).for_each(|children| drop(end(&mut lock(&children))));
+                std::process::exit(INTERRUPTED);
+            })
+            .context("cannot take over signals")?;
+        }
         Ok(children)
     }
 
@@ -166,6 +174,14 @@ mod tests {
             }
         };
         assert!(!status.success() && children.ended(stopped).is_err());
+    }
+
+    #[test]
+    fn one_task_after_another_has_processes_of_its_own() {
+        let first = Children::new().unwrap();
+        first.start(Command::new("sleep").arg("600")).unwrap();
+        drop(first);
+        Children::new().unwrap().start(&mut Command::new("true")).unwrap();
     }
 
     #[test]

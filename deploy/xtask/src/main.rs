@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod alerts;
 mod checks;
 mod children;
 #[cfg(test)]
@@ -79,6 +80,9 @@ tasks
   compose-smoke [--keep]
       build the images on bases made of Debian packages, run the compose file through a kill, a
       scaling and a stop, ask Prometheus everything that the dashboard asks (--keep: leave the images)
+  alerts-smoke
+      run the shipped rules on a Prometheus of Debian's that scrapes real processes: loaders are killed, and
+      what should be told is told, in time, and not when all is well
   slurm-smoke
       run the batch script on a Slurm of Debian's packages, unpacked and started for it, through the loss of
       a loader and a requeue
@@ -128,6 +132,10 @@ fn run() -> Result<ExitCode> {
         "fuzz" => fuzz_task(arguments),
         "pairs" => pairs_task(arguments),
         "compose-smoke" => compose_smoke_task(arguments),
+        "alerts-smoke" => match arguments.next()? {
+            None => Ok(alerts::run().close()),
+            Some(other) => Err(other.unexpected().into()),
+        },
         "slurm-smoke" => match arguments.next()? {
             None => Ok(slurm::run().close()),
             Some(other) => Err(other.unexpected().into()),

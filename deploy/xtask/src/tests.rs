@@ -4,7 +4,7 @@
 mod outcome;
 mod suites;
 
-use crate::{environment, libtorch, manifests, place, process, python, say, slurm, smoke, venv};
+use crate::{alerts, environment, libtorch, manifests, place, process, python, say, slurm, smoke, venv};
 use anyhow::{Context as _, Result, bail};
 use outcome::Outcome;
 use std::ffi::OsString;
@@ -68,6 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         }
         if options.slow {
             outcome.take(smoke::run(false));
+            outcome.take(alerts::run());
             outcome.take(slurm::run());
         }
     }
