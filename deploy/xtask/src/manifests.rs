@@ -24,6 +24,15 @@ use tools::Tools;
 const PLANTED: [(&str, &str); 2] =
     [("readinessProbe:", "readynessProbe:"), ("podMetricsEndpoints:", "podMetricEndpoints:")];
 
+/// Values of the chart that no overlay is made of.
+const OTHERS: [&str; 3] = [
+    "sharedData.enabled=true,sharedData.existingClaim=mine,runs.existingClaim=theirs,loader.replicas=0",
+    "tls.enabled=true,tls.loaderSecret=one,tls.trainerSecret=other,images.tag=1.2.3,images.pullSecrets[0].name=key,\
+     loader.env.MIXFEED_LOADER_STREAM_MEMORY=1GiB,trainer.env.MIXFEED_TRAINER_EPOCHS=90,autoscale.enabled=true",
+    "trainer.enabled=false,loader.fetch=null,sharedData.enabled=true,sharedData.storageClass=slow,\
+     runs.storageClass=fast,monitoring.namespace=elsewhere",
+];
+
 /// Runs the checks.
 pub(crate) fn run() -> Report {
     let mut report = Report::new("deploy, manifests");
@@ -111,6 +120,9 @@ fn chart(report: &mut Report, tools: &Tools) {
             found(wrong, lint(wrong))?;
         }
         Ok(())
+    });
+    report.check("the chart's other values, and names that are numbers, make what Kubernetes takes", || {
+        OTHERS.iter().try_for_each(|values| validate(tools, &template(tools, "42", "others.chart", values)?))
     });
     report.check("the chart makes what the overlays make", || {
         for overlay in &OVERLAYS {

@@ -10,7 +10,7 @@
 {{/* What pods are chosen by: (list $ "loader"). */}}
 {{- define "mixfeed.selector" -}}
 app.kubernetes.io/name: mixfeed-{{ index . 1 }}
-app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
 {{- end -}}
 
 {{/* The labels of an object: (list $ "loader"). */}}
@@ -23,7 +23,7 @@ app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
 {{/* An image: (list $ "mixfeed-loader"). */}}
 {{- define "mixfeed.image" -}}
 {{- $images := (index . 0).Values.images -}}
-{{ $images.registry }}/{{ index . 1 }}:{{ $images.tag | default (index . 0).Chart.AppVersion }}
+{{ printf "%s/%s:%s" $images.registry (index . 1) ($images.tag | default (index . 0).Chart.AppVersion) | quote }}
 {{- end -}}
 
 {{/* Where programs run: as nobody in particular. */}}
@@ -49,13 +49,13 @@ capabilities: {drop: [ALL]}
 {{- end -}}
 
 {{- define "mixfeed.loaderSecret" -}}
-{{ .Values.tls.loaderSecret | default (printf "%s-loader-tls" (include "mixfeed.fullname" .)) }}
+{{ .Values.tls.loaderSecret | default (printf "%s-loader-tls" (include "mixfeed.fullname" .)) | quote }}
 {{- end -}}
 
 {{- define "mixfeed.trainerSecret" -}}
-{{ .Values.tls.trainerSecret | default (printf "%s-trainer-tls" (include "mixfeed.fullname" .)) }}
+{{ .Values.tls.trainerSecret | default (printf "%s-trainer-tls" (include "mixfeed.fullname" .)) | quote }}
 {{- end -}}
 
 {{- define "mixfeed.dataClaim" -}}
-{{ .Values.sharedData.existingClaim | default (printf "%s-data" (include "mixfeed.fullname" .)) }}
+{{ .Values.sharedData.existingClaim | default (printf "%s-data" (include "mixfeed.fullname" .)) | quote }}
 {{- end -}}
