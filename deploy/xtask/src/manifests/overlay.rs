@@ -13,9 +13,15 @@ pub(super) struct Overlay {
     pub(super) values: &'static str,
 }
 
-pub(super) const OVERLAYS: [Overlay; 6] = [
+pub(super) const OVERLAYS: [Overlay; 7] = [
     Overlay { name: "cpu", values: "" },
     Overlay { name: "gpu", values: "trainer.gpu=true" },
+    Overlay {
+        name: "small",
+        values: "loader.replicas=1,loader.resources.requests.cpu=500m,loader.resources.requests.memory=512Mi,\
+                 loader.resources.limits.memory=1536Mi,trainer.resources.requests.cpu=1000m,\
+                 trainer.resources.requests.memory=1Gi,trainer.resources.limits.memory=2Gi",
+    },
     Overlay { name: "monitoring", values: "monitoring.enabled=true" },
     Overlay { name: "autoscale", values: "trainer.gpu=true,monitoring.enabled=true,autoscale.enabled=true" },
     Overlay { name: "tls", values: "tls.enabled=true,tls.certManager=true" },
