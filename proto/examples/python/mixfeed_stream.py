@@ -12,6 +12,7 @@ it: index, shape, checksum, the range of labels and lambdas. Not here: several l
 """
 
 import argparse
+import atexit
 import collections
 import hashlib
 import importlib
@@ -84,9 +85,9 @@ def canonical(message):
 class MixfeedStream(IterableDataset):
     """Batches in order of their index, from `start` up to `stop` (None: the end of that epoch).
 
-    Iterating anew, or a new object with start=position, resumes. A ConnectionError or grpc.RpcError says that
-    this may help: the loader is shutting down, or cannot read a file at this moment. `credits` batches at most
-    are asked for or held at a time, fewer where they are large. digests=True names each batch by its BLAKE3.
+    Iterating anew, or a new object with start=position, resumes. A ConnectionError says that this may help: the
+    loader is shutting down, or cannot read a file at this moment. `credits` batches at most are asked for or
+    held at a time, fewer where they are large. digests=True names each batch by its BLAKE3.
 
     In a DataLoader: batch_size=None, for batches come ready, and best without workers, for the loader is the
     worker. Of `num_workers` each reads its share, and batches come in order all the same. Their positions are
@@ -101,14 +102,21 @@ class MixfeedStream(IterableDataset):
     def __iter__(self):
         with grpc.insecure_channel(self.address, channel_options(self.address)) as channel:
             stub, requests = rpc.LoaderServiceStub(channel), queue.SimpleQueue()
-            classes = len(stub.Describe(pb.DescribeRequest()).dataset.classes)
-            call = stub.StreamBatches(iter(requests.get, None))
+            classes = len(plainly(lambda: stub.Describe(pb.DescribeRequest())).dataset.classes)
+            calls = [stub.StreamBatches(iter(requests.get, None))]
+
+            def end():
+                requests.put(None)
+                calls.pop().cancel()
+
+            # Where the interpreter exits while a batch is due: see plainly().
+            atexit.register(end)
             try:
                 opening = pb.StreamOpen(
                     spec=self.spec, spec_digest=self.spec_digest, run_id="python", accepts_parts=True
                 )
                 requests.put(pb.StreamBatchesRequest(open=opening))
-                shape = Shape(self.spec, next(call).opened, classes)
+                shape = Shape(self.spec, plainly(lambda: next(calls[0])).opened, classes)
                 end_of_epoch = (self.position // shape.batches + 1) * shape.batches
                 stop = end_of_epoch if self.stop is None else self.stop
                 due = collections.deque(self._share(range(self.position, stop)))
@@ -119,7 +127,7 @@ class MixfeedStream(IterableDataset):
                         requests.put(pb.StreamBatchesRequest(request=pb.BatchRequest(wanted=wanted)))
                         asked.extend(wanted)
                     while asked[0] not in held:
-                        index, batch = self._next(call, shape)
+                        index, batch = self._next(calls, shape)
                         if index not in asked or index in held:
                             raise ValueError(f"batch {index} came and was not asked for")
                         held[index] = batch
@@ -128,8 +136,9 @@ class MixfeedStream(IterableDataset):
                     yield batch
                 self.position = max(self.position, stop)
             finally:
-                requests.put(None)
-                call.cancel()
+                atexit.unregister(end)
+                if calls:
+                    end()
 
     @staticmethod
     def _share(indices):
@@ -137,9 +146,9 @@ class MixfeedStream(IterableDataset):
         worker = get_worker_info() if get_worker_info else None
         return indices if worker is None else indices[worker.id :: worker.num_workers]
 
-    def _next(self, call, shape):
+    def _next(self, calls, shape):
         before, size = [], 0  # Pixels of a batch larger than a message, in order.
-        while (answer := next(call, None)) is not None and answer.HasField("part"):
+        while (answer := plainly(lambda: next(calls[0], None))) is not None and answer.HasField("part"):
             part = answer.part
             if before and part.index != before[0].index or part.offset != size:
                 raise ValueError(f"a part of batch {part.index} came out of turn")
@@ -186,6 +195,24 @@ class MixfeedStream(IterableDataset):
             "samples": np.frombuffer(parts[4], "<u8").astype(np.int64).reshape(-1, 2),
             "digest": digest and digest.hexdigest(),
         }
+
+
+STAYS = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED")
+"""What a loader answers that trying again does not change."""
+
+
+def plainly(ask):
+    """What a call gives, with its error as a ConnectionError or, if that stays, a RuntimeError.
+
+    grpcio raises the call itself. Whatever still holds a call when the interpreter exits may keep it from exiting: to
+    delete one takes a lock, and the threads that had it are gone then.
+    """
+    try:
+        return ask()
+    except grpc.RpcError as error:
+        code, text = error.code().name, f"{error.code().name}: {error.details()}"
+        error.with_traceback(None)  # Its frames hold the call, too.
+    raise (RuntimeError if code in STAYS else ConnectionError)(text)
 
 
 class Shape:
@@ -243,8 +270,8 @@ def main():
         for batch in MixfeedStream(args.address, spec, args.start, digests=digests_too):
             samples += len(batch["labels"])
             digests.append(batch["digest"])
-    except grpc.RpcError as error:
-        sys.exit(f"{args.address}: {error.code().name}: {error.details()}")
+    except (ConnectionError, RuntimeError) as error:
+        sys.exit(f"{args.address}: {error}")
     print(json.dumps({"batches": len(digests), "samples": samples, "digests": digests}))
 
 
