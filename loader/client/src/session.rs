@@ -16,6 +16,7 @@ use crate::idle::Idle;
 use crate::mailbox::Mailbox;
 use crate::parts::Intake;
 use crate::release;
+use crate::remedy::with_remedy;
 use crate::scheduler::{FailureKind, Progress, ReplicaKey};
 use crate::security::Security;
 use crate::transport::{self, Target};
@@ -117,11 +118,17 @@ impl Session {
 
     async fn attempt(&self) -> Result<std::convert::Infallible, Ending> {
         let tuning = &self.common.tuning;
-        let connected = transport::connect(&self.target, &self.common.security, tuning).await;
-        let mut connection = connected.map_err(Ending::Lost)?;
+        let security = &self.common.security;
+        let tls = transport::tls(&self.target, security).is_some();
+        let unreached = |reason| Ending::Lost(with_remedy(reason, tls));
+        let connected = transport::connect(&self.target, security, tuning).await;
+        let mut connection = connected.map_err(unreached)?;
         let timeout = tuning.connect_timeout;
         let described = match tokio::time::timeout(timeout, connection.describe()).await {
-            Ok(described) => described.map_err(|status| describing_failed(&status))?.into_inner(),
+            Ok(Ok(described)) => described.into_inner(),
+            Ok(Err(status)) => {
+                return Err(refusal(&status).unwrap_or_else(|| unreached(describe(&status))));
+            }
             Err(_) => return Err(Ending::Lost(format!("no answer within {timeout:?}"))),
         };
         let identity = Identity::read(described).map_err(Ending::Bad)?;
@@ -323,23 +330,20 @@ impl From<Fault> for Ending {
 
 // The translation of an RPC status; there is no other on this side.
 
-fn describing_failed(status: &Status) -> Ending {
-    match status.code() {
-        // A token that is missing or wrong will be so the next time.
-        Code::Unauthenticated | Code::PermissionDenied => Ending::Refused(describe(status)),
-        _ => Ending::Lost(describe(status)),
-    }
+/// A token that is missing or wrong will be so the next time.
+fn refusal(status: &Status) -> Option<Ending> {
+    let refused = matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied);
+    refused.then(|| Ending::Refused(describe(status)))
 }
 
 /// Of a loader of this release.
 fn opening_failed(status: &Status, release: &str) -> Ending {
     let own = status.message();
     match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied => describing_failed(status),
         Code::InvalidArgument | Code::FailedPrecondition => {
             Ending::Refused(release::explain(own, release).unwrap_or_else(|| own.to_owned()))
         }
-        _ => Ending::Lost(describe(status)),
+        _ => refusal(status).unwrap_or_else(|| Ending::Lost(describe(status))),
     }
 }
 

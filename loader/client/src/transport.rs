@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tonic::codegen::http::HeaderMap;
 use tonic::metadata::MetadataMap;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Extensions, Request, Response, Status};
 
 /// How often a connection that owes something is probed, beneath the timer of `idle.rs`: it finds dead
@@ -83,17 +83,18 @@ pub(crate) struct Connection {
     pub(crate) security: Security,
 }
 
+/// What TLS with `target` is made of, if it is to be spoken. A Unix socket is reached through the file system, which says who may.
+pub(crate) fn tls(target: &Target, security: &Security) -> Option<ClientTlsConfig> {
+    target.uri("https").1.and_then(|name| security.tls(name))
+}
+
 /// Connects to `target`; an error says why that failed.
 pub(crate) async fn connect(
     target: &Target,
     security: &Security,
     tuning: &Tuning,
 ) -> Result<Connection, String> {
-    // A Unix socket is reached through the file system, which says who may: no TLS there.
-    let tls = match target.uri("https").1 {
-        Some(name) => security.tls(name),
-        None => None,
-    };
+    let tls = tls(target, security);
     let (uri, _) = target.uri(if tls.is_some() { "https" } else { "http" });
     let mut endpoint = Endpoint::from_shared(uri)
         .map_err(|error| error::chain(&error))?

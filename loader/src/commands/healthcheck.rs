@@ -2,9 +2,11 @@
 
 use super::failure::Failure;
 use crate::config::HealthcheckArgs;
+use mixfeed_client::with_remedy;
 use mixfeed_ops::exit;
 use mixfeed_ops::grpc::{CredentialFiles, Credentials, root_cause};
 use mixfeed_ops::println;
+use std::error::Error as _;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -35,12 +37,16 @@ pub(super) fn run(args: &HealthcheckArgs) -> Result<(), Failure> {
 }
 
 async fn ask(address: &str, credentials: &Credentials) -> Result<ServingStatus, String> {
+    let explained = |cause| with_remedy(cause, credentials.tls.is_some());
     let channel = credentials.endpoint(address)?.connect().await;
-    let channel = channel.map_err(|error| format!("cannot connect: {}", root_cause(&error)))?;
+    let channel = channel.map_err(|error| format!("cannot connect: {}", explained(root_cause(&error))))?;
     let request = HealthCheckRequest { service: crate::server::SERVICE.into() };
     let response = HealthClient::with_interceptor(channel, credentials.bearer()?)
         .check(request)
         .await
-        .map_err(|status| status.message().to_string())?;
+        .map_err(|status| match status.source() {
+            Some(cause) => explained(format!("{}: {}", status.message(), root_cause(cause))),
+            None => status.message().to_owned(),
+        })?;
     Ok(response.into_inner().status())
 }

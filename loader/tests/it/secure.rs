@@ -75,6 +75,91 @@ fn tls_lets_in_who_trusts_the_authority_and_nobody_else() {
     assert!(elsewhere.contains("not valid for name") || elsewhere.contains("NotValidForName"), "{elsewhere}");
 }
 
+/// Each mistake with TLS, and what is said of it.
+#[test]
+fn each_mistake_with_tls_is_told_with_its_remedy() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    for name in ["loader", "trainer"] {
+        ours.sign(name, &["127.0.0.1"], false);
+    }
+    ours.sign("elsewhere", &["elsewhere.example"], false);
+    ours.sign("old", &["127.0.0.1"], true);
+    theirs.sign("trainer", &["trainer"], false);
+    let server = |authority: &Authority, certificate: &str, key: &str| {
+        vec![
+            "--tls-cert".to_owned(),
+            authority.file(certificate),
+            "--tls-key".to_owned(),
+            authority.file(key),
+        ]
+    };
+    let of = |name: &str| server(&ours, &format!("{name}.pem"), &format!("{name}.key"));
+    let asking = || [of("loader"), vec!["--tls-client-ca".to_owned(), ours.file("ca.pem")]].concat();
+    let shown = |authority: &Authority| Some((authority.read("trainer.pem"), authority.read("trainer.key")));
+    let ca = |authority: &Authority| Some((authority.file("ca.pem"), authority.read("ca.pem")));
+    let mistakes = [
+        (of("old"), ca(&ours), None, "its certificate has expired: sign a new one"),
+        (of("elsewhere"), ca(&ours), None, "sign one that has this name or address as subjectAltName"),
+        (of("loader"), ca(&theirs), None, "no CA in --tls-ca has signed its certificate"),
+        (server(&ours, "ca.pem", "ca.key"), ca(&ours), None, "that certificate is a CA's own"),
+        (of("loader"), None, None, "if it speaks TLS, give --tls-ca"),
+        (Vec::new(), ca(&ours), None, "if it speaks no TLS, leave out --tls-ca"),
+        (asking(), ca(&ours), None, "give --tls-cert and --tls-key, signed by a CA that it trusts"),
+        (asking(), ca(&ours), shown(&theirs), "signed by a CA that it trusts"),
+    ];
+    for (flags, ca, identity, remedy) in mistakes {
+        let loader = start(&flags.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut security = Security::default();
+        let mut asking = vec!["healthcheck".to_owned(), "--address".to_owned(), loader.address.clone()];
+        if let Some((file, pem)) = ca {
+            let identity = identity.as_ref().map(|(certificate, key)| (&certificate[..], &key[..]));
+            security = security.with_tls(&pem, identity);
+            asking.extend(["--tls-ca".to_owned(), file]);
+        }
+        if identity.is_some() {
+            asking.extend(["--tls-cert".to_owned(), theirs.file("trainer.pem")]);
+            asking.extend(["--tls-key".to_owned(), theirs.file("trainer.key")]);
+        }
+        let said = failure(&loader.address, security);
+        assert!(said.contains(remedy), "{remedy}: {said}");
+        let health = run(&asking.iter().map(String::as_str).collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&health.stderr);
+        assert!(said.contains(remedy), "{remedy}: {said}");
+    }
+}
+
+/// The commands that make certificates in `SECURITY.md`, run as they stand there.
+#[test]
+fn certificates_are_made_by_openssl_as_the_documents_say() {
+    let version = std::process::Command::new("openssl").arg("version").output();
+    let present = version.map(drop).map_err(|error| format!("no openssl: {error}"));
+    if mixfeed_ops::testing::require("openssl", present).is_none() {
+        return;
+    }
+    let text = include_str!("../../../.github/SECURITY.md");
+    let commands: Vec<_> = text.lines().filter(|line| line.starts_with("    openssl ")).collect();
+    assert_eq!(commands.len(), 6, "{commands:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let script = commands.join("\n").replace("loader.example", "localhost");
+    let made = std::process::Command::new("sh").args(["-ec", &script]).current_dir(folder.path()).output();
+    let made = made.unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let loader = start(&[
+        "--tls-cert",
+        &file("loader.pem"),
+        "--tls-key",
+        &file("loader.key"),
+        "--tls-client-ca",
+        &file("ca.pem"),
+    ]);
+    let port = loader.address.rsplit_once(':').unwrap().1;
+    let contents = |name: &str| std::fs::read(file(name)).unwrap();
+    let (certificate, key) = (contents("trainer.pem"), contents("trainer.key"));
+    let security = Security::default().with_tls(&contents("ca.pem"), Some((&certificate, &key)));
+    read(&format!("localhost:{port}"), security).unwrap();
+}
+
 #[test]
 fn a_loader_that_speaks_no_tls_is_not_taken_for_one_that_does() {
     let authority = Authority::new();

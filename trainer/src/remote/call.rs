@@ -1,6 +1,7 @@
 //! The calling end: another process's training.
 
 use super::{RemoteError, Status};
+use mixfeed_client::with_remedy;
 use mixfeed_ops::grpc::{Bearer, Credentials, root_cause};
 use mixfeed_proto::v1;
 use mixfeed_proto::v1::trainer_service_client::TrainerServiceClient;
@@ -20,8 +21,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A trainer somewhere.
 pub struct Trainer {
     address: String,
-    /// Whether it is spoken to without TLS.
-    is_plain: bool,
+    /// Whether TLS is spoken with it.
+    tls: bool,
     client: TrainerServiceClient<InterceptedService<Channel, Bearer>>,
     runtime: Runtime,
 }
@@ -49,11 +50,13 @@ impl Trainer {
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-        let channel =
-            runtime.block_on(endpoint.connect()).map_err(|error| unreachable(root_cause(&error)))?;
+        let tls = credentials.tls.is_some();
+        let channel = runtime
+            .block_on(endpoint.connect())
+            .map_err(|error| unreachable(with_remedy(root_cause(&error), tls)))?;
         let bearer = credentials.bearer().map_err(&unreachable)?;
         let client = TrainerServiceClient::with_interceptor(channel, bearer);
-        Ok(Trainer { address: address.to_owned(), is_plain: credentials.tls.is_none(), client, runtime })
+        Ok(Trainer { address: address.to_owned(), tls, client, runtime })
     }
 
     /// Asks how training goes.
@@ -94,9 +97,8 @@ impl Trainer {
     /// Why a call was not answered. What speaks TLS, or no HTTP/2 at all, shows it only then.
     fn unanswered(&self, status: &tonic::Status) -> RemoteError {
         match self.error(status) {
-            RemoteError::Lost { address, problem } if self.is_plain => {
-                let hint = "if it was started with --listen-tls-cert, give --tls-ca";
-                RemoteError::Unreachable { address, problem: format!("{problem}; {hint}") }
+            RemoteError::Lost { address, problem } => {
+                RemoteError::Unreachable { address, problem: with_remedy(problem, self.tls) }
             }
             other => other,
         }

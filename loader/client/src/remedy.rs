@@ -1,0 +1,57 @@
+//! What to do about a connection that fails before anything was said on it: mostly TLS, of which libraries tell in the words
+//! of their code.
+
+/// What errors contain, in small letters, and what is to be done about them where TLS is spoken.
+const WITH_TLS: [(&[&str], &str); 7] = [
+    (
+        &["causedasendentity"],
+        "that certificate is a CA's own, as `openssl req -x509` makes it: sign one for the server by it, or make it with \
+         `-addext basicConstraints=critical,CA:FALSE`",
+    ),
+    (
+        &["unsupportedcertversion"],
+        "that is an X.509 version 1 certificate: sign one that has the server's name or address as subjectAltName",
+    ),
+    (
+        &["not valid yet", "notvalidyet"],
+        "its certificate is not valid yet: compare the clocks of both machines",
+    ),
+    (&["expired"], "its certificate has expired: sign a new one, and start it again"),
+    (
+        &["not valid for name", "notvalidforname"],
+        "give the address as the certificate has it, or sign one that has this name or address as subjectAltName",
+    ),
+    (&["unknownissuer", "badsignature"], "no CA in --tls-ca has signed its certificate"),
+    (
+        &["certificaterequired", "received fatal alert", "connection closed", "operation was canceled"],
+        "if it asks for a client certificate, give --tls-cert and --tls-key, signed by a CA that it trusts",
+    ),
+];
+
+/// The same where it is not spoken, or the other side does not: it ends the connection at once, or answers something else.
+const PLAIN: [&str; 4] = ["http2 error", "h2 protocol error", "broken pipe", "reset by peer"];
+
+/// An error of connecting, or of the first call on a connection, with what is to be done about it where that is known.
+///
+/// ```
+/// let said = mixfeed_client::with_remedy("invalid peer certificate: Expired".to_owned(), true);
+/// assert_eq!(said, "invalid peer certificate: Expired: its certificate has expired: sign a new one, and start it again");
+/// ```
+#[must_use]
+pub fn with_remedy(error: String, tls: bool) -> String {
+    let small = error.to_lowercase();
+    let has = |signs: &[&str]| signs.iter().any(|sign| small.contains(sign));
+    let known = WITH_TLS.iter().find(|(signs, _)| tls && has(signs)).map(|(_, remedy)| *remedy);
+    let unlike = || {
+        if tls {
+            "if it speaks no TLS, leave out --tls-ca; if it asks for a client certificate, give --tls-cert and --tls-key, \
+             signed by a CA that it trusts"
+        } else {
+            "if it speaks TLS, give --tls-ca"
+        }
+    };
+    match known.or_else(|| has(&PLAIN).then(unlike)) {
+        Some(remedy) => format!("{error}: {remedy}"),
+        None => error,
+    }
+}
