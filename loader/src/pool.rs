@@ -302,7 +302,11 @@ mod tests {
             0
         }
         fn image<'a>(&'a self, sample: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], SampleError> {
-            assert!(sample != 5, "a planted panic");
+            assert!(scratch.len() <= 3, "what a panic left is used again");
+            if sample == 5 {
+                scratch.resize(100, 7);
+                panic!("a planted panic");
+            }
             if sample == 9 {
                 let record = "record 9".into();
                 let (reason, fault) = ("planted damage".into(), mixfeed_pipeline::Fault::Damaged);
@@ -315,16 +319,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_or_a_damaged_record_fails_one_batch_and_no_other() {
-        let samples: Arc<dyn Samples> = Arc::new(Faulty);
-        let dataset = Dataset {
-            image: Some(ImageShape { height: 1, width: 1, channels: 3 }),
-            train: Arc::clone(&samples),
-            test: samples,
-            ..synthetic::dataset(1)
-        };
-        let all = run(dataset, Augmentation::NONE, 2, 0..4).await;
-        assert!(all[0].outcome.is_ok() && all[3].outcome.is_ok());
-        assert!(matches!(&all[1].outcome, Err(BuildError::Panicked(words)) if words == "a planted panic"));
-        assert_eq!(all[2].outcome.as_ref().unwrap_err().to_string(), "sample 9: record 9: planted damage");
+        for workers in [1, 2] {
+            let samples: Arc<dyn Samples> = Arc::new(Faulty);
+            let dataset = Dataset {
+                image: Some(ImageShape { height: 1, width: 1, channels: 3 }),
+                train: Arc::clone(&samples),
+                test: samples,
+                ..synthetic::dataset(1)
+            };
+            let all = run(dataset, Augmentation::NONE, workers, 0..4).await;
+            assert!(all[0].outcome.is_ok() && all[3].outcome.is_ok());
+            assert!(
+                matches!(&all[1].outcome, Err(BuildError::Panicked(words)) if words == "a planted panic")
+            );
+            assert_eq!(
+                all[2].outcome.as_ref().unwrap_err().to_string(),
+                "sample 9: record 9: planted damage"
+            );
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::geometry::Geometry;
 use crate::history::LoaderHistory;
 use crate::identity::Identity;
 use crate::roster::{Condition, Position, Roster};
-use crate::scheduler::{Bounds, Micros, ReplicaKey, micros};
+use crate::scheduler::{Bounds, Micros, OVERDRAFT, ReplicaKey, micros};
 use mixfeed_proto::limits::MAX_WANTED;
 use mixfeed_streamspec::StreamSpec;
 use std::collections::BTreeMap;
@@ -239,8 +239,7 @@ pub(crate) fn bounds(config: &StreamConfig, geometry: &Geometry) -> Bounds {
 
 /// Indices that a replica may owe at a time, whose window has so many batches.
 pub(crate) fn max_owed(tuning: &Tuning, geometry: &Geometry, max_wanted: u32, window_batches: u32) -> usize {
-    // The scheduler may go a little beyond its limit when the head of the line depends on it.
-    let max = u64::from(max_wanted.min(MAX_WANTED)).saturating_sub(2);
+    let max = u64::from(max_wanted.min(MAX_WANTED)).saturating_sub(OVERDRAFT as u64);
     let limit = (u64::from(window_batches) * CREDITS_PER_BATCH)
         .min(tuning.replica_bytes / geometry.batch_bytes().max(1))
         .min(max)

@@ -106,6 +106,29 @@ fn a_folder_that_is_away_for_a_moment_ends_nothing() {
     }
 }
 
+/// Sets how many files the process may have open; those that are open stay open.
+#[cfg(target_os = "linux")]
+fn limit_open_files(process: &Child, most: u32) {
+    let limits = [format!("--pid={}", process.id()), format!("--nofile={most}:")];
+    assert!(std::process::Command::new("prlimit").args(limits).status().unwrap().success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_loader_that_can_open_no_file_for_a_moment_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let loader = serve(images(folder.path()).to_str().unwrap(), "127.0.0.1:0");
+    let run = tempfile::tempdir().unwrap();
+    let training = start(run.path(), &loader.address, "30s");
+    under_way(run.path());
+    limit_open_files(&loader.child, 3);
+    std::thread::sleep(Duration::from_secs(2));
+    limit_open_files(&loader.child, 256);
+    let output = training.wait_with_output().unwrap();
+    assert_eq!(result(&output), *calm(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("Too many open files"), "{}", stderr(&output));
+}
+
 #[test]
 fn a_trainer_that_was_stopped_longer_than_any_loader_is_waited_for_goes_on() {
     let folder = tempfile::tempdir().unwrap();

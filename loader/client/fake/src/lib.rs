@@ -22,7 +22,7 @@ mod service;
 pub use content::{FakeData, batch};
 pub use liar::Liar;
 pub use proxy::Proxy;
-pub use script::{At, Fault, FaultKind, Lie, PartFault, Script};
+pub use script::{At, Fault, FaultKind, Lie, PartFault, Point, Script};
 
 use running::Running;
 use service::{Service, State};

@@ -102,6 +102,8 @@ pub enum FaultKind {
     Lambda,
     /// Sends a batch that was not asked for instead.
     Unasked,
+    /// Says at so many bytes' length that it failed to make the batch.
+    Lengthy(usize),
     /// Sends an answer that is neither a batch nor anything else.
     Nothing,
     /// Sends the batch twice.
@@ -131,6 +133,19 @@ pub enum FaultKind {
     KnowsNoMixing,
     /// Answers `Describe` with UNAVAILABLE; the batches do not matter.
     Starting,
+    /// Takes a call and says nothing from this point on; the batches do not matter.
+    Mute(Point),
+}
+
+/// Where a fake loader falls silent before a stream is open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Point {
+    /// It does not answer `Describe`.
+    Describe,
+    /// It does not begin its answer to `StreamBatches`.
+    Call,
+    /// It begins that, and does not say that the stream is open.
+    Opening,
 }
 
 /// What a fake loader can do wrong with the parts of a batch.

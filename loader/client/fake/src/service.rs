@@ -2,7 +2,7 @@
 
 use crate::content::{batch, seal};
 use crate::parts::{self, Step};
-use crate::script::{At, FaultKind, Script};
+use crate::script::{At, FaultKind, Point, Script};
 use bytes::Bytes;
 use mixfeed_proto::limits;
 use mixfeed_proto::v1;
@@ -72,6 +72,10 @@ impl State {
         Some(fault.kind.clone())
     }
 
+    fn falls_silent(&self, at: Point) -> bool {
+        self.fault(0, |kind| matches!(kind, FaultKind::Mute(point) if *point == at)).is_some()
+    }
+
     /// Blocks the whole runtime while the loader is frozen.
     pub(crate) async fn freeze(&self) {
         loop {
@@ -100,6 +104,9 @@ impl v1::loader_service_server::LoaderService for Service {
     ) -> Result<Response<v1::DescribeResponse>, Status> {
         if self.0.fault(0, |kind| matches!(kind, FaultKind::Starting)).is_some() {
             return Err(Status::unavailable("starting"));
+        }
+        if self.0.falls_silent(Point::Describe) {
+            std::future::pending::<()>().await;
         }
         self.0.described.fetch_add(1, Ordering::SeqCst);
         let script = lock(&self.0.script);
@@ -160,7 +167,14 @@ impl v1::loader_service_server::LoaderService for Service {
         {
             return Err(Status::failed_precondition("spec_digest: it is not the digest of the spec"));
         }
+        if self.0.falls_silent(Point::Call) {
+            std::future::pending::<()>().await;
+        }
         let (answers, out) = mpsc::channel(ANSWERS);
+        if self.0.falls_silent(Point::Opening) {
+            tokio::spawn(async move { answers.closed().await });
+            return Ok(Response::new(ReceiverStream::new(out)));
+        }
         let data = lock(&self.0.script).data.clone();
         let (samples_per_epoch, batches_per_epoch) = data.epoch(&spec);
         let opened = v1::StreamOpened {
@@ -270,8 +284,14 @@ impl Stream {
     }
 
     fn begin(&self, index: u64) -> Making {
-        let fault = self.state.fault(index, |k| {
-            !matches!(k, FaultKind::Starting | FaultKind::RefuseOpen(_) | FaultKind::KnowsNoMixing)
+        let fault = self.state.fault(index, |kind| {
+            !matches!(
+                kind,
+                FaultKind::Starting
+                    | FaultKind::Mute(_)
+                    | FaultKind::RefuseOpen(_)
+                    | FaultKind::KnowsNoMixing
+            )
         });
         let mut latency = lock(&self.state.script).latency;
         if let Some(FaultKind::Delay(delay)) = fault {
@@ -351,6 +371,9 @@ impl Stream {
             }
             Some(FaultKind::Changed) => {
                 return self.fail(index, v1::FailureReason::Changed, "record 7 is gone").await;
+            }
+            Some(FaultKind::Lengthy(bytes)) => {
+                return self.fail(index, v1::FailureReason::Internal, &"x".repeat(bytes)).await;
             }
             Some(FaultKind::Internal) => {
                 return self.fail(index, v1::FailureReason::Internal, "a worker failed").await;

@@ -18,8 +18,8 @@ const WINDOW_SHARE: f64 = 0.75;
 /// A replica is slow when it takes this many times the mean.
 const SLOW: f64 = 3.0;
 
-/// Indices beyond its credits that a replica can be asked for when it matters.
-const OVERDRAFT: usize = 2;
+/// Indices beyond its limit that a replica can be asked for when it matters.
+pub(crate) const OVERDRAFT: usize = 2;
 
 /// Withdrawn indices remembered of one replica: what may still come from it unasked.
 const WITHDRAWN: usize = 4096;

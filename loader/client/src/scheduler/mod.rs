@@ -35,6 +35,7 @@ mod simulation;
 mod tests;
 
 use fleet::Fleet;
+pub(crate) use fleet::OVERDRAFT;
 use pace::Consumer;
 use slot::{Outcome, Slot, Verdict};
 use std::collections::{BTreeSet, VecDeque};

@@ -82,6 +82,17 @@ fn what_a_lost_replica_owed_is_asked_of_others_lowest_first() {
 }
 
 #[test]
+fn a_replica_that_owes_all_it_may_is_asked_for_two_more_where_it_matters() {
+    let mut fleet = Fleet::default();
+    fleet.join(0, A, 1, None);
+    for index in 0..3 {
+        assert_eq!(fleet.in_order(0).next(), Some(A), "batch {index}");
+        fleet.ask(0, A, index);
+    }
+    assert_eq!(fleet.in_order(0).next(), None);
+}
+
+#[test]
 fn batches_leave_in_order_whatever_the_order_of_their_arrival() {
     let mut scheduler = scheduler(100);
     scheduler.join(0, A, 2, None);

@@ -44,6 +44,12 @@ async fn a_batch_that_comes_twice_is_handed_out_once() {
 }
 
 #[tokio::test]
+async fn an_answer_longer_than_any_batch_of_the_stream_is_not_received() {
+    // A batch here has less than 1 kB, and 64 KiB are left for what is beside it.
+    survives(FaultKind::Lengthy(70_000)).await;
+}
+
+#[tokio::test]
 async fn the_only_loader_is_used_again_after_its_quarantine() {
     let one = loader(Script::default().with(Fault::once(At::Index(10), FaultKind::FlipBit)));
     let mut stream = open(config(&[&one], 40)).await;

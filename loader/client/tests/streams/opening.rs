@@ -2,7 +2,7 @@
 
 use super::*;
 use mixfeed_client::{Endpoint, Expected, Mixing};
-use mixfeed_fake::{At, Fault, FaultKind};
+use mixfeed_fake::{At, Fault, FaultKind, Point};
 use std::time::Instant;
 
 fn other_data() -> Script {
@@ -157,6 +157,16 @@ async fn a_loader_that_is_still_starting_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_loader_that_falls_silent_before_the_stream_is_open_is_tried_again() {
+    for point in [Point::Describe, Point::Call, Point::Opening] {
+        let one = loader(steady().with(Fault::once(At::From(0), FaultKind::Mute(point))));
+        let mut config = config(&[&one], 20);
+        config.tuning.connect_timeout = Duration::from_millis(300);
+        assert_eq!(read_all(&mut open(config).await, 0).await, 20, "{point:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_loader_that_answers_nothing_does_not_hold_up_the_others() {
     let (frozen, live) = (loader(steady()), loader(steady()));
     frozen.freeze();
@@ -194,6 +204,29 @@ async fn a_loader_replaced_by_one_with_another_algorithm_is_refused_and_the_stre
     let upgraded = FakeLoader::start_at(address, other_algorithm()).unwrap();
     assert_eq!(read_all(&mut stream, 100).await, 300);
     assert_eq!((upgraded.served(), upgraded.streams()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_loader_whose_batches_have_another_shape_gives_none_whatever_digest_it_claims() {
+    let of = |data| Script { data, ..steady() };
+    let larger = mixfeed_client::ImageShape { height: 4, width: 5, channels: 3 };
+    for data in [
+        FakeData { train_samples: 990, ..FakeData::default() },
+        FakeData { image: larger, ..FakeData::default() },
+    ] {
+        let (first, other, leaving) = (loader(steady()), loader(of(data.clone())), loader(steady()));
+        let address = leaving.address();
+        let mut stream = open(config(&[&first, &leaving, &other], 400)).await;
+        for index in 0..100 {
+            read_one(&mut stream, index).await;
+        }
+        // Nor in the place of one that served.
+        leaving.kill();
+        let successor = FakeLoader::start_at(address, of(data)).unwrap();
+        assert_eq!(read_all(&mut stream, 100).await, 300);
+        assert_eq!((other.served(), successor.served()), (0, 0));
+        assert!(other.streams() > 0, "it was met");
+    }
 }
 
 #[tokio::test]
