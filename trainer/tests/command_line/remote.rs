@@ -177,15 +177,18 @@ fn page(address: &str) -> Option<String> {
 #[test]
 fn a_training_that_diverged_stays_until_it_was_scraped() {
     let folder = tempfile::tempdir().unwrap();
+    let loader = mixfeed_testing::free_addresses(1).remove(0);
     let mut command = trainer(folder.path());
-    command.args(["train", "--data", "synthetic:64", "--lr", "1e6", "--batch-size", "8", "--steps", "8"]);
+    command.args(["train", "--loaders", &loader, "--lr", "1e6", "--batch-size", "8", "--steps", "8"]);
     command.args(["--threads", "1", "--output", "run", "--metrics", "127.0.0.1:0"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let log = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut training = Training { child, log, address: String::new() };
     let address = training.address_of("serving metrics");
-    // Somebody scrapes, once: the next time is waited for.
+    // Somebody scrapes, once, before there is a loader: the next time is waited for.
     page(&address).unwrap();
+    let flags = ["--data", "synthetic:64", "--workers", "1", "--listen", &loader];
+    let _loader = mixfeed_testing::Serving::start(&support::loader_binary(), &flags);
     assert!(training.log.by_ref().map_while(Result::ok).any(|line| line.contains("scraped once more")));
     assert!(training.is_running());
     assert!(page(&address).unwrap().contains("\nmixfeed_trainer_diverged 1\n"));
