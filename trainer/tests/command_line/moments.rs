@@ -110,7 +110,7 @@ fn a_folder_that_is_away_for_a_moment_ends_nothing() {
 #[cfg(target_os = "linux")]
 fn limit_open_files(process: &Child, most: u32) {
     let limits = [format!("--pid={}", process.id()), format!("--nofile={most}:")];
-    assert!(std::process::Command::new("prlimit").args(limits).status().unwrap().success());
+    assert!(Command::new("prlimit").args(limits).status().unwrap().success());
 }
 
 #[cfg(target_os = "linux")]

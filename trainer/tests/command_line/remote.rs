@@ -188,7 +188,7 @@ fn a_training_that_diverged_stays_until_it_was_scraped() {
     // Somebody scrapes, once, before there is a loader: the next time is waited for.
     page(&address).unwrap();
     let flags = ["--data", "synthetic:64", "--workers", "1", "--listen", &loader];
-    let _loader = mixfeed_testing::Serving::start(&support::loader_binary(), &flags);
+    let _loader = mixfeed_testing::Serving::start(&crate::support::loader_binary(), &flags);
     assert!(training.log.by_ref().map_while(Result::ok).any(|line| line.contains("scraped once more")));
     assert!(training.is_running());
     assert!(page(&address).unwrap().contains("\nmixfeed_trainer_diverged 1\n"));
