@@ -1,9 +1,12 @@
-//! From flags to a spec: how images are mixed, and errors that name the flag. The flags of augmentation stand with it.
+//! From flags to a spec, and errors that name the flag.
 
+mod args;
 #[cfg(test)]
 mod tests;
 
-use crate::{AugmentationArgs, LambdaScope, Mixing, MixingKind, PartnerSource, SpecError, StreamSpec};
+pub use args::AugmentationArgs;
+
+use crate::{LambdaScope, Mixing, MixingKind, PartnerSource, SpecError, StreamSpec};
 use merge::Merge as _;
 
 /// lambda's distribution, Beta(alpha, alpha), by the article.

@@ -33,6 +33,8 @@ pub use augmentation::*;
 pub use custom::{CustomTransform, MAX_NAME_CHARS, is_name};
 pub use epochs::Epochs;
 pub use error::SpecError;
+#[cfg(feature = "flags")]
+pub use flags::AugmentationArgs;
 pub use mixing::{LambdaScope, MAX_ALPHA, Mixing, MixingKind, PartnerSource};
 pub use output::{ImageSize, Output, Resize};
 pub use shape::{ImageShape, MAX_IMAGE_BYTES};
