@@ -74,6 +74,7 @@ impl From<&StreamSpec> for v1::StreamSpec {
             output,
             augmentation,
             sample_ids,
+            label_noise,
         } = *spec;
         Self {
             split: split_number(split),
@@ -89,6 +90,7 @@ impl From<&StreamSpec> for v1::StreamSpec {
             augmentation: (!augmentation.is_none()).then(|| augmentation.into()),
             output: output.map(Into::into),
             sample_ids,
+            label_noise,
         }
     }
 }
@@ -112,6 +114,7 @@ impl TryFrom<&v1::StreamSpec> for StreamSpec {
             augmentation,
             output,
             sample_ids,
+            label_noise,
         } = spec;
         Ok(Self {
             split: split(*split_number)?,
@@ -127,6 +130,7 @@ impl TryFrom<&v1::StreamSpec> for StreamSpec {
             output: output.map(TryInto::try_into).transpose()?,
             augmentation: augmentation.as_ref().map_or(Ok(Augmentation::NONE), TryInto::try_into)?,
             sample_ids: *sample_ids,
+            label_noise: *label_noise,
         })
     }
 }

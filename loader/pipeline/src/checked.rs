@@ -23,6 +23,7 @@ pub struct CheckedSpec {
     /// The size of all images where they are of one.
     common: ImageSize,
     epochs: Epochs,
+    classes: u32,
     /// Samples that the order of an epoch is made of, after `limit`, those too that were left out.
     all: u64,
     left_out: LeftOut,
@@ -45,25 +46,28 @@ impl CheckedSpec {
         let spec = StreamSpec { output: spec.output.or(dataset.output), ..spec };
         let samples = dataset.samples(spec.split);
         let left_out = samples.left_out();
+        let classes = dataset.classes.len() as u32;
         let (available, odd) = (samples.count() + left_out.count(), dataset.odd_size());
-        let checked =
-            Self::of(spec, dataset.image, available, &left_out, known).map_err(|error| match odd {
+        let checked = Self::of(spec, dataset.image, classes, available, &left_out, known).map_err(
+            |error| match odd {
                 Some(odd) if error.field == NO_OUTPUT => {
                     SpecError { allowed: format!("a size, because the images are of many: {odd}"), ..error }
                 }
                 _ => error,
-            })?;
+            },
+        )?;
         Ok(Self { samples: dataset.image.is_none().then(|| Arc::clone(samples)), ..checked })
     }
 
-    /// Checks `spec` against a split of `available` images, of the shape `image` if they have one in common, of which some
-    /// are left out.
+    /// Checks `spec` against a split of `available` images of so many classes, of the shape `image` if they have one in
+    /// common, of which some are left out.
     ///
     /// # Errors
     /// Names the first field that is out of range.
     pub fn of(
         spec: StreamSpec,
         image: Option<ImageShape>,
+        classes: u32,
         available: u64,
         left_out: &LeftOut,
         known: &[Custom],
@@ -90,7 +94,7 @@ impl CheckedSpec {
         let custom = spec.augmentation.custom.map(|asked| Custom::find(asked, known, image)).transpose()?;
         check_shard(&spec, samples)?;
         let epochs = Epochs::new(&spec, samples);
-        Ok(Self { spec, custom, image, samples: None, common, epochs, all, left_out })
+        Ok(Self { spec, custom, image, samples: None, common, epochs, classes, all, left_out })
     }
 
     /// Returns the same stream with pixels as bytes, interleaved: what is smallest, and what pictures are made of.
@@ -130,6 +134,12 @@ impl CheckedSpec {
     #[must_use]
     pub fn samples(&self) -> u64 {
         self.all - self.left_out.count()
+    }
+
+    /// Returns the number of classes that labels are of.
+    #[must_use]
+    pub fn classes(&self) -> u32 {
+        self.classes
     }
 
     /// Returns the samples that the order of an epoch is made of, those too that were left out.
@@ -235,7 +245,7 @@ mod tests {
         assert_eq!(error, "augmentation.custom: darker:2 is not allowed, this loader has brighter:2");
         let flat = ImageShape { height: 1, width: 8, channels: 3 };
         let error =
-            CheckedSpec::of(custom("brighter"), Some(flat), 20, &LeftOut::default(), &known).unwrap_err();
+            CheckedSpec::of(custom("brighter"), Some(flat), 10, 20, &LeftOut::default(), &known).unwrap_err();
         assert_eq!(
             error.to_string(),
             "augmentation.custom: brighter:2 is not allowed, for images of two rows or more"

@@ -92,13 +92,13 @@ pub fn collate_row(
     out: &mut BatchBuffer,
 ) -> Result<(), SampleError> {
     let Scratch { base, partner, pasted, mixed, planar } = scratch;
-    let label = samples.label(row.sample);
+    let label = row.label(samples);
     let base = see(checked, samples, row.sample, &row.view, base)?;
     let (partner_label, lambda, weight, base, partner) = match row.partner {
         None => (label, Lambda::ONE, Lambda::ONE, base, base),
         Some(p) => {
             let image = see(checked, samples, p.sample, &p.view, partner)?;
-            let partner_label = samples.label(p.sample);
+            let partner_label = p.label(samples);
             match p.blend.pasted {
                 None => (partner_label, p.blend.lambda, p.blend.lambda, base, image),
                 Some(region) => {

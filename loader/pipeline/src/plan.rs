@@ -17,13 +17,16 @@
 //! # Ok::<(), mixfeed_pipeline::SpecError>(())
 //! ```
 
+mod label_noise;
 mod mixer;
 
 use crate::augment::{AugmentDraw, Role, View};
 use crate::blend::Blend;
 use crate::checked::CheckedSpec;
+use crate::dataset::Samples;
 use crate::key::{Key, Purpose, Seed};
 use crate::order::{EpochOrder, Permutation};
+use label_noise::LabelNoise;
 use mixer::Mixer;
 use std::ops::Range;
 
@@ -43,6 +46,8 @@ pub struct BatchPlan {
 pub struct RowPlan {
     /// The base sample, which appears once an epoch.
     pub sample: u64,
+    /// The label that label noise replaces its own by, if it does; the two may be equal.
+    pub noise: Option<u32>,
     /// How it is shown.
     pub view: View,
     /// What is mixed into it.
@@ -54,6 +59,8 @@ pub struct RowPlan {
 pub struct Partner {
     /// The sample mixed in; it may be the base sample itself.
     pub sample: u64,
+    /// The label that label noise replaces its own by, if it does; the two may be equal.
+    pub noise: Option<u32>,
     /// How it is shown.
     pub view: View,
     /// How the two become one.
@@ -89,6 +96,7 @@ impl RowPlan {
         let permutation = spec.shuffle.then(|| Permutation::new(key, checked.all_samples()));
         let order = EpochOrder::new(permutation, checked.left_out().clone());
         let mixer = spec.mixing.as_ref().map(|mixing| Mixer::new(checked, mixing, index));
+        let noise = LabelNoise::new(checked);
         let augment = AugmentDraw::new(spec, checked.custom(), checked.image(), epoch);
 
         let shard = epochs.shard_rows(index);
@@ -96,13 +104,28 @@ impl RowPlan {
         (shard.start + rows.start..shard.start + rows.end).map(move |row| {
             let sample_at = |row: u64| order.at(first + row);
             let view = |role, sample| augment.view(first + row, role, checked.original(sample));
+            let noise = |sample| noise.as_ref()?.label(checked.number_of_all(sample));
             let partner = || {
                 let (sample, blend) = mixer.as_ref()?.partner(row, sample_at)?;
-                Some(Partner { sample, view: view(Role::Partner, sample), blend })
+                Some(Partner { sample, noise: noise(sample), view: view(Role::Partner, sample), blend })
             };
             let sample = sample_at(row);
-            Self { sample, view: view(Role::Base, sample), partner: partner() }
+            Self { sample, noise: noise(sample), view: view(Role::Base, sample), partner: partner() }
         })
+    }
+
+    /// Returns the label of the base sample as sent.
+    #[must_use]
+    pub fn label(&self, samples: &dyn Samples) -> u32 {
+        self.noise.unwrap_or_else(|| samples.label(self.sample))
+    }
+}
+
+impl Partner {
+    /// Returns the label of the sample mixed in as sent.
+    #[must_use]
+    pub fn label(&self, samples: &dyn Samples) -> u32 {
+        self.noise.unwrap_or_else(|| samples.label(self.sample))
     }
 }
 
@@ -142,7 +165,7 @@ mod tests {
 
     /// A spec of 500 training samples without those of `left_out`.
     fn checked_without(spec: StreamSpec, left_out: &LeftOut) -> CheckedSpec {
-        CheckedSpec::of(spec, Some(synthetic::SHAPE), 500, left_out, &[]).unwrap()
+        CheckedSpec::of(spec, Some(synthetic::SHAPE), 10, 500, left_out, &[]).unwrap()
     }
 
     /// Every sample of a batch, by its number among all, partners too.

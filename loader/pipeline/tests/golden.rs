@@ -90,6 +90,7 @@ fn frozen_specs_give_the_frozen_batches() {
         ("every-augmentation-batch-4", batch(every, 4)),
         ("grayscale-batch-4", batch(grayscale, 4)),
         ("rand-augment-batch-4", batch(rand_augment, 4)),
+        ("label-noise-batch-4", batch(StreamSpec { label_noise: 0.4, ..article }, 4)),
     ];
     let found = found.iter().fold(String::new(), |mut text, (name, digest)| {
         writeln!(text, "{name} {digest}").unwrap();

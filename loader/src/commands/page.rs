@@ -58,8 +58,9 @@ struct Source {
     caption: String,
 }
 
-/// How much of an image is in the mix, and what was done to it before; `weight` is none for one without a partner.
-fn caption(weight: Option<f64>, view: &View, mixing: Option<Mixing>) -> String {
+/// How much of an image is in the mix, what was done to it before, and its true class where noise replaced it; `weight` is
+/// none for one without a partner.
+fn caption(weight: Option<f64>, view: &View, mixing: Option<Mixing>, replaced: Option<&str>) -> String {
     let signs = view.signs().into_iter().filter_map(|(sign, _)| sign);
     let alone = match mixing {
         Some(Mixing { probability, .. }) if probability >= 1.0 => legend::LAMBDA_IS_ONE,
@@ -67,8 +68,10 @@ fn caption(weight: Option<f64>, view: &View, mixing: Option<Mixing>) -> String {
         _ => "",
     };
     let weight = weight.map_or(alone.to_owned(), show_weight);
+    let replaced = replaced.map(|class| format!("{} {class}", legend::TRUE_CLASS));
     let words: Vec<_> = [weight].into_iter().filter(|it| !it.is_empty()).chain(signs).collect();
-    words.join(" ")
+    let said = Some(words.join(" ")).filter(|said| !said.is_empty());
+    said.into_iter().chain(replaced).collect::<Vec<_>>().join(", ")
 }
 
 /// Three digits, and no rounding to what it is not.
@@ -109,9 +112,10 @@ impl Page {
         let plan = BatchPlan::new(&checked, index);
         let mut batch = BatchBuffer::default();
         collate(&checked, &plan, samples, &mut Scratch::default(), &mut batch)?;
-        let source = |sample: u64, view: &View, weight: Option<f64>| -> Result<Source, Failure> {
-            let class = dataset.classes[samples.label(sample) as usize].clone();
-            let caption = caption(weight, view, spec.mixing);
+        let source = |sample: u64, label: u32, view: &View, weight: Option<f64>| -> Result<Source, Failure> {
+            let [class, own] = [label, samples.label(sample)].map(|label| &dataset.classes[label as usize]);
+            let replaced = (label != samples.label(sample)).then_some(own.as_str());
+            let caption = caption(weight, view, spec.mixing, replaced);
             let image = dataset.shape(spec.split, sample);
             let part =
                 view.resized.map(|placed| placed.part).filter(|part| *part != Region::whole(image.size()));
@@ -119,21 +123,22 @@ impl Page {
                 image,
                 pixels: samples.image(sample, &mut Vec::new())?.to_vec(),
                 part,
-                class,
+                class: class.clone(),
                 caption,
             })
         };
         let cells =
             plan.rows.iter().zip(batch.pixels.chunks_exact(checked.image_bytes())).map(|(row, mixed)| {
                 let lambda = row.partner.map(|partner| partner.blend.lambda.to_unit());
-                let mut sources = vec![source(row.sample, &row.view, lambda)?];
+                let mut sources = vec![source(row.sample, row.label(samples), &row.view, lambda)?];
                 if let (Some(partner), Some(lambda)) = (row.partner, lambda) {
-                    sources.push(source(partner.sample, &partner.view, Some(1.0 - lambda))?);
+                    let label = partner.label(samples);
+                    sources.push(source(partner.sample, label, &partner.view, Some(1.0 - lambda))?);
                 }
                 Ok(Cell { mixed: mixed.to_vec(), sources })
             });
         let cells = cells.collect::<Result<Vec<_>, Failure>>()?;
-        let legend = legend::of(&plan, spec.mixing);
+        let legend = legend::of(&plan, samples, spec.mixing);
         Ok(Self { title, legend, columns, image: checked.image(), cells })
     }
 
@@ -211,8 +216,10 @@ mod tests {
             (None, View::PLAIN, mixing(0.0), ""),
             (None, flipped, None, "↔"),
         ] {
-            assert_eq!(caption(weight, &view, mixing), expected);
+            assert_eq!(caption(weight, &view, mixing, None), expected);
         }
+        assert_eq!(caption(Some(0.25), &flipped, mixing(1.0), Some("cat")), "0.250 ↔, true: cat");
+        assert_eq!(caption(None, &View::PLAIN, None, Some("cat")), "true: cat");
     }
 
     #[test]

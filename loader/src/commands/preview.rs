@@ -24,7 +24,9 @@ pub(super) fn run(args: &PreviewArgs, extensions: &Extensions) -> Result<(), Fai
 fn describe(spec: &StreamSpec) -> String {
     let mixing = spec.mixing.filter(|mixing| mixing.probability > 0.0);
     let mixing = mixing.map_or("no mixing".into(), |mixing| mixing.to_string());
-    if spec.augmentation.is_none() { mixing } else { format!("{mixing}, {}", spec.augmentation) }
+    let augmentation = (!spec.augmentation.is_none()).then(|| spec.augmentation.to_string());
+    let noise = (spec.label_noise > 0.0).then(|| format!("label noise {}", spec.label_noise));
+    [Some(mixing), augmentation, noise].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -52,5 +54,7 @@ mod tests {
         assert_eq!(described(Some(Mixing::mixup(0.2, 1.0)), padded), expected);
         let cutmix = Mixing { kind: MixingKind::Cutmix, ..Mixing::mixup(1.0, 0.5) };
         assert_eq!(described(Some(cutmix), Augmentation::NONE), "CutMix, Beta(1, 1), probability 0.5");
+        let noisy = StreamSpec { label_noise: 0.4, ..StreamSpec::train(0, 8) };
+        assert_eq!(describe(&noisy), "no mixing, label noise 0.4");
     }
 }

@@ -173,12 +173,18 @@ pub(super) fn run(args: &ReplayArgs, extensions: &Extensions) -> Result<(), Fail
 }
 
 fn rows(plan: &BatchPlan, checked: &CheckedSpec, dataset: &Dataset, samples: &dyn Samples) -> Vec<Value> {
-    let class = |sample: u64| &dataset.classes[samples.label(sample) as usize];
+    let class = |label: u32| &dataset.classes[label as usize];
+    // Label noise may replace a label by itself, which is nothing to tell.
+    let replaced = |sample, label| Some(samples.label(sample)).filter(|own| *own != label);
     let number = |sample| checked.number_of_all(sample);
     plan.rows
         .iter()
         .map(|row| {
-            let mut object = json!({ "sample": number(row.sample), "class": class(row.sample) });
+            let label = row.label(samples);
+            let mut object = json!({ "sample": number(row.sample), "class": class(label) });
+            if let Some(own) = replaced(row.sample, label) {
+                object["true_class"] = json!(class(own));
+            }
             if let Some(record) = samples.record(row.sample) {
                 object["record"] = json!(record);
             }
@@ -190,7 +196,11 @@ fn rows(plan: &BatchPlan, checked: &CheckedSpec, dataset: &Dataset, samples: &dy
                 if let Some(record) = samples.record(partner.sample) {
                     object["partner_record"] = json!(record);
                 }
-                object["partner_class"] = json!(class(partner.sample));
+                let label = partner.label(samples);
+                object["partner_class"] = json!(class(label));
+                if let Some(own) = replaced(partner.sample, label) {
+                    object["partner_true_class"] = json!(class(own));
+                }
                 object["lambda"] = json!(partner.blend.lambda.to_unit());
                 if partner.view != View::PLAIN {
                     object["partner_view"] = json!(partner.view);

@@ -1,9 +1,11 @@
 //! `verify`: whether a stream is what its spec says, by its plans for some epochs: each sample once an epoch,
-//! as much mixing as was asked for, and lambdas of the distribution that was asked for; and whether loaders send just that.
+//! as much mixing as was asked for, lambdas of the distribution that was asked for, and as many wrong labels; and whether
+//! loaders send just that.
 
 mod against;
 mod checks;
 mod cutmix;
+mod labels;
 mod statistics;
 
 use super::data::open_data;
@@ -13,8 +15,9 @@ use crate::config::VerifyArgs;
 use crate::extensions::Extensions;
 use crate::parallel::in_chunks;
 use checks::{Check, Drawn, once};
+use labels::Labels;
 use mixfeed_ops::println;
-use mixfeed_pipeline::{BatchPlan, CheckedSpec, StreamSpec};
+use mixfeed_pipeline::{BatchPlan, CheckedSpec, Samples, StreamSpec};
 use serde_json::json;
 
 pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Failure> {
@@ -32,7 +35,8 @@ pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Fail
             file.check(&dataset, extensions)?
         }
     };
-    let mut checks = check(&checked, args.epochs.into(), args.significance);
+    let samples = dataset.samples(checked.spec().split).as_ref();
+    let mut checks = check(&checked, samples, args.epochs.into(), args.significance);
     checks.extend(against::checks(args, &checked, &dataset)?);
     let failed = checks.iter().filter(|check| !check.passed).count();
     if args.json {
@@ -53,9 +57,11 @@ pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Fail
     }
 }
 
-fn check(checked: &CheckedSpec, epochs: u64, significance: f64) -> Vec<Check> {
+fn check(checked: &CheckedSpec, samples: &dyn Samples, epochs: u64, significance: f64) -> Vec<Check> {
     let (batches, mixing) = (checked.epochs().batches(), checked.spec().mixing);
     let leftover = checked.samples() - checked.epochs().samples();
+    let label_noise = checked.spec().label_noise;
+    let mut labels = (label_noise > 0.0).then(|| Labels::new(samples, checked.samples()));
     let mut drawn = Drawn::default();
     let mut faults = Vec::new();
     for epoch in 0..epochs {
@@ -68,6 +74,9 @@ fn check(checked: &CheckedSpec, epochs: u64, significance: f64) -> Vec<Check> {
         if let Some(mixing) = &mixing {
             plans.iter().for_each(|plan| drawn.add(plan, mixing.lambda_scope));
         }
+        if let Some(labels) = &mut labels {
+            plans.iter().for_each(|plan| labels.add(plan));
+        }
     }
     let found = match faults.first() {
         None if leftover == 0 => format!("{} samples in {batches} batches", checked.samples()),
@@ -78,6 +87,9 @@ fn check(checked: &CheckedSpec, epochs: u64, significance: f64) -> Vec<Check> {
         vec![Check { name: "each sample once".into(), passed: faults.is_empty(), p_value: None, found }];
     if let Some(mixing) = &mixing {
         checks.extend(drawn.checks(mixing, checked.image(), significance));
+    }
+    if let Some(labels) = labels {
+        checks.extend(labels.checks(label_noise, checked.classes(), significance));
     }
     checks
 }

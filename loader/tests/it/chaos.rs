@@ -75,7 +75,8 @@ fn of_drawings(seed: u64) -> StreamSpec {
         lambda_scope: LambdaScope::Sample,
         partner_source: PartnerSource::Dataset,
     };
-    StreamSpec { seed, batch_size: BATCH, mixing: (seed % 2 == 1).then_some(mixing), ..StreamSpec::default() }
+    let (mixing, label_noise) = if seed % 2 == 1 { (Some(mixing), 0.3) } else { (None, 0.0) };
+    StreamSpec { seed, batch_size: BATCH, mixing, label_noise, ..StreamSpec::default() }
 }
 
 /// Of a size that the stream names; no two of the files have the same.

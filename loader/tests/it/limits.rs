@@ -95,6 +95,7 @@ fn fields() -> Vec<Field> {
             [1, 50, 21_845],
             [0, 21_846, 65_536, 65_537, u32::MAX],
         ),
+        share("spec.label_noise", |label_noise| StreamSpec { label_noise, ..spec() }, 1.0),
         field("spec.remainder", |remainder| StreamSpec { remainder, ..spec() }, [0, 1, 2], past_enum),
         field("spec.pixel_type", |pixel_type| StreamSpec { pixel_type, ..spec() }, [0, 1, 2], past_enum),
         field(

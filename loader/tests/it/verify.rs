@@ -21,6 +21,12 @@ fn a_stream_is_found_to_be_what_its_spec_says() {
         ["each sample once", "mixed fraction", "fraction of CutMix", "share of CutMix", "lambda of CutMix"];
     assert_eq!(names, expected, "{found}");
 
+    let found = verify(&["--label-noise", "0.4", "--mixup-prob", "0", "--epochs", "2"]);
+    let names: Vec<_> = found["checks"].as_array().unwrap().iter().map(|check| &check["name"]).collect();
+    assert_eq!(names, ["each sample once", "label noise", "one label a sample"], "{found}");
+    // 1,800 of 5,000 expected, standard deviation 33.9; the check itself says how likely what it found is.
+    assert!(found["checks"][1]["found"].as_str().unwrap().ends_with("expected 0.36000"), "{found}");
+
     // The spec of a file, which may ask for more than flags can.
     let spec = tempfile::NamedTempFile::new().unwrap();
     let text = "seed = 3\nbatch-size = 64\nremainder = \"drop\"\n[shard]\nrank = 1\nworld = 4\n";

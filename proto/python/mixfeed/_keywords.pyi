@@ -59,6 +59,8 @@ class Settings(TypedDict, total=False):
     """Cutout: side of the erased square in pixels; 0 disables it."""
     erased_value: int | None
     """Value of erased pixels, 0 to 255."""
+    label_noise: float | None
+    """Label noise: the probability that a training sample's label is replaced by one drawn from all classes, for this sample in every epoch; evaluation keeps the true labels."""
     custom_augmentation: str | None
     """Custom transform of the loaders, after all others. (Order: random resized crop, random crop, flip, TrivialAugment, RandAugment, color jitter, grayscale, random erasing, Cutout, custom; then mixup or CutMix.)."""
     start: int | None

@@ -23,6 +23,7 @@ pub(crate) fn measured(spec: &StreamSpec) -> StreamSpec {
         split: Split::Train,
         shuffle: false,
         remainder: Remainder::Keep,
+        label_noise: 0.0,
         mixing: None,
         shard: None,
         augmentation: Augmentation::NONE,

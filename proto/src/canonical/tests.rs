@@ -55,6 +55,7 @@ fn full() -> StreamSpec {
         }),
         output: Some(OUTPUT),
         sample_ids: true,
+        label_noise: 0.4,
     }
 }
 
@@ -102,6 +103,7 @@ fn every_field_moves_the_digest() {
         StreamSpec { augmentation: None, ..full() },
         StreamSpec { output: None, ..full() },
         StreamSpec { sample_ids: false, ..full() },
+        StreamSpec { label_noise: 0.2, ..full() },
         sized(Output { height: 176, ..OUTPUT }),
         sized(Output { width: 224, ..OUTPUT }),
         sized(Output { resize: 2, ..OUTPUT }),
@@ -147,10 +149,16 @@ fn every_field_moves_the_digest() {
 
 #[test]
 fn a_field_left_at_its_default_does_not_move_the_digest() {
-    // Frozen when neither augmentation nor CutMix nor an output nor sample ids existed.
+    // Frozen when neither augmentation nor CutMix nor an output nor sample ids nor label noise existed.
     let mixing = Mixing { cutmix_alpha: 0.0, switch_probability: 0.0, ..full().mixing.expect("set above") };
-    let before =
-        StreamSpec { mixing: Some(mixing), augmentation: None, output: None, sample_ids: false, ..full() };
+    let before = StreamSpec {
+        mixing: Some(mixing),
+        augmentation: None,
+        output: None,
+        sample_ids: false,
+        label_noise: 0.0,
+        ..full()
+    };
     let digest: String = spec_digest(&before).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(digest, "6d36f2c969418097e46bd2df3dbcf331bda6b49705f8f46bb589f8a11c24ea12");
 }

@@ -1,5 +1,6 @@
 use super::*;
 
+/// But for label noise, which is not for its split.
 fn every() -> StreamSpec {
     let kind = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
     StreamSpec {
@@ -44,6 +45,7 @@ fn a_spec_comes_back_as_it_was() {
         StreamSpec { mixing: Some(Mixing { kind: MixingKind::Cutmix, ..mixing }), ..every() },
         StreamSpec { mixing: Some(Mixing::mixup(0.2, 0.2)), ..StreamSpec::default() },
         StreamSpec { augmentation: Augmentation { flip_probability: 0.5, ..Augmentation::NONE }, ..every() },
+        StreamSpec { label_noise: 0.4, ..StreamSpec::default() },
     ] {
         assert_eq!(StreamSpec::try_from(&v1::StreamSpec::from(&spec)), Ok(spec));
     }

@@ -73,7 +73,7 @@ pub struct RandAugment {
 }
 
 /// A run that does not use a setting writes the file that it wrote before there was one.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

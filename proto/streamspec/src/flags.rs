@@ -53,7 +53,9 @@ impl AugmentationArgs {
             partner_source: self.partner.unwrap_or_default(),
         };
         let augmentation = self.augmentation()?;
-        let spec = StreamSpec { mixing: Some(mixing), output: self.output(), augmentation, ..plain };
+        let label_noise = number(self.label_noise);
+        let spec =
+            StreamSpec { mixing: Some(mixing), output: self.output(), augmentation, label_noise, ..plain };
         spec.check_recipe().map_err(|error| self.named(&error).unwrap_or_else(|| error.to_string()))?;
         // Where nothing is mixed, there is no mixing: one stream has one digest.
         let is_mixed = asked.is_some() && mixing.probability > 0.0;

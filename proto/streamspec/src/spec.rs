@@ -1,6 +1,7 @@
 //! The spec and its parts.
 
-use crate::error::SpecError;
+use crate::augmentation::is_default;
+use crate::error::{SpecError, check_range};
 use crate::{Augmentation, ImageShape, Mixing, Output};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -43,14 +44,17 @@ pub struct StreamSpec {
     #[serde(skip_serializing_if = "Augmentation::is_none")]
     pub augmentation: Augmentation,
     /// Whether each row says which samples it is made of.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_default")]
     pub sample_ids: bool,
-}
-
-// What serde asks for takes a reference.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
+    /// Label noise, symmetric: the share of training samples whose label is replaced by one drawn uniformly from all
+    /// classes, its own among them, 0 to 1.
+    ///
+    /// So it is in mixup's experiment with corrupted labels (Zhang, Cisse, Dauphin, Lopez-Paz, ICLR 2018, arXiv:1710.09412),
+    /// which takes it from Zhang, Bengio, Hardt, Recht, Vinyals, "Understanding deep learning requires rethinking
+    /// generalization", ICLR 2017 (arXiv:1611.03530). Of k classes, a share of (k - 1) / k of the replaced labels is wrong:
+    /// at 0.4 and 10 classes, 36 % of all.
+    #[serde(skip_serializing_if = "is_default")]
+    pub label_noise: f64,
 }
 
 impl Default for StreamSpec {
@@ -79,6 +83,7 @@ impl StreamSpec {
             output: None,
             augmentation: Augmentation::NONE,
             sample_ids: false,
+            label_noise: 0.0,
         }
     }
 
@@ -96,21 +101,32 @@ impl StreamSpec {
             let allowed = format!("1 to {max}, so that a batch has at most {MAX_BATCH_BYTES} bytes");
             return Err(SpecError::new("batch_size", self.batch_size, allowed));
         }
+        self.check_labels()?;
         self.check_mixing()?;
         self.check_output()?;
         self.augmentation.check(image)
     }
 
-    /// Checks mixing and augmentation as far as they do not depend on the images: some images allow them.
+    /// Checks labels, mixing and augmentation as far as they do not depend on the images: some images allow them.
     ///
     /// # Errors
     /// Names the first field that is out of range.
     pub fn check_recipe(&self) -> Result<(), SpecError> {
         const LARGEST_SIDE: u32 = 1 << 16;
+        self.check_labels()?;
         self.check_mixing()?;
         self.check_output()?;
         let any = ImageShape { height: LARGEST_SIDE, width: LARGEST_SIDE, channels: 3 };
         self.augmentation.check(self.output.map_or(any, |output| output.size.rgb()))
+    }
+
+    fn check_labels(&self) -> Result<(), SpecError> {
+        check_range("label_noise", self.label_noise, 1.0)?;
+        if self.label_noise > 0.0 && self.split != Split::Train {
+            let allowed = "0 for the test split, whose labels stay as they are";
+            return Err(SpecError::new("label_noise", self.label_noise, allowed));
+        }
+        Ok(())
     }
 
     fn check_output(&self) -> Result<(), SpecError> {
@@ -250,7 +266,8 @@ mod tests {
         ] {
             for augmentation in [Augmentation::NONE, Augmentation { custom, ..Augmentation::EVERY }] {
                 let output = Some(Output { resize: Resize::Letterbox { fill: 9 }, ..OUTPUT });
-                let spec = StreamSpec { mixing, augmentation, output, ..StreamSpec::default() };
+                let spec =
+                    StreamSpec { mixing, augmentation, output, label_noise: 0.4, ..StreamSpec::default() };
                 let text = toml::to_string(&spec).unwrap();
                 assert_eq!(toml::from_str::<StreamSpec>(&text).unwrap(), spec, "{text}");
             }
@@ -262,7 +279,10 @@ mod tests {
 
     #[test]
     fn a_spec_that_uses_nothing_new_reads_as_it_did() {
-        assert!(!toml::to_string(&StreamSpec::default()).unwrap().contains("augmentation"));
+        let text = toml::to_string(&StreamSpec::default()).unwrap();
+        for new in ["augmentation", "sample-ids", "label-noise"] {
+            assert!(!text.contains(new), "{text}");
+        }
     }
 
     #[test]
@@ -283,6 +303,12 @@ mod tests {
             (mixing(0.2, f64::NAN), "mixing.probability: NaN is not allowed, 0 to 1"),
             (either(-1.0, 0.5), "mixing.cutmix_alpha: -1 is not allowed, 0 to 1000"),
             (either(1.0, 1.5), "mixing.switch_probability: 1.5 is not allowed, 0 to 1"),
+            (StreamSpec { label_noise: 1.5, ..SPEC }, "label_noise: 1.5 is not allowed, 0 to 1"),
+            (StreamSpec { label_noise: f64::NAN, ..SPEC }, "label_noise: NaN is not allowed, 0 to 1"),
+            (
+                StreamSpec { label_noise: 0.4, split: Split::Test, ..SPEC },
+                "label_noise: 0.4 is not allowed, 0 for the test split, whose labels stay as they are",
+            ),
         ] {
             assert_eq!(spec.check(IMAGE).unwrap_err().to_string(), message);
         }
@@ -300,6 +326,7 @@ mod tests {
             StreamSpec { batch_size: 65_536, ..SPEC },
             StreamSpec { mixing: Some(Mixing { alpha: 0.0, probability: 0.0, ..MIXUP }), ..SPEC },
             StreamSpec { mixing: Some(Mixing { alpha: MAX_ALPHA, probability: 1.0, ..MIXUP }), ..SPEC },
+            StreamSpec { label_noise: 1.0, ..SPEC },
         ] {
             assert_eq!(spec.check(IMAGE), Ok(()));
         }

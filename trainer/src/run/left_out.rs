@@ -92,8 +92,9 @@ fn checked(
     left_out: &LeftOut,
 ) -> Result<CheckedSpec, String> {
     // Which samples are chosen does not depend on it, nor on custom transforms, which this program lacks.
+    let classes = info.dataset.classes.len() as u32;
     let spec = StreamSpec { augmentation: Augmentation::NONE, ..training.stream };
-    CheckedSpec::of(spec, Some(info.image), all, left_out, &[]).map_err(|e| e.to_string())
+    CheckedSpec::of(spec, Some(info.image), classes, all, left_out, &[]).map_err(|e| e.to_string())
 }
 
 /// The samples of a batch, partners too, by their numbers among all.

@@ -20,7 +20,7 @@ pub(super) struct Check {
 
 impl Check {
     /// What is less likely than `significance` is taken for a fault.
-    fn of_chance(name: &'static str, p_value: f64, significance: f64, found: String) -> Self {
+    pub(super) fn of_chance(name: &'static str, p_value: f64, significance: f64, found: String) -> Self {
         Self { name: name.into(), passed: p_value >= significance, p_value: Some(p_value), found }
     }
 }

@@ -172,6 +172,7 @@ pub(super) fn full_spec() -> v1::StreamSpec {
     v1::StreamSpec {
         split: v1::Split::Train.into(),
         sample_ids: true,
+        label_noise: 0.4,
         limit: 30,
         seed: 7,
         batch_size: 8,
@@ -338,6 +339,7 @@ pub(super) fn out_of_range(spec: &v1::StreamSpec) -> Option<&'static str> {
     check("split", matches!(spec.split, 1 | 2));
     check("limit", spec.limit <= if spec.split == 1 { SAMPLES[0] } else { SAMPLES[1] });
     check("batch_size", (1..=limits::MAX_BATCH_SIZE).contains(&spec.batch_size));
+    check("label_noise", share(spec.label_noise) && (spec.split == 1 || spec.label_noise == 0.0));
     check("remainder", matches!(spec.remainder, 0..=2));
     check("pixel_type", matches!(spec.pixel_type, 0..=2));
     check("pixel_layout", matches!(spec.pixel_layout, 0..=2));

@@ -53,6 +53,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let list = std::fs::read(file.path()).unwrap();
     DATASET.with(|dataset| assert_eq!(dataset.samples(Split::Train).count(), 40));
     let spec = "split = \"train\"\nlimit = 30\nseed = 7\nbatch-size = 8\nremainder = \"drop\"\nshuffle = true\nsample-ids = true\n\
+        label-noise = 0.4\n\
         pixel-type = \"f32\"\npixel-layout = \"nchw\"\n\
         [mixing]\nalpha = 0.2\nprobability = 0.5\nlambda-scope = \"sample\"\npartner-source = \"dataset\"\n\
         kind = { mixup-or-cutmix = { cutmix-alpha = 1.0, switch-probability = 0.5 } }\n\

@@ -201,7 +201,7 @@ class Limits(_message.Message):
     def __init__(self, max_batch_size: _Optional[int] = ..., max_batch_bytes: _Optional[int] = ..., max_wanted: _Optional[int] = ..., max_indices_per_request: _Optional[int] = ..., max_message_bytes: _Optional[int] = ...) -> None: ...
 
 class StreamSpec(_message.Message):
-    __slots__ = ("split", "limit", "seed", "batch_size", "remainder", "shuffle", "mixing", "shard", "pixel_type", "pixel_layout", "augmentation", "output", "sample_ids")
+    __slots__ = ("split", "limit", "seed", "batch_size", "remainder", "shuffle", "mixing", "shard", "pixel_type", "pixel_layout", "augmentation", "output", "sample_ids", "label_noise")
     SPLIT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -215,6 +215,7 @@ class StreamSpec(_message.Message):
     AUGMENTATION_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_IDS_FIELD_NUMBER: _ClassVar[int]
+    LABEL_NOISE_FIELD_NUMBER: _ClassVar[int]
     split: Split
     limit: int
     seed: int
@@ -228,7 +229,8 @@ class StreamSpec(_message.Message):
     augmentation: Augmentation
     output: Output
     sample_ids: bool
-    def __init__(self, split: _Optional[_Union[Split, str]] = ..., limit: _Optional[int] = ..., seed: _Optional[int] = ..., batch_size: _Optional[int] = ..., remainder: _Optional[_Union[Remainder, str]] = ..., shuffle: _Optional[bool] = ..., mixing: _Optional[_Union[Mixing, _Mapping]] = ..., shard: _Optional[_Union[RowShard, _Mapping]] = ..., pixel_type: _Optional[_Union[PixelType, str]] = ..., pixel_layout: _Optional[_Union[PixelLayout, str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., sample_ids: _Optional[bool] = ...) -> None: ...
+    label_noise: float
+    def __init__(self, split: _Optional[_Union[Split, str]] = ..., limit: _Optional[int] = ..., seed: _Optional[int] = ..., batch_size: _Optional[int] = ..., remainder: _Optional[_Union[Remainder, str]] = ..., shuffle: _Optional[bool] = ..., mixing: _Optional[_Union[Mixing, _Mapping]] = ..., shard: _Optional[_Union[RowShard, _Mapping]] = ..., pixel_type: _Optional[_Union[PixelType, str]] = ..., pixel_layout: _Optional[_Union[PixelLayout, str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., sample_ids: _Optional[bool] = ..., label_noise: _Optional[float] = ...) -> None: ...
 
 class Output(_message.Message):
     __slots__ = ("height", "width", "resize", "resize_side", "fill_value", "scaled_decoding")

@@ -80,6 +80,10 @@ pub struct AugmentationArgs {
     /// Value of erased pixels, 0 to 255 [default: 0]
     #[arg(long, value_name = "VALUE")]
     pub erased_value: Option<u8>,
+    /// Label noise: the probability that a training sample's label is replaced by one drawn from all classes, for this sample
+    /// in every epoch; evaluation keeps the true labels [default: 0]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub label_noise: Option<f64>,
     /// Custom transform of the loaders, after all others. (Order: random resized crop, random crop, flip, TrivialAugment,
     /// RandAugment, color jitter, grayscale, random erasing, Cutout, custom; then mixup or CutMix.)
     #[arg(long, value_name = "NAME:VERSION")]
@@ -122,6 +126,7 @@ impl AugmentationArgs {
         Some(match field {
             "output.height" | "output.width" | "output" => "--image-size",
             "output.resize_side" => "--resize",
+            "label_noise" => "--label-noise",
             "augmentation.crop_padding" => "--crop-padding",
             "augmentation.flip_probability" => "--flip-prob",
             "augmentation.trivial_augment" => "--trivial-augment",

@@ -19,6 +19,8 @@ fn values_out_of_range_are_named_by_their_flags() {
             AugmentationArgs { switch_prob: Some(1.5), cutmix_alpha: Some(1.0), ..none() }.or_mixup(0.2),
             "--switch-prob is 1.5",
         ),
+        (AugmentationArgs { label_noise: Some(1.5), ..none() }, "--label-noise is 1.5, it must be 0 to 1"),
+        (AugmentationArgs { label_noise: Some(-0.1), ..none() }, "--label-noise is -0.1, it must be 0 to 1"),
         (AugmentationArgs { crop_padding: Some(1 << 30), ..none() }, "--crop-padding is 1073741824"),
         (AugmentationArgs { flip_prob: Some(f64::NAN), ..none() }, "--flip-prob is NaN"),
         (AugmentationArgs { resized_crop: Some(2.0), ..none() }, "--resized-crop is 2, it must be 0 to 1"),
@@ -49,6 +51,14 @@ fn values_out_of_range_are_named_by_their_flags() {
 }
 
 #[test]
+fn labels_of_the_test_split_stay_as_they_are() {
+    let noisy = AugmentationArgs { label_noise: Some(0.4), ..AugmentationArgs::default() };
+    let test = StreamSpec { split: crate::Split::Test, ..StreamSpec::train(0, 8) };
+    let expected = "--label-noise is 0.4, it must be 0 for the test split, whose labels stay as they are";
+    assert_eq!(noisy.spec(test), Err(expected.to_owned()));
+}
+
+#[test]
 fn what_is_not_set_is_not_done() {
     let spec = |args| spec(&args).unwrap();
     assert_eq!(spec(AugmentationArgs::default()), StreamSpec::train(0, 8));
@@ -63,6 +73,8 @@ fn what_is_not_set_is_not_done() {
         ..Augmentation::NONE
     };
     assert_eq!(spec(one).augmentation, expected);
+    let noisy = AugmentationArgs { label_noise: Some(0.4), ..AugmentationArgs::default() };
+    assert_eq!(spec(noisy), StreamSpec { label_noise: 0.4, ..StreamSpec::train(0, 8) });
     let article = spec(AugmentationArgs::default().or_mixup(0.2));
     assert_eq!(article.mixing, Some(Mixing::mixup(0.2, 0.2)));
     let zero = AugmentationArgs { mixup_prob: Some(0.0), ..AugmentationArgs::default() };
