@@ -17,7 +17,7 @@ pub use bench::{BenchArgs, Measured};
 pub use fetch::FetchArgs;
 pub use healthcheck::HealthcheckArgs;
 pub use inspect::InspectArgs;
-pub use mixfeed_streamspec::AugmentationArgs;
+pub use mixfeed_streamspec::{AugmentationArgs, MixupSchedule};
 pub use preview::PreviewArgs;
 pub use replay::ReplayArgs;
 pub use shared::SourceArgs;

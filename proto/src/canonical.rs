@@ -35,27 +35,36 @@ fn dynamic(spec: &StreamSpec) -> DynamicMessage {
 }
 
 /// Fields in ascending order of number, those at their default left out: number, then the value as a word, or its length
-/// and its bytes.
+/// and its bytes; for each element of a repeated field anew.
 fn encoding(message: &DynamicMessage) -> Vec<u8> {
     let mut fields: Vec<_> = message.fields().collect();
     fields.sort_by_key(|(field, _)| field.number());
     let mut out = Vec::new();
     for (field, value) in fields {
-        out.extend(field.number().to_le_bytes());
-        let bytes = match value {
-            Value::Bool(value) => word(u64::from(*value)),
-            Value::U32(value) => word(u64::from(*value)),
-            Value::U64(value) => word(*value),
-            // Signed on the wire; an unknown negative value still has one encoding.
-            Value::EnumNumber(value) => word(i64::from(*value).cast_unsigned()),
-            Value::F64(value) => word(value.to_bits()),
-            Value::String(text) => sized(text.as_bytes()),
-            Value::Message(inner) => sized(&encoding(inner)),
-            other => unreachable!("loader.proto has no {other:?} in a spec"),
+        let each = match value {
+            Value::List(elements) => elements,
+            one => std::slice::from_ref(one),
         };
-        out.extend(bytes);
+        for value in each {
+            out.extend(field.number().to_le_bytes());
+            out.extend(bytes_of(value));
+        }
     }
     out
+}
+
+fn bytes_of(value: &Value) -> Vec<u8> {
+    match value {
+        Value::Bool(value) => word(u64::from(*value)),
+        Value::U32(value) => word(u64::from(*value)),
+        Value::U64(value) => word(*value),
+        // Signed on the wire; an unknown negative value still has one encoding.
+        Value::EnumNumber(value) => word(i64::from(*value).cast_unsigned()),
+        Value::F64(value) => word(value.to_bits()),
+        Value::String(text) => sized(text.as_bytes()),
+        Value::Message(inner) => sized(&encoding(inner)),
+        other => unreachable!("loader.proto has no {other:?} in a spec"),
+    }
 }
 
 fn word(value: u64) -> Vec<u8> {

@@ -5,9 +5,9 @@ mod tests;
 
 use crate::{spec_digest, v1};
 use mixfeed_streamspec::{
-    Augmentation, ColorJitter, CustomTransform, ImageShape, ImageSize, LambdaScope, Mixing, MixingKind,
-    Output, PartnerSource, PixelLayout, PixelType, RandAugment, RandomErasing, Remainder, Resize,
-    ResizedCrop, RowShard, SpecError, Split, StreamSpec,
+    Augmentation, ColorJitter, CustomTransform, ImageShape, ImageSize, LambdaScope, Mixing, MixingChange,
+    MixingKind, MixingSchedule, Output, PartnerSource, PixelLayout, PixelType, RandAugment, RandomErasing,
+    Remainder, Resize, ResizedCrop, RowShard, SpecError, Split, StreamSpec,
 };
 
 /// Returns the digest that names `spec` on the wire, in logs and in checksums.
@@ -68,6 +68,7 @@ impl From<&StreamSpec> for v1::StreamSpec {
             remainder,
             shuffle,
             mixing,
+            mixing_schedule,
             shard,
             pixel_type,
             pixel_layout,
@@ -84,6 +85,7 @@ impl From<&StreamSpec> for v1::StreamSpec {
             remainder: remainder_number(remainder),
             shuffle,
             mixing: mixing.map(Into::into),
+            mixing_schedule: mixing_schedule.changes().iter().map(|change| (*change).into()).collect(),
             shard: shard.map(|RowShard { rank, world }| v1::RowShard { rank, world }),
             pixel_type: pixel_type_number(pixel_type),
             pixel_layout: pixel_layout_number(pixel_layout),
@@ -108,6 +110,7 @@ impl TryFrom<&v1::StreamSpec> for StreamSpec {
             remainder: remainder_number,
             shuffle,
             mixing,
+            mixing_schedule,
             shard,
             pixel_type: pixel_type_number,
             pixel_layout: pixel_layout_number,
@@ -124,6 +127,7 @@ impl TryFrom<&v1::StreamSpec> for StreamSpec {
             remainder: remainder(*remainder_number)?,
             shuffle: *shuffle,
             mixing: mixing.map(TryInto::try_into).transpose()?,
+            mixing_schedule: changes(mixing_schedule)?,
             shard: shard.map(|v1::RowShard { rank, world }| RowShard { rank, world }),
             pixel_type: pixel_type(*pixel_type_number)?,
             pixel_layout: pixel_layout(*pixel_layout_number)?,
@@ -186,6 +190,19 @@ impl TryFrom<v1::Output> for Output {
         };
         Ok(Self { size: ImageSize { height, width }, resize, scaled_decoding })
     }
+}
+
+impl From<MixingChange> for v1::MixingChange {
+    fn from(MixingChange { epoch, mixing }: MixingChange) -> Self {
+        Self { epoch, mixing: mixing.map(Into::into) }
+    }
+}
+
+fn changes(changes: &[v1::MixingChange]) -> Result<MixingSchedule, SpecError> {
+    let change = |&v1::MixingChange { epoch, mixing }: &v1::MixingChange| {
+        Ok(MixingChange { epoch, mixing: mixing.map(TryInto::try_into).transpose()? })
+    };
+    MixingSchedule::new(&changes.iter().map(change).collect::<Result<Vec<_>, SpecError>>()?)
 }
 
 impl From<Mixing> for v1::Mixing {

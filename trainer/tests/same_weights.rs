@@ -33,6 +33,17 @@ impl Observer for KillAt {
 
 const DATA: &str = "synthetic:300";
 
+/// With wrong labels, and mixed in the first of its two epochs only.
+fn noisy() -> Settings {
+    let augmentation = AugmentationArgs {
+        label_noise: Some(0.3),
+        mixup_prob: Some(0.5),
+        mixup_until: Some(1),
+        ..AugmentationArgs::default()
+    };
+    Settings { augmentation, ..small() }
+}
+
 fn embedded(settings: Settings, data: &str, workers: usize) -> Outcome {
     let settings = Settings { data: Some(data.to_owned()), workers: Some(workers), ..settings };
     run(settings, &mut Unwatched).outcome
@@ -73,12 +84,12 @@ fn weights_do_not_depend_on_replicas_or_workers() {
 
 #[test]
 fn weights_survive_the_loss_of_a_replica() {
-    let golden = embedded(small(), DATA, 2);
+    let golden = embedded(noisy(), DATA, 2);
     let mut replicas: Vec<_> = (0..3).map(|_| LoaderProcess::start(DATA, 1)).collect();
     // The first is asked first; the addresses of all three are given all the same.
     let addresses = replicas.iter().map(|loader| loader.address.clone()).collect();
     let mut killer = KillAt { step: 5, victim: Some(replicas.remove(0)) };
-    let outcome = run(Settings { loaders: Some(addresses), ..small() }, &mut killer).outcome;
+    let outcome = run(Settings { loaders: Some(addresses), ..noisy() }, &mut killer).outcome;
     assert!(killer.victim.is_none(), "a loader was killed");
     assert_eq!(outcome.weights_digest, golden.weights_digest);
 }
@@ -154,7 +165,7 @@ fn weights_of_photographs_of_many_sizes_do_not_depend_on_replicas_either() {
 /// in the second, and after the last step of all.
 #[test]
 fn weights_and_accuracies_do_not_depend_on_being_stopped_and_resumed() {
-    let settings = || Settings { data: Some(DATA.to_owned()), workers: Some(2), ..small() };
+    let settings = || Settings { data: Some(DATA.to_owned()), workers: Some(2), ..noisy() };
     let golden = run(settings(), &mut Unwatched);
     let output = tempfile::tempdir().unwrap();
     for step in [3, 8, 13, 16] {

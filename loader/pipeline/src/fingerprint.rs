@@ -25,8 +25,8 @@ use crate::plan::BatchPlan;
 use crate::synthetic;
 use mixfeed_streamspec::Split;
 use mixfeed_streamspec::{
-    Augmentation, ColorJitter, CustomTransform, ImageSize, LambdaScope, Mixing, MixingKind, Output,
-    PartnerSource, PixelLayout, PixelType, RandomErasing, Remainder, Resize, ResizedCrop, RowShard,
+    Augmentation, ColorJitter, CustomTransform, ImageSize, LambdaScope, Mixing, MixingKind, MixingSchedule,
+    Output, PartnerSource, PixelLayout, PixelType, RandomErasing, Remainder, Resize, ResizedCrop, RowShard,
     StreamSpec,
 };
 use std::sync::Arc;
@@ -188,8 +188,13 @@ const FIRST: Augmentation = Augmentation {
 type LaterSetting = (fn(&mut StreamSpec), &'static str);
 
 /// Such settings that came after the first probes were frozen.
-const LATER_SETTINGS: [LaterSetting; 1] =
-    [(|it| it.label_noise = 0.4, "42bf952395b6e213bca2e8a4115f10410531a482a1adeb8851d4fcf3f1c2834c")];
+const LATER_SETTINGS: [LaterSetting; 2] = [
+    (
+        |it| it.mixing_schedule = MixingSchedule::once(1, Some(Mixing::mixup(8.0, 1.0))),
+        "d30da0d0a96f52e4e4eb527aeb9f2c4a084fba09452933486ad93a1a48facdff",
+    ),
+    (|it| it.label_noise = 0.4, "42bf952395b6e213bca2e8a4115f10410531a482a1adeb8851d4fcf3f1c2834c"),
+];
 
 /// What came later, each with the digest that its probes had when it came.
 fn later_probes() -> impl Iterator<Item = (Vec<StreamSpec>, &'static str)> {

@@ -95,7 +95,7 @@ impl RowPlan {
         let key = Key::new(Seed(spec.seed), Purpose::ORDER).at(epoch);
         let permutation = spec.shuffle.then(|| Permutation::new(key, checked.all_samples()));
         let order = EpochOrder::new(permutation, checked.left_out().clone());
-        let mixer = spec.mixing.as_ref().map(|mixing| Mixer::new(checked, mixing, index));
+        let mixer = spec.mixing_at(epoch).map(|mixing| Mixer::new(checked, &mixing, index));
         let noise = LabelNoise::new(checked);
         let augment = AugmentDraw::new(spec, checked.custom(), checked.image(), epoch);
 

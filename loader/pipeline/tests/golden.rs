@@ -7,8 +7,8 @@
 
 use mixfeed_pipeline::fingerprint::algorithm_fingerprint;
 use mixfeed_pipeline::spec::{
-    Augmentation, ColorJitter, LambdaScope, Mixing, MixingKind, PartnerSource, PixelLayout, PixelType,
-    RandAugment, RandomErasing, ResizedCrop, StreamSpec,
+    Augmentation, ColorJitter, LambdaScope, Mixing, MixingKind, MixingSchedule, PartnerSource, PixelLayout,
+    PixelType, RandAugment, RandomErasing, ResizedCrop, StreamSpec,
 };
 use mixfeed_pipeline::{BatchBuffer, BatchPlan, CheckedSpec, Scratch, Split, collate, synthetic};
 use std::fmt::Write as _;
@@ -73,6 +73,7 @@ fn frozen_specs_give_the_frozen_batches() {
     let either = |mixing: Option<Mixing>| mixing.map(|mixing| Mixing { kind: either, ..mixing });
     let shared = StreamSpec { mixing: either(paper.mixing), ..augmented };
     let planar_either = StreamSpec { mixing: either(cutmix.mixing), ..planar };
+    let scheduled = StreamSpec { mixing_schedule: MixingSchedule::once(1, cutmix.mixing), ..article };
     let found: Vec<(&str, String)> = vec![
         ("algorithm-fingerprint", hex(&algorithm_fingerprint().unwrap())),
         ("synthetic-1000-dataset", hex(&synthetic::dataset(1000).digest)),
@@ -90,6 +91,7 @@ fn frozen_specs_give_the_frozen_batches() {
         ("every-augmentation-batch-4", batch(every, 4)),
         ("grayscale-batch-4", batch(grayscale, 4)),
         ("rand-augment-batch-4", batch(rand_augment, 4)),
+        ("scheduled-batch-10", batch(scheduled, 10)),
         ("label-noise-batch-4", batch(StreamSpec { label_noise: 0.4, ..article }, 4)),
     ];
     let found = found.iter().fold(String::new(), |mut text, (name, digest)| {

@@ -110,12 +110,13 @@ impl Page {
         let spec = checked.spec();
         let samples = dataset.samples(spec.split).as_ref();
         let plan = BatchPlan::new(&checked, index);
+        let mixing = spec.mixing_at(plan.epoch);
         let mut batch = BatchBuffer::default();
         collate(&checked, &plan, samples, &mut Scratch::default(), &mut batch)?;
         let source = |sample: u64, label: u32, view: &View, weight: Option<f64>| -> Result<Source, Failure> {
             let [class, own] = [label, samples.label(sample)].map(|label| &dataset.classes[label as usize]);
             let replaced = (label != samples.label(sample)).then_some(own.as_str());
-            let caption = caption(weight, view, spec.mixing, replaced);
+            let caption = caption(weight, view, mixing, replaced);
             let image = dataset.shape(spec.split, sample);
             let part =
                 view.resized.map(|placed| placed.part).filter(|part| *part != Region::whole(image.size()));
@@ -138,7 +139,7 @@ impl Page {
                 Ok(Cell { mixed: mixed.to_vec(), sources })
             });
         let cells = cells.collect::<Result<Vec<_>, Failure>>()?;
-        let legend = legend::of(&plan, samples, spec.mixing);
+        let legend = legend::of(&plan, samples, mixing);
         Ok(Self { title, legend, columns, image: checked.image(), cells })
     }
 

@@ -15,14 +15,21 @@ pub(super) fn run(args: &PreviewArgs, extensions: &Extensions) -> Result<(), Fai
     let plain = StreamSpec::train(args.seed, args.rows * args.columns);
     let spec = asked(&args.augmentation, 1.0, plain)?;
     let checked = checked(&args.augmentation, spec, &dataset, extensions)?;
-    let title = format!("{}: {}, seed {}, batch {}", dataset.name, describe(&spec), args.seed, args.index);
-    Page::of_batch(title, args.columns, &dataset, &checked, args.index)?.save(&args.output)?;
+    let first = args.epoch.checked_mul(checked.epochs().batches());
+    let index = first.and_then(|first| first.checked_add(args.index)).ok_or_else(|| {
+        Failure::usage(format!("--epoch is {}, it must be one whose batches can be counted", args.epoch))
+    })?;
+    let epoch = checked.epochs().epoch(index);
+    let at = if epoch > 0 { format!("epoch {epoch}, batch {index}") } else { format!("batch {index}") };
+    let title = format!("{}: {}, seed {}, {at}", dataset.name, describe(&spec, epoch), args.seed);
+    Page::of_batch(title, args.columns, &dataset, &checked, index)?.save(&args.output)?;
     println!("{}", args.output.display());
     Ok(())
 }
 
-fn describe(spec: &StreamSpec) -> String {
-    let mixing = spec.mixing.filter(|mixing| mixing.probability > 0.0);
+/// What is done to images in an epoch.
+fn describe(spec: &StreamSpec, epoch: u64) -> String {
+    let mixing = spec.mixing_at(epoch).filter(|mixing| mixing.probability > 0.0);
     let mixing = mixing.map_or("no mixing".into(), |mixing| mixing.to_string());
     let augmentation = (!spec.augmentation.is_none()).then(|| spec.augmentation.to_string());
     let noise = (spec.label_noise > 0.0).then(|| format!("label noise {}", spec.label_noise));
@@ -32,10 +39,10 @@ fn describe(spec: &StreamSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mixfeed_pipeline::spec::{Augmentation, Mixing, MixingKind, ResizedCrop};
+    use mixfeed_pipeline::spec::{Augmentation, Mixing, MixingKind, MixingSchedule, ResizedCrop};
 
     fn described(mixing: Option<Mixing>, augmentation: Augmentation) -> String {
-        describe(&StreamSpec { mixing, augmentation, ..StreamSpec::train(0, 8) })
+        describe(&StreamSpec { mixing, augmentation, ..StreamSpec::train(0, 8) }, 0)
     }
 
     #[test]
@@ -55,6 +62,11 @@ mod tests {
         let cutmix = Mixing { kind: MixingKind::Cutmix, ..Mixing::mixup(1.0, 0.5) };
         assert_eq!(described(Some(cutmix), Augmentation::NONE), "CutMix, Beta(1, 1), probability 0.5");
         let noisy = StreamSpec { label_noise: 0.4, ..StreamSpec::train(0, 8) };
-        assert_eq!(describe(&noisy), "no mixing, label noise 0.4");
+        assert_eq!(describe(&noisy, 0), "no mixing, label noise 0.4");
+        let mixing_schedule = MixingSchedule::once(20, None);
+        let until =
+            StreamSpec { mixing: Some(Mixing::mixup(0.2, 1.0)), mixing_schedule, ..StreamSpec::train(0, 8) };
+        let at = [19, 20].map(|epoch| describe(&until, epoch));
+        assert_eq!(at, ["mixup, Beta(0.2, 0.2), probability 1", "no mixing"]);
     }
 }

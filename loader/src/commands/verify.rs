@@ -6,6 +6,7 @@ mod against;
 mod checks;
 mod cutmix;
 mod labels;
+mod phases;
 mod statistics;
 
 use super::data::open_data;
@@ -14,10 +15,11 @@ use super::spec::{ARTICLE_SHARE, SpecFile, asked, checked};
 use crate::config::VerifyArgs;
 use crate::extensions::Extensions;
 use crate::parallel::in_chunks;
-use checks::{Check, Drawn, once};
+use checks::{Check, once};
 use labels::Labels;
 use mixfeed_ops::println;
 use mixfeed_pipeline::{BatchPlan, CheckedSpec, Samples, StreamSpec};
+use phases::Phase;
 use serde_json::json;
 
 pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Failure> {
@@ -36,19 +38,22 @@ pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Fail
         }
     };
     let samples = dataset.samples(checked.spec().split).as_ref();
-    let mut checks = check(&checked, samples, args.epochs.into(), args.significance);
-    checks.extend(against::checks(args, &checked, &dataset)?);
+    let phases = Phase::all(&checked, args.epochs.into());
+    let epochs: Vec<u64> = phases.iter().flat_map(|phase| phase.epochs.iter().copied()).collect();
+    let mut checks = check(&checked, samples, phases, args.significance);
+    checks.extend(against::checks(args, &checked, &dataset, &epochs)?);
     let failed = checks.iter().filter(|check| !check.passed).count();
     if args.json {
-        let object = json!({ "epochs": args.epochs, "checks": checks, "passed": failed == 0 });
+        let object = json!({ "epochs": epochs.len(), "checks": checks, "passed": failed == 0 });
         println!("{object}");
     } else {
-        println!("{}, {} epochs of {} samples", dataset.name, args.epochs, checked.epochs().samples());
+        println!("{}, {} epochs of {} samples", dataset.name, epochs.len(), checked.epochs().samples());
         println!();
+        let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0).max(22);
         for Check { name, passed, p_value, found } in &checks {
             let outcome = if *passed { "ok" } else { "FAILED" };
             let chance = p_value.map_or_else(String::new, |p| format!("; p = {p:.3}"));
-            println!("  {outcome:6}  {name:22}  {found}{chance}");
+            println!("  {outcome:6}  {name:width$}  {found}{chance}");
         }
     }
     match failed {
@@ -57,25 +62,29 @@ pub(super) fn run(args: &VerifyArgs, extensions: &Extensions) -> Result<(), Fail
     }
 }
 
-fn check(checked: &CheckedSpec, samples: &dyn Samples, epochs: u64, significance: f64) -> Vec<Check> {
-    let (batches, mixing) = (checked.epochs().batches(), checked.spec().mixing);
+fn check(
+    checked: &CheckedSpec,
+    samples: &dyn Samples,
+    mut phases: Vec<Phase>,
+    significance: f64,
+) -> Vec<Check> {
+    let batches = checked.epochs().batches();
     let leftover = checked.samples() - checked.epochs().samples();
     let label_noise = checked.spec().label_noise;
     let mut labels = (label_noise > 0.0).then(|| Labels::new(samples, checked.samples()));
-    let mut drawn = Drawn::default();
     let mut faults = Vec::new();
-    for epoch in 0..epochs {
-        let plans = in_chunks(batches as usize, |range| {
-            let indices = range.map(|step| epoch * batches + step as u64);
-            indices.map(|index| BatchPlan::new(checked, index)).collect::<Vec<_>>()
-        });
-        let plans = plans.concat();
-        faults.extend(once(&plans, checked.samples(), leftover).err());
-        if let Some(mixing) = &mixing {
-            plans.iter().for_each(|plan| drawn.add(plan, mixing.lambda_scope));
-        }
-        if let Some(labels) = &mut labels {
-            plans.iter().for_each(|plan| labels.add(plan));
+    for phase in &mut phases {
+        for epoch in phase.epochs.clone() {
+            let plans = in_chunks(batches as usize, |range| {
+                let indices = range.map(|step| epoch * batches + step as u64);
+                indices.map(|index| BatchPlan::new(checked, index)).collect::<Vec<_>>()
+            });
+            let plans = plans.concat();
+            faults.extend(once(&plans, checked.samples(), leftover).err());
+            plans.iter().for_each(|plan| phase.add(plan));
+            if let Some(labels) = &mut labels {
+                plans.iter().for_each(|plan| labels.add(plan));
+            }
         }
     }
     let found = match faults.first() {
@@ -85,9 +94,7 @@ fn check(checked: &CheckedSpec, samples: &dyn Samples, epochs: u64, significance
     };
     let mut checks =
         vec![Check { name: "each sample once".into(), passed: faults.is_empty(), p_value: None, found }];
-    if let Some(mixing) = &mixing {
-        checks.extend(drawn.checks(mixing, checked.image(), significance));
-    }
+    checks.extend(phases.into_iter().flat_map(|phase| phase.checks(checked, significance)));
     if let Some(labels) = labels {
         checks.extend(labels.checks(label_noise, checked.classes(), significance));
     }

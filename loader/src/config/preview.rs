@@ -22,7 +22,10 @@ pub struct PreviewArgs {
     /// Seed of the stream.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Index of the batch, counted from 0.
+    /// Epoch that is shown, counted from 0: mixing may change with it.
+    #[arg(long, default_value_t = 0)]
+    pub epoch: u64,
+    /// Index of the batch, counted from 0 at the start of the epoch.
     #[arg(long, default_value_t = 0)]
     pub index: u64,
     /// Images per row.

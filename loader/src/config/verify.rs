@@ -25,7 +25,7 @@ pub struct VerifyArgs {
     /// Batch size.
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub batch_size: u32,
-    /// Epochs to check, from the first on.
+    /// Epochs to check, from the first on; where mixing changes, also from each change on, and the last before it.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub epochs: u32,
     /// Significance level: outcomes less likely than this fail a check. By default a correct loader fails one check in a

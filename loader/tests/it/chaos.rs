@@ -7,8 +7,8 @@
 use crate::photographs::{photographs, training};
 use image::ImageFormat;
 use mixfeed_client::{
-    Batch, BlockingStream, LambdaScope, Mixing, MixingKind, PartnerSource, StreamConfig, StreamEnd,
-    StreamSpec,
+    Batch, BlockingStream, LambdaScope, Mixing, MixingKind, MixingSchedule, PartnerSource, StreamConfig,
+    StreamEnd, StreamSpec,
 };
 use mixfeed_loader::source;
 use mixfeed_pipeline::key::{Key, Purpose, Seed};
@@ -76,7 +76,9 @@ fn of_drawings(seed: u64) -> StreamSpec {
         partner_source: PartnerSource::Dataset,
     };
     let (mixing, label_noise) = if seed % 2 == 1 { (Some(mixing), 0.3) } else { (None, 0.0) };
-    StreamSpec { seed, batch_size: BATCH, mixing, label_noise, ..StreamSpec::default() }
+    // Of these, every other one stops mixing after an epoch.
+    let mixing_schedule = if seed % 4 == 1 { MixingSchedule::once(1, None) } else { MixingSchedule::NONE };
+    StreamSpec { seed, batch_size: BATCH, mixing, mixing_schedule, label_noise, ..StreamSpec::default() }
 }
 
 /// Of a size that the stream names; no two of the files have the same.

@@ -5,8 +5,8 @@ use crate::service::{Open, mixed, opening, spec};
 use mixfeed_loader::embedded::EmbeddedLoader;
 use mixfeed_proto::v1::stream_batches_response::Kind as ResponseKind;
 use mixfeed_proto::v1::{
-    Augmentation, ColorJitter, CustomAugmentation, Mixing, RandAugment, RandomErasing, ResizedCrop, RowShard,
-    StreamOpen, StreamSpec,
+    Augmentation, ColorJitter, CustomAugmentation, Mixing, MixingChange, RandAugment, RandomErasing,
+    ResizedCrop, RowShard, StreamOpen, StreamSpec,
 };
 use tonic::Code;
 
@@ -59,6 +59,19 @@ fn mixing(change: impl Fn(Mixing) -> Mixing) -> StreamSpec {
     StreamSpec { mixing: mixed.mixing.map(change), ..mixed }
 }
 
+/// A stream that mixes, and stops to in each of these epochs.
+fn ends(epochs: Vec<u64>) -> StreamSpec {
+    let change = |epoch| MixingChange { epoch, mixing: None };
+    StreamSpec { mixing_schedule: epochs.into_iter().map(change).collect(), ..mixed(1.0, 0.5) }
+}
+
+/// A stream that stops to mix and begins again, so many times in all.
+fn alternating(count: u64) -> StreamSpec {
+    let mixed = mixed(1.0, 0.5);
+    let change = |epoch| MixingChange { epoch, mixing: mixed.mixing.filter(|_| epoch % 2 == 0) };
+    StreamSpec { mixing_schedule: (1..=count).map(change).collect(), ..mixed }
+}
+
 /// Either of the two kinds.
 fn either(change: impl Fn(Mixing) -> Mixing) -> StreamSpec {
     mixing(|mixing| change(Mixing { kind: 3, cutmix_alpha: 1.0, switch_probability: 0.5, ..mixing }))
@@ -95,6 +108,8 @@ fn fields() -> Vec<Field> {
             [1, 50, 21_845],
             [0, 21_846, 65_536, 65_537, u32::MAX],
         ),
+        field("spec.mixing_schedule", ends, [vec![1], vec![u64::MAX]], [vec![0], vec![1, 1]]),
+        field("spec.mixing_schedule", alternating, [16], [17, 1_000]),
         share("spec.label_noise", |label_noise| StreamSpec { label_noise, ..spec() }, 1.0),
         field("spec.remainder", |remainder| StreamSpec { remainder, ..spec() }, [0, 1, 2], past_enum),
         field("spec.pixel_type", |pixel_type| StreamSpec { pixel_type, ..spec() }, [0, 1, 2], past_enum),

@@ -71,14 +71,15 @@ def canonical(message):
     """The canonical encoding that loader.proto defines; works for fields yet to come."""
     out = b""
     for field, value in message.ListFields():
-        out += struct.pack("<I", field.number)
-        if field.type == field.TYPE_MESSAGE:
-            inner = canonical(value)
-            out += struct.pack("<Q", len(inner)) + inner
-        elif field.type == field.TYPE_DOUBLE:
-            out += struct.pack("<d", value)
-        else:
-            out += struct.pack("<Q", int(value) & 0xFFFF_FFFF_FFFF_FFFF)
+        for one in value if field.is_repeated else [value]:
+            out += struct.pack("<I", field.number)
+            if field.type == field.TYPE_MESSAGE:
+                inner = canonical(one)
+                out += struct.pack("<Q", len(inner)) + inner
+            elif field.type == field.TYPE_DOUBLE:
+                out += struct.pack("<d", one)
+            else:
+                out += struct.pack("<Q", int(one) & 0xFFFF_FFFF_FFFF_FFFF)
     return out
 
 

@@ -33,6 +33,10 @@ class Settings(TypedDict, total=False):
     """Draw one lambda per sample or per batch."""
     partner: str | None
     """Partner, the second image of a mixed pair: from the whole dataset, or from a permutation of the batch."""
+    mixup_until: int | None
+    """Mix the first EPOCHS epochs only."""
+    mixup_schedule: str | None
+    """Mix otherwise from some epochs (counted from 0) on: mixup-alpha, mixup-prob, cutmix-alpha and switch-prob, what is not named being as the flags say, or off, or on (as the flags say), e.g. 0:mixup-alpha=0.2,mixup-prob=1;20:off."""
     crop_padding: int | None
     """Random crop: zero padding on each side before it; 0 disables it."""
     flip_prob: float | None

@@ -2,7 +2,7 @@
 //!
 //! Sums of whole numbers, so that neither the order of images nor the number of loaders shows.
 
-use mixfeed_client::{Augmentation, PixelLayout, PixelType, Remainder, Split, StreamSpec};
+use mixfeed_client::{Augmentation, MixingSchedule, PixelLayout, PixelType, Remainder, Split, StreamSpec};
 
 /// Full brightness.
 const FULL: f64 = 255.0;
@@ -25,6 +25,7 @@ pub(crate) fn measured(spec: &StreamSpec) -> StreamSpec {
         remainder: Remainder::Keep,
         label_noise: 0.0,
         mixing: None,
+        mixing_schedule: MixingSchedule::NONE,
         shard: None,
         augmentation: Augmentation::NONE,
         pixel_type: PixelType::U8,

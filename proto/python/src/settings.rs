@@ -141,7 +141,8 @@ impl Recipe {
         }
         let mixes = |alpha: Option<f64>| alpha.is_some_and(|alpha| alpha > 0.0);
         let flags = &self.augmentation;
-        if flags.mixup_prob.is_none() && (mixes(flags.mixup_alpha) || mixes(flags.cutmix_alpha)) {
+        let is_said = flags.mixup_prob.is_some() || flags.mixup_schedule.is_some();
+        if !is_said && (mixes(flags.mixup_alpha) || mixes(flags.cutmix_alpha)) {
             return Err(
                 "--mixup-prob is missing: the probability that a sample is mixed, 1 for all".to_owned()
             );

@@ -218,7 +218,7 @@ impl Stream {
     /// Whether images are mixed, so that a target is more than a class.
     #[getter]
     fn mixes(&self) -> bool {
-        self.config.spec.mixing.is_some()
+        self.config.spec.is_mixed()
     }
 
     /// Whether batches name the samples that their rows are made of.

@@ -50,7 +50,9 @@ def test_two_epochs_of_cifar_are_those_of_the_rust_client(cifar):
 
 
 def test_mixed_batches_are_those_that_replay_rebuilds(loaders, tmp_path):
-    with mixfeed.Stream(loaders, batch_size=64, epochs=2, seed=3, flip_prob=0.5, label_noise=0.3, **MIXUP) as stream:
+    # Wrong labels, and mixing in the first of two epochs only.
+    more = {"flip_prob": 0.5, "label_noise": 0.3, "mixup_until": 1}
+    with mixfeed.Stream(loaders, batch_size=64, epochs=2, seed=3, **more, **MIXUP) as stream:
         own = {batch.index: batch.digest() for batch in stream}
         (tmp_path / "run.toml").write_text(stream.spec)
     for index in (0, 15, 31):
@@ -209,6 +211,9 @@ def test_keywords_lie_over_a_table_of_the_same_names(loaders):
         ({"batch_size": 0}, mixfeed.SettingsError, "batch size 0 is not within 1 to 65536"),
         ({"mixup_alpha": -1, "mixup_prob": 1}, mixfeed.SettingsError, "mixup_alpha is -1, it must be 0 to 1000"),
         ({"mixup_alpha": 0.2}, mixfeed.SettingsError, "mixup_prob is missing"),
+        ({"mixup_until": 3}, mixfeed.SettingsError, "mixup_until has no effect"),
+        ({"mixup_schedule": "20"}, mixfeed.SettingsError, "expected EPOCH:SETTINGS"),
+        ({"mixup_schedule": "0:mixup-alpha=-1"}, mixfeed.SettingsError, "mixup_schedule is -1, it must be 0 to 1000"),
         ({"label_noise": 2}, mixfeed.SettingsError, "label_noise is 2, it must be 0 to 1"),
         ({"label_noise": 0.4, "split": "test"}, mixfeed.SettingsError, "it must be 0 for the test split"),
         ({"mixup_prob": 0.2}, mixfeed.SettingsError, "mixup_prob has no effect"),

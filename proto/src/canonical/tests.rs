@@ -1,13 +1,23 @@
 use super::*;
 use crate::v1::{
-    Augmentation, ColorJitter, CustomAugmentation, Mixing, Output, RandAugment, RandomErasing, ResizedCrop,
-    RowShard,
+    Augmentation, ColorJitter, CustomAugmentation, Mixing, MixingChange, Output, RandAugment, RandomErasing,
+    ResizedCrop, RowShard,
 };
 use prost_reflect::ReflectMessage as _;
 
 /// No spec that a loader takes: every field is set.
 const OUTPUT: Output =
     Output { height: 224, width: 176, resize: 1, resize_side: 256, fill_value: 9, scaled_decoding: true };
+
+const MIXING: Mixing = Mixing {
+    kind: 1,
+    alpha: 0.2,
+    probability: 0.2,
+    lambda_scope: 1,
+    partner_source: 2,
+    cutmix_alpha: 1.0,
+    switch_probability: 0.5,
+};
 
 fn full() -> StreamSpec {
     StreamSpec {
@@ -17,15 +27,7 @@ fn full() -> StreamSpec {
         batch_size: 128,
         remainder: 2,
         shuffle: true,
-        mixing: Some(Mixing {
-            kind: 1,
-            alpha: 0.2,
-            probability: 0.2,
-            lambda_scope: 1,
-            partner_source: 2,
-            cutmix_alpha: 1.0,
-            switch_probability: 0.5,
-        }),
+        mixing: Some(MIXING),
         shard: Some(RowShard { rank: 1, world: 4 }),
         pixel_type: 2,
         pixel_layout: 1,
@@ -56,6 +58,10 @@ fn full() -> StreamSpec {
         output: Some(OUTPUT),
         sample_ids: true,
         label_noise: 0.4,
+        mixing_schedule: vec![
+            MixingChange { epoch: 3, mixing: Some(MIXING) },
+            MixingChange { epoch: 20, mixing: Some(MIXING) },
+        ],
     }
 }
 
@@ -68,8 +74,12 @@ fn sets_every_field(message: &DynamicMessage) {
     let (set, all) = (message.fields().count(), message.descriptor().fields().count());
     assert_eq!(set, all, "the example must set every field of {}", message.descriptor().name());
     for (_, value) in message.fields() {
-        if let Value::Message(inner) = value {
-            sets_every_field(inner);
+        match value {
+            Value::Message(inner) => sets_every_field(inner),
+            Value::List(elements) => {
+                elements.iter().filter_map(Value::as_message).for_each(sets_every_field);
+            }
+            _ => {}
         }
     }
 }
@@ -77,7 +87,11 @@ fn sets_every_field(message: &DynamicMessage) {
 #[test]
 fn every_field_moves_the_digest() {
     let mut seen = vec![spec_digest(&full())];
-    let mixing = full().mixing.expect("set above");
+    let mixing = MIXING;
+    let changed = |changes: &[(u64, Option<Mixing>)]| {
+        let changes = changes.iter().map(|&(epoch, mixing)| MixingChange { epoch, mixing });
+        StreamSpec { mixing_schedule: changes.collect(), ..full() }
+    };
     let augmentation = full().augmentation.expect("set above");
     let sized = |output| StreamSpec { output: Some(output), ..full() };
     let variants = [
@@ -104,6 +118,13 @@ fn every_field_moves_the_digest() {
         StreamSpec { output: None, ..full() },
         StreamSpec { sample_ids: false, ..full() },
         StreamSpec { label_noise: 0.2, ..full() },
+        changed(&[]),
+        changed(&[(3, Some(MIXING))]),
+        changed(&[(20, Some(MIXING))]),
+        changed(&[(20, Some(MIXING)), (3, Some(MIXING))]),
+        changed(&[(3, None), (20, Some(MIXING))]),
+        changed(&[(3, Some(MIXING)), (20, None)]),
+        changed(&[(3, Some(Mixing { alpha: 0.3, ..MIXING })), (20, Some(MIXING))]),
         sized(Output { height: 176, ..OUTPUT }),
         sized(Output { width: 224, ..OUTPUT }),
         sized(Output { resize: 2, ..OUTPUT }),
@@ -149,18 +170,30 @@ fn every_field_moves_the_digest() {
 
 #[test]
 fn a_field_left_at_its_default_does_not_move_the_digest() {
-    // Frozen when neither augmentation nor CutMix nor an output nor sample ids nor label noise existed.
-    let mixing = Mixing { cutmix_alpha: 0.0, switch_probability: 0.0, ..full().mixing.expect("set above") };
+    // Frozen when neither augmentation nor CutMix nor an output nor sample ids nor label noise nor schedules existed.
+    let mixing = Mixing { cutmix_alpha: 0.0, switch_probability: 0.0, ..MIXING };
     let before = StreamSpec {
         mixing: Some(mixing),
         augmentation: None,
         output: None,
         sample_ids: false,
         label_noise: 0.0,
+        mixing_schedule: Vec::new(),
         ..full()
     };
     let digest: String = spec_digest(&before).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(digest, "6d36f2c969418097e46bd2df3dbcf331bda6b49705f8f46bb589f8a11c24ea12");
+}
+
+#[test]
+fn an_element_of_a_list_is_encoded_as_a_field_of_its_own() {
+    let change = |epoch| MixingChange { epoch, mixing: None };
+    let spec = StreamSpec { mixing_schedule: vec![change(1), change(2)], ..StreamSpec::default() };
+    let element = |epoch: u8| {
+        // Field 15, a message of 12 bytes: field 1, and the epoch.
+        [&[15, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, epoch][..], &[0; 7]].concat()
+    };
+    assert_eq!(encoding(&dynamic(&spec)), [element(1), element(2)].concat());
 }
 
 #[test]

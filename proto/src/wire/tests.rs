@@ -1,5 +1,11 @@
 use super::*;
 
+fn schedule() -> MixingSchedule {
+    let cutmix = Mixing { kind: MixingKind::Cutmix, ..Mixing::mixup(1.0, 0.5) };
+    let changes = [(7, None), (9, Some(cutmix))].map(|(epoch, mixing)| MixingChange { epoch, mixing });
+    MixingSchedule::new(&changes).unwrap()
+}
+
 /// But for label noise, which is not for its split.
 fn every() -> StreamSpec {
     let kind = MixingKind::MixupOrCutmix { cutmix_alpha: 1.0, switch_probability: 0.5 };
@@ -15,6 +21,7 @@ fn every() -> StreamSpec {
             lambda_scope: LambdaScope::Batch,
             partner_source: PartnerSource::Batch,
         }),
+        mixing_schedule: schedule(),
         shard: Some(RowShard { rank: 1, world: 4 }),
         pixel_type: PixelType::F32,
         pixel_layout: PixelLayout::Nchw,
@@ -69,6 +76,9 @@ fn values_of_no_meaning_are_refused_by_field() {
     let output = v1::Output { height: 8, width: 8, resize: 1, ..Default::default() };
     let sized = |output| v1::StreamSpec { output: Some(output), ..good.clone() };
     let custom = Some(v1::CustomAugmentation { name: "two words".into(), version: 1 });
+    let changed =
+        |changes: &[v1::MixingChange]| v1::StreamSpec { mixing_schedule: changes.into(), ..good.clone() };
+    let change = v1::MixingChange { epoch: 7, mixing: Some(mixing) };
     for (spec, message) in [
         (v1::StreamSpec { split: 0, ..good.clone() }, "split: 0 is not allowed, 1 (train) or 2 (test)"),
         (v1::StreamSpec { split: 3, ..good.clone() }, "split: 3 is not allowed, "),
@@ -81,6 +91,11 @@ fn values_of_no_meaning_are_refused_by_field() {
         (mixed(v1::Mixing { kind: 2, switch_probability: 0.5, ..mixing }), "mixing.switch_probability: 0.5"),
         (mixed(v1::Mixing { lambda_scope: 3, ..mixing }), "mixing.lambda_scope: 3"),
         (mixed(v1::Mixing { partner_source: 3, ..mixing }), "mixing.partner_source: 3"),
+        (changed(&[change; 17]), "mixing_schedule: 17 changes is not allowed, at most 16 changes"),
+        (
+            changed(&[v1::MixingChange { mixing: Some(v1::Mixing { kind: 9, ..mixing }), ..change }]),
+            "mixing.kind: 9",
+        ),
         (sized(v1::Output { resize: 0, ..output }), "output.resize: 0"),
         (sized(v1::Output { resize: 4, ..output }), "output.resize: 4"),
         (sized(v1::Output { fill_value: 1, ..output }), "output.fill_value: 1"),

@@ -26,6 +26,7 @@ mod error;
 mod flags;
 mod mixing;
 mod output;
+mod schedule;
 mod shape;
 mod spec;
 
@@ -34,9 +35,10 @@ pub use custom::{CustomTransform, MAX_NAME_CHARS, is_name};
 pub use epochs::Epochs;
 pub use error::SpecError;
 #[cfg(feature = "flags")]
-pub use flags::AugmentationArgs;
+pub use flags::{AugmentationArgs, MixupSchedule};
 pub use mixing::{LambdaScope, MAX_ALPHA, Mixing, MixingKind, PartnerSource};
 pub use output::{ImageSize, Output, Resize};
+pub use schedule::{MAX_MIXING_CHANGES, MixingChange, MixingSchedule};
 pub use shape::{ImageShape, MAX_IMAGE_BYTES};
 pub use spec::{
     MAX_BATCH_BYTES, MAX_BATCH_SIZE, PixelLayout, PixelType, Remainder, RowShard, Split, StreamSpec,

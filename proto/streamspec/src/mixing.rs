@@ -40,6 +40,12 @@ impl Mixing {
         }
     }
 
+    /// Nothing where no sample is mixed: one stream has one digest.
+    #[cfg(feature = "flags")]
+    pub(crate) fn or_none(self) -> Option<Self> {
+        (self.alpha > 0.0 && self.probability > 0.0).then_some(self)
+    }
+
     pub(crate) fn check(&self) -> Result<(), SpecError> {
         check_range("mixing.alpha", self.alpha, MAX_ALPHA)?;
         check_range("mixing.probability", self.probability, 1.0)?;

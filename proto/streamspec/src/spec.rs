@@ -2,7 +2,7 @@
 
 use crate::augmentation::is_default;
 use crate::error::{SpecError, check_range};
-use crate::{Augmentation, ImageShape, Mixing, Output};
+use crate::{Augmentation, ImageShape, Mixing, MixingSchedule, Output};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -32,6 +32,9 @@ pub struct StreamSpec {
     pub shuffle: bool,
     /// How samples are mixed; `None` leaves them alone.
     pub mixing: Option<Mixing>,
+    /// How they are mixed otherwise from some epochs on.
+    #[serde(skip_serializing_if = "MixingSchedule::is_none")]
+    pub mixing_schedule: MixingSchedule,
     /// The rows of each global batch that this client gets; `None` means all of them.
     pub shard: Option<RowShard>,
     /// Type of a pixel value.
@@ -77,6 +80,7 @@ impl StreamSpec {
             remainder: Remainder::Keep,
             shuffle: true,
             mixing: None,
+            mixing_schedule: MixingSchedule::NONE,
             shard: None,
             pixel_type: PixelType::U8,
             pixel_layout: PixelLayout::Nhwc,
@@ -134,7 +138,8 @@ impl StreamSpec {
     }
 
     fn check_mixing(&self) -> Result<(), SpecError> {
-        self.mixing.as_ref().map_or(Ok(()), Mixing::check)
+        self.mixing.as_ref().map_or(Ok(()), Mixing::check)?;
+        self.mixing_schedule.check(self.mixing)
     }
 
     /// Returns the shape of images as sent, where those of the dataset have the shape `image`, or none in common.
@@ -280,7 +285,7 @@ mod tests {
     #[test]
     fn a_spec_that_uses_nothing_new_reads_as_it_did() {
         let text = toml::to_string(&StreamSpec::default()).unwrap();
-        for new in ["augmentation", "sample-ids", "label-noise"] {
+        for new in ["augmentation", "sample-ids", "label-noise", "schedule"] {
             assert!(!text.contains(new), "{text}");
         }
     }

@@ -220,10 +220,8 @@ fn figure<'a>(setup: &Setup, plan: &Plan, arms: &'a [Vec<Trained>], comparison: 
             let (title, fields) = (plan.arms[best].title(training.stream.mixing), plan.arms.len() - 1);
             format!("{title}: the highest test accuracy of {}; ", counted(fields as u64, "field"))
         }
-        _ => training
-            .stream
-            .mixing
-            .map_or(String::new(), |mixing| format!("{}; ", curves::mixing_words(mixing))),
+        _ if training.stream.is_mixed() => format!("{}; ", curves::stream_words(&training.stream)),
+        _ => String::new(),
     };
     let trials = match plan.trials {
         1 => "one trial each".to_owned(),

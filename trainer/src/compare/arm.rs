@@ -54,7 +54,10 @@ impl Arm {
         let mut settings = base.settings.clone();
         settings.seed = Some(base.training.stream.seed + u64::from(trial));
         match self {
-            Arm::WithoutMixup => settings.augmentation.mixup_prob = Some(0.0),
+            Arm::WithoutMixup => {
+                settings.augmentation.mixup_prob = Some(0.0);
+                (settings.augmentation.mixup_until, settings.augmentation.mixup_schedule) = (None, None);
+            }
             Arm::WithMixup => {}
             Arm::Field(Amount { alpha, probability }) => {
                 settings.augmentation.mixup_alpha = Some(alpha);
@@ -65,7 +68,7 @@ impl Arm {
             Arm::Field(_) => UsageError::new(&format!("--grid: {error}")),
             Arm::WithoutMixup | Arm::WithMixup => error,
         })?;
-        if self != Arm::WithoutMixup && config.training.stream.mixing.is_none() {
+        if self != Arm::WithoutMixup && !config.training.stream.is_mixed() {
             return Err(UsageError::new(
                 "nothing to compare: --mixup-prob, and --mixup-alpha or --cutmix-alpha, must be above 0",
             ));
@@ -102,6 +105,22 @@ mod tests {
         assert_eq!(Amount { alpha: mixing.alpha, probability: mixing.probability }, amount);
         for other in [with, field] {
             assert_eq!(mixfeed_client::StreamSpec { mixing: None, ..other }, without);
+        }
+    }
+
+    #[test]
+    fn the_arm_without_mixup_has_no_schedule_of_it() {
+        let none = AugmentationArgs::default;
+        let until = AugmentationArgs { mixup_until: Some(5), ..none() };
+        let mixup_schedule = "5:mixup-prob=1".parse().ok();
+        let later = AugmentationArgs { mixup_prob: Some(0.0), mixup_schedule, ..none() };
+        for augmentation in [until, later] {
+            let data = Some("synthetic".to_owned());
+            let base = Settings { data, augmentation, ..Settings::default() }.check().unwrap();
+            let [without, with] =
+                [Arm::WithoutMixup, Arm::WithMixup].map(|arm| arm.trial(&base, 0).unwrap().training.stream);
+            assert!(!without.is_mixed() && with.is_mixed());
+            assert_eq!(with, base.training.stream);
         }
     }
 

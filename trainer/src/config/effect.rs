@@ -5,7 +5,7 @@
 //! (Ranges are not here, and neither are settings of another optimizer or schedule, which are refused on both roads.)
 
 use super::{Settings, UsageError};
-use mixfeed_loader::config::AugmentationArgs;
+use mixfeed_loader::config::{AugmentationArgs, MixupSchedule};
 
 impl Settings {
     /// Refuses those of `flags`, which are among these settings, that would have no effect.
@@ -23,6 +23,18 @@ impl Settings {
         {
             let text = format!("--milestones has {last}, which is not before the end of {epochs} epochs");
             return Err(UsageError(text));
+        }
+        let AugmentationArgs { mixup_until, mixup_schedule, .. } = &flags.augmentation;
+        for (flag, last) in [
+            ("--mixup-until", *mixup_until),
+            ("--mixup-schedule", mixup_schedule.as_ref().map(MixupSchedule::last_epoch)),
+        ] {
+            if let (Some(last), Some(epochs)) = (last, all.epochs)
+                && last >= epochs
+            {
+                let text = format!("{flag} has epoch {last}, which is not before the end of {epochs} epochs");
+                return Err(UsageError(text));
+            }
         }
         Ok(())
     }
@@ -44,6 +56,8 @@ impl Settings {
             augmentation: AugmentationArgs {
                 switch_prob: said(own.switch_prob, of_flags.switch_prob, of_silent.switch_prob),
                 mixup_prob: said(own.mixup_prob, of_flags.mixup_prob, of_silent.mixup_prob),
+                mixup_until: own.mixup_until.filter(|_| of_flags.mixup_until.is_none()),
+                mixup_schedule: own.mixup_schedule.clone().filter(|_| of_flags.mixup_schedule.is_none()),
                 ..AugmentationArgs::default()
             },
             ..Settings::default()
@@ -97,13 +111,17 @@ mod tests {
     }
 
     /// Settings that have no effect, with what is said of them.
-    fn idle() -> [(Settings, &'static str); 4] {
+    fn idle() -> [(Settings, &'static str); 5] {
         let off = AugmentationArgs { mixup_alpha: Some(0.0), ..AugmentationArgs::default() };
         [
             (Settings { decay_norm_bias: Some(false), ..none() }, "--decay-norm-bias has no effect"),
             (
                 mixed(AugmentationArgs { switch_prob: Some(0.3), ..AugmentationArgs::default() }),
                 "--switch-prob chooses",
+            ),
+            (
+                mixed(AugmentationArgs { mixup_until: Some(3), ..off.clone() }),
+                "--mixup-until has no effect: all epochs are mixed as without it",
             ),
             (mixed(AugmentationArgs { mixup_prob: Some(0.7), ..off }), "--mixup-prob has no effect"),
             (Settings { tls_ca: Some("ca.pem".into()), ..none() }, "--tls-ca is for --loaders"),
@@ -126,6 +144,13 @@ mod tests {
                 .contains("--milestones has 10, which is not before the end of 10 epochs")
         );
         assert_eq!(error(&Settings { epochs: Some(11), ..step }), Ok(()));
+        let until = |epochs| Settings {
+            epochs: Some(epochs),
+            ..mixed(AugmentationArgs { mixup_until: Some(20), ..AugmentationArgs::default() })
+        };
+        let late = error(&until(20)).unwrap_err();
+        assert_eq!(late, "--mixup-until has epoch 20, which is not before the end of 20 epochs");
+        assert_eq!(error(&until(21)), Ok(()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::report::canvas::PictureError;
 use crate::report::canvas::{self, Area, Painted, Picture};
 use crate::report::table::limits;
 use crate::run::observer::Epoch;
-use mixfeed_client::{LambdaScope, Mixing, MixingKind};
+use mixfeed_client::{LambdaScope, Mixing, MixingKind, StreamSpec};
 use panel::{Panel, paint_legend};
 use plotters::prelude::*;
 use std::path::Path;
@@ -68,6 +68,16 @@ pub(crate) fn mixing_words(mixing: Mixing) -> String {
     }
 }
 
+/// How a stream is mixed, as epochs pass, and its label noise, in a few words for a caption.
+pub(crate) fn stream_words(stream: &StreamSpec) -> String {
+    let words = |mixing: Option<Mixing>| mixing.map_or("no mixing".to_owned(), mixing_words);
+    let changes = stream.mixing_schedule.changes().iter();
+    let changes = changes.map(|change| format!("from epoch {} on {}", change.epoch, words(change.mixing)));
+    let noise =
+        (stream.label_noise > 0.0).then(|| format!("label noise {:.0} %", 100.0 * stream.label_noise));
+    [words(stream.mixing)].into_iter().chain(changes).chain(noise).collect::<Vec<_>>().join(", ")
+}
+
 /// Draws the curves of one training.
 ///
 /// # Errors
@@ -80,7 +90,7 @@ pub fn draw_run(
 ) -> Result<(), PictureError> {
     let training = &config.training;
     let stream = &training.stream;
-    let mixing = stream.mixing.map_or("no mixing".to_owned(), mixing_words);
+    let mixing = stream_words(stream);
     let limits = limits(config.settings.limit, config.settings.test_limit);
     let limits = limits.map_or(String::new(), |limits| format!("; {limits}"));
     let figure = Figure {
@@ -94,7 +104,7 @@ pub fn draw_run(
 
 /// Whether a training's targets are soft.
 pub(crate) fn has_soft_targets(training: &Training) -> bool {
-    training.stream.mixing.is_some() || training.recipe.label_smoothing > 0.0
+    training.stream.is_mixed() || training.recipe.label_smoothing > 0.0
 }
 
 /// Draws a figure into a PNG file, and into an SVG file beside it.
@@ -175,7 +185,7 @@ impl Picture for Figure<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mixfeed_client::PartnerSource;
+    use mixfeed_client::{MixingSchedule, PartnerSource};
 
     #[test]
     fn a_caption_names_the_kind_of_mixing_and_what_is_mixed() {
@@ -196,6 +206,15 @@ mod tests {
         );
         let both = "mixing of 20 % of the images, 50 % by CutMix; alpha 0.8 and 1";
         assert_eq!(mixing(either, LambdaScope::Sample), both);
+    }
+
+    #[test]
+    fn a_caption_says_from_when_on_images_are_mixed_otherwise_and_how_many_labels_are_replaced() {
+        let mixing_schedule = MixingSchedule::once(20, None);
+        let mixing = Some(Mixing::mixup(0.2, 0.2));
+        let stream = StreamSpec { mixing, mixing_schedule, label_noise: 0.4, ..StreamSpec::train(0, 8) };
+        let expected = "mixup of 20 % of the images, alpha 0.2, from epoch 20 on no mixing, label noise 40 %";
+        assert_eq!(stream_words(&stream), expected);
     }
 
     /// An arm whose loss falls and whose accuracy rises, in as many epochs.

@@ -15,15 +15,17 @@ use std::time::Duration;
 /// How long a loader has for each batch.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Compares `args.against_batches` batches of each loader, drawn at random, with those that are made here. A loader that cannot
+/// Compares `args.against_batches` batches of these epochs of each loader, drawn at random, with those that are made here. A loader that cannot
 /// be reached, refuses or fails has not passed.
 pub(super) fn checks(
     args: &VerifyArgs,
     checked: &CheckedSpec,
     dataset: &Dataset,
+    epochs: &[u64],
 ) -> Result<Vec<Check>, Failure> {
     let security = security(args)?;
-    let batches = checked.epochs().batches().saturating_mul(args.epochs.into());
+    let per_epoch = checked.epochs().batches();
+    let batches = per_epoch.saturating_mul(epochs.len() as u64);
     let mut checks = Vec::new();
     for loader in &args.against {
         let endpoint: Endpoint = loader.parse().map_err(Failure::usage)?;
@@ -31,7 +33,8 @@ pub(super) fn checks(
         let (key, mut indices) = (RandomState::new(), BTreeSet::new());
         let mut drawn = 0_u64;
         while (indices.len() as u64) < u64::from(args.against_batches).min(batches) {
-            indices.insert(key.hash_one(drawn) % batches);
+            let number = key.hash_one(drawn) % batches;
+            indices.insert(epochs[(number / per_epoch) as usize] * per_epoch + number % per_epoch);
             drawn += 1;
         }
         let mut wrong = Vec::new();

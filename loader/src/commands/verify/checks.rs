@@ -72,6 +72,13 @@ impl Drawn {
         }
     }
 
+    /// Compares the draws with no mixing, which was asked for.
+    pub(super) fn check_of_none(&self) -> Check {
+        let mixed = self.mixup.len() + self.cutmix.len();
+        let found = format!("{mixed} of {} samples are mixed, expected 0", self.trials);
+        Check { name: "not mixed".into(), passed: mixed == 0, p_value: None, found }
+    }
+
     /// Compares the draws with what was asked for.
     pub(super) fn checks(mut self, mixing: &Mixing, image: ImageShape, significance: f64) -> Vec<Check> {
         let (mixup_alpha, cutmix_alpha, share) = match mixing.kind {

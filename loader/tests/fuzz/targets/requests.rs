@@ -173,6 +173,7 @@ pub(super) fn full_spec() -> v1::StreamSpec {
         split: v1::Split::Train.into(),
         sample_ids: true,
         label_noise: 0.4,
+        mixing_schedule: vec![v1::MixingChange { epoch: 3, mixing: None }],
         limit: 30,
         seed: 7,
         batch_size: 8,
@@ -346,7 +347,14 @@ pub(super) fn out_of_range(spec: &v1::StreamSpec) -> Option<&'static str> {
     if let Some(shard) = spec.shard {
         check("shard", shard.rank < shard.world && shard.world <= spec.batch_size);
     }
-    if let Some(it) = spec.mixing {
+    check("mixing_schedule", spec.mixing_schedule.len() <= 16);
+    let (mut last, mut before) = (0, spec.mixing.as_ref());
+    for change in &spec.mixing_schedule {
+        check("mixing_schedule.epoch", change.epoch > last);
+        check("mixing_schedule.mixing", change.mixing.as_ref() != before);
+        (last, before) = (change.epoch, change.mixing.as_ref());
+    }
+    for it in [spec.mixing].into_iter().chain(spec.mixing_schedule.iter().map(|it| it.mixing)).flatten() {
         check("mixing.kind", matches!(it.kind, 1..=3));
         check("mixing.alpha", (0.0..=1000.0).contains(&it.alpha));
         check("mixing.probability", share(it.probability));

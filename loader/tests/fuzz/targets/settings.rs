@@ -4,7 +4,7 @@
 use super::requests::{full_spec, out_of_range};
 use bytesize::ByteSize;
 use mixfeed_client::{CustomTransform, Endpoint, StreamSpec};
-use mixfeed_loader::config::{ServeArgs, ServeConfig};
+use mixfeed_loader::config::{MixupSchedule, ServeArgs, ServeConfig};
 use mixfeed_loader::server::Listen;
 use mixfeed_loader::source::fetch::Origin;
 use mixfeed_loader::source::{Place, SkipList, Skipped, open};
@@ -38,6 +38,7 @@ synthetic:20_000
 https://example.org/set.tar.gz
 file:///data/with%20blank.tar.gz
 posterise:3
+0:mixup-alpha=0.2,mixup-prob=1;20:off
 0123456789abcdef0123456789abcdef
 ";
 
@@ -57,6 +58,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         pixel-type = \"f32\"\npixel-layout = \"nchw\"\n\
         [mixing]\nalpha = 0.2\nprobability = 0.5\nlambda-scope = \"sample\"\npartner-source = \"dataset\"\n\
         kind = { mixup-or-cutmix = { cutmix-alpha = 1.0, switch-probability = 0.5 } }\n\
+        [[mixing-schedule]]\nepoch = 3\n\
         [shard]\nrank = 1\nworld = 2\n\
         [output]\nsize = \"24x20\"\nresize = \"letterbox:9\"\nscaled-decoding = true\n\
         [augmentation]\ncrop-padding = 4\nflip-probability = 0.5\ntrivial-augment = true\ncutout-size = 8\nerased-value = 128\n\
@@ -86,6 +88,7 @@ pub(super) fn run(input: &[u8], folder: &Path) {
         same::<ImageSize>(line);
         same::<Duration>(line);
         same::<CustomTransform>(line);
+        same::<MixupSchedule>(line);
         // Written for people, and not always read again as they were.
         drop(line.parse::<ByteSize>());
         drop(line.parse::<Origin>());

@@ -201,7 +201,7 @@ class Limits(_message.Message):
     def __init__(self, max_batch_size: _Optional[int] = ..., max_batch_bytes: _Optional[int] = ..., max_wanted: _Optional[int] = ..., max_indices_per_request: _Optional[int] = ..., max_message_bytes: _Optional[int] = ...) -> None: ...
 
 class StreamSpec(_message.Message):
-    __slots__ = ("split", "limit", "seed", "batch_size", "remainder", "shuffle", "mixing", "shard", "pixel_type", "pixel_layout", "augmentation", "output", "sample_ids", "label_noise")
+    __slots__ = ("split", "limit", "seed", "batch_size", "remainder", "shuffle", "mixing", "shard", "pixel_type", "pixel_layout", "augmentation", "output", "sample_ids", "label_noise", "mixing_schedule")
     SPLIT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -216,6 +216,7 @@ class StreamSpec(_message.Message):
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_IDS_FIELD_NUMBER: _ClassVar[int]
     LABEL_NOISE_FIELD_NUMBER: _ClassVar[int]
+    MIXING_SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     split: Split
     limit: int
     seed: int
@@ -230,7 +231,8 @@ class StreamSpec(_message.Message):
     output: Output
     sample_ids: bool
     label_noise: float
-    def __init__(self, split: _Optional[_Union[Split, str]] = ..., limit: _Optional[int] = ..., seed: _Optional[int] = ..., batch_size: _Optional[int] = ..., remainder: _Optional[_Union[Remainder, str]] = ..., shuffle: _Optional[bool] = ..., mixing: _Optional[_Union[Mixing, _Mapping]] = ..., shard: _Optional[_Union[RowShard, _Mapping]] = ..., pixel_type: _Optional[_Union[PixelType, str]] = ..., pixel_layout: _Optional[_Union[PixelLayout, str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., sample_ids: _Optional[bool] = ..., label_noise: _Optional[float] = ...) -> None: ...
+    mixing_schedule: _containers.RepeatedCompositeFieldContainer[MixingChange]
+    def __init__(self, split: _Optional[_Union[Split, str]] = ..., limit: _Optional[int] = ..., seed: _Optional[int] = ..., batch_size: _Optional[int] = ..., remainder: _Optional[_Union[Remainder, str]] = ..., shuffle: _Optional[bool] = ..., mixing: _Optional[_Union[Mixing, _Mapping]] = ..., shard: _Optional[_Union[RowShard, _Mapping]] = ..., pixel_type: _Optional[_Union[PixelType, str]] = ..., pixel_layout: _Optional[_Union[PixelLayout, str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., sample_ids: _Optional[bool] = ..., label_noise: _Optional[float] = ..., mixing_schedule: _Optional[_Iterable[_Union[MixingChange, _Mapping]]] = ...) -> None: ...
 
 class Output(_message.Message):
     __slots__ = ("height", "width", "resize", "resize_side", "fill_value", "scaled_decoding")
@@ -345,6 +347,14 @@ class Mixing(_message.Message):
     cutmix_alpha: float
     switch_probability: float
     def __init__(self, kind: _Optional[_Union[MixingKind, str]] = ..., alpha: _Optional[float] = ..., probability: _Optional[float] = ..., lambda_scope: _Optional[_Union[LambdaScope, str]] = ..., partner_source: _Optional[_Union[PartnerSource, str]] = ..., cutmix_alpha: _Optional[float] = ..., switch_probability: _Optional[float] = ...) -> None: ...
+
+class MixingChange(_message.Message):
+    __slots__ = ("epoch", "mixing")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    MIXING_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    mixing: Mixing
+    def __init__(self, epoch: _Optional[int] = ..., mixing: _Optional[_Union[Mixing, _Mapping]] = ...) -> None: ...
 
 class RowShard(_message.Message):
     __slots__ = ("rank", "world")

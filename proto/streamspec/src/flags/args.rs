@@ -33,6 +33,14 @@ pub struct AugmentationArgs {
     /// paper and photo: batch]
     #[arg(long, value_name = "dataset|batch")]
     pub partner: Option<crate::PartnerSource>,
+    /// Mix the first EPOCHS epochs only [default: all]
+    #[arg(long, value_name = "EPOCHS")]
+    pub mixup_until: Option<u64>,
+    /// Mix otherwise from some epochs (counted from 0) on: mixup-alpha, mixup-prob, cutmix-alpha and switch-prob, what is not named
+    /// being as the flags say, or off, or on (as the flags say), e.g. 0:mixup-alpha=0.2,mixup-prob=1;20:off [default: all epochs
+    /// alike]
+    #[arg(long, value_name = "EPOCH:SETTINGS;…")]
+    pub mixup_schedule: Option<crate::MixupSchedule>,
     /// Random crop: zero padding on each side before it; 0 disables it [default: 0; paper and fast: 4]
     #[arg(long, value_name = "PIXELS")]
     pub crop_padding: Option<u32>,

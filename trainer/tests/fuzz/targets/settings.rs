@@ -18,6 +18,7 @@ use std::str::FromStr;
 const LINES: &str = "\
 mixup-alpha=0.2,1
 mixup-prob=0,0.5,1
+0:mixup-alpha=0.2,mixup-prob=1;20:off
 cuda:1
 auto
 article-cnn
@@ -79,7 +80,7 @@ fn check(settings: &Settings) -> Option<RunConfig> {
     let config = settings.clone().check().ok()?;
     let stream = &config.training.stream;
     assert!((1..=65_536).contains(&stream.batch_size) && config.training.epochs >= 1);
-    if let Some(mixing) = stream.mixing {
+    for mixing in stream.mixing_phases().filter_map(|(_, mixing)| mixing) {
         assert!((0.0..=1000.0).contains(&mixing.alpha) && (0.0..=1.0).contains(&mixing.probability));
     }
     assert!((0.0..=1.0).contains(&stream.augmentation.flip_probability));
