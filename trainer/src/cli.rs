@@ -72,6 +72,10 @@ pub struct CompareArgs {
     /// Grid over mixup-alpha, mixup-prob or both, e.g. mixup-alpha=0.2,1 mixup-prob=0.2,0.5,1
     #[arg(long, value_name = "SETTING=VALUE,…", num_args = 1..)]
     pub grid: Vec<GridAxis>,
+    /// Train nothing: join finished runs into one table, from the run.toml and metrics.csv in their folders, after checking that they
+    /// differ in nothing but mixing and seed
+    #[arg(long, value_name = "RUN", num_args = 1.., conflicts_with_all = ["trials", "grid", "resume", "overwrite"])]
+    pub collect: Vec<PathBuf>,
     /// Settings.
     #[command(flatten)]
     pub settings: Settings,

@@ -2,6 +2,7 @@
 //!
 //! The work is done elsewhere; here it is put together, and its result shown.
 
+mod collect;
 mod compare;
 mod doctor;
 mod evaluate;

@@ -7,6 +7,7 @@
 //! Not here: the trainings themselves, each of which is a run like any other, in a folder of its own.
 
 mod arm;
+mod collection;
 mod grid;
 mod picture;
 mod plan;
@@ -16,6 +17,7 @@ mod student;
 
 pub(crate) use arm::way_of;
 pub use arm::{Amount, Arm};
+pub use collection::{CollectedArm, Collection};
 pub use grid::{Grid, GridAxis, GridAxisError};
 pub(crate) use picture::draw_grid;
 pub use plan::{CompareFile, ComparisonRequest, Plan};

@@ -17,7 +17,10 @@ use mixfeed_loader::config::AugmentationArgs;
 use mixfeed_ops::{print, println};
 
 pub(super) fn run(args: CompareArgs) -> Result<(), TrainError> {
-    let CompareArgs { trials, grid, settings, run, resume } = args;
+    let CompareArgs { trials, grid, collect, settings, run, resume } = args;
+    if !collect.is_empty() {
+        return super::collect::run(&collect, &settings, &run);
+    }
     let asked = ComparisonRequest { trials, grid };
     let flags = settings.clone();
     let given = settings.over(run.config.as_deref())?;

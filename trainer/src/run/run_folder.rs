@@ -12,11 +12,13 @@
 //! Whatever else is in the folder stays as it is ([`own`]), and a start that comes to nothing leaves nothing behind.
 
 mod error;
+mod kept;
 mod lock;
 mod own;
 mod run_file;
 
 pub use error::RunFolderError;
+pub use kept::{KeptEpoch, KeptRun};
 pub use run_file::{AlgorithmRecord, DatasetRecord, FORMAT, LeftOutRecord, MachineRecord, RunFile};
 
 #[cfg(doc)]

@@ -98,6 +98,45 @@ fn a_comparison_trains_both_arms_with_the_same_seeds() {
 }
 
 #[test]
+fn the_small_files_of_its_runs_come_to_the_same_when_they_are_collected() {
+    let folder = tempfile::tempdir().unwrap();
+    let compared = json(&compare(folder.path()).arg("--json").output().unwrap());
+    // All that is kept of a run, elsewhere.
+    let mut kept = Vec::new();
+    for run in ["with-mixup-seed-6", "without-mixup-seed-5", "with-mixup-seed-5", "without-mixup-seed-6"] {
+        let place = folder.path().join("kept").join(run);
+        fs::create_dir_all(&place).unwrap();
+        for file in ["run.toml", "metrics.csv"] {
+            fs::copy(folder.path().join("both").join(run).join(file), place.join(file)).unwrap();
+        }
+        kept.push(format!("kept/{run}"));
+    }
+    let collect = |runs: &[String]| {
+        let mut command = trainer(folder.path());
+        command.args(["compare", "--collect"]).args(runs);
+        command
+    };
+    let collected = json(&collect(&kept).arg("--json").output().unwrap());
+    for (arm, number) in [("without", 0), ("with", 1)] {
+        let (own, other) = (&collected["arms"][number], &compared["arms"][number]);
+        assert_eq!(own["seeds"], serde_json::json!([5, 6]), "{arm}: {collected}");
+        for value in ["test_accuracy", "train_loss", "test_loss", "difference"] {
+            assert_eq!(own[value], other[value], "{arm}: {value}");
+        }
+    }
+    let table = String::from_utf8(collect(&kept).output().unwrap().stdout).unwrap();
+    assert!(table.contains("no mixing   ") && table.contains("95 % CI"), "{table}");
+
+    let refused = |command: &mut Command| error_line(&command.output().unwrap());
+    let twice = refused(&mut collect(&[kept[0].clone(), kept[0].clone()]));
+    assert!(twice.contains("are of one arm and one seed"), "{twice}");
+    let settings = refused(collect(&kept).args(["--lr", "0.1"]));
+    assert!(settings.contains("--collect trains nothing"), "{settings}");
+    let missing = refused(&mut collect(&["nowhere".to_owned()]));
+    assert!(missing.contains("nowhere/run.toml"), "{missing}");
+}
+
+#[test]
 fn what_was_left_out_of_training_and_scoring_is_said_in_every_result() {
     let folder = tempfile::tempdir().unwrap();
     let table = |arguments: &[&str]| {
