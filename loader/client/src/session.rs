@@ -5,6 +5,9 @@
 //! [`Event`]s and decides nothing: whether and when the replica is tried again is `roster.rs`'s
 //! business, who is asked for what the scheduler's.
 
+#[cfg(test)]
+mod tests;
+
 use crate::answers::{self, Answers};
 use crate::batch::Batch;
 use crate::checks::{Fault, Gate};

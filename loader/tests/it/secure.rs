@@ -201,6 +201,33 @@ fn a_client_certificate_is_asked_for_and_judged() {
     read(&loader.address, showing(&ours, "trainer")).unwrap();
 }
 
+/// The arbiter is a process of one's own: it has no certificate of the fleet's, and needs no token.
+#[test]
+fn a_trusted_copy_is_asked_in_plain_text_beside_a_loader_with_tls_and_token() {
+    let authority = Authority::new();
+    authority.sign("loader", &["127.0.0.1"], false);
+    let token = authority.token(TOKEN);
+    let loader = start(&[
+        "--tls-cert",
+        &authority.file("loader.pem"),
+        "--tls-key",
+        &authority.file("loader.key"),
+        "--auth-token-file",
+        &token,
+    ]);
+    let copy = start(&[]);
+    let spec = StreamSpec { batch_size: 16, ..StreamSpec::default() };
+    let mut config = StreamConfig::new(vec![loader.address.parse().unwrap()], spec);
+    config.end = StreamEnd::Batch(20);
+    config.tuning.audit_every = 1;
+    config.arbiter = Some(copy.address.parse().unwrap());
+    config.security = Security::default().with_tls(&authority.read("ca.pem"), None).with_token(TOKEN).unwrap();
+    let mut stream = BlockingStream::open(config).unwrap();
+    stream.by_ref().for_each(|batch| drop(batch.unwrap()));
+    let stats = stream.stats();
+    assert!(stats.audited > 0 && stats.corrupt == 0, "{stats:?}");
+}
+
 #[test]
 fn only_calls_with_the_token_are_answered_and_it_is_never_told() {
     let authority = Authority::new();

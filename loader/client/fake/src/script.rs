@@ -106,6 +106,10 @@ pub enum FaultKind {
     Lengthy(usize),
     /// Sends an answer that is neither a batch nor anything else.
     Nothing,
+    /// Says that the stream is open, which it was.
+    Reopens,
+    /// Says that it has made more rows than there are.
+    Overdone,
     /// Sends the batch twice.
     Twice,
     /// Sends parts of the batch as they should not be.

@@ -338,6 +338,12 @@ impl Stream {
             Some(FaultKind::Nothing) => {
                 return self.answers.send(Ok(v1::StreamBatchesResponse { kind: None })).await.is_ok();
             }
+            Some(FaultKind::Reopens) => {
+                return self.send(ResponseKind::Opened(v1::StreamOpened::default())).await;
+            }
+            Some(FaultKind::Overdone) => {
+                return self.send(ResponseKind::Progress(v1::Progress { index, rows_done: 2, rows: 1 })).await;
+            }
             Some(FaultKind::MissingRow) => {
                 message.labels.truncate(message.labels.len() - 4);
                 seal(&mut message, &self.spec);

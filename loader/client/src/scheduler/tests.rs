@@ -1,6 +1,7 @@
 //! What holds for the scheduler whatever happens, and what it does in cases that matter.
 
 mod failing;
+mod limits;
 mod progress;
 
 use super::simulation::{MILLI, SECOND};
@@ -79,17 +80,6 @@ fn what_a_lost_replica_owed_is_asked_of_others_lowest_first() {
     assert!(next.first() == Some(&(1, 1)), "{next:?}");
     assert_eq!(scheduler.tally().reassigned, 2);
     assert_consistent(&scheduler);
-}
-
-#[test]
-fn a_replica_that_owes_all_it_may_is_asked_for_two_more_where_it_matters() {
-    let mut fleet = Fleet::default();
-    fleet.join(0, A, 1, None);
-    for index in 0..3 {
-        assert_eq!(fleet.in_order(0).next(), Some(A), "batch {index}");
-        fleet.ask(0, A, index);
-    }
-    assert_eq!(fleet.in_order(0).next(), None);
 }
 
 #[test]

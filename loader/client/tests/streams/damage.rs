@@ -44,6 +44,12 @@ async fn a_batch_that_comes_twice_is_handed_out_once() {
 }
 
 #[tokio::test]
+async fn a_loader_that_opens_its_stream_twice_or_makes_more_rows_than_there_are_is_left() {
+    survives(FaultKind::Reopens).await;
+    survives(FaultKind::Overdone).await;
+}
+
+#[tokio::test]
 async fn an_answer_longer_than_any_batch_of_the_stream_is_not_received() {
     // A batch here has less than 1 kB, and 64 KiB are left for what is beside it.
     survives(FaultKind::Lengthy(70_000)).await;

@@ -1,7 +1,7 @@
 //! Loaders that lie, and what is remembered of them from one stream of a run to the next.
 
 use super::*;
-use mixfeed_client::{AuditPolicy, Expected, LoaderHistory};
+use mixfeed_client::{AuditPolicy, Expected, LoaderHistory, Split};
 use mixfeed_fake::{At, Fault, FaultKind};
 use std::time::Instant;
 
@@ -39,6 +39,28 @@ async fn an_audit_with_one_loader_goes_on_and_counts_what_it_could_not_compare()
     let mut stream = open(audited(&[&one], 50, 1)).await;
     assert_eq!(read_all(&mut stream, 0).await, 50);
     assert_eq!((stream.stats().audited, stream.stats().unaudited), (0, 50));
+}
+
+#[tokio::test]
+async fn what_one_loader_alone_vouches_for_is_counted_for_training_only() {
+    for (split, counted) in [(Split::Train, 20), (Split::Test, 0)] {
+        let one = loader(Script::default());
+        let mut config = config(&[&one], 20);
+        config.spec.split = split;
+        let history = config.history.clone();
+        let mut stream = open(config).await;
+        while let Some(batch) = tokio::time::timeout(PATIENCE, stream.next()).await.expect("goes on") {
+            batch.unwrap();
+        }
+        drop(stream);
+        let batches = || history.records().iter().map(|record| record.unconfirmed.batches).sum::<u64>();
+        let told = async {
+            while batches() != counted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, told).await.expect("it is remembered when the stream ends");
+    }
 }
 
 #[tokio::test]
