@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, Once, OnceLock};
 use tokio::signal::unix::SignalKind;
 
 /// Needs promised by the environment.
@@ -60,6 +60,9 @@ pub fn logged(log: impl FnOnce()) -> String {
         }
     }
 
+    // What is logged first by a thread without a subscriber may be off for all: with this, every thread has one.
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| drop(tracing::subscriber::set_global_default(tracing_subscriber::registry())));
     let memory = Memory::default();
     let writer = memory.clone();
     let subscriber = tracing_subscriber::fmt()

@@ -29,7 +29,14 @@ const WITH_TLS: [(&[&str], &str); 7] = [
 ];
 
 /// The same where it is not spoken, or the other side does not: it ends the connection at once, or answers something else.
-const PLAIN: [&str; 4] = ["http2 error", "h2 protocol error", "broken pipe", "reset by peer"];
+const PLAIN: [&str; 6] = [
+    "http2 error",
+    "h2 protocol error",
+    "broken pipe",
+    "reset by peer",
+    "connection closed",
+    "operation was canceled",
+];
 
 /// An error of connecting, or of the first call on a connection, with what is to be done about it where that is known.
 ///

@@ -221,7 +221,8 @@ fn a_trusted_copy_is_asked_in_plain_text_beside_a_loader_with_tls_and_token() {
     config.end = StreamEnd::Batch(20);
     config.tuning.audit_every = 1;
     config.arbiter = Some(copy.address.parse().unwrap());
-    config.security = Security::default().with_tls(&authority.read("ca.pem"), None).with_token(TOKEN).unwrap();
+    config.security =
+        Security::default().with_tls(&authority.read("ca.pem"), None).with_token(TOKEN).unwrap();
     let mut stream = BlockingStream::open(config).unwrap();
     stream.by_ref().for_each(|batch| drop(batch.unwrap()));
     let stats = stream.stats();

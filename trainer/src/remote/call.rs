@@ -5,6 +5,7 @@ use mixfeed_client::with_remedy;
 use mixfeed_ops::grpc::{Bearer, Credentials, root_cause};
 use mixfeed_proto::v1;
 use mixfeed_proto::v1::trainer_service_client::TrainerServiceClient;
+use std::error::Error as _;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tonic::Streaming;
@@ -98,7 +99,9 @@ impl Trainer {
     fn unanswered(&self, status: &tonic::Status) -> RemoteError {
         match self.error(status) {
             RemoteError::Lost { address, problem } => {
-                RemoteError::Unreachable { address, problem: with_remedy(problem, self.tls) }
+                let cause = status.source().map(|cause| format!("{problem}: {}", root_cause(cause)));
+                let problem = with_remedy(cause.unwrap_or(problem), self.tls);
+                RemoteError::Unreachable { address, problem }
             }
             other => other,
         }

@@ -342,7 +342,9 @@ impl Stream {
                 return self.send(ResponseKind::Opened(v1::StreamOpened::default())).await;
             }
             Some(FaultKind::Overdone) => {
-                return self.send(ResponseKind::Progress(v1::Progress { index, rows_done: 2, rows: 1 })).await;
+                return self
+                    .send(ResponseKind::Progress(v1::Progress { index, rows_done: 2, rows: 1 }))
+                    .await;
             }
             Some(FaultKind::MissingRow) => {
                 message.labels.truncate(message.labels.len() - 4);

@@ -20,6 +20,7 @@ use mixfeed_client::{Batch, BatchStream, StreamConfig, StreamEnd, StreamError, S
 use mixfeed_fake::{FakeData, FakeLoader, Script};
 use mixfeed_proto::v1;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Once;
 use std::time::Duration;
 
 /// Long enough for anything that should happen, so that a test that waits for it in vain ends.
@@ -62,6 +63,10 @@ fn config(loaders: &[&FakeLoader], batches: u64) -> StreamConfig {
 }
 
 fn loader(script: Script) -> FakeLoader {
+    // What is logged first by a thread without a subscriber may be off for all, also for one that collects lines meanwhile: with
+    // this, every thread has one.
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| drop(tracing::subscriber::set_global_default(tracing_subscriber::registry())));
     FakeLoader::start(script).unwrap()
 }
 
