@@ -5,11 +5,12 @@ use mixfeed_proto::v1::loader_service_client::LoaderServiceClient;
 use mixfeed_proto::v1::stream_batches_request::Kind as RequestKind;
 use mixfeed_proto::v1::stream_batches_response::Kind as ResponseKind;
 use mixfeed_proto::v1::{
-    Augmentation, Batch, BatchRequest, DescribeRequest, Mixing, StreamBatchesRequest, StreamBatchesResponse,
-    StreamOpen, StreamSpec,
+    Augmentation, Batch, BatchRequest, DescribeRequest, DescribeResponse, Mixing, StreamBatchesRequest,
+    StreamBatchesResponse, StreamOpen, StreamSpec,
 };
 use mixfeed_proto::{BatchBytes, batch_checksum, spec_digest};
 use sha2::{Digest as _, Sha256};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -233,4 +234,29 @@ async fn a_spec_with_an_unknown_field_is_refused() {
     let status = later(&mut grpc, 1).await.expect_err("a refusal");
     assert_eq!(status.code(), Code::FailedPrecondition);
     assert!(status.message().contains("a field that this loader does not know"), "{}", status.message());
+}
+
+/// A call that is begun and whose request does not come takes a place, but not for long.
+#[tokio::test]
+async fn a_call_whose_request_does_not_come_is_ended() {
+    let loader = EmbeddedLoader::start("synthetic:64", Some(1)).unwrap();
+    let client = connect(&loader).await;
+    let patience = Duration::from_secs(40);
+    let calling = async {
+        let silent = client.clone().stream_batches(tokio_stream::pending()).await;
+        silent.expect_err("nothing opens it").code()
+    };
+    let asking = async {
+        let channel = Channel::from_shared(format!("http://{}", loader.address())).unwrap();
+        let mut grpc = tonic::client::Grpc::new(channel.connect().await.unwrap());
+        grpc.ready().await.unwrap();
+        let path = PathAndQuery::from_static("/mixfeed.v1.LoaderService/Describe");
+        let codec = tonic_prost::ProstCodec::<DescribeRequest, DescribeResponse>::default();
+        let silent = Request::new(tokio_stream::pending());
+        grpc.client_streaming(silent, path, codec).await.expect_err("nothing is asked").code()
+    };
+    let both = async { tokio::join!(calling, asking) };
+    let ended = tokio::time::timeout(patience, both).await.expect("both end");
+    assert_eq!(ended, (Code::DeadlineExceeded, Code::Cancelled));
+    assert!(Open::by(&mut client.clone(), opening(spec())).await.is_ok());
 }
