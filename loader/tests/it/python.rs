@@ -309,19 +309,16 @@ fn python_tells_what_may_pass_from_what_stays() {
     }
 }
 
-/// Ends in the middle of a stream, and says how many of gRPC's calls are left as the last thing before the interpreter exits.
+/// Ends within a stream; the last thing that the interpreter does is to say how many of gRPC's calls are left.
 const ENDS: &str = "
 import atexit, gc, signal, sys
 signal.alarm(60)  # It ends then, however it hangs.
-left = lambda: print(sum('Rendezvous' in type(each).__name__ for each in gc.get_objects()))
-atexit.register(left)
+atexit.register(lambda: print(sum('Rendezvous' in type(each).__name__ for each in gc.get_objects())))
 import mixfeed_stream as m
 spec = m.stream_spec(batch_size=20, mixup_alpha=0.2, mixup_probability=float(sys.argv[2]))
 stream = iter(m.MixfeedStream(sys.argv[1], spec))
-next(stream)
-next(stream)
-if sys.argv[3] == 'reads on':
-    list(stream)
+next(stream), next(stream)
+if sys.argv[3] == 'reads on': list(stream)
 ";
 
 /// A call that is left when the interpreter exits may keep it from exiting.
@@ -338,8 +335,8 @@ fn however_a_program_ends_it_leaves_no_call_behind() {
     ] {
         let faults = fault.into_iter().collect();
         let loader = FakeLoader::start(Script { faults, ..Script::default() }).unwrap();
-        let arguments = [&*loader.address().to_string(), probability, then];
-        let output = program(&python, Path::new(""), ENDS, &arguments);
+        let address = loader.address().to_string();
+        let output = program(&python, Path::new(""), ENDS, &[&address, probability, then]);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(stderr.contains(said) && stderr.is_empty() == said.is_empty(), "{said}: {stderr}");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n", "{said}");

@@ -12,6 +12,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod content;
+mod description;
 mod liar;
 mod parts;
 mod proxy;

@@ -1,6 +1,7 @@
 //! The service of a fake loader: it answers as scripted.
 
 use crate::content::{batch, seal};
+use crate::description;
 use crate::parts::{self, Step};
 use crate::script::{At, FaultKind, Point, Script};
 use bytes::Bytes;
@@ -109,39 +110,7 @@ impl v1::loader_service_server::LoaderService for Service {
             std::future::pending::<()>().await;
         }
         self.0.described.fetch_add(1, Ordering::SeqCst);
-        let script = lock(&self.0.script);
-        let data = &script.data;
-        let split = |split: v1::Split, samples| v1::SplitDescription {
-            split: split.into(),
-            samples,
-            ..Default::default()
-        };
-        Ok(Response::new(v1::DescribeResponse {
-            dataset: Some(v1::DatasetDescription {
-                name: data.name.clone(),
-                digest: data.digest.to_vec(),
-                classes: (0..data.classes).map(|class| format!("class {class}")).collect(),
-                image: Some(data.image.into()),
-                splits: vec![
-                    split(v1::Split::Train, data.train_samples),
-                    split(v1::Split::Test, data.test_samples),
-                ],
-                ..Default::default()
-            }),
-            algorithm_version: 1,
-            algorithm_fingerprint: data.fingerprint.to_vec(),
-            limits: Some(v1::Limits {
-                max_batch_size: limits::MAX_BATCH_SIZE,
-                max_batch_bytes: limits::MAX_BATCH_BYTES,
-                max_wanted: limits::MAX_WANTED,
-                max_indices_per_request: limits::MAX_INDICES_PER_REQUEST,
-                max_message_bytes: script.message_bytes as u64,
-            }),
-            workers: 1,
-            open_streams: 0,
-            release: script.data.release.clone(),
-            instance_id: self.0.instance.to_vec(),
-        }))
+        Ok(Response::new(description::of(&lock(&self.0.script), &self.0.instance)))
     }
 
     type StreamBatchesStream = ReceiverStream<Answer>;
