@@ -9,12 +9,11 @@ use crate::config::{Settings, UsageError};
 use crate::report::curves::stream_words;
 use crate::run::run_folder::KeptRun;
 use mixfeed_client::{MixingSchedule, StreamSpec};
-use mixfeed_loader::config::SourceArgs;
 use serde::Serialize;
 
-/// Settings in which runs of a comparison may differ: those of the arm, the seed, and those that shape no weights. Those of
-/// how data is read come to the dataset's digest, which is compared.
-const FREE: [&str; 39] = [
+/// Settings in which runs of a comparison may differ, beside those that may change within a run: those of the arm, the seed, and
+/// those that shape no weights. Those of how data is read come to the dataset's digest, which is compared.
+const FREE: [&str; 11] = [
     "mixup-alpha",
     "mixup-prob",
     "mixup-until",
@@ -24,36 +23,8 @@ const FREE: [&str; 39] = [
     "lambda-per",
     "partner",
     "seed",
-    "data",
-    "loaders",
-    "workers",
-    "loader-timeout",
-    "tls-ca",
-    "tls-cert",
-    "tls-key",
-    "auth-token-file",
-    "audit",
-    "audit-policy",
-    "audit-data",
-    "forget-loaders",
-    "strict-machine",
-    "preload",
-    "device",
-    "threads",
     "deterministic",
-    "output",
     "checkpoint-every",
-    "eval-every",
-    "log-every",
-    "listen",
-    "listen-tls-cert",
-    "listen-tls-key",
-    "listen-tls-client-ca",
-    "listen-auth-token-file",
-    "listen-require-auth",
-    "metrics",
-    "log-format",
-    "log",
 ];
 
 /// What the runs came to.
@@ -193,7 +164,7 @@ fn difference(one: &KeptRun, other: &KeptRun) -> Result<Option<String>, UsageErr
     if a.algorithm.fingerprint != b.algorithm.fingerprint {
         return Ok(Some(differs("algorithm", &a.algorithm.fingerprint, &b.algorithm.fingerprint)));
     }
-    let (own, others) = (table(&a.settings)?, table(&b.settings)?);
+    let (own, others) = (table(&a.settings), table(&b.settings));
     for key in own.keys().chain(others.keys()) {
         let [value, with] =
             [&own, &others].map(|all| all.get(key).map_or("unset".to_owned(), ToString::to_string));
@@ -213,11 +184,8 @@ fn difference(one: &KeptRun, other: &KeptRun) -> Result<Option<String>, UsageErr
 }
 
 /// The settings in which runs of a comparison may not differ.
-fn table(settings: &Settings) -> Result<toml::Table, UsageError> {
-    let table = toml::Table::try_from(settings).map_err(|error| UsageError::new(&error.to_string()))?;
-    let source = SourceArgs::keys();
-    let is_free = |key: &str| FREE.contains(&key) || source.iter().any(|known| known == key);
-    Ok(table.into_iter().filter(|(key, _)| !is_free(key)).collect())
+fn table(settings: &Settings) -> toml::Table {
+    settings.hyperparameters().into_iter().filter(|(key, _)| !FREE.contains(&&**key)).collect()
 }
 
 #[cfg(test)]

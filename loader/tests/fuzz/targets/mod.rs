@@ -3,6 +3,7 @@
 mod answers;
 mod index;
 mod jpeg;
+mod ranges;
 mod requests;
 mod settings;
 

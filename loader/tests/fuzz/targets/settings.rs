@@ -1,7 +1,8 @@
 //! What people write: settings files, stream specs, skip lists and tokens as files, and each line in the forms that
 //! flags and keys take. What is taken is written again and read again, and comes to the same.
 
-use super::requests::{full_spec, out_of_range};
+use super::ranges::out_of_range;
+use super::requests::full_spec;
 use bytesize::ByteSize;
 use mixfeed_client::{CustomTransform, Endpoint, StreamSpec};
 use mixfeed_loader::config::{MixupSchedule, ServeArgs, ServeConfig};
