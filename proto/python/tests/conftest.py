@@ -105,11 +105,12 @@ def stopped(pids: list[int]) -> Iterator[None]:
 
 
 class Program:
-    """A Python program in a process of its own."""
+    """A Python program in a process of its own, whose input ends when its end is waited for."""
 
     def __init__(self, text: str, *arguments: object) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(text), *map(str, arguments)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
