@@ -91,21 +91,15 @@ impl Gate {
 pub(crate) mod tests {
     use super::*;
     use bytes::Bytes;
-    use mixfeed_streamspec::StreamSpec;
+    use mixfeed_streamspec::{ImageShape, StreamSpec};
 
     pub(crate) fn gate() -> Gate {
         gate_of(&StreamSpec { batch_size: 4, ..StreamSpec::default() })
     }
 
     fn gate_of(spec: &StreamSpec) -> Gate {
-        let opened = v1::StreamOpened {
-            samples_per_epoch: 10,
-            batches_per_epoch: 3,
-            image: Some(v1::ImageShape { height: 2, width: 2, channels: 3 }),
-            window_batches: 1,
-            ..v1::StreamOpened::default()
-        };
-        let geometry = Arc::new(Geometry::read(spec, &opened).unwrap());
+        let image = ImageShape { height: 2, width: 2, channels: 3 };
+        let geometry = Arc::new(Geometry::new(spec, 10, image));
         Gate { geometry, spec_digest: mixfeed_proto::digest_of(spec), classes: 3 }
     }
 

@@ -7,7 +7,7 @@
 use crate::config::Expected;
 use crate::geometry::Geometry;
 use mixfeed_proto::{limits, v1};
-use mixfeed_streamspec::{ImageShape, StreamSpec};
+use mixfeed_streamspec::{ImageShape, Split, StreamSpec};
 
 /// The dataset behind a stream.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -176,6 +176,19 @@ impl Identity {
             workers: message.workers,
             instance: instance(&message.instance_id),
         })
+    }
+
+    /// The shape of a stream by `spec` from this replica; an error where its images are of many sizes and the spec names none.
+    pub(crate) fn geometry(&self, spec: &StreamSpec) -> Result<Geometry, String> {
+        let DatasetInfo { train_samples, test_samples, left_out, .. } = &self.dataset;
+        let (all, left_out) = match spec.split {
+            Split::Train => (*train_samples, &left_out.train),
+            Split::Test => (*test_samples, &left_out.test),
+        };
+        let all = if spec.limit == 0 { all } else { spec.limit.min(all) };
+        let left_out = left_out.partition_point(|sample| *sample < all) as u64;
+        let image = spec.sent(self.image).ok_or("its images are of many sizes, and the spec names none")?;
+        Ok(Geometry::new(spec, all - left_out, image))
     }
 
     /// What a stream with this replica as its reference expects of the others.

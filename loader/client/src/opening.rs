@@ -14,7 +14,6 @@ use crate::scheduler::{Bounds, Micros, OVERDRAFT, ReplicaKey, micros};
 use mixfeed_proto::limits::MAX_WANTED;
 use mixfeed_streamspec::StreamSpec;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Requests that keep a loader busy, for each batch that it holds: one is being made, one waits.
@@ -39,8 +38,10 @@ pub(crate) struct Opening {
     names_answered: std::collections::BTreeSet<usize>,
     /// What accepted replicas said of themselves, until they serve.
     accepted: BTreeMap<ReplicaKey, Identity>,
-    /// The shape of the stream, once it is open.
-    geometry: Option<Arc<Geometry>>,
+    /// The shape of the stream, by what the first replica said that was found to be as expected.
+    geometry: Option<Geometry>,
+    /// Whether a stream was opened.
+    is_open: bool,
     /// What a loader said when it refused the spec.
     refusal: Option<(String, String)>,
     history: LoaderHistory,
@@ -60,6 +61,7 @@ impl Opening {
             names_answered: std::collections::BTreeSet::new(),
             accepted: BTreeMap::new(),
             geometry: None,
+            is_open: false,
             refusal: None,
             history: config.history.clone(),
         }
@@ -115,7 +117,7 @@ impl Opening {
     /// The error of a stream that nobody serves.
     pub(crate) fn nobody(&self, roster: &Roster, waited: Duration) -> StreamError {
         let detail = self.troubles(roster);
-        if self.given && self.geometry.is_none() && roster.entries().any(|(_, entry)| entry.mismatched) {
+        if self.given && !self.is_open && roster.entries().any(|(_, entry)| entry.mismatched) {
             return StreamError::Mismatch { detail };
         }
         StreamError::NoLoader { waited, detail }
@@ -172,7 +174,11 @@ impl Opening {
 
     fn judge(&mut self, now: Micros, replica: ReplicaKey, identity: Identity, roster: &mut Roster) {
         let Some(expected) = &self.expected else { return };
-        let difference = identity.differs_from(expected);
+        let geometry = identity.geometry(&self.spec).ok();
+        let has_another = self.geometry.is_some() && self.geometry != geometry;
+        let other_shape =
+            has_another.then(|| "its epochs have another shape than those of the first loader".to_owned());
+        let difference = identity.differs_from(expected).or(other_shape);
         let Some(entry) = roster.get_mut(replica) else { return };
         entry.mismatched = difference.is_some();
         if let Some(reason) = difference {
@@ -181,6 +187,7 @@ impl Opening {
         if !roster.recognised(now, replica, &identity.instance) {
             return;
         }
+        self.geometry = geometry;
         let Some(entry) = roster.get_mut(replica) else { return };
         if let Some(running) = &entry.running {
             running.mailbox.accept();
@@ -196,12 +203,11 @@ impl Opening {
         }
     }
 
-    /// A replica's stream is open. Returns what it said of itself, unless its stream is not the one that others have.
+    /// A replica's stream is open. Returns what it said of itself, unless it turns out to be a process that is known already.
     pub(crate) fn opened(
         &mut self,
         now: Micros,
         replica: ReplicaKey,
-        geometry: &Arc<Geometry>,
         instance: &str,
         roster: &mut Roster,
     ) -> Option<Identity> {
@@ -209,11 +215,7 @@ impl Opening {
         if !instance.is_empty() && !roster.recognised(now, replica, instance) {
             return None;
         }
-        if self.geometry.get_or_insert_with(|| geometry.clone()) != geometry {
-            let reason = "its epochs have another shape than those of the first loader".to_owned();
-            roster.refuse(now, replica, reason);
-            return None;
-        }
+        self.is_open = true;
         Some(identity)
     }
 }

@@ -37,7 +37,8 @@ pub async fn read_recorded(
     let mut answers = Answers::of(body, message_bytes(spec, &identity));
     let mut next = async || answers.message().await.map_err(|status| status.message().to_owned());
     let Some(first) = next().await? else { return Ok(()) };
-    let (geometry, _, _) = opened_by(spec, spec.sent(identity.image), &first)?;
+    let geometry = identity.geometry(spec)?;
+    opened_by(&geometry, &first)?;
     let classes = u32::try_from(identity.dataset.classes.len()).unwrap_or(u32::MAX);
     let mut intake = Intake::new(Gate {
         geometry: Arc::new(geometry),

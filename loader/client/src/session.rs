@@ -26,7 +26,6 @@ use crate::transport::{self, Target};
 use mixfeed_proto::v1;
 use mixfeed_proto::v1::stream_batches_request::Kind as RequestKind;
 use mixfeed_proto::v1::stream_batches_response::Kind as ResponseKind;
-use mixfeed_streamspec::ImageShape;
 use mixfeed_streamspec::StreamSpec;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -139,8 +138,8 @@ impl Session {
         let per_request = (identity.max_indices_per_request as usize)
             .min(mixfeed_proto::limits::MAX_INDICES_PER_REQUEST as usize);
         let expected = identity.expected();
-        let (image, limit) =
-            (self.common.spec.sent(identity.image), message_bytes(&self.common.spec, &identity));
+        let (geometry, limit) =
+            (identity.geometry(&self.common.spec), message_bytes(&self.common.spec, &identity));
         let release = identity.release.clone();
         self.report(News::Described(Box::new(identity))).await;
         self.mailbox.accepted().await;
@@ -153,8 +152,8 @@ impl Session {
             Ok(Err(status)) => return Err(opening_failed(&status, &release)),
             Ok(Ok(answers)) => answers,
         };
-        let (geometry, window_batches, instance) = self.opened(&mut answers, image, &release).await?;
-        let geometry = Arc::new(geometry);
+        let geometry = Arc::new(geometry.map_err(Ending::Bad)?);
+        let (window_batches, instance) = self.opened(&mut answers, &geometry, &release).await?;
         self.report(News::Opened { geometry: geometry.clone(), window_batches, instance }).await;
         let intake = Intake::new(Gate { geometry, spec_digest: self.common.spec_digest, classes });
         let pump = Pump { session: self, intake, requests, answers, per_request, owed: HashSet::new() };
@@ -177,15 +176,15 @@ impl Session {
     async fn opened(
         &self,
         answers: &mut Answers,
-        image: Option<ImageShape>,
+        geometry: &Geometry,
         release: &str,
-    ) -> Result<(Geometry, u32, String), Ending> {
+    ) -> Result<(u32, String), Ending> {
         let timeout = self.common.tuning.connect_timeout;
         match tokio::time::timeout(timeout, answers.message()).await {
             Err(_) => Err(Ending::Lost(format!("no answer to the opening within {timeout:?}"))),
             Ok(Err(status)) => Err(opening_failed(&status, release)),
             Ok(Ok(None)) => Err(Ending::Drained),
-            Ok(Ok(Some(answer))) => opened_by(&self.common.spec, image, &answer).map_err(Ending::Bad),
+            Ok(Ok(Some(answer))) => opened_by(geometry, &answer).map_err(Ending::Bad),
         }
     }
 }
@@ -198,21 +197,17 @@ pub(crate) fn message_bytes(spec: &StreamSpec, identity: &Identity) -> usize {
     max.min(mixfeed_proto::limits::MAX_MESSAGE_BYTES)
 }
 
-/// The shape of the stream, its window and the id of the process, from the first answer of a replica whose images were described as
-/// sent as `image`; an error says what is wrong with it.
+/// The window of the stream and the id of the process, from the first answer of a replica that described a stream of this shape;
+/// an error says what is wrong with it.
 pub(crate) fn opened_by(
-    spec: &StreamSpec,
-    image: Option<ImageShape>,
+    geometry: &Geometry,
     answer: &v1::StreamBatchesResponse,
-) -> Result<(Geometry, u32, String), String> {
+) -> Result<(u32, String), String> {
     let Some(ResponseKind::Opened(opened)) = &answer.kind else {
         return Err("its first answer does not open the stream".into());
     };
-    let geometry = Geometry::read(spec, opened)?;
-    if Some(geometry.image) != image {
-        return Err("its stream has another image shape than it described".into());
-    }
-    Ok((geometry, opened.window_batches.max(1), identity::instance(&opened.instance_id)))
+    geometry.check(opened)?;
+    Ok((opened.window_batches.max(1), identity::instance(&opened.instance_id)))
 }
 
 /// The open stream of one session.

@@ -19,7 +19,7 @@ impl Driver {
         window_batches: u32,
         instance: &str,
     ) {
-        let opened = self.opening.opened(now, replica, geometry, instance, &mut self.roster);
+        let opened = self.opening.opened(now, replica, instance, &mut self.roster);
         let (Some(identity), Some(entry)) = (opened, self.roster.get(replica)) else { return };
         let (is_arbiter, loader) = (entry.is_arbiter, entry.position.1.to_string());
         if !entry.seen && !is_arbiter {

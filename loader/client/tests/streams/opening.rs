@@ -224,13 +224,26 @@ async fn a_loader_whose_batches_have_another_shape_gives_none_whatever_digest_it
         for index in index..index + 100 {
             read_one(&mut stream, index).await;
         }
-        assert_eq!(successor.served(), 0);
+        assert_eq!((successor.streams(), successor.served()), (0, 0));
     }
 }
 
-/// Reads on until a stream was opened with that loader; returns the next index.
+#[tokio::test]
+async fn the_shape_of_a_stream_is_that_of_the_first_loader_of_the_list_however_late_it_opens() {
+    let late = steady().with(Fault::once(At::From(0), FaultKind::Mute(Point::Opening)));
+    let smaller = Script { data: FakeData { train_samples: 990, ..FakeData::default() }, ..steady() };
+    let (first, quick) = (loader(late), loader(smaller));
+    let mut config = config(&[&first, &quick], 200);
+    config.tuning.connect_timeout = Duration::from_millis(300);
+    let mut stream = open(config).await;
+    assert_eq!(stream.info().samples_per_epoch, FakeData::default().train_samples);
+    assert_eq!(read_all(&mut stream, 0).await, 200);
+    assert_eq!((quick.streams(), quick.served()), (0, 0));
+}
+
+/// Reads on until that loader was asked what it is; returns the next index.
 async fn read_until_met(stream: &mut BatchStream, mut index: u64, met: &FakeLoader) -> u64 {
-    while met.streams() == 0 {
+    while met.described() == 0 {
         read_one(stream, index).await;
         index += 1;
     }
