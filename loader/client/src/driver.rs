@@ -208,7 +208,7 @@ impl Driver {
         if let Some(scheduler) = &mut self.scheduler
             && scheduler.is_head_held()
         {
-            scheduler.awaits_more(self.roster.awaits_more());
+            scheduler.awaits_more(now, self.roster.awaits_more());
         }
         if let Some(scheduler) = &mut self.scheduler
             && scheduler.next_wakeup().is_some_and(|at| at <= now)

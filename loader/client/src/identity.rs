@@ -181,14 +181,18 @@ impl Identity {
     /// The shape of a stream by `spec` from this replica; an error where its images are of many sizes and the spec names none.
     pub(crate) fn geometry(&self, spec: &StreamSpec) -> Result<Geometry, String> {
         let DatasetInfo { train_samples, test_samples, left_out, .. } = &self.dataset;
-        let (all, left_out) = match spec.split {
+        let (served, left_out) = match spec.split {
             Split::Train => (*train_samples, &left_out.train),
             Split::Test => (*test_samples, &left_out.test),
         };
-        let all = if spec.limit == 0 { all } else { spec.limit.min(all) };
-        let left_out = left_out.partition_point(|sample| *sample < all) as u64;
+        // A limit counts those that are left out, too.
+        let limited = |limit: u64| {
+            let all = limit.min(served.saturating_add(left_out.len() as u64));
+            all - left_out.partition_point(|sample| *sample < all) as u64
+        };
+        let samples = if spec.limit == 0 { served } else { limited(spec.limit) };
         let image = spec.sent(self.image).ok_or("its images are of many sizes, and the spec names none")?;
-        Ok(Geometry::new(spec, all - left_out, image))
+        Ok(Geometry::new(spec, samples, image))
     }
 
     /// What a stream with this replica as its reference expects of the others.

@@ -30,13 +30,17 @@ impl Driver {
         let config = &self.config;
         let scheduler =
             self.scheduler.get_or_insert_with(|| Scheduler::new(opening::bounds(config, geometry)));
+        // The first answer is not to pass alone while others are being connected.
+        let awaits_more = self.roster.awaits_more();
         if is_arbiter {
-            return scheduler.join_arbiter(now, replica);
+            scheduler.join_arbiter(now, replica);
+            return scheduler.awaits_more(now, awaits_more);
         }
         let limit = opening::max_owed(&config.tuning, geometry, identity.max_wanted, window_batches);
         let pace = self.config.history.nanoseconds_per_byte(&loader);
         let known = pace.map(|pace| (pace * geometry.batch_bytes() as f64 / 1000.0) as Micros);
         scheduler.join(now, replica, limit, known);
+        scheduler.awaits_more(now, awaits_more);
         self.batch_bytes = geometry.batch_bytes();
         self.patience.opened(now, self.roster.serving());
         self.config.history.served();

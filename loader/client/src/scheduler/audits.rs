@@ -127,9 +127,11 @@ impl<T> Scheduler<T> {
         }
     }
 
-    /// Whether replicas may still come that could decide a contradiction.
-    pub(crate) fn awaits_more(&mut self, awaits_more: bool) {
-        self.audits.awaits_more = awaits_more;
+    /// Whether replicas may still come that could give a second opinion, or decide a contradiction.
+    pub(crate) fn awaits_more(&mut self, now: Micros, awaits_more: bool) {
+        if std::mem::replace(&mut self.audits.awaits_more, awaits_more) && !awaits_more {
+            self.update(now);
+        }
     }
 
     /// The replica that is to give the second answer beside `first`: the one that it was compared with least often, so

@@ -2,7 +2,7 @@
 
 use super::*;
 use mixfeed_client::{AuditPolicy, Expected, LoaderHistory, Split};
-use mixfeed_fake::{At, Fault, FaultKind};
+use mixfeed_fake::{At, Fault, FaultKind, Proxy};
 use std::time::Instant;
 
 /// Lies in each tenth batch.
@@ -39,6 +39,19 @@ async fn an_audit_with_one_loader_goes_on_and_counts_what_it_could_not_compare()
     let mut stream = open(audited(&[&one], 50, 1)).await;
     assert_eq!(read_all(&mut stream, 0).await, 50);
     assert_eq!((stream.stats().audited, stream.stats().unaudited), (0, 50));
+}
+
+#[tokio::test]
+async fn no_answer_passes_alone_while_a_loader_with_a_second_opinion_is_being_connected() {
+    let lie = Fault::always(At::Index(0), FaultKind::OtherPixels);
+    let (first, quick) = (loader(steady()), loader(steady().with(lie)));
+    let line = Proxy::start(first.address()).unwrap();
+    line.set_latency(Duration::from_millis(20));
+    let mut config = audited(&[&quick], 20, 1);
+    config.loaders.insert(0, line.address().into());
+    let mut stream = open(config).await;
+    assert_eq!(read_all(&mut stream, 0).await, 20);
+    assert!(stream.stats().undecided == 1, "{:?}", stream.stats());
 }
 
 #[tokio::test]
