@@ -51,7 +51,8 @@ async fn parts_that_are_amiss_are_never_handed_out_and_their_loader_is_left() {
 #[tokio::test]
 async fn a_loader_that_is_lost_between_parts_costs_the_batch_and_is_not_blamed() {
     for fault in [PartFault::Break, PartFault::Drain, PartFault::Stall] {
-        let lost = loader(in_parts(200).with(Fault::once(At::Index(5), FaultKind::Parts(fault))));
+        // Of a later batch that it happens to be asked for.
+        let lost = loader(in_parts(200).with(Fault::once(At::From(5), FaultKind::Parts(fault))));
         let other = loader(in_parts(200));
         let mut stream = open(config(&[&lost, &other], 100)).await;
         assert_eq!(read_all(&mut stream, 0).await, 100, "{fault:?}");
