@@ -100,8 +100,9 @@ pub fn on_first(
     Ok(())
 }
 
+/// Without what libraries have left to be done at an exit: other threads still work with what that would take from them.
 fn exit(signal: Signal) {
-    std::process::exit(i32::from(signal.exit_code()))
+    signal_hook::low_level::exit(i32::from(signal.exit_code()))
 }
 
 /// What a process is told.

@@ -93,6 +93,32 @@ fn signals_that_end_a_training_leave_a_checkpoint() {
     }
 }
 
+/// It is ended in the middle of a step, whose threads have the libraries' memory in use.
+#[test]
+fn a_second_signal_ends_a_training_at_once_with_the_signals_code() {
+    let folder = tempfile::tempdir().unwrap();
+    for (run, signal, code) in
+        [("a", "-TERM", 143), ("b", "-INT", 130), ("c", "-TERM", 143), ("d", "-INT", 130)]
+    {
+        let mut command = trainer(folder.path());
+        command.args([
+            "train",
+            "--data",
+            "synthetic:2000",
+            "--workers",
+            "1",
+            "--threads",
+            "1",
+            "--output",
+            run,
+        ]);
+        let training = Training::start(command);
+        training.send(signal);
+        training.send(signal);
+        assert_eq!(training.code(), Some(code), "{run}");
+    }
+}
+
 /// The system, the shell and a supervisor all have their say when a terminal goes away.
 #[test]
 fn several_signs_of_a_terminal_that_is_gone_tear_no_checkpoint() {
