@@ -16,6 +16,7 @@ use super::names::Names;
 use super::options::Options;
 use super::records::{Archive, Found, MAX_RECORD_BYTES, Places, ReadError, Record};
 use super::report::{Report, ending, named};
+use super::splits::{PLACE, are_several};
 use mixfeed_ops::files::open_regular;
 use mixfeed_pipeline::Dataset;
 use std::collections::BTreeMap;
@@ -57,6 +58,14 @@ fn read(place: &Path, options: &Options, report: &mut Report) -> Result<Option<D
     }
     let tree = Tree::new(place);
     let layout::Layout { train, test, classes } = layout::find(&tree, options, report)?;
+    let refused = |reason: String| SourceError::Set { path: place.into(), reason };
+    let is_told = options.train.is_none();
+    if is_told
+        && !train.is_empty()
+        && let Some(reason) = layout::alike::nested(&tree, &train, &classes)?
+    {
+        return Err(refused(reason));
+    }
     if let [class] = classes.as_slice() {
         let folder = if train.is_empty() { class.clone() } else { format!("{train}/{class}") };
         let within = tree.folders_with_images(&folder)?;
@@ -67,9 +76,15 @@ fn read(place: &Path, options: &Options, report: &mut Report) -> Result<Option<D
             ));
         }
     }
-    let mut files = Files { root: place.into(), paths: Names::default(), others: BTreeMap::new() };
+    let mut files = Files::new(place, Names::default());
     let train_records = files.collect(Path::new(&train), &classes)?;
     let test_records = test.as_ref().map(|test| files.collect(Path::new(test), &classes)).transpose()?;
+    if let Some(divided) = files.divided.take().filter(|_| is_told) {
+        let flag = if train.is_empty() { PLACE } else { &train };
+        return Err(refused(format!(
+            "{divided}: give it as the place, or --train {flag} to take it for a class"
+        )));
+    }
     for (ending, count) in std::mem::take(&mut files.others) {
         report.leave_out_ending(&ending, count, "images");
     }
@@ -109,7 +124,7 @@ pub(super) fn open_indexed(
     index.tell(report);
     let [train, test] = index.records();
     let paths = index.take_places(place).names;
-    let files = Files { root: place.into(), paths, others: BTreeMap::new() };
+    let files = Files::new(place, paths);
     let found = found(place, index.classes().to_vec(), files, train, test);
     encoded::open_indexed(place, found, index, options, report)
 }
@@ -130,9 +145,15 @@ struct Files {
     paths: Names,
     /// Files that are no images, by their endings.
     others: BTreeMap<String, u64>,
+    /// A folder in a class that has splits inside, in words.
+    divided: Option<String>,
 }
 
 impl Files {
+    fn new(place: &Path, paths: Names) -> Self {
+        Self { root: place.into(), paths, others: BTreeMap::new(), divided: None }
+    }
+
     /// Appends the images of each class folder in `within`, and returns them as records.
     fn collect(&mut self, within: &Path, classes: &[String]) -> Result<Vec<Record>, SourceError> {
         let mut records = Vec::new();
@@ -163,15 +184,26 @@ impl Files {
             let reason = format!("folders lie more than {MAX_DEPTH} deep");
             return Err(SourceError::Set { path: full, reason });
         }
+        let (mut own, mut inner, before) = (0, Vec::new(), paths.len());
         for entry in list(&full)? {
             let path = folder.join(&entry.name);
             if entry.is_image() {
+                own += 1;
                 paths.push(path);
             } else if entry.kind == Kind::Folder {
+                let so_far = paths.len();
                 self.walk(&path, depth + 1, paths)?;
+                if paths.len() > so_far {
+                    inner.push(entry.name.to_string_lossy().into_owned());
+                }
             } else {
                 *self.others.entry(ending(&path)).or_default() += 1;
             }
+        }
+        // An image of its own now and then makes no class.
+        if own <= (paths.len() - before) / 10 + 1 && are_several(&inner) {
+            let inner: Vec<String> = inner.iter().map(|name| format!("{name}/")).collect();
+            self.divided = Some(format!("{}/ has splits inside, {}", folder.display(), named(&inner)));
         }
         Ok(())
     }

@@ -54,6 +54,9 @@ pub(super) fn detect<'a>(
     if !contradicted.is_empty() {
         return Err(SourceError::Options { place: place.to_string(), flags: contradicted.join(", ") });
     }
+    if let (Location::Path(path), Format::Cifar(..) | Format::Batches(..)) = (location, &complete) {
+        beside_cifar(path, report)?;
+    }
     if !idle.is_empty() {
         report
             .warnings
@@ -69,6 +72,19 @@ fn cifar_at(path: &Path) -> Result<Option<Format<'_>>, SourceError> {
     let binary = cifar::detect(path).map(|(set, folder)| Format::Cifar(set, folder));
     let python = || batches::detect(path).map(|(set, folder)| Format::Batches(set, folder));
     Ok(binary.or_else(python))
+}
+
+/// Counts what would be read if the files of CIFAR were not there.
+fn beside_cifar(place: &Path, report: &mut Report) -> Result<(), SourceError> {
+    let images = Tree::new(place).count_images("")?;
+    let endings: Vec<String> = shards::all(place)?.iter().map(|path| ending(path)).collect();
+    let of = |wanted: &str| endings.iter().filter(|ending| *ending == wanted).count() as u64;
+    for (what, count) in [("image files", images), (".parquet", of("parquet")), (".tar", of("tar"))] {
+        if count > 0 {
+            report.leave_out(what, count, "beside the files of CIFAR");
+        }
+    }
+    Ok(())
 }
 
 /// One way to read a place.

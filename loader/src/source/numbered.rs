@@ -1,6 +1,7 @@
 //! Names that say how many files there are, as in `train-00001-of-00003.parquet`: which of them are missing.
 
 use super::report::named;
+use super::splits::{Told, told_by};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Files that are missing, by name, at most; the rest is counted.
@@ -80,6 +81,20 @@ fn of_set(prefix: &str, total: u64, there: &BTreeSet<u64>, file: &Numbered) -> O
         said: format!("{count} of {total} files are there: {}{more} {is} missing", named(&names)),
         words: if words.is_empty() { ".".into() } else { words.into() },
         total,
+    })
+}
+
+/// Two of some files whose names tell a split that may be of two sets: of one name and number in two folders, or with
+/// names that differ in case alone.
+pub(super) fn twice<'n>(paths: &[&'n str]) -> Option<[&'n str; 2]> {
+    let parts = |path: &'n str| path.rsplit_once('/').unwrap_or(("", path));
+    let mut seen: BTreeMap<(String, Option<u64>), &str> = BTreeMap::new();
+    paths.iter().copied().find_map(|path| {
+        let (folder, name) = parts(path);
+        let (prefix, number) = numbered(name).map_or((name, None), |(prefix, number)| (prefix, Some(number)));
+        let other = *seen.entry((prefix.to_lowercase(), number)).or_insert(path);
+        let two = other != path && (parts(other).0 != folder || other.eq_ignore_ascii_case(path));
+        (two && told_by(name) != Ok(Told::Nothing)).then_some([other, path])
     })
 }
 
@@ -163,6 +178,27 @@ mod tests {
             &[],
         ] {
             assert_eq!(said(whole), Vec::<String>::new(), "{whole:?}");
+        }
+    }
+
+    #[test]
+    fn files_of_two_sets_are_found() {
+        let cases: [(&[&str], _); 9] = [
+            (&["a/train-0.x", "b/train-0.x"], Some(["a/train-0.x", "b/train-0.x"])),
+            (
+                &["a/train-0-of-1-3f.x", "a/b.x", "b/train-0-of-2-8c.x"],
+                Some(["a/train-0-of-1-3f.x", "b/train-0-of-2-8c.x"]),
+            ),
+            (&["train.x", "b/Train.x"], Some(["train.x", "b/Train.x"])),
+            (&["Val.x", "val.x"], Some(["Val.x", "val.x"])),
+            (&["a/train-0-of-2.x", "b/train-1-of-2.x"], None),
+            (&["a/train-0.x", "b/val-0.x"], None),
+            (&["train/0.x", "training/0.x"], None),
+            (&["a/0.x", "b/0.x"], None),
+            (&["train-1.x", "train-01.x"], None),
+        ];
+        for (paths, expected) in cases {
+            assert_eq!(twice(paths), expected);
         }
     }
 

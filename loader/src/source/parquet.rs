@@ -54,6 +54,9 @@ pub(super) fn open(
             read().map_err(|error: FileError| error.at(&path))
         })?;
         room = left;
+        if let Some(divided) = &heading.divided {
+            must_be_chosen(&path, split, divided, options, report)?;
+        }
         let Labels { labels, missing } = labels;
         let records = if split == Split::Train { &mut train } else { &mut test };
         records.extend((tables.count()..).zip(labels).map(|(number, label)| Record { number, label }));
@@ -112,6 +115,29 @@ fn found(place: &Path, classes: Vec<String>, tables: Tables, train: Vec<Record>,
 
 fn columns(heading: &Heading) -> Columns {
     Columns { images: heading.images.clone(), labels: heading.labels.clone() }
+}
+
+/// Refuses a table with rows of several splits, unless a flag chooses all of it.
+fn must_be_chosen(
+    path: &Path,
+    split: Split,
+    divided: &str,
+    options: &Options,
+    report: &mut Report,
+) -> Result<(), SourceError> {
+    let (flag, chosen) = match split {
+        Split::Train => ("--train", options.train.is_some()),
+        Split::Test => ("--test", options.test.is_some()),
+    };
+    let name = path.file_name().unwrap_or_default().display();
+    if chosen {
+        report.warnings.push(format!("all rows of {name} are taken, and its {divided}"));
+        return Ok(());
+    }
+    let reason = format!(
+        "its {divided}, and rows are not divided: make a file of each split, or take all rows with {flag} {name}"
+    );
+    Err(SourceError::Set { path: path.into(), reason })
 }
 
 /// Refuses tables whose labels are in two columns, which may be of two kinds.

@@ -82,7 +82,8 @@ pub(super) fn divide(
     Ok(splits.into_iter().zip(shards).filter_map(|(split, path)| Some((split?, path))).collect())
 }
 
-/// Refuses a split whose files say that there are more, unless `flag` or the place itself chooses those that are there.
+/// Refuses a split whose files say that there are more, or that they are of two sets, unless `flag` or the place itself
+/// chooses those that are there.
 fn must_be_whole(
     place: &Path,
     flag: &str,
@@ -90,6 +91,15 @@ fn must_be_whole(
     names: &[&str],
     report: &mut Report,
 ) -> Result<(), SourceError> {
+    if let Some([one, other]) = numbered::twice(names).filter(|_| !chosen) {
+        let of = |path: &str| path.rsplit_once('/').map_or(path, |(folder, _)| folder).to_owned();
+        let (first, second) = (of(one), of(other));
+        let reason = format!(
+            "{one} and {other} may be of two sets: choose with {flag} {first}, {flag} {second}, or {flag} {first},{second} \
+             for one set"
+        );
+        return Err(SourceError::Set { path: place.into(), reason });
+    }
     for numbered::Incomplete { said, words, .. } in numbered::incomplete(names) {
         if !chosen && is_folder(place)? {
             let reason = format!("{said}; {flag} {words} takes those that are there");

@@ -10,7 +10,7 @@ mod pattern;
 
 use super::options::{INDEX_FILE, Options};
 use super::report::named;
-pub(super) use pattern::{matches_none, matching, within};
+pub(super) use pattern::{matches_none, matching, taken, within};
 use std::collections::BTreeSet;
 
 /// Words that tell the training split.
@@ -57,15 +57,7 @@ pub(super) fn word(rank: usize) -> &'static str {
 /// What a name tells; an error has both words of one that tells two splits.
 pub(super) fn told_by(name: &str) -> Result<Told, [&'static str; 2]> {
     let mut told: Option<(Told, &str)> = None;
-    for token in tokens(name) {
-        let known = |words: &'static [&'static str]| {
-            words.iter().enumerate().find(|(_, word)| token.eq_ignore_ascii_case(word))
-        };
-        let found = match (known(&TRAIN), known(&EVALUATION)) {
-            (Some((_, word)), _) => (Told::Train, *word),
-            (None, Some((rank, word))) => (Told::Evaluation(rank), *word),
-            (None, None) => continue,
-        };
+    for found in words(name) {
         match told {
             Some((earlier, word)) if earlier.kind() != found.0.kind() => return Err([word, found.1]),
             Some(_) => {}
@@ -73,6 +65,23 @@ pub(super) fn told_by(name: &str) -> Result<Told, [&'static str; 2]> {
         }
     }
     Ok(told.map_or(Told::Nothing, |(told, _)| told))
+}
+
+/// The words in a text that tell splits, with what they tell.
+fn words(text: &str) -> impl Iterator<Item = (Told, &'static str)> {
+    tokens(text).filter_map(|token| {
+        let is = |word: &&str| token.eq_ignore_ascii_case(word);
+        let evaluation = || EVALUATION.iter().enumerate().find(|(_, word)| is(word));
+        let train = TRAIN.iter().find(|word| is(word)).map(|word| (Told::Train, *word));
+        train.or_else(|| evaluation().map(|(rank, word)| (Told::Evaluation(rank), *word)))
+    })
+}
+
+/// Whether some names tell splits of more than one kind.
+pub(super) fn are_several<'n>(names: impl IntoIterator<Item = &'n String>) -> bool {
+    let told = names.into_iter().filter_map(|name| told_by(name).ok());
+    let mut kinds = told.map(Told::kind).filter(|kind| *kind != Told::Nothing.kind());
+    kinds.next().is_some_and(|first| kinds.any(|kind| kind != first))
 }
 
 /// Whether a name is a split's word and nothing else.
@@ -146,7 +155,7 @@ pub(super) fn divide(paths: &[String], options: &Options) -> Result<Division, St
     let choose = |flag: &str, pattern: &Option<String>| match pattern.as_deref() {
         None => Ok(None),
         Some(NONE) if flag == "--test" => Ok(Some(Vec::new())),
-        Some(pattern) => match matching(pattern, paths) {
+        Some(pattern) => match taken(flag, pattern, paths)? {
             found if found.is_empty() => Err(matches_none(flag, pattern, &named(paths))),
             found => Ok(Some(found)),
         },
@@ -191,14 +200,7 @@ pub(super) fn divide(paths: &[String], options: &Options) -> Result<Division, St
         }
         None => {
             if let Some(file) = untold.first() {
-                let path = &paths[*file];
-                let name = stem(path.rsplit('/').next().unwrap_or(path));
-                let name = tokens(name).next().unwrap_or(name);
-                return Err(format!(
-                    "the name of {path} tells no split, and others do, as {}: leave it out with --train train, or train \
-                     on it too with --train train,{name}",
-                    paths[told_train[0]]
-                ));
+                return Err(pattern::tells_none(paths, *file, &told_train));
             }
             division.train = told_train;
         }

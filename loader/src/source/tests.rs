@@ -5,6 +5,7 @@ mod bad;
 mod bombs;
 mod columns;
 mod digest_cache;
+mod divided;
 mod formats;
 mod index;
 mod layouts;

@@ -4,7 +4,7 @@
 //! name, and folders of its own: beside folders of images that are no splits, such a one is a class. Where both can be
 //! meant, the set is refused with both readings, and `--train` and `--test` decide.
 
-mod alike;
+pub(super) mod alike;
 mod worded;
 
 use super::tree::Tree;
@@ -87,7 +87,8 @@ impl Finder<'_> {
         }
         let beside = self.tree.folders_beside(path)?;
         let all = beside.as_deref().unwrap_or(top);
-        let names: Vec<&String> = splits::matching(path, all).into_iter().map(|at| &all[at]).collect();
+        let found = splits::taken(flag, path, all).map_err(|reason| self.refused(reason))?;
+        let names: Vec<&String> = found.into_iter().map(|at| &all[at]).collect();
         match names.as_slice() {
             [one] => Ok((*one).clone()),
             [] => Err(self.refused(splits::matches_none(flag, pattern, &folders(all)))),
@@ -123,9 +124,8 @@ impl Finder<'_> {
         }
         let shares = |one: &[String], other: &[String]| one.iter().any(|class| other.contains(class));
         let pair = trains.iter().any(|train| tests.iter().any(|test| shares(&train.classes, &test.classes)));
-        let bare = |folder: &&&Worded| is_bare(&folder.name);
         let flat_pair = trains.iter().any(|train| is_bare(&train.name))
-            && worded.iter().filter(bare).any(|folder| folder.rank().is_some());
+            && worded.iter().any(|folder| is_bare(&folder.name) && folder.rank().is_some());
         if pair || flat_pair || (matches!(test, Some(Some(_))) && !trains.is_empty()) {
             return self.splits(top, &worded, &trains, test);
         }

@@ -2,6 +2,7 @@
 
 use super::super::encoded::MAX_CLASSES;
 use super::super::file_error::FileError;
+use super::super::splits::{Told, told_by};
 use super::pages::{self, Chunk, Page};
 use ::parquet::basic::Type;
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -12,12 +13,15 @@ use ::parquet::file::reader::{FileReader as _, SerializedFileReader};
 use ::parquet::file::serialized_reader::ReadOptionsBuilder;
 use ::parquet::schema::types::ColumnDescPtr;
 use bytesize::ByteSize;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const IMAGES: [&str; 4] = ["img.bytes", "image.bytes", "img", "image"];
+/// Columns that may say of each row which split it is of.
+const SPLITS: [&str; 3] = ["split", "subset", "partition"];
 const LABELS: [&str; 3] = ["label", "labels", "fine_label"];
 
 /// Rows that are read at a time.
@@ -54,6 +58,8 @@ pub(super) struct Heading {
     pub(super) labels: String,
     /// The names that the `datasets` library keeps; none where the file does not tell.
     pub(super) classes: Vec<String>,
+    /// A column that divides the rows into splits, and two of them, in words.
+    pub(super) divided: Option<String>,
 }
 
 /// The class of each row that has one.
@@ -93,7 +99,32 @@ impl Opened {
         let classes = info["info"]["features"][&labels]["names"].as_array().cloned();
         let classes = classes.unwrap_or_default().into_iter();
         let classes = classes.map(|name| name.as_str().map_or_else(|| name.to_string(), String::from));
-        Heading { images, labels, classes: classes.collect() }
+        Heading { images, labels, classes: classes.collect(), divided: self.divided() }
+    }
+
+    /// What the statistics of a column tell: its least value and its greatest.
+    fn divided(&self) -> Option<String> {
+        let metadata = self.reader.metadata();
+        metadata.file_metadata().schema_descr().columns().iter().enumerate().find_map(|(number, column)| {
+            let path = column.path().string();
+            SPLITS.iter().find(|name| path.eq_ignore_ascii_case(name))?;
+            let groups = metadata.row_groups().iter();
+            let values = groups.filter_map(|group| {
+                let found = group.column(number).statistics()?;
+                Some([found.min_bytes_opt()?, found.max_bytes_opt()?].map(String::from_utf8_lossy))
+            });
+            let values: BTreeSet<_> = values.flatten().collect();
+            let (first, last) = (values.first()?, values.last()?);
+            let tells = |value: &str| told_by(value) != Ok(Told::Nothing);
+            let text = || {
+                format!(
+                    "column {path} has {first} and {last}",
+                    first = first.escape_debug(),
+                    last = last.escape_debug()
+                )
+            };
+            (first != last && (tells(first) || tells(last))).then(text)
+        })
     }
 
     /// Reads the labels, for which there is `room` in memory. Returns what is left of it.

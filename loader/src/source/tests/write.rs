@@ -169,8 +169,20 @@ pub(crate) fn table(path: &Path, groups: &[Vec<Row>]) {
 
 /// The same, written in another way.
 pub(crate) fn table_with(path: &Path, groups: &[Vec<Row>], properties: WriterPropertiesBuilder) {
+    table_of_splits(path, groups, None, properties);
+}
+
+/// The same with a column of such a name, which has these values by turns.
+pub(crate) fn table_of_splits(
+    path: &Path,
+    groups: &[Vec<Row>],
+    splits: Option<(&str, &[&str])>,
+    properties: WriterPropertiesBuilder,
+) {
+    let more = splits.map_or(String::new(), |(name, _)| format!("required binary {name} (UTF8);"));
     let schema = "message row { optional group img { optional binary bytes; optional binary path (UTF8); }
-        optional int64 label; }";
+        optional int64 label; ";
+    let schema = &format!("{schema} {more} }}");
     let names: Vec<String> = (0..10).map(|class| format!("\"name-{class}\"")).collect();
     let info = format!("{{\"info\":{{\"features\":{{\"label\":{{\"names\":[{}]}}}}}}}}", names.join(","));
     let metadata = vec![KeyValue::new("huggingface".into(), info)];
@@ -195,6 +207,13 @@ pub(crate) fn table_with(path: &Path, groups: &[Vec<Row>], properties: WriterPro
         let mut column = group.next_column().unwrap().unwrap();
         column.typed::<Int64Type>().write_batch(&labels, Some(&known), None).unwrap();
         column.close().unwrap();
+        if let Some((_, splits)) = splits {
+            let values: Vec<ByteArray> =
+                splits.iter().cycle().take(rows.len()).map(|split| (*split).into()).collect();
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
+            column.close().unwrap();
+        }
         group.close().unwrap();
     }
     writer.close().unwrap();

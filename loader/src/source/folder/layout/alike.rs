@@ -4,6 +4,7 @@ use super::folders;
 use crate::source::SourceError;
 use crate::source::folder::tree::Tree;
 use crate::source::report::named;
+use crate::source::splits::{Told, are_several, told_by};
 
 /// More folders than these are no splits, and looking into all of them takes time.
 const MAX_SPLITS: usize = 4;
@@ -35,4 +36,31 @@ pub(super) fn are_divided(tree: &Tree, folders: &[String]) -> Result<bool, Sourc
         }
     }
     Ok(true)
+}
+
+/// What is to be said where splits lie in the folder of the training split, or in it lies that folder once more.
+pub(in crate::source::folder) fn nested(
+    tree: &Tree,
+    train: &str,
+    classes: &[String],
+) -> Result<Option<String>, SourceError> {
+    let mut inner = Vec::new();
+    for class in classes.iter().filter(|class| told_by(class).is_ok_and(|told| told != Told::Nothing)) {
+        if !tree.folders_with_images(&format!("{train}/{class}"))?.is_empty() {
+            inner.push(class);
+        }
+    }
+    let of = |is_train| inner.iter().find(|name| (told_by(name) == Ok(Told::Train)) == is_train);
+    let once_more = classes.len() == 1 && of(true).is_some();
+    if !once_more && !are_several(inner.iter().copied()) {
+        return Ok(None);
+    }
+    let flag = |name: Option<_>, flag| name.map(|name| format!("--{flag} {train}/{name}"));
+    let flags: Vec<String> =
+        [flag(of(true), "train"), flag(of(false), "test")].into_iter().flatten().collect();
+    Ok(Some(format!(
+        "{train}/ has splits inside, {}: choose with {}, or with --train {train} for classes",
+        folders(&inner),
+        flags.join(" ")
+    )))
 }
