@@ -242,7 +242,8 @@ pub(super) fn rekeyed(place: &Path, options: &Options, bytes: &[u8]) -> Vec<u8> 
         .into_iter()
         .filter(|path| path.extension().is_some_and(|end| end == "tar"));
     let tars = tars.collect();
-    let found = super::shards::divide(place, tars, options, &mut super::Report::default(), |_| Ok(None));
+    let found =
+        super::shards::divide(place, tars, options, &mut super::Report::default(), |_| Ok(None), |_| None);
     let files = found.unwrap().into_iter().map(|(_, path)| path).collect();
     let (cache, _) = DigestCache::find(place, files, options);
     let old = bytes[MAGIC.len()..][..HASH].try_into().unwrap();

@@ -38,9 +38,8 @@ pub(super) fn open(
     report: &mut Report,
 ) -> Result<Dataset, SourceError> {
     let mut room = memory::default_bytes();
-    let files = shards::divide(place, files, options, report, |path| {
-        patiently(|| without_labels(path, room).map_err(|e| e.at(path)))
-    })?;
+    let unlabelled = |path: &Path| patiently(|| without_labels(path, room).map_err(|e| e.at(path)));
+    let files = shards::divide(place, files, options, report, unlabelled, |path| count_rows(path).ok())?;
     let paths = files.iter().map(|(_, path)| path.clone()).collect();
     let (mut tables, mut headings) = (Tables::new(), Vec::new());
     let (mut train, mut test) = (Vec::new(), Vec::new());

@@ -69,8 +69,8 @@ impl std::fmt::Display for Columns {
 pub struct LeftOut {
     /// A file or folder, or an ending of files.
     pub what: String,
-    /// How many it stands for: shards or tables, images of a folder or of a split without labels, files with an ending,
-    /// records.
+    /// How many it stands for: images of a folder or of an evaluation split, shards or tables that no flag chose or that are
+    /// too large to count, files with an ending, records.
     pub count: u64,
     /// Why.
     pub why: String,

@@ -10,14 +10,15 @@ use mixfeed_pipeline::Split;
 use std::path::{Path, PathBuf};
 
 /// Divides the files at a place, of which there is one at least, by their names ([`splits`]). Of the evaluation splits the
-/// first is taken of which not all files are `without_labels`, which then says of how many images. In order of their
-/// paths.
+/// first is taken of which not all files are `without_labels`, which then says of how many images; of those that are not
+/// taken, `records` are said where they can be counted. In order of their paths.
 pub(super) fn divide(
     place: &Path,
     shards: Vec<PathBuf>,
     options: &Options,
     report: &mut Report,
     mut without_labels: impl FnMut(&Path) -> Result<Option<u64>, SourceError>,
+    mut records: impl FnMut(&Path) -> Option<u64>,
 ) -> Result<Vec<(Split, PathBuf)>, SourceError> {
     let refused = |reason: String| SourceError::Set { path: place.into(), reason };
     let names = names(place, &shards)?;
@@ -47,7 +48,10 @@ pub(super) fn divide(
         let name = of(&candidate.files);
         if test.is_some() {
             let why = format!("{} is the test split", report.test.from);
-            report.leave_out_files(name, candidate.files.len(), why);
+            match candidate.files.iter().map(|file| records(&shards[*file])).sum() {
+                Some(records) => report.leave_out(name, records, why),
+                None => report.leave_out_files(name, candidate.files.len(), why),
+            }
             continue;
         }
         let mut unlabelled = Some(0);
@@ -169,7 +173,9 @@ mod tests {
     fn found(place: &Path, unlabelled: &str) -> (Vec<(Split, String)>, Report) {
         let mut report = Report::default();
         let without_labels = |path: &Path| Ok(path.to_string_lossy().contains(unlabelled).then_some(3));
-        let found = divide(place, only(place), &Options::default(), &mut report, without_labels).unwrap();
+        let count = |path: &Path| path.to_string_lossy().contains("validation").then_some(7);
+        let found =
+            divide(place, only(place), &Options::default(), &mut report, without_labels, count).unwrap();
         let name = |path: &Path| path.strip_prefix(place).unwrap().to_str().unwrap().to_string();
         (found.into_iter().map(|(split, path)| (split, name(&path))).collect(), report)
     }
@@ -193,7 +199,7 @@ mod tests {
         assert_eq!(report.train.from, "data/train-0.x … data/train-1.x, 2 files");
         assert_eq!(
             report.warnings(),
-            ["left out: data/validation-0.x (test/0.x is the test split)"],
+            ["left out: data/validation-0.x: 7 (test/0.x is the test split)"],
             "one evaluation split, and not both in one"
         );
     }
@@ -215,8 +221,8 @@ mod tests {
         // Chosen, it is not passed over in silence.
         let options = Options { test: Some("holdout".into()), ..Options::default() };
         let files = only(folder.path());
-        let error =
-            divide(folder.path(), files, &options, &mut Report::default(), |_| Ok(Some(1))).unwrap_err();
+        let error = divide(folder.path(), files, &options, &mut Report::default(), |_| Ok(Some(1)), |_| None)
+            .unwrap_err();
         assert!(error.to_string().ends_with("holdout.x has no labels to test by, and --test chooses it"));
     }
     #[test]
@@ -225,7 +231,8 @@ mod tests {
             let folder = place(paths);
             let (mut report, owned) = (Report::default(), |text: Option<&str>| text.map(Into::into));
             let options = Options { train: owned(train), test: owned(test), ..Options::default() };
-            let found = divide(folder.path(), only(folder.path()), &options, &mut report, |_| Ok(None));
+            let found =
+                divide(folder.path(), only(folder.path()), &options, &mut report, |_| Ok(None), |_| None);
             found.map(|found| (found.len(), report)).map_err(|e| e.to_string())
         };
         let train = ["set-train-00000-of-00003.x", "set-train-00002-of-00003.x"];
@@ -255,7 +262,7 @@ mod tests {
         // One file that is named as the place is chosen.
         let folder = place(&train);
         let (mut report, file) = (Report::default(), folder.path().join(train[0]));
-        divide(&file, only(&file), &Options::default(), &mut report, |_| Ok(None)).unwrap();
+        divide(&file, only(&file), &Options::default(), &mut report, |_| Ok(None), |_| None).unwrap();
         assert_eq!(report.warnings().len(), 1);
     }
 }

@@ -31,6 +31,9 @@ use std::sync::Arc;
 
 pub(super) const NAMES_FILE: &str = "classes.txt";
 
+/// Bytes of shards that are left out whose images are counted, at most: a header is read for each of them.
+const COUNTED_BYTES: u64 = 1 << 30;
+
 /// Reads the shards of a place.
 pub(super) fn open(
     place: &Path,
@@ -38,7 +41,10 @@ pub(super) fn open(
     options: &Options,
     report: &mut Report,
 ) -> Result<Dataset, SourceError> {
-    let divided = shards::divide(place, files, options, report, |path| patiently(|| without_labels(path)))?;
+    let mut uncounted = COUNTED_BYTES;
+    let count = |path: &Path| count_images(path, &mut uncounted);
+    let unlabelled = |path: &Path| patiently(|| without_labels(path));
+    let divided = shards::divide(place, files, options, report, unlabelled, count)?;
     let (splits, paths): (Vec<_>, Vec<_>) = divided.into_iter().unzip();
     let (cache, known) = DigestCache::find(place, paths.clone(), options);
     let listing = known.as_ref().and_then(|known| known.listing.as_ref());
@@ -311,6 +317,19 @@ impl Archive for Shards {
         places.incomplete.clone_from(&self.incomplete);
         Some(places)
     }
+}
+
+/// How many images a shard has that is left out, if it can be read and has no more than `uncounted` bytes, which it takes.
+#[allow(clippy::disallowed_methods)]
+fn count_images(path: &Path, uncounted: &mut u64) -> Option<u64> {
+    let file = File::open(path).ok()?;
+    *uncounted = uncounted.checked_sub(file.metadata().ok()?.len())?;
+    let mut entries = Entries::new(BufReader::new(file)).ok()?;
+    let mut images = 0;
+    while let Some(entry) = entries.next().ok()? {
+        images += u64::from(is_image(&entry.name) && !is_hidden_path(&entry.name));
+    }
+    Some(images)
 }
 
 /// How many images a shard has, if none of them has a label, be it a wrong one: -1 is none. Damage is left for the

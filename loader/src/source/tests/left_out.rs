@@ -123,6 +123,26 @@ fn no_test_split_and_a_share_for_one_contradict_each_other() {
 }
 
 #[test]
+fn records_of_evaluation_shards_and_tables_that_are_not_taken_are_counted() {
+    for is_tar in [true, false] {
+        let place = tempfile::tempdir().unwrap();
+        let ending = if is_tar { "tar" } else { "parquet" };
+        for (name, count) in [("train", 1), ("test", 2), ("dev-0", 3), ("dev-1", 4), ("val", 5)] {
+            let path = place.path().join(format!("{name}.{ending}"));
+            if is_tar { shard(&path, &vec!["0"; count]) } else { table(&path, &vec![Some(0); count]) }
+        }
+        let left_out = || open_at(place.path(), options(None, None)).unwrap().1.left_out;
+        let counts: Vec<u64> = left_out().iter().map(|left| left.count).collect();
+        assert_eq!(counts, [5, 7]);
+        let why = format!("test.{ending} is the test split");
+        assert_eq!(left_out()[1].to_string(), format!("dev-0.{ending} … dev-1.{ending}, 2 files: 7 ({why})"));
+        // What is not read need not be whole.
+        std::fs::write(place.path().join(format!("val.{ending}")), "junk").unwrap();
+        assert_eq!(left_out()[0].to_string(), format!("val.{ending} ({why})"));
+    }
+}
+
+#[test]
 fn shards_that_a_pattern_leaves_out_are_counted() {
     let place = tempfile::tempdir().unwrap();
     for name in ["train-0.tar", "train-1.tar", "extra-0.tar", "extra-1.tar", "val-0.tar", "dev-0.tar"] {
@@ -140,7 +160,7 @@ fn shards_that_a_pattern_leaves_out_are_counted() {
     let (count, said) = counts(options(Some("train,extra"), None));
     assert_eq!(
         (count, said),
-        (vec![1], vec!["left out: dev-0.tar (val-0.tar is the test split)".to_owned()])
+        (vec![1], vec!["left out: dev-0.tar: 1 (val-0.tar is the test split)".to_owned()])
     );
     std::fs::remove_file(place.path().join("dev-0.tar")).unwrap();
     table(&place.path().join("train.parquet"), &[Some(0)]);
