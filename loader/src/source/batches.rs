@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// A set in the Python version.
 pub(super) struct Set {
-    files: SetFiles,
+    pub(super) files: SetFiles,
     layout: Layout,
     labels: &'static str,
     /// File and key of the class names.
@@ -41,9 +41,9 @@ static SETS: [Set; 2] = [
     },
 ];
 
-/// Finds the set of which one of the files is there, and the folder of its files.
-pub(super) fn detect(place: &Path) -> Option<(&'static Set, PathBuf)> {
-    SETS.iter().find_map(|set| Some((set, set.files.folder_at(place)?)))
+/// Finds the sets of which one of the files is there, and the folders of their files.
+pub(super) fn detect(place: &Path) -> impl Iterator<Item = (&'static Set, PathBuf)> {
+    SETS.iter().filter_map(move |set| Some((set, set.files.folder_at(place)?)))
 }
 
 /// Reads the set, decoded, into memory.

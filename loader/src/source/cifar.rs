@@ -44,9 +44,9 @@ static SETS: [Set; 2] = [CIFAR10, CIFAR100];
 pub(super) const CIFAR10_CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// Finds the set of which one of the files is there, and the folder of its files.
-pub(super) fn detect(place: &Path) -> Option<(&'static Set, PathBuf)> {
-    SETS.iter().find_map(|set| Some((set, set.files.folder_at(place)?)))
+/// Finds the sets of which one of the files is there, and the folders of their files.
+pub(super) fn detect(place: &Path) -> impl Iterator<Item = (&'static Set, PathBuf)> {
+    SETS.iter().filter_map(move |set| Some((set, set.files.folder_at(place)?)))
 }
 
 /// Reads the set, decoded, into memory (about 184 MB).
@@ -82,7 +82,7 @@ mod tests {
     }
 
     fn read(place: &Path) -> Result<Dataset, SourceError> {
-        let (set, folder) = detect(place).unwrap();
+        let (set, folder) = detect(place).next().unwrap();
         open(&folder, set)
     }
 

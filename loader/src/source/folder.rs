@@ -66,6 +66,7 @@ fn read(place: &Path, options: &Options, report: &mut Report) -> Result<Option<D
     {
         return Err(refused(reason));
     }
+    layout::alike::leave_out_beside(&tree, &train, test.as_deref(), report)?;
     if let [class] = classes.as_slice() {
         let folder = if train.is_empty() { class.clone() } else { format!("{train}/{class}") };
         let within = tree.folders_with_images(&folder)?;

@@ -44,7 +44,7 @@ pub(super) fn detect<'a>(
         Location::Synthetic(samples) => Format::Synthetic(*samples),
         Location::Path(path) => match custom::named(custom, path) {
             Some((source, rest)) => Format::Custom(source, rest),
-            None => match cifar_at(path)? {
+            None => match cifar_at(path, report)? {
                 Some(format) => format,
                 None => return images(path, options, report),
             },
@@ -54,9 +54,6 @@ pub(super) fn detect<'a>(
     if !contradicted.is_empty() {
         return Err(SourceError::Options { place: place.to_string(), flags: contradicted.join(", ") });
     }
-    if let (Location::Path(path), Format::Cifar(..) | Format::Batches(..)) = (location, &complete) {
-        beside_cifar(path, report)?;
-    }
     if !idle.is_empty() {
         report
             .warnings
@@ -65,26 +62,31 @@ pub(super) fn detect<'a>(
     Ok(complete)
 }
 
-fn cifar_at(path: &Path) -> Result<Option<Format<'_>>, SourceError> {
+/// The files of CIFAR at a place. What would be read if they were not there is counted.
+fn cifar_at<'a>(path: &Path, report: &mut Report) -> Result<Option<Format<'a>>, SourceError> {
     if !metadata(path)?.is_dir() {
         return Ok(None);
     }
-    let binary = cifar::detect(path).map(|(set, folder)| Format::Cifar(set, folder));
-    let python = || batches::detect(path).map(|(set, folder)| Format::Batches(set, folder));
-    Ok(binary.or_else(python))
-}
-
-/// Counts what would be read if the files of CIFAR were not there.
-fn beside_cifar(place: &Path, report: &mut Report) -> Result<(), SourceError> {
-    let images = Tree::new(place).count_images("")?;
-    let endings: Vec<String> = shards::all(place)?.iter().map(|path| ending(path)).collect();
+    let binary = cifar::detect(path).map(|(set, folder)| {
+        (format!("{} in the binary version", set.files.name), Format::Cifar(set, folder))
+    });
+    let python = batches::detect(path).map(|(set, folder)| {
+        (format!("{} in the Python version", set.files.name), Format::Batches(set, folder))
+    });
+    let mut found = binary.chain(python);
+    let Some((read, format)) = found.next() else { return Ok(None) };
+    for (other, _) in found {
+        report.leave_out_files(other, 1, format!("beside {read}"));
+    }
+    let images = Tree::new(path).count_images("")?;
+    let endings: Vec<String> = shards::all(path)?.iter().map(|path| ending(path)).collect();
     let of = |wanted: &str| endings.iter().filter(|ending| *ending == wanted).count() as u64;
     for (what, count) in [("image files", images), (".parquet", of("parquet")), (".tar", of("tar"))] {
         if count > 0 {
-            report.leave_out(what, count, "beside the files of CIFAR");
+            report.leave_out(what, count, format!("beside {read}"));
         }
     }
-    Ok(())
+    Ok(Some(format))
 }
 
 /// One way to read a place.

@@ -62,6 +62,10 @@ fn splits_in_the_training_folder_are_refused_with_both_readings() {
                         training/val, or with --train training for classes";
         assert!(message.ends_with(expected), "{message}");
         assert_eq!(read(&paths, Some("training/train"), Some("training/val")), (2, 1, 2));
+        let place = place(&paths);
+        let (_, report) = open_at(place.path(), options(Some("training/train"), None)).unwrap();
+        let said = "left out: training/val/: 1 (training/train/ is the training split)";
+        assert!(report.warnings().iter().any(|line| line == said), "{report:?}");
         assert_eq!(read(&paths, Some("training"), None).2, classes);
     }
     // Unpacked into a folder of its own name.
@@ -162,9 +166,14 @@ fn what_lies_beside_the_files_of_cifar_is_counted() {
     std::fs::write(place.path().join("test_batch.bin"), &record).unwrap();
     let (data, report) = open_at(place.path(), Options::default()).unwrap();
     assert_eq!((data.train.count(), data.test.count()), (5, 1));
-    let said = "beside the files of CIFAR";
+    let said = "beside cifar10 in the binary version";
     assert_eq!(
         report.warnings()[..2],
         [format!("left out: image files: 3 ({said})"), format!("left out: .tar: 1 ({said})")]
     );
+    let other = place.path().join("cifar-100-python");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("train"), "").unwrap();
+    let (_, report) = open_at(place.path(), Options::default()).unwrap();
+    assert_eq!(report.warnings()[0], format!("left out: cifar100 in the Python version ({said})"));
 }

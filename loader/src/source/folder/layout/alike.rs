@@ -3,8 +3,9 @@
 use super::folders;
 use crate::source::SourceError;
 use crate::source::folder::tree::Tree;
-use crate::source::report::named;
+use crate::source::report::{Report, named};
 use crate::source::splits::{Told, are_several, told_by};
+use std::path::Path;
 
 /// More folders than these are no splits, and looking into all of them takes time.
 const MAX_SPLITS: usize = 4;
@@ -63,4 +64,22 @@ pub(in crate::source::folder) fn nested(
         folders(&inner),
         flags.join(" ")
     )))
+}
+
+/// Says of the folders beside that of the training split, where this lies deeper in the place, that they are not read.
+pub(in crate::source::folder) fn leave_out_beside(
+    tree: &Tree,
+    train: &str,
+    test: Option<&str>,
+    report: &mut Report,
+) -> Result<(), SourceError> {
+    let is_within = !Path::new(train).is_absolute();
+    for name in tree.folders_beside(train)?.filter(|_| is_within).unwrap_or_default() {
+        let is_read = |path: &str| Path::new(path).starts_with(&name);
+        let images = if is_read(train) || test.is_some_and(is_read) { 0 } else { tree.count_images(&name)? };
+        if images > 0 {
+            report.leave_out(format!("{name}/"), images, format!("{train}/ is the training split"));
+        }
+    }
+    Ok(())
 }
