@@ -20,6 +20,7 @@ mod outputs;
 mod parts;
 mod photographs;
 mod python;
+mod python_ends;
 mod refusals;
 mod rolling;
 mod secure;

@@ -34,7 +34,7 @@ for batch in m.MixfeedStream(address, m.stream_spec(batch_size=batch_size, seed=
 ";
 
 /// The interpreter, or nothing where the test is to be skipped.
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     testing::require("python", testing::python())
 }
 
@@ -51,7 +51,7 @@ fn example(python: &Path, address: SocketAddr, arguments: &[&str]) -> process::O
 }
 
 /// Runs a program that imports the example; `path` is searched for other modules.
-fn program(python: &Path, path: &Path, text: &str, arguments: &[&str]) -> process::Output {
+pub(crate) fn program(python: &Path, path: &Path, text: &str, arguments: &[&str]) -> process::Output {
     let path = std::env::join_paths([Path::new(EXAMPLE).parent().unwrap(), path]).unwrap();
     let mut command = Command::new(python);
     command.args(["-c", text]).args(arguments).env("PYTHONPATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -306,40 +306,6 @@ fn python_tells_what_may_pass_from_what_stays() {
         let output = read(kind.clone());
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && stderr.contains("RuntimeError: batch 2: "), "{kind:?}: {stderr}");
-    }
-}
-
-/// Ends within a stream; the last thing that the interpreter does is to say how many of gRPC's calls are left.
-const ENDS: &str = "
-import atexit, gc, signal, sys
-signal.alarm(60)  # It ends then, however it hangs.
-atexit.register(lambda: print(sum('Rendezvous' in type(each).__name__ for each in gc.get_objects())))
-import mixfeed_stream as m
-spec = m.stream_spec(batch_size=20, mixup_alpha=0.2, mixup_probability=float(sys.argv[2]))
-stream = iter(m.MixfeedStream(sys.argv[1], spec))
-next(stream), next(stream)
-if sys.argv[3] == 'reads on': list(stream)
-";
-
-/// A call that is left when the interpreter exits may keep it from exiting.
-#[test]
-fn however_a_program_ends_it_leaves_no_call_behind() {
-    let Some(python) = python() else { return };
-    let refuse = Fault::always(At::From(0), FaultKind::RefuseOpen("probability: 2".into()));
-    for (fault, probability, then, said) in [
-        (None, "0", "ends", ""),
-        (None, "0", "reads on", ""),
-        (Some(Fault::always(At::Index(3), FaultKind::FlipBit)), "0", "reads on", "ValueError: batch 3 "),
-        (Some(Fault::always(At::Index(3), FaultKind::Break)), "0", "reads on", "ConnectionError: INTERNAL"),
-        (Some(refuse), "2", "ends", "RuntimeError: INVALID_ARGUMENT"),
-    ] {
-        let faults = fault.into_iter().collect();
-        let loader = FakeLoader::start(Script { faults, ..Script::default() }).unwrap();
-        let address = loader.address().to_string();
-        let output = program(&python, Path::new(""), ENDS, &[&address, probability, then]);
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(stderr.contains(said) && stderr.is_empty() == said.is_empty(), "{said}: {stderr}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n", "{said}");
     }
 }
 

@@ -18,6 +18,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import os
 import pathlib
 import queue
 import struct
@@ -38,6 +39,22 @@ pb, rpc = grpc.protos_and_services("mixfeed/v1/loader.proto")  # Compiled by grp
 
 CREDIT_BYTES = 64 << 20
 """Batches are asked for ahead of time up to so many bytes, but always two."""
+
+KEEPALIVE_MS = 10_000
+"""A loader that says nothing for so long is asked whether it is there, and lost after as long again."""
+
+OPEN = set()
+"""What ends each stream that is being read; None once the interpreter exits."""
+
+
+@atexit.register
+def end_all():
+    """Ends streams, whoever holds them still, while gRPC's threads run: later, to close one waits for them for ever."""
+    global OPEN
+    streams, OPEN = OPEN, None
+    for end in streams:
+        end()
+
 
 ONE = 65536
 """Lambda is sent as a whole number of 1/65536."""
@@ -61,6 +78,9 @@ def stream_spec(mixup_alpha=0.0, mixup_probability=None, **fields):
 def channel_options(address):
     """Options without which a loader cannot be reached from everywhere."""
     options = {"grpc.max_receive_message_length": 72 << 20, "grpc.enable_http_proxy": 0}
+    # A loader that is frozen, or cut off, is found by keepalive pings; also while nothing is sent to it.
+    options.update({"grpc.keepalive_time_ms": KEEPALIVE_MS, "grpc.keepalive_timeout_ms": KEEPALIVE_MS})
+    options.update({"grpc.http2.max_pings_without_data": 0, "grpc.http2.ping_timeout_ms": KEEPALIVE_MS})
     if address.startswith("unix"):
         # The socket's path, which gRPC names otherwise, is no authority to HTTP/2, and the call would be reset.
         options["grpc.default_authority"] = "localhost"
@@ -101,45 +121,53 @@ class MixfeedStream(IterableDataset):
         self.blake3 = importlib.import_module("blake3").blake3 if digests else None
 
     def __iter__(self):
-        with grpc.insecure_channel(self.address, channel_options(self.address)) as channel:
-            stub, requests = rpc.LoaderServiceStub(channel), queue.SimpleQueue()
-            classes = len(plainly(lambda: stub.Describe(pb.DescribeRequest())).dataset.classes)
-            calls = [stub.StreamBatches(iter(requests.get, None))]
+        if OPEN is None:
+            raise RuntimeError("the interpreter exits: no stream can be opened any more")
+        channel = grpc.insecure_channel(self.address, channel_options(self.address))
+        requests, calls, process = queue.SimpleQueue(), [], os.getpid()
 
-            def end():
+        def end():
+            if process == os.getpid():
                 requests.put(None)
-                calls.pop().cancel()
+                calls.clear()
+                channel.close()
 
-            # Where the interpreter exits while a batch is due: see plainly().
-            atexit.register(end)
-            try:
-                opening = pb.StreamOpen(
-                    spec=self.spec, spec_digest=self.spec_digest, run_id="python", accepts_parts=True
-                )
-                requests.put(pb.StreamBatchesRequest(open=opening))
-                shape = Shape(self.spec, plainly(lambda: next(calls[0])).opened, classes)
-                end_of_epoch = (self.position // shape.batches + 1) * shape.batches
-                stop = end_of_epoch if self.stop is None else self.stop
-                due = collections.deque(self._share(range(self.position, stop)))
-                credits = max(2, min(self.credits, CREDIT_BYTES // shape.batch_bytes))
-                asked, held = collections.deque(), {}  # Batches come in the order in which they were finished.
-                while due or asked:
-                    if wanted := [due.popleft() for _ in range(min(credits - len(asked), len(due)))]:
-                        requests.put(pb.StreamBatchesRequest(request=pb.BatchRequest(wanted=wanted)))
-                        asked.extend(wanted)
-                    while asked[0] not in held:
-                        index, batch = self._next(calls, shape)
-                        if index not in asked or index in held:
-                            raise ValueError(f"batch {index} came and was not asked for")
-                        held[index] = batch
-                    batch = held.pop(asked.popleft())
-                    self.position = batch["index"] + 1
-                    yield batch
-                self.position = max(self.position, stop)
-            finally:
-                atexit.unregister(end)
-                if calls:
-                    end()
+        OPEN.add(end)
+        try:
+            stub = rpc.LoaderServiceStub(channel)
+            classes = len(plainly(lambda: stub.Describe(pb.DescribeRequest())).dataset.classes)
+            calls.append(stub.StreamBatches(iter(requests.get, None)))
+            opening = pb.StreamOpen(
+                spec=self.spec, spec_digest=self.spec_digest, run_id="python", accepts_parts=True
+            )
+            requests.put(pb.StreamBatchesRequest(open=opening))
+            shape = Shape(self.spec, plainly(lambda: next(calls[0])).opened, classes)
+            end_of_epoch = (self.position // shape.batches + 1) * shape.batches
+            stop = end_of_epoch if self.stop is None else self.stop
+            due = collections.deque(self._share(range(self.position, stop)))
+            credits = max(2, min(self.credits, CREDIT_BYTES // shape.batch_bytes))
+            asked, held = collections.deque(), {}  # Batches come in the order in which they were finished.
+            while due or asked:
+                if wanted := [due.popleft() for _ in range(min(credits - len(asked), len(due)))]:
+                    requests.put(pb.StreamBatchesRequest(request=pb.BatchRequest(wanted=wanted)))
+                    asked.extend(wanted)
+                while asked[0] not in held:
+                    index, batch = self._next(calls, shape)
+                    if index not in asked or index in held:
+                        raise ValueError(f"batch {index} came and was not asked for")
+                    held[index] = batch
+                batch = held.pop(asked.popleft())
+                self.position = batch["index"] + 1
+                yield batch
+                if process != os.getpid():
+                    raise RuntimeError("a stream cannot be read on in a forked process: open one there")
+                if not calls:
+                    raise RuntimeError("the interpreter exits: its streams have ended")
+            self.position = max(self.position, stop)
+        finally:
+            if OPEN is not None:
+                OPEN.discard(end)
+                end()
 
     @staticmethod
     def _share(indices):
@@ -205,8 +233,8 @@ STAYS = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "UNAUTHENTICATED", "PERMISSI
 def plainly(ask):
     """What a call gives, with its error as a ConnectionError or, if that stays, a RuntimeError.
 
-    grpcio raises the call itself. Whatever still holds a call when the interpreter exits may keep it from exiting: to
-    delete one takes a lock, and the threads that had it are gone then.
+    grpcio raises the call itself. To delete one takes a lock, which a thread may have that is gone when the interpreter
+    exits: nothing is to hold a call then.
     """
     try:
         return ask()
