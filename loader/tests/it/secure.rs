@@ -320,4 +320,10 @@ fn files_that_are_no_certificate_key_or_token_are_named_and_not_shown() {
     assert!(line.contains("16 to 4096 bytes, this one has 12") && !line.contains("secret"), "{line}");
     assert!(start(&["--auth-token-file", "/dev/zero"]).contains("/dev/zero: more than"));
     assert!(start(&["--tls-cert", &authority.file("loader.pem")]).contains("go together"));
+    // Nobody is asked with what cannot be shown, so that nobody else is blamed for it.
+    let (ca, own, key) =
+        (authority.file("ca.pem"), authority.file("loader.pem"), authority.file("other.key"));
+    let flags = ["healthcheck", "--tls-ca", &ca, "--tls-cert", &own, "--tls-key", &key];
+    assert!(refused(2, &flags).contains("loader.pem: its key is not the one in "));
+    assert!(refused(2, &["healthcheck", "--tls-ca", &key]).contains("other.key: no certificate in PEM form"));
 }

@@ -2,7 +2,7 @@
 //! other. The content goes to whatever makes connections.
 
 use super::error::SecurityError;
-use super::secret_file::read;
+use super::tls::{Own, Pem, check_caller};
 use super::token::Token;
 use std::path::PathBuf;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -112,21 +112,72 @@ impl CredentialFiles {
     /// Reads the files.
     ///
     /// # Errors
-    /// When one cannot be read, or one is given without the others that it needs.
+    /// When one cannot be read or used, or one is given without the others that it needs.
     pub fn read(&self) -> Result<Credentials, SecurityError> {
-        let identity = match (&self.tls_cert, &self.tls_key) {
+        let own = match (&self.tls_cert, &self.tls_key) {
             (None, None) => None,
-            (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
+            (Some(certificate), Some(key)) => {
+                Some(Own { certificate: Pem::read(certificate)?, key: Pem::read(key)? })
+            }
             _ => return Err(SecurityError::Flags("--tls-cert and --tls-key go together")),
         };
         let tls = match &self.tls_ca {
-            Some(ca) => Some(TlsCredentials { ca: read(ca)?, identity }),
-            None if identity.is_some() => {
+            Some(ca) => {
+                let ca = Pem::read(ca)?;
+                check_caller(&ca, own.as_ref())?;
+                let identity = own.map(|own| (own.certificate.text, own.key.text));
+                Some(TlsCredentials { ca: ca.text, identity })
+            }
+            None if own.is_some() => {
                 return Err(SecurityError::Flags("--tls-cert needs --tls-ca, which turns TLS on"));
             }
             None => None,
         };
         let token = self.auth_token.as_deref().map(Token::read).transpose()?;
         Ok(Credentials { tls, token })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair};
+
+    #[test]
+    fn files_with_which_no_caller_can_prove_itself_are_named_before_anybody_is_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &[u8]| {
+            std::fs::write(folder.path().join(name), content).unwrap();
+            folder.path().join(name)
+        };
+        let key = KeyPair::generate().unwrap();
+        let signed = CertificateParams::default().self_signed(&key).unwrap();
+        let pem = write("own.pem", signed.pem().as_bytes());
+        let secret = write("own.key", key.serialize_pem().as_bytes());
+        let other = write("other.key", KeyPair::generate().unwrap().serialize_pem().as_bytes());
+        let (empty, binary) = (write("empty", b""), write("binary", signed.der()));
+        let garbage =
+            write("garbage", b"-----BEGIN CERTIFICATE-----\nZ2FyYmFnZQ==\n-----END CERTIFICATE-----\n");
+        let read = |ca: &PathBuf, own: Option<(&PathBuf, &PathBuf)>| {
+            let (tls_cert, tls_key) = (own.map(|own| own.0.clone()), own.map(|own| own.1.clone()));
+            let files = CredentialFiles { tls_ca: Some(ca.clone()), tls_cert, tls_key, auth_token: None };
+            files.read().map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(&pem, None), Ok(()));
+        assert_eq!(read(&pem, Some((&pem, &secret))), Ok(()));
+        for (ca, own, fault) in [
+            (&empty, None, "empty: no certificate in PEM form"),
+            (&binary, None, "binary: no certificate in PEM form"),
+            (&secret, None, "own.key: no certificate in PEM form"),
+            (&garbage, None, "garbage: invalid peer certificate: BadEncoding"),
+            (&pem, Some((&pem, &other)), "own.pem: its key is not the one in "),
+            (&pem, Some((&secret, &pem)), "own.key: no certificate in PEM form"),
+            (&pem, Some((&empty, &secret)), "empty: no certificate in PEM form"),
+            (&pem, Some((&pem, &empty)), "empty: no private key in PEM form"),
+            (&pem, Some((&garbage, &secret)), "garbage: invalid peer certificate: BadEncoding"),
+        ] {
+            let said = read(ca, own).unwrap_err();
+            assert!(said.contains(fault), "{fault}: {said}");
+        }
     }
 }
