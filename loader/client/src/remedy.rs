@@ -2,7 +2,12 @@
 //! of their code.
 
 /// What errors contain, in small letters, and what is to be done about them where TLS is spoken.
-const WITH_TLS: [(&[&str], &str); 7] = [
+const WITH_TLS: [(&[&str], &str); 8] = [
+    // An alert is what the other side says of ours.
+    (
+        &["received fatal alert: certificateexpired"],
+        "--tls-cert has expired, or is not valid yet by the other side's clock: give a new one",
+    ),
     (
         &["causedasendentity"],
         "that certificate is a CA's own, as `openssl req -x509` makes it: sign one for the server by it, or make it with \
@@ -60,5 +65,18 @@ pub fn with_remedy(error: String, tls: bool) -> String {
     match known.or_else(|| has(&PLAIN).then(unlike)) {
         Some(remedy) => format!("{error}: {remedy}"),
         None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expired_certificate_is_ours_where_the_other_side_says_so() {
+        let remedy = |error: &str| with_remedy(error.to_owned(), true);
+        assert!(remedy("received fatal alert: CertificateExpired").contains(": --tls-cert has expired"));
+        assert!(remedy("invalid peer certificate: Expired").contains(": its certificate has expired"));
+        assert!(remedy("received fatal alert: UnknownCA").contains("signed by a CA that it trusts"));
     }
 }

@@ -95,7 +95,6 @@ fn each_mistake_with_tls_is_told_with_its_remedy() {
     };
     let of = |name: &str| server(&ours, &format!("{name}.pem"), &format!("{name}.key"));
     let asking = || [of("loader"), vec!["--tls-client-ca".to_owned(), ours.file("ca.pem")]].concat();
-    let shown = |authority: &Authority| Some((authority.read("trainer.pem"), authority.read("trainer.key")));
     let ca = |authority: &Authority| Some((authority.file("ca.pem"), authority.read("ca.pem")));
     let mistakes = [
         (of("old"), ca(&ours), None, "its certificate has expired: sign a new one"),
@@ -105,20 +104,21 @@ fn each_mistake_with_tls_is_told_with_its_remedy() {
         (of("loader"), None, None, "if it speaks TLS, give --tls-ca"),
         (Vec::new(), ca(&ours), None, "if it speaks no TLS, leave out --tls-ca"),
         (asking(), ca(&ours), None, "give --tls-cert and --tls-key, signed by a CA that it trusts"),
-        (asking(), ca(&ours), shown(&theirs), "signed by a CA that it trusts"),
+        (asking(), ca(&ours), Some((&theirs, "trainer")), "signed by a CA that it trusts"),
+        (asking(), ca(&ours), Some((&ours, "old")), "--tls-cert has expired, or is not valid yet"),
     ];
     for (flags, ca, identity, remedy) in mistakes {
         let loader = start(&flags.iter().map(String::as_str).collect::<Vec<_>>());
         let mut security = Security::default();
         let mut asking = vec!["healthcheck".to_owned(), "--address".to_owned(), loader.address.clone()];
         if let Some((file, pem)) = ca {
-            let identity = identity.as_ref().map(|(certificate, key)| (&certificate[..], &key[..]));
-            security = security.with_tls(&pem, identity);
+            let own =
+                identity.map(|(by, name)| (by.read(&format!("{name}.pem")), by.read(&format!("{name}.key"))));
+            security = security.with_tls(&pem, own.as_ref().map(|(own, key)| (&own[..], &key[..])));
             asking.extend(["--tls-ca".to_owned(), file]);
         }
-        if identity.is_some() {
-            asking.extend(["--tls-cert".to_owned(), theirs.file("trainer.pem")]);
-            asking.extend(["--tls-key".to_owned(), theirs.file("trainer.key")]);
+        if let Some((by, name)) = identity {
+            asking.extend(server(by, &format!("{name}.pem"), &format!("{name}.key")));
         }
         let said = failure(&loader.address, security);
         assert!(said.contains(remedy), "{remedy}: {said}");
