@@ -55,12 +55,14 @@ pub enum TrainError {
     #[error("{error}{remedy}", error = .0, remedy = remedy(.0))]
     Stream(#[from] StreamError),
     /// Some of the loaders that should be there are not.
-    #[error("{missing} of {all} loaders cannot be used: start them, or leave them out of --loaders")]
+    #[error("{missing} of {all} loaders cannot be used{remedy}")]
     LoadersMissing {
         /// Those that are not there, or refuse.
         missing: usize,
         /// All that were asked.
         all: usize,
+        /// What to do about it, where it is not said of each.
+        remedy: &'static str,
     },
     /// Loaders that should serve the same do not.
     #[error(

@@ -72,7 +72,7 @@ pub use interrupt::Interrupt;
 pub use mixfeed_streamspec::*;
 pub use normalise::Normaliser;
 pub use recorded::read_recorded;
-pub use remedy::with_remedy;
+pub use remedy::{has_remedy, with_remedy, with_token_remedy};
 pub use security::Security;
 pub use stats::StreamStats;
 pub use stream::BatchStream;

@@ -1,5 +1,5 @@
 //! What to do about a connection that fails before anything was said on it: mostly TLS, of which libraries tell in the words
-//! of their code.
+//! of their code, and the token.
 
 /// What errors contain, in small letters, and what is to be done about them where TLS is spoken.
 const WITH_TLS: [(&[&str], &str); 8] = [
@@ -33,6 +33,10 @@ const WITH_TLS: [(&[&str], &str); 8] = [
     ),
 ];
 
+const NO_TLS: &str = "if it speaks no TLS, leave out --tls-ca; if it asks for a client certificate, give --tls-cert and --tls-key, \
+                      signed by a CA that it trusts";
+const TLS: &str = "if it speaks TLS, give --tls-ca";
+
 /// The same where it is not spoken, or the other side does not: it ends the connection at once, or answers something else.
 const PLAIN: [&str; 6] = [
     "http2 error",
@@ -54,17 +58,25 @@ pub fn with_remedy(error: String, tls: bool) -> String {
     let small = error.to_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| small.contains(sign));
     let known = WITH_TLS.iter().find(|(signs, _)| tls && has(signs)).map(|(_, remedy)| *remedy);
-    let unlike = || {
-        if tls {
-            "if it speaks no TLS, leave out --tls-ca; if it asks for a client certificate, give --tls-cert and --tls-key, \
-             signed by a CA that it trusts"
-        } else {
-            "if it speaks TLS, give --tls-ca"
-        }
-    };
-    match known.or_else(|| has(&PLAIN).then(unlike)) {
+    match known.or_else(|| has(&PLAIN).then_some(if tls { NO_TLS } else { TLS })) {
         Some(remedy) => format!("{error}: {remedy}"),
         None => error,
+    }
+}
+
+/// Whether [`with_remedy`] has said what to do, so that any other advice would contradict it.
+#[must_use]
+pub fn has_remedy(text: &str) -> bool {
+    WITH_TLS.iter().map(|(_, remedy)| *remedy).chain([NO_TLS, TLS]).any(|remedy| text.contains(remedy))
+}
+
+/// What `whose` said of a missing or wrong token, with what is to be done about it; whether one is `given`.
+#[must_use]
+pub fn with_token_remedy(said: &str, whose: &str, given: bool) -> String {
+    if given {
+        format!("{said}: the token in --auth-token-file is not the {whose}'s")
+    } else {
+        format!("{said}: give --auth-token-file with the {whose}'s token")
     }
 }
 
@@ -78,5 +90,6 @@ mod tests {
         assert!(remedy("received fatal alert: CertificateExpired").contains(": --tls-cert has expired"));
         assert!(remedy("invalid peer certificate: Expired").contains(": its certificate has expired"));
         assert!(remedy("received fatal alert: UnknownCA").contains("signed by a CA that it trusts"));
+        assert!(has_remedy(&remedy("received fatal alert: UnknownCA")) && !has_remedy(&remedy("dns error")));
     }
 }

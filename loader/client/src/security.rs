@@ -59,6 +59,10 @@ impl Security {
         self.token.is_some() && self.tls.is_none()
     }
 
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     pub(crate) fn authorize(&self, headers: &mut HeaderMap) {
         if let Some(token) = &self.token {
             headers.insert(header::AUTHORIZATION, token.clone());

@@ -19,7 +19,7 @@ use crate::idle::Idle;
 use crate::mailbox::Mailbox;
 use crate::parts::Intake;
 use crate::release;
-use crate::remedy::with_remedy;
+use crate::remedy::{with_remedy, with_token_remedy};
 use crate::scheduler::{FailureKind, Progress, ReplicaKey};
 use crate::security::Security;
 use crate::transport::{self, Target};
@@ -129,7 +129,7 @@ impl Session {
         let described = match tokio::time::timeout(timeout, connection.describe()).await {
             Ok(Ok(described)) => described.into_inner(),
             Ok(Err(status)) => {
-                return Err(refusal(&status).unwrap_or_else(|| unreached(describe(&status))));
+                return Err(refusal(&status, security).unwrap_or_else(|| unreached(describe(&status))));
             }
             Err(_) => return Err(Ending::Lost(format!("no answer within {timeout:?}"))),
         };
@@ -149,7 +149,7 @@ impl Session {
         let call = answers::stream_batches(&mut connection, ReceiverStream::new(outgoing), limit);
         let mut answers = match tokio::time::timeout(tuning.connect_timeout, call).await {
             Err(_) => return Err(Ending::Lost(format!("no stream within {:?}", tuning.connect_timeout))),
-            Ok(Err(status)) => return Err(opening_failed(&status, &release)),
+            Ok(Err(status)) => return Err(opening_failed(&status, &release, security)),
             Ok(Ok(answers)) => answers,
         };
         let geometry = Arc::new(geometry.map_err(Ending::Bad)?);
@@ -182,7 +182,7 @@ impl Session {
         let timeout = self.common.tuning.connect_timeout;
         match tokio::time::timeout(timeout, answers.message()).await {
             Err(_) => Err(Ending::Lost(format!("no answer to the opening within {timeout:?}"))),
-            Ok(Err(status)) => Err(opening_failed(&status, release)),
+            Ok(Err(status)) => Err(opening_failed(&status, release, &self.common.security)),
             Ok(Ok(None)) => Err(Ending::Drained),
             Ok(Ok(Some(answer))) => opened_by(geometry, &answer).map_err(Ending::Bad),
         }
@@ -329,19 +329,25 @@ impl From<Fault> for Ending {
 // The translation of an RPC status; there is no other on this side.
 
 /// A token that is missing or wrong will be so the next time.
-fn refusal(status: &Status) -> Option<Ending> {
-    let refused = matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied);
-    refused.then(|| Ending::Refused(describe(status)))
+fn refusal(status: &Status, security: &Security) -> Option<Ending> {
+    let said = describe(status);
+    match status.code() {
+        Code::Unauthenticated => {
+            Some(Ending::Refused(with_token_remedy(&said, "loader", security.has_token())))
+        }
+        Code::PermissionDenied => Some(Ending::Refused(said)),
+        _ => None,
+    }
 }
 
 /// Of a loader of this release.
-fn opening_failed(status: &Status, release: &str) -> Ending {
+fn opening_failed(status: &Status, release: &str, security: &Security) -> Ending {
     let own = status.message();
     match status.code() {
         Code::InvalidArgument | Code::FailedPrecondition => {
             Ending::Refused(release::explain(own, release).unwrap_or_else(|| own.to_owned()))
         }
-        _ => refusal(status).unwrap_or_else(|| Ending::Lost(describe(status))),
+        _ => refusal(status, security).unwrap_or_else(|| Ending::Lost(describe(status))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::config::HealthcheckArgs;
-use mixfeed_client::with_remedy;
+use mixfeed_client::{with_remedy, with_token_remedy};
 use mixfeed_ops::exit;
 use mixfeed_ops::grpc::{CredentialFiles, Credentials, root_cause};
 use mixfeed_ops::println;
@@ -45,6 +45,9 @@ async fn ask(address: &str, credentials: &Credentials) -> Result<ServingStatus, 
         .check(request)
         .await
         .map_err(|status| match status.source() {
+            _ if status.code() == tonic::Code::Unauthenticated => {
+                with_token_remedy(status.message(), "loader", credentials.token.is_some())
+            }
             Some(cause) => explained(format!("{}: {}", status.message(), root_cause(cause))),
             None => status.message().to_owned(),
         })?;

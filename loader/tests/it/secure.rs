@@ -244,12 +244,18 @@ fn only_calls_with_the_token_are_answered_and_it_is_never_told() {
     // One that is no use is refused at once, and does not use up the time to wait for loaders.
     let missing = failure(&loader.address, Security::default());
     assert!(missing.contains("refuses the stream: a valid bearer token is needed"), "{missing}");
-    assert_eq!(failure(&loader.address, with("another-wrong-token")), missing);
+    assert!(
+        missing.ends_with("(Unauthenticated): give --auth-token-file with the loader's token"),
+        "{missing}"
+    );
+    let wrong = failure(&loader.address, with("another-wrong-token"));
+    assert!(wrong.ends_with("the token in --auth-token-file is not the loader's"), "{wrong}");
     let health = |more: &[&str]| run(&[&["healthcheck", "--address", &loader.address], more].concat());
     assert_eq!(health(&["--auth-token-file", &file]).status.code(), Some(0));
     let refused = health(&[]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("a valid bearer token is needed"));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("a valid bearer token is needed: give --auth-token-file"), "{said}");
     let log = end(loader);
     assert!(log.contains("stream opened") && !log.contains("a-token") && !log.contains("another-wrong"));
 }

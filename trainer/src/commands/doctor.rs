@@ -8,7 +8,7 @@ use crate::evaluate::test_spec;
 use crate::feed::loaders::{Answer, Loaders, StreamRequest};
 use crate::machine::device;
 use crate::report::table::Table;
-use mixfeed_client::{ImageSize, Output, StreamEnd, StreamError, StreamInfo};
+use mixfeed_client::{ImageSize, Output, StreamEnd, StreamError, StreamInfo, has_remedy};
 use mixfeed_ops::config::Duration;
 use mixfeed_ops::logging::LogFormat;
 use mixfeed_ops::{print, println};
@@ -50,7 +50,10 @@ pub(super) fn run(args: DoctorArgs) -> Result<(), TrainError> {
     }
     let missing = answers.len() - serving.len();
     if missing > 0 {
-        return Err(TrainError::LoadersMissing { missing, all: answers.len() });
+        let silent = |(_, answer): &Answer| matches!(answer, Err(StreamError::NoLoader { detail, .. }) if !has_remedy(detail));
+        let remedy =
+            if answers.iter().any(silent) { ": start them, or leave them out of --loaders" } else { "" };
+        return Err(TrainError::LoadersMissing { missing, all: answers.len(), remedy });
     }
     let is_other =
         |what: fn(&StreamInfo) -> [u8; 32]| serving.iter().any(|info| what(info) != what(serving[0]));
@@ -92,20 +95,20 @@ fn told((endpoint, answer): &Answer, is_embedded: bool) -> String {
         Err(StreamError::NoLoader { waited, detail }) => {
             // It names the address again.
             let detail = detail.strip_prefix(&format!("{endpoint}: ")).unwrap_or(detail);
-            format!(
-                "{name}: NO ANSWER in {:.0} s\n    {detail}\n    {}",
-                waited.as_secs_f64(),
-                advice(detail)
-            )
+            let advice = advice(detail).map(|advice| format!("\n    {advice}")).unwrap_or_default();
+            format!("{name}: NO ANSWER in {:.0} s\n    {detail}{advice}", waited.as_secs_f64())
         }
         Err(error) => format!("{name}: CANNOT BE USED\n    {error}"),
     }
 }
 
-/// What to do about a loader that does not answer.
-fn advice(detail: &str) -> &'static str {
+/// What to do about a loader that does not answer, unless that is said already.
+fn advice(detail: &str) -> Option<&'static str> {
+    if has_remedy(detail) {
+        return None;
+    }
     let detail = detail.to_lowercase();
-    if detail.contains("refused") {
+    Some(if detail.contains("refused") {
         "nothing listens there: start `mixfeed-loader serve --listen ADDR` with this address"
     } else if detail.contains("dns") || detail.contains("lookup") || detail.contains("resolve") {
         "the name is not known here: check its spelling, or give an IP address"
@@ -113,7 +116,7 @@ fn advice(detail: &str) -> &'static str {
         "there is no such socket: start `mixfeed-loader serve --listen unix:///PATH` with this path"
     } else {
         "is the loader running, is the address right, does a firewall let it through"
-    }
+    })
 }
 
 fn data(info: &StreamInfo) -> Table {
@@ -134,6 +137,7 @@ fn short(digest: [u8; 32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mixfeed_client::with_remedy;
 
     #[test]
     fn each_kind_of_silence_has_its_advice() {
@@ -143,7 +147,12 @@ mod tests {
             ("connect error: No such file or directory (os error 2)", "no such socket"),
             ("deadline has elapsed", "is the loader running"),
         ] {
-            assert!(advice(detail).contains(expected), "{detail}");
+            assert!(advice(detail).unwrap().contains(expected), "{detail}");
+        }
+        for told in
+            ["invalid peer certificate: certificate not valid for name \"b\"; DnsName(\"a\")", "broken pipe"]
+        {
+            assert_eq!(advice(&with_remedy(told.to_owned(), true)), None, "{told}");
         }
     }
 }

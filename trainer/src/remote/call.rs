@@ -1,7 +1,7 @@
 //! The calling end: another process's training.
 
 use super::{RemoteError, Status};
-use mixfeed_client::with_remedy;
+use mixfeed_client::{with_remedy, with_token_remedy};
 use mixfeed_ops::grpc::{Bearer, Credentials, root_cause};
 use mixfeed_proto::v1;
 use mixfeed_proto::v1::trainer_service_client::TrainerServiceClient;
@@ -24,6 +24,8 @@ pub struct Trainer {
     address: String,
     /// Whether TLS is spoken with it.
     tls: bool,
+    /// Whether a token is sent.
+    token: bool,
     client: TrainerServiceClient<InterceptedService<Channel, Bearer>>,
     runtime: Runtime,
 }
@@ -57,7 +59,8 @@ impl Trainer {
             .map_err(|error| unreachable(with_remedy(root_cause(&error), tls)))?;
         let bearer = credentials.bearer().map_err(&unreachable)?;
         let client = TrainerServiceClient::with_interceptor(channel, bearer);
-        Ok(Trainer { address: address.to_owned(), tls, client, runtime })
+        let token = credentials.token.is_some();
+        Ok(Trainer { address: address.to_owned(), tls, token, client, runtime })
     }
 
     /// Asks how training goes.
@@ -111,10 +114,12 @@ impl Trainer {
         let address = self.address.clone();
         let text = status.message().to_owned();
         match status.code() {
-            tonic::Code::PermissionDenied
-            | tonic::Code::Unauthenticated
-            | tonic::Code::ResourceExhausted
-            | tonic::Code::InvalidArgument => RemoteError::Refused { address, reason: text },
+            tonic::Code::Unauthenticated => {
+                RemoteError::Refused { address, reason: with_token_remedy(&text, "trainer", self.token) }
+            }
+            tonic::Code::PermissionDenied | tonic::Code::ResourceExhausted | tonic::Code::InvalidArgument => {
+                RemoteError::Refused { address, reason: text }
+            }
             tonic::Code::Unimplemented => {
                 RemoteError::Unreachable { address, problem: "something else listens there".to_owned() }
             }

@@ -1,5 +1,6 @@
 //! What is wrong with a set-up, as a newcomer reads it.
 
+use super::authority::Authority;
 use super::{stderr, trainer};
 use crate::support::LoaderProcess;
 use std::process::Output;
@@ -40,6 +41,31 @@ fn one_loader_that_does_not_answer_is_named_though_another_does() {
 
     let (output, _) = doctor(&["--loaders", &good.address]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+/// It runs, and its name and address are right.
+#[test]
+fn a_loader_whose_token_or_certificate_is_the_matter_is_told_with_that_remedy_alone() {
+    let authority = Authority::new();
+    authority.sign("elsewhere", &["elsewhere.example"], false);
+    let token = authority.token("a-token-for-tests-0123456789");
+    let guarded = LoaderProcess::start_with("synthetic:100", 1, &["--auth-token-file", &token]);
+    let (certificate, key) = (authority.file("elsewhere.pem"), authority.file("elsewhere.key"));
+    let encrypted =
+        LoaderProcess::start_with("synthetic:100", 1, &["--tls-cert", &certificate, "--tls-key", &key]);
+    let (ca, other) = (authority.file("ca.pem"), authority.path("other"));
+    std::fs::write(&other, "another-token-0123456789").unwrap();
+    for (loader, flags, remedy) in [
+        (&guarded, &[][..], "give --auth-token-file with the loader's token\n"),
+        (&guarded, &["--auth-token-file", other.to_str().unwrap()], "is not the loader's\n"),
+        (&encrypted, &["--tls-ca", &ca], "as subjectAltName\n"),
+    ] {
+        let asked = ["--loaders", &loader.address, "--loader-timeout", "1s"];
+        let (output, text) = doctor(&[&asked[..], flags].concat());
+        assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+        assert!(text.ends_with(remedy), "{text}");
+        assert!(stderr(&output).ends_with("error: 1 of 1 loaders cannot be used\n"), "{}", stderr(&output));
+    }
 }
 
 #[test]

@@ -218,8 +218,8 @@ fn a_training_with_tls_and_a_token_is_watched_and_ended_by_those_who_have_both()
     let (ca, other_ca) = (ours.file("ca.pem"), theirs.file("ca.pem"));
     let other_token = theirs.token("another-token-0123456789");
     for (command, flags, code, said) in [
-        ("healthcheck", &["--tls-ca", &ca][..], 2, "refuses: a valid bearer token is needed"),
-        ("stop", &["--tls-ca", &ca, "--auth-token-file", &other_token], 2, "a valid bearer token is needed"),
+        ("healthcheck", &["--tls-ca", &ca][..], 2, "give --auth-token-file with the trainer's"),
+        ("stop", &["--tls-ca", &ca, "--auth-token-file", &other_token], 2, "is not the trainer's"),
         ("stop", &["--tls-ca", &other_ca, "--auth-token-file", &token], 1, "no trainer answers at"),
         ("stop", &["--auth-token-file", &token], 1, "give --tls-ca"),
         ("watch", &["--tls-ca", "/nowhere.pem"], 2, "cannot read /nowhere.pem"),
