@@ -29,12 +29,12 @@ const WITH_TLS: [(&[&str], &str); 8] = [
     (&["unknownissuer", "badsignature"], "no CA in --tls-ca has signed its certificate"),
     (
         &["certificaterequired", "received fatal alert", "connection closed", "operation was canceled"],
-        "if it asks for a client certificate, give --tls-cert and --tls-key, signed by a CA that it trusts",
+        "if it asks for a client certificate, give --tls-cert and --tls-key, signed by a CA that it trusts and not expired",
     ),
 ];
 
 const NO_TLS: &str = "if it speaks no TLS, leave out --tls-ca; if it asks for a client certificate, give --tls-cert and --tls-key, \
-                      signed by a CA that it trusts";
+                      signed by a CA that it trusts and not expired";
 const TLS: &str = "if it speaks TLS, give --tls-ca";
 
 /// The same where it is not spoken, or the other side does not: it ends the connection at once, or answers something else.
