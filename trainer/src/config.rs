@@ -120,6 +120,10 @@ pub struct Settings {
     /// Batch size, in samples; the last, smaller batch of an epoch is kept [default: 128; fast: 512]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub batch_size: Option<u32>,
+    /// Virtual shards: the gradient of a batch is the sum over so many pieces of it, in a fixed order, and batch normalisation
+    /// sees each piece alone; a power of two, at most --batch-size [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub virtual_shards: Option<u32>,
     /// Random seed, of initial weights, order, augmentation and mixing [default: 0]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub seed: Option<u64>,

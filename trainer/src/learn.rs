@@ -10,6 +10,7 @@ pub mod precision;
 mod reference;
 pub mod rows;
 pub mod schedule;
+pub(crate) mod shard_sum;
 pub mod staging;
 pub mod tally;
 pub mod weights;

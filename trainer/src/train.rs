@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod evaluating;
+mod gradient;
 mod noise;
 mod opening;
 pub mod outcome;
@@ -14,12 +15,11 @@ mod saving;
 
 pub(crate) use opening::try_stream;
 
-use crate::config::{Recipe, RunConfig, UsageError};
+use crate::config::{RunConfig, UsageError};
 use crate::error::TrainError;
 use crate::evaluate::Evaluation;
 use crate::feed::{Feed, Next, loaders::Loaders};
 use crate::learn::ema::Ema;
-use crate::learn::loss::smooth;
 use crate::learn::model::{self, Model, Problem};
 use crate::learn::optimizer::Optimizer;
 use crate::learn::schedule::Schedule;
@@ -219,8 +219,6 @@ impl<'a> Run<'a> {
 
     /// The loop.
     fn steps(&mut self, feed: &mut Feed, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        let Recipe { loss, label_smoothing, precision, .. } = self.job.config.training.recipe;
-        let precision = precision.on(self.job.device);
         if self.is_epoch_over() {
             self.finish_epoch(feed, observer)?;
         }
@@ -228,15 +226,10 @@ impl<'a> Run<'a> {
         while self.position < self.end
             && let Some(batch) = self.next_batch(feed)?
         {
-            let (index, epoch, rows) = (batch.index, batch.epoch, batch.rows);
+            let (index, epoch, rows) = (batch.index, batch.epoch, self.global_rows(batch.index));
             assert_eq!(index, self.position, "the stream delivers in order");
-            let staged = self.stager.stage(&batch);
 
-            self.model.parameters_mut().zero_grad();
-            tch::manual_seed(noise::seed(self.job.config.training.stream.seed, index));
-            let scores = precision.scores(&*self.model, &staged.images);
-            let mean_loss = loss.of(&scores, &smooth(staged.targets, label_smoothing));
-            self.optimizer.backward(&mean_loss);
+            let mean_loss = self.gradient(&batch)?;
             let learning_rate = self.schedule.learning_rate(index);
             self.optimizer.step(self.model.parameters_mut(), learning_rate);
             if let Some(ema) = &mut self.ema {
@@ -244,9 +237,10 @@ impl<'a> Run<'a> {
             }
             // Whatever comes of it: from here on there is a batch to be replayed.
             self.job.folder.keep();
-            self.tally.add(batch, &mean_loss)?;
+            self.tally.add(batch, rows, &mean_loss)?;
 
             self.position = index + 1;
+            let rows = rows as usize;
             let (time, waited) = self.clock.step(rows, feed.waited());
             let losses = self.tally.so_far();
             let replicas = feed.stats().replicas_serving;

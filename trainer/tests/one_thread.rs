@@ -9,3 +9,5 @@ mod chaos;
 #[path = "one_thread/resume_exactly.rs"]
 mod resume_exactly;
 mod support;
+#[path = "one_thread/virtual_shards.rs"]
+mod virtual_shards;

@@ -23,6 +23,9 @@ const LOADER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
 /// As PyTorch Lightning does: seldom enough to cost nothing, often enough to draw an epoch.
 const LOG_EVERY: u64 = 50;
 
+/// The largest batch in pieces of 64 rows: below that, more pieces only cost time.
+const MAX_VIRTUAL_SHARDS: u32 = 1024;
+
 /// Of a loader inside this process, only troubles: the rest the client says already.
 const LOG_FILTER: &str = "info,mixfeed_loader=warn";
 
@@ -98,6 +101,8 @@ pub struct Training {
     pub init_from: Option<PathBuf>,
     /// How it learns.
     pub recipe: Recipe,
+    /// Pieces of a batch whose gradients are summed, each computed by itself: a power of two, at least 1.
+    pub virtual_shards: u32,
     /// Passes through the samples, at least 1.
     pub epochs: u64,
     /// Steps after which to stop, if that is earlier; at least 1.
@@ -142,6 +147,7 @@ impl Settings {
             device: Some(DeviceChoice::default()),
             threads: Some(device::default_threads()),
             deterministic: Some(false),
+            virtual_shards: Some(1),
             eval_every: Some(1),
             log_every: Some(LOG_EVERY),
             tf32: Some(true),
@@ -180,6 +186,7 @@ impl Settings {
             training: Training {
                 preset: settings.preset.unwrap_or_default(),
                 model: filled("model", settings.model.clone())?,
+                virtual_shards: virtual_shards(&settings)?,
                 epochs: integer("epochs", settings.epochs, 1..=1 << 32)?,
                 recipe: recipe::check(&settings)?,
                 init_from: settings.init_from.clone(),
@@ -222,6 +229,16 @@ impl Settings {
             settings: all,
         })
     }
+}
+
+/// A power of two, as a binary tree over them needs, and no more than a batch has rows.
+fn virtual_shards(settings: &Settings) -> Result<u32, UsageError> {
+    let most = settings.batch_size.unwrap_or(1).clamp(1, MAX_VIRTUAL_SHARDS);
+    let shards = integer("virtual-shards", settings.virtual_shards, 1..=most)?;
+    if shards.is_power_of_two() {
+        return Ok(shards);
+    }
+    Err(UsageError(format!("--virtual-shards is {shards}, it must be a power of two: 1, 2, 4, 8, …")))
 }
 
 fn source(settings: &Settings) -> Result<Source, UsageError> {

@@ -8,6 +8,7 @@
 use crate::machine::shim::Uploader;
 use mixfeed_client::{Batch, StreamInfo};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 /// How pixels become numbers: (pixel / 255 - mean) / standard deviation, per channel.
@@ -72,10 +73,20 @@ impl Stager {
     /// # Panics
     /// When the pixels do not fill the images: the client has checked that they do.
     pub fn stage(&self, batch: &Batch) -> Staged {
+        self.stage_rows(batch, 0..batch.rows)
+    }
+
+    /// Takes some rows of a batch of the stream to the device, into memory of their own: what they come to does not depend
+    /// on the rows around them.
+    ///
+    /// # Panics
+    /// When the batch has fewer rows, or the pixels do not fill the images: the client has checked that they do.
+    pub fn stage_rows(&self, batch: &Batch, range: Range<usize>) -> Staged {
         let [height, width, channels] = self.image;
-        let rows = batch.rows as i64;
-        let pixels = &batch.pixels;
-        assert_eq!(pixels.len() as i64, rows * height * width * channels, "bytes of batch {}", batch.index);
+        let image_bytes = (height * width * channels) as usize;
+        assert_eq!(batch.pixels.len(), batch.rows * image_bytes, "bytes of batch {}", batch.index);
+        let pixels = &batch.pixels[range.start * image_bytes..range.end * image_bytes];
+        let rows = range.len() as i64;
 
         // The memory stays as it came, channels last; permute only turns how it is looked at.
         let images = self
@@ -85,7 +96,7 @@ impl Stager {
             .g_mul_scalar_(self.scale)
             .g_add_scalar_(self.shift)
             .permute([0, 3, 1, 2]);
-        Staged { images, targets: self.targets(batch) }
+        Staged { images, targets: self.targets(batch, range) }
     }
 
     /// Bytes as a row on the device.
@@ -100,9 +111,10 @@ impl Stager {
     }
 
     /// lambda × label + (1 - lambda) × partner, as shares per class.
-    fn targets(&self, batch: &Batch) -> Tensor {
+    fn targets(&self, batch: &Batch, rows: Range<usize>) -> Tensor {
         // One small copy for all three.
-        let columns = [&batch.labels, &batch.partner_labels, &batch.lambdas];
+        let columns =
+            [&batch.labels, &batch.partner_labels, &batch.lambdas].map(|column| &column[rows.clone()]);
         let bytes: Vec<u8> = columns.into_iter().flatten().flat_map(|value| value.to_ne_bytes()).collect();
         let columns = self.upload(&bytes).view_dtype(Kind::Int).reshape([3, -1, 1]);
         let one_hot = |column: i64| columns.get(column).eq_tensor(&self.classes).to_kind(Kind::Float);

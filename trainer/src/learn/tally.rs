@@ -44,7 +44,8 @@ impl Losses {
 /// Sums losses over the samples of an epoch.
 pub struct Tally {
     window_steps: usize,
-    window: Vec<(Batch, Tensor)>,
+    /// Batches, how many rows their losses are the mean of, and these.
+    window: Vec<(Batch, u64, Tensor)>,
     losses: Losses,
 }
 
@@ -62,12 +63,12 @@ impl Tally {
         Tally { losses, ..self }
     }
 
-    /// Adds the mean loss of a batch.
+    /// Adds the mean loss of a global batch of `rows` rows, of which `batch` has all or this trainer's part.
     ///
     /// # Errors
     /// When a loss since the last reading is not finite.
-    pub fn add(&mut self, batch: Batch, loss: &Tensor) -> Result<(), Diverged> {
-        self.window.push((batch, loss.detach()));
+    pub fn add(&mut self, batch: Batch, rows: u64, loss: &Tensor) -> Result<(), Diverged> {
+        self.window.push((batch, rows, loss.detach()));
         if self.window.len() >= self.window_steps { self.read() } else { Ok(()) }
     }
 
@@ -96,9 +97,9 @@ impl Tally {
         if self.window.is_empty() {
             return Ok(());
         }
-        let losses: Vec<_> = self.window.iter().map(|(_, loss)| loss).collect();
+        let losses: Vec<_> = self.window.iter().map(|(_, _, loss)| loss).collect();
         let losses = Tensor::stack(&losses, 0).to_kind(Kind::Double).to_device(Device::Cpu);
-        for (position, (batch, _)) in (0..).zip(self.window.drain(..)) {
+        for (position, (batch, rows, _)) in (0..).zip(self.window.drain(..)) {
             let loss = losses.double_value(&[position]);
             if !loss.is_finite() {
                 return Err(Diverged {
@@ -107,8 +108,8 @@ impl Tally {
                     batch_digest: blake3::Hash::from(batch.digest()).to_string(),
                 });
             }
-            self.losses.sum += loss * batch.rows as f64;
-            self.losses.samples += batch.rows as u64;
+            self.losses.sum += loss * rows as f64;
+            self.losses.samples += rows;
         }
         Ok(())
     }
@@ -140,8 +141,8 @@ mod tests {
     #[test]
     fn the_mean_is_over_samples_not_over_batches() {
         let mut tally = Tally::new(Device::Cpu);
-        tally.add(batch(0, 3), &loss(1.0)).unwrap();
-        tally.add(batch(1, 1), &loss(5.0)).unwrap();
+        tally.add(batch(0, 3), 3, &loss(1.0)).unwrap();
+        tally.add(batch(1, 1), 1, &loss(5.0)).unwrap();
         let losses = tally.all().unwrap();
         assert_eq!(losses, Losses { sum: 8.0, samples: 4 });
         assert!((losses.mean() - 2.0).abs() < 1e-12);
@@ -153,9 +154,9 @@ mod tests {
     fn a_loss_that_is_no_number_names_the_step_and_the_batch_even_when_it_is_read_later() {
         for value in [f32::NAN, f32::INFINITY] {
             let mut tally = Tally { window_steps: 8, ..Tally::new(Device::Cpu) };
-            tally.add(batch(0, 2), &loss(1.0)).unwrap();
-            tally.add(batch(1, 2), &loss(value)).unwrap();
-            tally.add(batch(2, 2), &loss(f32::NAN)).unwrap();
+            tally.add(batch(0, 2), 2, &loss(1.0)).unwrap();
+            tally.add(batch(1, 2), 2, &loss(value)).unwrap();
+            tally.add(batch(2, 2), 2, &loss(f32::NAN)).unwrap();
             let error = tally.all().unwrap_err();
             assert_eq!(error.step, 1);
             assert_eq!(error.batch_digest, blake3::Hash::from(batch(1, 2).digest()).to_string());

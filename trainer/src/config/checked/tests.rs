@@ -81,6 +81,15 @@ fn values_out_of_range_are_named() {
         ),
         (Settings { batch_size: Some(0), ..settings() }, "--batch-size is 0"),
         (Settings { batch_size: Some(65_537), ..settings() }, "--batch-size is 65537"),
+        (Settings { virtual_shards: Some(0), ..settings() }, "--virtual-shards is 0, it must be 1 to 128"),
+        (
+            Settings { virtual_shards: Some(256), ..settings() },
+            "--virtual-shards is 256, it must be 1 to 128",
+        ),
+        (
+            Settings { virtual_shards: Some(6), ..settings() },
+            "--virtual-shards is 6, it must be a power of two",
+        ),
         (Settings { epochs: Some(0), ..settings() }, "--epochs is 0"),
         (Settings { steps: Some(0), ..settings() }, "--steps is 0"),
         (Settings { limit: Some(0), ..settings() }, "--limit is 0"),

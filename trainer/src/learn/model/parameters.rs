@@ -93,6 +93,11 @@ impl Parameters {
         self.named.iter().chain(&self.buffers).map(|(name, tensor)| (name.as_str(), tensor))
     }
 
+    /// The buffers, in order.
+    pub fn buffers(&self) -> impl Iterator<Item = &Tensor> {
+        self.buffers.iter().map(|(_, tensor)| tensor)
+    }
+
     /// How many numbers are learnt.
     #[must_use]
     pub fn count(&self) -> usize {
