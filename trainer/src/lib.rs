@@ -22,6 +22,7 @@ pub mod config;
 pub mod error;
 pub mod evaluate;
 pub mod feed;
+pub mod group;
 pub mod learn;
 pub mod machine;
 pub mod panics;
