@@ -36,7 +36,7 @@ fn main() {
 
 /// With the headers that lie beside the libraries, or where torch-sys was told that they are.
 fn compile_shim(libraries: &Path) {
-    println!("cargo:rerun-if-changed=src/machine/shim/shim.cpp");
+    println!("cargo:rerun-if-changed=src/machine/shim");
     println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
     let around = env::var_os("LIBTORCH_INCLUDE").map(PathBuf::from);
     let headers =
@@ -50,7 +50,11 @@ fn compile_shim(libraries: &Path) {
         .warnings(false)
         .opt_level(1)
         .define("NDEBUG", None)
+        // What c10d's headers hide without it; libtorch itself has it.
+        .define("USE_C10D_GLOO", None)
+        .include("src/machine/shim/gloo")
         .file("src/machine/shim/shim.cpp")
+        .file("src/machine/shim/process_group.cpp")
         .compile("mixfeed_shim");
 }
 

@@ -6,6 +6,7 @@
 use crate::compare::GridAxis;
 use crate::config::DEFAULT_ADDRESS;
 use crate::config::{Resume, Settings, environment_twin};
+use crate::group::GroupArgs;
 use crate::machine::device::DeviceChoice;
 use clap::{Args, Parser, Subcommand};
 use mixfeed_loader::config::SourceArgs;
@@ -56,6 +57,9 @@ pub struct TrainArgs {
     /// What is no setting.
     #[command(flatten)]
     pub run: RunArgs,
+    /// The other trainers.
+    #[command(flatten)]
+    pub group: GroupArgs,
     /// Resume the run in --output, with its settings; `auto` starts one if there is none
     #[arg(long, value_name = "auto", num_args = 0..=1, default_missing_value = "yes")]
     #[arg(hide_possible_values = true, conflicts_with = "overwrite")]

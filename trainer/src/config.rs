@@ -121,7 +121,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub batch_size: Option<u32>,
     /// Virtual shards: the gradient of a batch is the sum over so many pieces of it, in a fixed order, and batch normalisation
-    /// sees each piece alone; a power of two, at most --batch-size [default: 1]
+    /// sees each piece alone; a power of two, at most --batch-size [default: 1; a group: 8]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub virtual_shards: Option<u32>,
     /// Random seed, of initial weights, order, augmentation and mixing [default: 0]

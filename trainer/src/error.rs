@@ -5,6 +5,7 @@ use crate::learn::model::ModelError;
 use crate::learn::tally::Diverged;
 use crate::machine::device::DeviceError;
 use crate::machine::stop::StopCause;
+use crate::peers::GroupError;
 use crate::predict::image_error::ImageError;
 use crate::remote::RemoteError;
 use crate::report::canvas::PictureError;
@@ -77,6 +78,9 @@ pub enum TrainError {
         /// What differs, for each loader.
         detail: String,
     },
+    /// The group of trainers does not come about, or is no more.
+    #[error(transparent)]
+    Group(#[from] GroupError),
     /// There is nothing to measure accuracy on.
     #[error(
         "dataset {0} has no test samples to measure accuracy on: --test-fraction 0.1 sets some of the training samples \
@@ -152,6 +156,9 @@ fn flag_of(refusal: &str) -> Option<&'static str> {
     match refusal.strip_prefix("spec.")?.split_once(": ")?.0 {
         "limit" => Some("--limit, or --test-limit for the test split"),
         "batch_size" => Some("--batch-size"),
+        "shard.world" => {
+            Some("fewer trainers, or another --batch-size, so that each has a row of an epoch's last batch")
+        }
         field => AugmentationArgs::flag_of(field),
     }
 }
@@ -178,6 +185,7 @@ impl TrainError {
             TrainError::OtherData { .. } | TrainError::LoadersDiffer(_) => exit::USAGE,
             TrainError::Stream(_) => exit::FAILURE,
             TrainError::NoTestSamples(_) => exit::DATA,
+            TrainError::Group(error) => error.exit_code(),
             TrainError::Model(_) | TrainError::Image(ImageError::Channels(_)) => exit::USAGE,
             TrainError::Image(_) => exit::DATA,
             TrainError::Diverged(_) => exit::DIVERGED,

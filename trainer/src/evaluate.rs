@@ -26,6 +26,7 @@ use crate::learn::staging::Stager;
 use crate::machine::stop::Stop;
 use crate::run::observer::Evaluating;
 use mixfeed_client::{Batch, ImageShape, Output, Split, StreamEnd, StreamInfo, StreamSpec};
+use std::ops::Range;
 use std::time::Instant;
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -73,29 +74,56 @@ pub struct TestImages<'a> {
     pub training_rows: u32,
     /// Only the first so many; 0 for all.
     pub limit: u64,
+    /// Of the batches that they come in, this part alone, as (number of the part, number of parts).
+    pub part: (u32, u32),
 }
 
-/// The clean test images, once.
-struct TestBatches(Feed);
+/// All of them.
+pub const WHOLE: (u32, u32) = (0, 1);
+
+impl TestImages<'_> {
+    fn spec(&self) -> StreamSpec {
+        let ImageShape { height, width, channels } = self.stream.image;
+        let values = [height, width, channels].map(u64::from).into_iter().product();
+        StreamSpec { limit: self.limit, ..test_spec(rows_at_once(values, self.training_rows), self.output) }
+    }
+}
+
+/// The clean test images of a part, once.
+struct TestBatches {
+    feed: Feed,
+    /// Which of all batches they are.
+    range: Range<u64>,
+}
 
 impl TestBatches {
     fn open(images: TestImages<'_>, stop: &Stop) -> Result<Self, TrainError> {
-        let TestImages { loaders, stream, output, training_rows, limit } = images;
-        let ImageShape { height, width, channels } = stream.image;
-        let values = [height, width, channels].map(u64::from).into_iter().product();
-        let spec = StreamSpec { limit, ..test_spec(rows_at_once(values, training_rows), output) };
-        let expected = Some(loaders::same_as(stream));
-        let request = StreamRequest { spec: &spec, start: 0, end: StreamEnd::Epoch(1), expected };
-        Ok(TestBatches(loaders.open(request, stop)?))
+        let TestImages { loaders, stream, part: (part, parts), .. } = images;
+        let spec = images.spec();
+        let request = |start, end| {
+            let expected = Some(loaders::same_as(stream));
+            StreamRequest { spec: &spec, start, end, expected }
+        };
+        if parts == 1 {
+            let feed = loaders.open(request(0, StreamEnd::Epoch(1)), stop)?;
+            let range = 0..feed.info().batches_per_epoch;
+            return Ok(TestBatches { feed, range });
+        }
+        // How many there are, a stream says when it is opened: a description may count what is left out.
+        let all = loaders.open(request(0, StreamEnd::Batch(0)), stop)?.info().batches_per_epoch;
+        let bound = |part: u32| all * u64::from(part) / u64::from(parts);
+        let range = bound(part)..bound(part + 1);
+        let feed = loaders.open(request(range.start, StreamEnd::Batch(range.end)), stop)?;
+        Ok(TestBatches { feed, range })
     }
 
-    /// Images in all.
+    /// Images in all parts.
     fn images(&self) -> u64 {
-        self.0.info().samples_per_epoch
+        self.feed.info().samples_per_epoch
     }
 
     fn next(&mut self) -> Result<Option<Batch>, TrainError> {
-        self.0.next_batch()
+        self.feed.next_batch()
     }
 }
 
@@ -103,6 +131,29 @@ impl TestBatches {
 fn labels(batch: &Batch, device: Device) -> Tensor {
     let labels: Vec<_> = batch.labels.iter().map(|label| i64::from(*label)).collect();
     Tensor::from_slice(&labels).to_device(device)
+}
+
+/// What the batches of a part of the test images came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores {
+    /// Number of the first batch, among all.
+    pub first: u64,
+    /// Batches of all parts.
+    pub of: u64,
+    /// Of each batch, in order: images that are right, and the sum of the losses.
+    pub batches: Vec<[f64; 2]>,
+    /// Images.
+    pub images: u64,
+}
+
+impl Scores {
+    /// The sum, in the order of the batches.
+    #[must_use]
+    pub fn total(&self) -> Evaluation {
+        let add = |[correct, loss]: [f64; 2], batch: &[f64; 2]| [correct + batch[0], loss + batch[1]];
+        let [correct, loss_sum] = self.batches.iter().fold([0.0; 2], add);
+        Evaluation { correct: correct as u64, samples: self.images, loss_sum }
+    }
 }
 
 /// Scores `model` on `images`, and with `loss` on their labels as they are, so that it means the same whatever training
@@ -117,13 +168,13 @@ pub fn evaluate(
     loss: Loss,
     stop: &Stop,
     progress: &mut dyn FnMut(&Evaluating),
-) -> Result<Evaluation, TrainError> {
+) -> Result<Scores, TrainError> {
     let start = Instant::now();
     let mut batches = TestBatches::open(images, stop)?;
     let of = batches.images();
-    // Right ones and losses, summed on the device: reading them back once is the only wait.
+    // Right ones and losses, left on the device: reading them back once is the only wait.
     let device = model.parameters().device();
-    let mut sums = Tensor::zeros([2], (Kind::Double, device));
+    let mut sums = Vec::new();
     let mut samples = 0;
     progress(&Evaluating { images: 0, of, time: start.elapsed() });
     while let Some(batch) = batches.next()? {
@@ -131,11 +182,13 @@ pub fn evaluate(
             let scores = model.forward(&stager.stage(&batch).images);
             let labels = labels(&batch, device);
             let correct = scores.argmax(1, false).eq_tensor(&labels).sum(Kind::Double);
-            sums += Tensor::stack(&[correct, loss.sum_on_labels(&scores, &labels)], 0);
+            sums.push(Tensor::stack(&[correct, loss.sum_on_labels(&scores, &labels)], 0));
         });
         samples += batch.rows as u64;
         progress(&Evaluating { images: samples, of, time: start.elapsed() });
     }
-    let sums = sums.to_device(Device::Cpu);
-    Ok(Evaluation { correct: sums.double_value(&[0]) as u64, samples, loss_sum: sums.double_value(&[1]) })
+    let read = |sums: &Tensor| [0, 1].map(|place| sums.double_value(&[place]));
+    let sums: Vec<_> = sums.iter().map(|sums| sums.to_device(Device::Cpu)).collect();
+    let (first, of) = (batches.range.start, batches.feed.info().batches_per_epoch);
+    Ok(Scores { first, of, batches: sums.iter().map(read).collect(), images: samples })
 }

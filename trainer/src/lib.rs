@@ -26,6 +26,7 @@ pub mod group;
 pub mod learn;
 pub mod machine;
 pub mod panics;
+pub mod peers;
 pub mod predict;
 pub mod remote;
 pub mod report;

@@ -7,20 +7,23 @@
 pub mod audit;
 mod evaluating;
 mod gradient;
+mod group;
 mod noise;
 mod opening;
 pub mod outcome;
 pub mod resume;
 mod saving;
 
+use opening::problem;
 pub(crate) use opening::try_stream;
+use saving::folder_path;
 
 use crate::config::{RunConfig, UsageError};
 use crate::error::TrainError;
 use crate::evaluate::Evaluation;
 use crate::feed::{Feed, Next, loaders::Loaders};
 use crate::learn::ema::Ema;
-use crate::learn::model::{self, Model, Problem};
+use crate::learn::model::{self, Model};
 use crate::learn::optimizer::Optimizer;
 use crate::learn::schedule::Schedule;
 use crate::learn::staging::Stager;
@@ -28,6 +31,7 @@ use crate::learn::tally::{Losses, Tally};
 use crate::machine::clock::{Clock, Lap};
 use crate::machine::device;
 use crate::machine::stop::{Stop, StopCause};
+use crate::peers::{GroupError, Peers};
 use crate::report::curves;
 use crate::run::checkpoint::{self, CheckpointError, CheckpointStore};
 use crate::run::observer::{Epoch, Observer, Start, Step};
@@ -47,8 +51,10 @@ pub struct TrainingJob<'a> {
     pub loaders: &'a Loaders,
     /// Where to compute.
     pub device: Device,
-    /// Where results go.
-    pub folder: &'a RunFolder,
+    /// Where results go; none on a trainer whose group has another one that writes them.
+    pub folder: Option<&'a RunFolder>,
+    /// The other trainers, in a group.
+    pub peers: Option<&'a Peers>,
     /// Whether to end early.
     pub stop: &'a Stop,
 }
@@ -72,12 +78,28 @@ pub struct Trained {
 /// When batches do not come, training diverges, results cannot be written, or the end was asked for.
 ///
 /// # Panics
-/// Never: the last step is followed by a checkpoint.
+/// Where the job has no folder: such a trainer is for [`train_in_group`].
 pub fn train(
     job: &TrainingJob<'_>,
     resume: Option<ResumePoint>,
     observer: &mut dyn Observer,
 ) -> Result<Trained, TrainError> {
+    let trained = train_in_group(job, resume, observer)?;
+    Ok(trained.expect("where there is a folder there is a result"))
+}
+
+/// The same as one of a group, if the job has one; the result is rank 0's.
+///
+/// # Errors
+/// As for [`train`], and when another trainer is lost; rank 0 then writes a checkpoint of the last step that all have done.
+///
+/// # Panics
+/// Never: the last step is followed by a checkpoint.
+pub fn train_in_group(
+    job: &TrainingJob<'_>,
+    resume: Option<ResumePoint>,
+    observer: &mut dyn Observer,
+) -> Result<Option<Trained>, TrainError> {
     let mut feed = opening::open(job, resume.as_ref())?;
     let info = feed.info().clone();
     opening::check(job, &info)?;
@@ -88,10 +110,16 @@ pub fn train(
         None => Run::begin(job, info)?,
         Some(point) => Run::resume(job, info, &point)?,
     };
+    run.is_alike()?;
     observer.started(&run.start());
     let mut ended = run.steps(&mut feed, observer);
     if matches!(ended, Err(TrainError::Stopped(StopCause::Call))) && run.position > 0 {
         ended = run.end_here(&feed, observer);
+    }
+    // Where others are ended by the same signal, whoever is first is missed by the rest.
+    if let (Err(TrainError::Group(GroupError::Lost(cause))), Some(asked)) = (&ended, job.stop.requested()) {
+        tracing::info!(cause, "the group ends");
+        ended = Err(TrainError::Stopped(asked));
     }
     observer.ended();
     let audit = AuditReport::of(job.loaders, &feed);
@@ -100,16 +128,19 @@ pub fn train(
         Err(TrainError::Stream(StreamError::Convicted { unconfirmed, .. })) if unconfirmed.batches > 0 => {
             run.roll_back(unconfirmed.first)?;
         }
-        Err(TrainError::Stopped(_) | TrainError::Stream(_)) => run.save_interrupted(&feed)?,
+        Err(TrainError::Stopped(_) | TrainError::Stream(_) | TrainError::Group(GroupError::Lost(_))) => {
+            run.save_interrupted(&feed)?;
+        }
         _ => {}
     }
-    job.loaders.remember(job.folder)?;
+    let Some(folder) = job.folder else { return ended.map(|()| None) };
+    job.loaders.remember(folder)?;
     ended?;
     let last = run.kept.last().expect("the last step is followed by one");
     let batches_per_epoch = run.info.batches_per_epoch;
     let resumed = Resumed { step: run.resumed_from, batches_per_epoch };
-    let outcome = Outcome { audit, ..Outcome::of(job.config, last, job.folder, resumed) };
-    Ok(Trained { outcome, history: run.history })
+    let outcome = Outcome { audit, ..Outcome::of(job.config, last, folder, resumed) };
+    Ok(Some(Trained { outcome, history: run.history }))
 }
 
 /// A training under way.
@@ -134,12 +165,16 @@ struct Run<'a> {
     /// Index at which training ends.
     end: u64,
     resumed_from: Option<u64>,
+    /// Whether a trainer of the group was asked to end after this step.
+    is_called_off: bool,
 }
 
 impl<'a> Run<'a> {
     fn begin(job: &'a TrainingJob<'a>, info: StreamInfo) -> Result<Self, TrainError> {
         let run = Run::fresh(job, info)?;
-        job.folder.begin(&RunFile::of(job.config, &run.info, job.device))?;
+        if let Some(folder) = job.folder {
+            folder.begin(&RunFile::of(job.config, &run.info, job.device))?;
+        }
         Ok(run)
     }
 
@@ -148,7 +183,7 @@ impl<'a> Run<'a> {
         point.compare_machine(job.config, job.device)?;
         let mut run = if let Some(checkpoint) = point.checkpoint() {
             if checkpoint.header.problem != problem(&info) {
-                let path = job.folder.path().to_owned();
+                let path = folder_path(job).to_owned();
                 return Err(CheckpointError::Foreign { path, what: "size of images" }.into());
             }
             let mut run = Run::with(job, info, checkpoint.trained_model(job.device)?)?;
@@ -163,7 +198,7 @@ impl<'a> Run<'a> {
                 data_wait_seconds: header.epoch_data_wait_seconds,
                 images: header.loss_rows,
             });
-            run.kept = CheckpointStore::after(job.folder.path(), header.clone());
+            run.kept = CheckpointStore::after(folder_path(job), header.clone());
             run.history = point.history();
             run
         } else {
@@ -171,9 +206,11 @@ impl<'a> Run<'a> {
         };
         run.position = point.step();
         run.resumed_from = Some(point.step());
-        let file = RunFile::of(job.config, &run.info, job.device).after(point.run());
-        job.folder.go_on(&file, &run.history)?;
-        job.folder.keep();
+        if let Some(folder) = job.folder {
+            let file = RunFile::of(job.config, &run.info, job.device).after(point.run());
+            folder.go_on(&file, &run.history)?;
+            folder.keep();
+        }
         tracing::info!(step = run.position, end = run.end, "resuming an earlier run");
         Ok(run)
     }
@@ -206,11 +243,12 @@ impl<'a> Run<'a> {
             tally: Tally::new(job.device),
             clock: Clock::paused(Lap::default()),
             history: Vec::new(),
-            kept: CheckpointStore::none(job.folder.path()),
+            kept: CheckpointStore::none(folder_path(job)),
             saved_at: Instant::now(),
             position: 0,
             end: resume::end(training, info.batches_per_epoch),
             resumed_from: None,
+            is_called_off: false,
             job,
             info,
             model,
@@ -236,7 +274,9 @@ impl<'a> Run<'a> {
                 ema.update(&*self.model, index);
             }
             // Whatever comes of it: from here on there is a batch to be replayed.
-            self.job.folder.keep();
+            if let Some(folder) = self.job.folder {
+                folder.keep();
+            }
             self.tally.add(batch, rows, &mean_loss)?;
 
             self.position = index + 1;
@@ -246,6 +286,10 @@ impl<'a> Run<'a> {
             let replicas = feed.stats().replicas_serving;
             let done = self.position;
             observer.stepped(&Step { done, epoch, rows, time, waited, losses, learning_rate, replicas });
+            self.compare_weights()?;
+            if std::mem::take(&mut self.is_called_off) {
+                return Err(TrainError::Stopped(StopCause::Call));
+            }
             if self.is_epoch_over() {
                 self.finish_epoch(feed, observer)?;
                 self.clock.go_on();
@@ -317,9 +361,11 @@ impl<'a> Run<'a> {
             self.clock.next_epoch();
         }
         self.save(feed)?;
-        folder.record(&self.history)?;
-        if self.position == self.end {
-            curves::draw_run(&folder.curves(), &self.history, config, &self.info.dataset.name)?;
+        if let Some(folder) = folder {
+            folder.record(&self.history)?;
+            if self.position == self.end {
+                curves::draw_run(&folder.curves(), &self.history, config, &self.info.dataset.name)?;
+            }
         }
         observer.finished_epoch(&epoch);
         Ok(())
@@ -345,15 +391,5 @@ impl<'a> Run<'a> {
                 limit => limit,
             },
         }
-    }
-}
-
-/// The size of the problem that a stream poses.
-fn problem(info: &StreamInfo) -> Problem {
-    Problem {
-        height: info.image.height.into(),
-        width: info.image.width.into(),
-        channels: info.image.channels.into(),
-        classes: info.dataset.classes.len() as i64,
     }
 }

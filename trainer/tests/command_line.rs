@@ -21,6 +21,8 @@ mod evaluations;
 mod faults;
 #[path = "command_line/folders.rs"]
 mod folders;
+#[path = "command_line/group.rs"]
+mod group;
 #[path = "command_line/guides.rs"]
 mod guides;
 #[path = "command_line/idle.rs"]
@@ -68,6 +70,10 @@ use support::LoaderProcess;
 fn trainer(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mixfeed-trainer"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MIXFEED_")) {
+        command.env_remove(name);
+    }
+    // Nor of a group that the tests were started in.
+    for name in ["RANK", "WORLD_SIZE", "PET_NNODES", "PET_NODE_RANK", "SLURM_STEP_NUM_TASKS"] {
         command.env_remove(name);
     }
     // Where the libraries are is the binary's own business.

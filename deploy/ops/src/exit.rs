@@ -14,7 +14,9 @@ pub const NO_LOADER: u8 = 4;
 pub const DIVERGED: u8 = 5;
 /// The device that was asked for is not available.
 pub const DEVICE: u8 = 6;
-/// Loaders contradict each other: one of them makes other batches than it should.
+/// The group of trainers did not come about, or one of it was lost.
+pub const GROUP_LOST: u8 = 7;
+/// Loaders contradict each other, or trainers of a group: one of them makes other batches, or has other weights, than it should.
 pub const CONTRADICTION: u8 = 8;
 /// Stopped by SIGHUP (128 + 1).
 pub const HUNG_UP: u8 = 129;

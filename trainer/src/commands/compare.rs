@@ -187,7 +187,8 @@ impl Trials<'_> {
             config: &config,
             loaders,
             device: setup.device,
-            folder: &folder,
+            folder: Some(&folder),
+            peers: None,
             stop: &setup.stop,
         };
         let title = arm.title(setup.config.training.stream.mixing);

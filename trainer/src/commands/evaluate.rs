@@ -4,7 +4,7 @@ use super::setup;
 use crate::cli::EvaluateArgs;
 use crate::config::{Settings, Source, UsageError};
 use crate::error::TrainError;
-use crate::evaluate::{Assessment, Attacked, Confusion, TestImages, assess};
+use crate::evaluate::{Assessment, Attacked, Confusion, TestImages, WHOLE, assess};
 use crate::feed::loaders::{Loaders, StreamRequest};
 use crate::learn::model::Problem;
 use crate::learn::staging::Stager;
@@ -60,7 +60,8 @@ pub(super) fn run(args: EvaluateArgs) -> Result<(), TrainError> {
     fits(header, &info)?;
     let stager = Stager::new(&info, header.normalisation, device);
     let training_rows = header.batch_size;
-    let images = TestImages { loaders: &loaders, stream: &info, output, training_rows, limit: 0 };
+    let images =
+        TestImages { loaders: &loaders, stream: &info, output, training_rows, limit: 0, part: WHOLE };
     let assessment =
         assess(&*model, &stager, images, &fgsm, &stop, &mut |evaluating| progress.evaluating(evaluating))?;
 

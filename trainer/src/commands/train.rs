@@ -1,4 +1,6 @@
-//! `train`: one training.
+//! `train`: one training, by this process alone or as one of a group (`group.rs`).
+
+mod group;
 
 use super::setup::{self, Setup};
 use crate::cli::{RunArgs, TrainArgs};
@@ -13,7 +15,15 @@ use crate::train::{Trained, TrainingJob, train};
 use mixfeed_ops::{print, println};
 
 pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
-    let TrainArgs { settings, run, resume } = args;
+    match args.group.find()? {
+        // What is in force is asked of no group.
+        Some(membership) if !args.run.print_config => group::run(args, membership),
+        _ => run_alone(args),
+    }
+}
+
+fn run_alone(args: TrainArgs) -> Result<(), TrainError> {
+    let TrainArgs { settings, run, resume, .. } = args;
     let flags = settings.clone();
     let given = settings.over(run.config.as_deref())?;
     let idle = given.idle_in_file(&flags);
@@ -28,6 +38,11 @@ pub(super) fn run(args: TrainArgs) -> Result<(), TrainError> {
         Some((folder, earlier)) => go_on(&setup, &flags, &folder, earlier),
         None => begin(&setup, run.overwrite),
     };
+    finish(&setup, &run, outcome)
+}
+
+/// Tells what a training came to.
+fn finish(setup: &Setup, run: &RunArgs, outcome: Result<Outcome, TrainError>) -> Result<(), TrainError> {
     setup.end(outcome.as_ref().map(Outcome::ending));
     let outcome = outcome?;
     if run.json {
@@ -67,7 +82,8 @@ fn begin(setup: &Setup, overwrite: bool) -> Result<Outcome, TrainError> {
         folder.warn_of_runs_within(&[])?;
     }
     let Setup { config, device, stop, .. } = setup;
-    let job = TrainingJob { config, loaders: &loaders, device: *device, folder: &folder, stop };
+    let job =
+        TrainingJob { config, loaders: &loaders, device: *device, folder: Some(&folder), peers: None, stop };
     Ok(train(&job, None, &mut setup.observers(config, String::new(), 0, &folder))?.outcome)
 }
 
@@ -80,20 +96,32 @@ fn go_on(
     let Setup { config, device, stop, .. } = setup;
     let unheeded = flags.unheeded(&earlier.settings);
     let point = ResumePoint::find(folder, earlier, config)?;
-    if let Some(Trained { outcome, .. }) = finished(config, folder, &point)? {
-        let (done, epochs) = (outcome.epochs_done(), config.training.epochs);
-        tracing::info!(
-            step = outcome.steps,
-            "this run is finished, {done} of {epochs}; raise --epochs or --steps to extend it"
-        );
-        if !unheeded.is_empty() {
-            tracing::warn!("no effect on a run that is finished: {}", unheeded.join(", "));
-        }
+    if let Some(outcome) = came_to(setup, folder, &point, &unheeded)? {
         return Ok(outcome);
     }
     let loaders = setup.go_on(folder)?;
-    let job = TrainingJob { config, loaders: &loaders, device: *device, folder, stop };
+    let job =
+        TrainingJob { config, loaders: &loaders, device: *device, folder: Some(folder), peers: None, stop };
     Ok(train(&job, Some(point), &mut setup.observers(config, String::new(), 0, folder))?.outcome)
+}
+
+/// Says so and gives what a run came to, if nothing is left to be done; `unheeded` flags have no effect then.
+fn came_to(
+    setup: &Setup,
+    folder: &RunFolder,
+    point: &ResumePoint,
+    unheeded: &[String],
+) -> Result<Option<Outcome>, TrainError> {
+    let Some(Trained { outcome, .. }) = finished(&setup.config, folder, point)? else { return Ok(None) };
+    let (done, epochs) = (outcome.epochs_done(), setup.config.training.epochs);
+    tracing::info!(
+        step = outcome.steps,
+        "this run is finished, {done} of {epochs}; raise --epochs or --steps to extend it"
+    );
+    if !unheeded.is_empty() {
+        tracing::warn!("no effect on a run that is finished: {}", unheeded.join(", "));
+    }
+    Ok(Some(outcome))
 }
 
 /// What a run came to that has nothing left to do.

@@ -26,6 +26,9 @@ const LOG_EVERY: u64 = 50;
 /// The largest batch in pieces of 64 rows: below that, more pieces only cost time.
 const MAX_VIRTUAL_SHARDS: u32 = 1024;
 
+/// Virtual shards of a run that a group begins: with eight a step of the article's network takes 5 to 11 % longer than with one.
+const GROUP_VIRTUAL_SHARDS: u32 = 8;
+
 /// Of a loader inside this process, only troubles: the rest the client says already.
 const LOG_FILTER: &str = "info,mixfeed_loader=warn";
 
@@ -156,6 +159,13 @@ impl Settings {
             ..Settings::default()
         });
         self
+    }
+
+    /// The same for a group of trainers, which share the virtual shards among them: so many, where nothing is said of it, that
+    /// 1, 2, 4 and 8 trainers come to the same weights.
+    #[must_use]
+    pub fn of_group(self) -> Self {
+        Settings { virtual_shards: self.virtual_shards.or(Some(GROUP_VIRTUAL_SHARDS)), ..self }
     }
 
     /// Completes and checks these settings.

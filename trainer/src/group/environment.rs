@@ -121,8 +121,12 @@ impl Environment<'_> {
     /// A whole number.
     pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, UsageError> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        let error = || UsageError::new(&format!("{name} is {text} in the environment, it must be a number"));
-        text.parse().map(Some).map_err(|_| error())
+        match text.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => {
+                Err(UsageError::new(&format!("{name} is {text} in the environment, it must be a number")))
+            }
+        }
     }
 
     fn needed<T: FromStr>(&self, name: &str, since: &str) -> Result<T, UsageError> {

@@ -35,12 +35,15 @@ enum Place {
     Doubles,
     /// Not summed: the last shard's stay.
     Whole,
+    /// Not summed, and left as they were before the step.
+    Kept,
 }
 
 fn place(tensor: &Tensor) -> Place {
     match tensor.kind() {
         Kind::Double => Place::Doubles,
         Kind::Float | Kind::Half | Kind::BFloat16 => Place::Floats,
+        Kind::ComplexHalf | Kind::ComplexFloat | Kind::ComplexDouble => Place::Kept,
         _ => Place::Whole,
     }
 }
@@ -84,6 +87,7 @@ impl ShardSum {
                     Place::Floats => floats.push(change(Kind::Float)),
                     Place::Doubles => doubles.push(change(Kind::Double)),
                     Place::Whole => whole.push(buffer.to_kind(Kind::Int64).reshape([-1])),
+                    Place::Kept => {}
                 }
             }
             floats.push(loss.detach().reshape([1]));
@@ -132,6 +136,7 @@ impl ShardSum {
                     Place::Floats => before.to_kind(Kind::Float) + floats.next_like(buffer),
                     Place::Doubles => before + doubles.next_like(buffer),
                     Place::Whole => whole.next_like(buffer),
+                    Place::Kept => before.shallow_clone(),
                 };
                 buffer.shallow_clone().copy_(&value);
             }

@@ -1,10 +1,12 @@
 //! What the trainer needs of libtorch and tch does not bind: TorchScript networks with their buffers,
 //! autocast with a choice of number, switches for determinism and TF32, copies to a GPU beside its work.
 //!
-//! `shim.cpp` has the C++ half, which `build.rs` compiles. This file is the only one that calls it, and
-//! what it offers is safe.
+//! `shim.cpp` has the C++ half, which `build.rs` compiles. This file is the only one that calls it (what a group of trainers
+//! needs is in [`process_group`]), and what it offers is safe.
 
 #![expect(unsafe_code, reason = "calls into C++; each says why it is sound")]
+
+pub(crate) mod process_group;
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr::{self, NonNull};
@@ -56,11 +58,23 @@ fn result(text: *mut c_char) -> Result<(), String> {
     if text.is_null() {
         return Ok(());
     }
-    // SAFETY: the functions give null or a zero-terminated text of their own, freed once, here.
-    let message = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
-    unsafe { mixfeed_free_text(text) };
+    // SAFETY: the functions give null or a zero-terminated text of their own.
+    let message = unsafe { owned_text(text) };
     let last = message.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("unknown error");
     Err(last.to_owned())
+}
+
+/// Takes over a text.
+///
+/// # Safety
+/// It has to be zero-terminated, from a C++ function that gives it away, and not be used after this.
+unsafe fn owned_text(text: *mut c_char) -> String {
+    // SAFETY: as the caller says.
+    unsafe {
+        let owned = CStr::from_ptr(text).to_string_lossy().into_owned();
+        mixfeed_free_text(text);
+        owned
+    }
 }
 
 /// The number of a GPU, or -1.
@@ -176,13 +190,8 @@ pub(crate) fn set_deterministic(on: bool) {
 
 /// The instructions that libtorch's own loops are run with, as in `AVX512`.
 pub(crate) fn cpu_capability() -> String {
-    // SAFETY: the function gives a zero-terminated text of its own, freed once, here.
-    unsafe {
-        let text = mixfeed_cpu_capability();
-        let name = CStr::from_ptr(text).to_string_lossy().into_owned();
-        mixfeed_free_text(text);
-        name
-    }
+    // SAFETY: the function gives a zero-terminated text of its own.
+    unsafe { owned_text(mixfeed_cpu_capability()) }
 }
 
 /// Lets GPUs round the factors of products to 19 bits (TF32), for the whole process.

@@ -219,12 +219,19 @@ pub fn write(
 /// # Errors
 /// When it cannot be read, is damaged, or was written by a newer release.
 pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    match std::fs::read(path) {
+        Ok(bytes) => parse(path, &bytes),
+        Err(source) => Err(CheckpointError::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// Makes sure of the contents of the file `path` as [`read`] does.
+///
+/// # Errors
+/// When they are damaged, or were written by a newer release.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
     let path = path.to_owned();
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(source) => return Err(CheckpointError::Read { path, source }),
-    };
-    let (header, tensors) = match format::decode(&bytes) {
+    let (header, tensors) = match format::decode(bytes) {
         Ok(decoded) => decoded,
         Err(Unreadable::Newer(format)) => return Err(CheckpointError::Newer { path, format }),
         Err(Unreadable::Damaged(problem)) => return Err(CheckpointError::Damaged { path, problem }),

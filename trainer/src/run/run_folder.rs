@@ -304,7 +304,7 @@ impl RunFolder {
     /// # Errors
     /// When a file cannot be written.
     pub fn go_on(&self, run: &RunFile, history: &[Epoch]) -> Result<(), RunFolderError> {
-        self.write(RUN, &toml::to_string(run)?)?;
+        self.write(RUN, &run.text()?)?;
         self.record(history)
     }
 

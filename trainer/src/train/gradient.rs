@@ -27,7 +27,7 @@ impl Run<'_> {
             return Ok(loss);
         }
         let all = self.global_rows(batch.index) as f64;
-        let own = 0..shards;
+        let own = self.own_shards();
         let first = self.rows_of(batch.index, own.start, shards).start;
         let before = Before::of(self.model.parameters());
         let mut tree = Tree::default();
@@ -44,7 +44,8 @@ impl Run<'_> {
             self.optimizer.backward(&loss);
             tree.add(Some(ShardSum::of_shard(self.model.parameters(), &before, &loss, weight)));
         }
-        let sum = tree.sum().expect("the last shard of a batch has a row");
+        let sum = tree.sum().expect("every trainer has a row of each batch");
+        let sum = self.over_all(sum).inspect_err(|_| before.restore(self.model.parameters()))?;
         Ok(sum.take_effect(self.model.parameters(), &before))
     }
 

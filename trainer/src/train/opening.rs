@@ -6,11 +6,12 @@ use crate::config::{RunConfig, Training, UsageError};
 use crate::error::TrainError;
 use crate::feed::Feed;
 use crate::feed::loaders::{Loaders, StreamRequest};
+use crate::learn::model::Problem;
 use crate::machine::stop::Stop;
 use crate::report::table::counted;
 use crate::run::left_out;
 use crate::train::resume::{self, ResumePoint};
-use mixfeed_client::{BadRecordsInfo, StreamEnd, StreamError, StreamInfo};
+use mixfeed_client::{BadRecordsInfo, RowShard, StreamEnd, StreamError, StreamInfo, StreamSpec};
 use std::sync::Once;
 
 /// Whether this process has said what training does not come to of its schedule.
@@ -18,17 +19,28 @@ static SCHEDULE_SAID: Once = Once::new();
 
 /// Opens the stream of batches that are left.
 pub(super) fn open(job: &TrainingJob<'_>, resume: Option<&ResumePoint>) -> Result<Feed, TrainError> {
-    let Training { stream: spec, epochs, .. } = &job.config.training;
+    let (spec, stop) = (&spec(job), &stop(job));
     let Some(point) = resume else {
-        let request = StreamRequest { spec, start: 0, end: StreamEnd::Epoch(*epochs), expected: None };
-        return job.loaders.open(request, job.stop);
+        let end = StreamEnd::Epoch(job.config.training.epochs);
+        return job.loaders.open(StreamRequest { spec, start: 0, end, expected: None }, stop);
     };
     let (start, end) = (point.step(), StreamEnd::Batch(point.end()));
     let request = StreamRequest { spec, start, end, expected: point.expected() };
-    match job.loaders.open(request, job.stop) {
+    match job.loaders.open(request, stop) {
         Err(TrainError::Stream(StreamError::Mismatch { detail })) => open_with_less(job, point, &detail),
         opened => opened,
     }
+}
+
+/// The stream of this trainer: of a group's batches, its rows.
+fn spec(job: &TrainingJob<'_>) -> StreamSpec {
+    let shard = job.peers.map(|peers| RowShard { rank: peers.rank(), world: peers.world() });
+    StreamSpec { shard, ..job.config.training.stream }
+}
+
+/// The wish that ends the wait for a batch: in a group not that of a caller, since all have to end after one step.
+fn stop(job: &TrainingJob<'_>) -> Stop {
+    if job.peers.is_some() { job.stop.of_signals_only() } else { job.stop.clone() }
 }
 
 /// Opens the stream where loaders serve another dataset than the run's: it may be the same less records that the run
@@ -37,8 +49,8 @@ fn open_with_less(job: &TrainingJob<'_>, point: &ResumePoint, detail: &str) -> R
     let training = &job.config.training;
     // An epoch may have fewer batches without them, and so may all.
     let end = StreamEnd::Epoch(training.epochs);
-    let request = StreamRequest { spec: &training.stream, start: point.step(), end, expected: None };
-    let feed = job.loaders.open(request, job.stop)?;
+    let request = StreamRequest { spec: &spec(job), start: point.step(), end, expected: None };
+    let feed = job.loaders.open(request, &stop(job))?;
     match left_out::more_than_before(point.run(), feed.info(), training, point.step()) {
         Ok(records) => {
             tracing::warn!(
@@ -114,4 +126,14 @@ fn warn_of_bad_records(job: &TrainingJob<'_>, info: &StreamInfo) {
         "batches will fail: restart the loaders with --bad-records skip, or with the skip list that \
          `mixfeed-loader inspect --write-skip-list FILE` writes"
     );
+}
+
+/// The size of the problem that a stream poses.
+pub(super) fn problem(info: &StreamInfo) -> Problem {
+    Problem {
+        height: info.image.height.into(),
+        width: info.image.width.into(),
+        channels: info.image.channels.into(),
+        classes: info.dataset.classes.len() as i64,
+    }
 }

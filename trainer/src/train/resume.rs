@@ -8,10 +8,11 @@
 use crate::config::{RunConfig, Training, UsageError};
 use crate::error::TrainError;
 use crate::machine::device;
-use crate::run::checkpoint::{Checkpoint, CheckpointError, CheckpointStore, Header};
+use crate::run::checkpoint::{self, Checkpoint, CheckpointError, CheckpointStore, Header};
 use crate::run::observer::Epoch;
 use crate::run::run_folder::{RunFile, RunFolder};
 use mixfeed_client::Expected;
+use std::path::Path;
 use tch::Device;
 
 /// Where an earlier run goes on.
@@ -49,6 +50,31 @@ impl ResumePoint {
             return Err(UsageError::new(&format!("{text} that --epochs and --steps ask for")).into());
         }
         Ok(point)
+    }
+
+    /// What [`ResumePoint::tell`] tells of, on another trainer of the group.
+    ///
+    /// # Errors
+    /// When it is not what a checkpoint holds.
+    pub(crate) fn told(run: RunFile, told: &[u8], config: &RunConfig) -> Result<Self, TrainError> {
+        let checkpoint = match told {
+            [] => None,
+            bytes => Some(checkpoint::parse(Path::new("of rank 0"), bytes)?),
+        };
+        let end = end(&config.training, run.batches_per_epoch);
+        Ok(ResumePoint { run, checkpoint, end })
+    }
+
+    /// The bytes of the checkpoint, for the other trainers of a group; none where there is no checkpoint.
+    ///
+    /// # Errors
+    /// When it cannot be read again.
+    pub(crate) fn tell(&self, folder: &RunFolder) -> Result<Vec<u8>, TrainError> {
+        if self.checkpoint.is_none() {
+            return Ok(Vec::new());
+        }
+        let path = folder.checkpoint();
+        Ok(std::fs::read(&path).map_err(|source| CheckpointError::Read { path, source })?)
     }
 
     /// Steps that are done: the index of the next batch.

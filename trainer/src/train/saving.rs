@@ -1,6 +1,6 @@
 //! How a training is written down: checkpoints, metrics, curves.
 
-use super::{Run, problem};
+use super::{Run, TrainingJob, problem};
 use crate::config::CheckpointEvery;
 use crate::error::TrainError;
 use crate::feed::Feed;
@@ -10,7 +10,9 @@ use crate::machine::clock::Lap;
 use crate::machine::device;
 use crate::report::{curves, metrics};
 use crate::run::checkpoint::{self, CheckpointStore, Contents, Header};
+use crate::run::run_folder::RunFolder;
 use mixfeed_proto::digest_of;
+use std::path::Path;
 use std::time::Instant;
 
 impl Run<'_> {
@@ -26,14 +28,15 @@ impl Run<'_> {
     /// Keeps what there is when training ends before its time.
     pub(super) fn save_interrupted(&mut self, feed: &Feed) -> Result<(), TrainError> {
         self.clock.pause();
+        let Some(folder) = self.job.folder else { return Ok(()) };
         if !self.kept.is_current(self.position, &self.history) {
             self.save(feed)?;
         }
         if !self.history.is_empty() {
             let (job, dataset) = (self.job, &self.info.dataset.name);
-            curves::draw_run(&job.folder.curves(), &self.history, job.config, dataset)?;
+            curves::draw_run(&folder.curves(), &self.history, job.config, dataset)?;
         }
-        let checkpoint = self.job.folder.checkpoint();
+        let checkpoint = folder.checkpoint();
         tracing::info!(
             step = self.position,
             checkpoint = %checkpoint.display(),
@@ -45,7 +48,7 @@ impl Run<'_> {
     /// Goes back to the newest checkpoint from before the batch `first`: what was learnt from there on is not to be trusted.
     pub(super) fn roll_back(&mut self, first: u64) -> Result<(), TrainError> {
         self.clock.pause();
-        let folder = self.job.folder;
+        let Some(folder) = self.job.folder else { return Ok(()) };
         let kept = CheckpointStore::roll_back(folder.path(), first)?;
         self.history = kept.as_ref().map_or_else(Vec::new, |kept| kept.history.clone());
         folder.record(&self.history)?;
@@ -61,10 +64,11 @@ impl Run<'_> {
 
     /// Keeps what there is because a signal asked for it.
     pub(super) fn save_as_asked(&mut self, feed: &Feed) -> Result<(), TrainError> {
+        let Some(folder) = self.job.folder else { return Ok(()) };
         if !self.kept.is_current(self.position, &self.history) {
             self.save(feed)?;
         }
-        let checkpoint = self.job.folder.checkpoint();
+        let checkpoint = folder.checkpoint();
         tracing::info!(
             step = self.position,
             checkpoint = %checkpoint.display(),
@@ -73,8 +77,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Writes a checkpoint.
+    /// Writes a checkpoint, where there is a folder for it.
     pub(super) fn save(&mut self, feed: &Feed) -> Result<(), TrainError> {
+        let Some(folder) = self.job.folder else { return Ok(()) };
         let (config, info) = (self.job.config, &self.info);
         let Losses { sum: loss_sum, samples: loss_rows } = self.tally.all()?;
         let Lap { seconds, data_wait_seconds, .. } = self.clock.lap();
@@ -110,8 +115,8 @@ impl Run<'_> {
         let average = self.ema.as_ref().map(Ema::model);
         let contents = Contents { model: &*self.model, average, optimizer: &*self.optimizer };
         self.kept.save(header, &contents)?;
-        self.job.loaders.remember(self.job.folder)?;
-        self.job.folder.keep();
+        self.job.loaders.remember(folder)?;
+        folder.keep();
         self.saved_at = Instant::now();
         metrics::saved();
         Ok(())
@@ -120,4 +125,9 @@ impl Run<'_> {
 
 fn hex(digest: [u8; 32]) -> String {
     blake3::Hash::from(digest).to_string()
+}
+
+/// Where results go; nowhere on a trainer that writes none.
+pub(super) fn folder_path<'a>(job: &TrainingJob<'a>) -> &'a Path {
+    job.folder.map_or(Path::new(""), RunFolder::path)
 }

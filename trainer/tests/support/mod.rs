@@ -106,7 +106,14 @@ pub(crate) fn run_in(
         None => (RunFolder::create(output, false)?, None),
     };
     let loaders = Loaders::of(&config)?;
-    let job = TrainingJob { config: &config, loaders: &loaders, device: Device::Cpu, folder: &folder, stop };
+    let job = TrainingJob {
+        config: &config,
+        loaders: &loaders,
+        device: Device::Cpu,
+        folder: Some(&folder),
+        peers: None,
+        stop,
+    };
     train(&job, resume, observer)
 }
 

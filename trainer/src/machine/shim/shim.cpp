@@ -6,7 +6,6 @@
 // and the caller owns it.
 
 #include <cstring>
-#include <exception>
 #include <sstream>
 #include <string>
 #include <unordered_set>
@@ -19,10 +18,11 @@
 #include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
-#include <c10/util/Exception.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
+
+#include "caught.h"
 
 namespace {
 
@@ -47,21 +47,6 @@ struct Uploader {
     c10::Device device;
     c10::Stream copies;
 };
-
-// Runs `work`; the text of its exception, if there was one.
-template <typename Work>
-char* caught(Work work) {
-    try {
-        work();
-        return nullptr;
-    } catch (const c10::Error& error) {
-        return strdup(error.what_without_backtrace());
-    } catch (const std::exception& error) {
-        return strdup(error.what());
-    } catch (...) {
-        return strdup("unknown exception");
-    }
-}
 
 c10::Device device_of(int number) {
     return number < 0 ? c10::Device(c10::kCPU) : c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(number));

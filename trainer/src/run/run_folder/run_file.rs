@@ -154,11 +154,19 @@ impl RunFile {
             || self.dataset.earlier.iter().any(|earlier| earlier == dataset_digest)
     }
 
+    /// As it is written.
+    ///
+    /// # Errors
+    /// When a value has no form in TOML.
+    pub(crate) fn text(&self) -> Result<String, RunFolderError> {
+        Ok(toml::to_string(self)?)
+    }
+
     /// Reads it back.
     ///
     /// # Errors
     /// When it is no such file, or a newer release wrote it.
-    pub(super) fn parse(text: &str, path: &Path) -> Result<Self, RunFolderError> {
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, RunFolderError> {
         let unreadable = |problem: &dyn std::fmt::Display| RunFolderError::Unreadable {
             path: path.to_owned(),
             problem: problem.to_string(),

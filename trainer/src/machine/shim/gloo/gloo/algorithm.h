@@ -1,0 +1,3 @@
+// Of gloo, only the names that a header of libtorch mentions: gloo itself is inside libtorch, and its headers are not with it.
+// Nothing here is called or laid out by us.
+#pragma once

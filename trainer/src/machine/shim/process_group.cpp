@@ -1,0 +1,135 @@
+// What a group of trainers needs of libtorch's c10d: the store by which processes find each other, and messages of
+// tensors between them by gloo.
+//
+// Every function that may fail gives null, or the text of what went wrong (caught.h); no exception crosses into Rust.
+
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <c10/util/Logging.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "caught.h"
+
+namespace {
+
+struct Rendezvous {
+    c10::intrusive_ptr<c10d::Store> store;
+};
+
+struct Links {
+    c10::intrusive_ptr<c10d::Backend> gloo;
+};
+
+// What libtorch says of its sockets beside the exception it throws is not for people, unless they ask for it.
+void quiet() {
+    if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = 3;
+}
+
+// In use by whoever asked for it when the call is over: a message is a row in memory.
+std::vector<at::Tensor> message(const at::Tensor* tensor) {
+    TORCH_CHECK(tensor->is_contiguous() && tensor->device().is_cpu(), "a message is a row in this process's memory");
+    return {*tensor};
+}
+
+}  // namespace
+
+extern "C" {
+
+// Connects to the store at host:port, which this process serves on the listening socket `socket` unless that is -1. The
+// socket is the store's from then on. All keys have `prefix` before them.
+char* mixfeed_store_open(
+    const char* host, uint16_t port, int socket, const char* prefix, int64_t timeout_ms, Rendezvous** result) {
+    return caught([&] {
+        quiet();
+        c10d::TCPStoreOptions options;
+        options.port = port;
+        options.isServer = socket >= 0;
+        options.waitWorkers = false;
+        options.timeout = std::chrono::milliseconds(timeout_ms);
+        if (socket >= 0) {
+            options.masterListenFd = socket;
+            // The other one takes no socket that listens already.
+            options.useLibUV = false;
+        }
+        auto tcp = c10::make_intrusive<c10d::TCPStore>(host, options);
+        *result = new Rendezvous{c10::make_intrusive<c10d::PrefixStore>(prefix, tcp)};
+    });
+}
+
+void mixfeed_store_free(Rendezvous* rendezvous) { delete rendezvous; }
+
+char* mixfeed_store_set(Rendezvous* rendezvous, const char* key, const char* value) {
+    return caught([&] { rendezvous->store->set(key, std::string(value)); });
+}
+
+// Waits until there is a value; the caller frees it.
+char* mixfeed_store_get(Rendezvous* rendezvous, const char* key, int64_t timeout_ms, char** result) {
+    return caught([&] {
+        rendezvous->store->wait({key}, std::chrono::milliseconds(timeout_ms));
+        const auto value = rendezvous->store->get(key);
+        *result = strdup(std::string(value.begin(), value.end()).c_str());
+    });
+}
+
+// Adds to a number, which is 0 at first, and gives what it is then.
+char* mixfeed_store_add(Rendezvous* rendezvous, const char* key, int64_t number, int64_t* result) {
+    return caught([&] { *result = rendezvous->store->add(key, number); });
+}
+
+// Connects this process with each of the others, which find its address in the store: `interface`, or that of the name
+// `address`, or where both are empty that of this machine's name.
+char* mixfeed_links_open(
+    Rendezvous* rendezvous,
+    int rank,
+    int world,
+    const char* interface,
+    const char* address,
+    int64_t timeout_ms,
+    Links** result) {
+    return caught([&] {
+        auto options = c10d::ProcessGroupGloo::Options::create(std::chrono::milliseconds(timeout_ms));
+        const std::string name(interface), host(address);
+        options->devices.push_back(
+            !name.empty()   ? c10d::ProcessGroupGloo::createDeviceForInterface(name)
+            : !host.empty() ? c10d::ProcessGroupGloo::createDeviceForHostname(host)
+                            : c10d::ProcessGroupGloo::createDefaultDevice());
+        // Messages need none of the threads for collective operations but the one of the broadcast.
+        options->threads = 1;
+        *result = new Links{c10::make_intrusive<c10d::ProcessGroupGloo>(rendezvous->store, rank, world, options)};
+    });
+}
+
+void mixfeed_links_free(Links* links) { delete links; }
+
+void mixfeed_links_set_timeout(Links* links, int64_t timeout_ms) {
+    links->gloo->setTimeout(std::chrono::milliseconds(timeout_ms));
+}
+
+// Sends `own` to `peer` and receives `theirs`, of the same size, from it.
+char* mixfeed_links_exchange(Links* links, int peer, const at::Tensor* own, const at::Tensor* theirs) {
+    return caught([&] {
+        auto out = message(own), in = message(theirs);
+        const auto sent = links->gloo->send(out, peer, 0);
+        const auto received = links->gloo->recv(in, peer, 0);
+        received->wait();
+        sent->wait();
+    });
+}
+
+// Has `tensor` be on all what it is on `root`.
+char* mixfeed_links_broadcast(Links* links, int root, const at::Tensor* tensor) {
+    return caught([&] {
+        auto tensors = message(tensor);
+        c10d::BroadcastOptions options;
+        options.rootRank = root;
+        links->gloo->broadcast(tensors, options)->wait();
+    });
+}
+
+}  // extern "C"
