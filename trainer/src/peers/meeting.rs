@@ -255,7 +255,7 @@ fn open_store(membership: &Membership, socket: Option<TcpListener>) -> Result<St
     thread.map_err(|error| error.to_string())?;
     match waited_for.recv_timeout(timeout + LOOK) {
         Ok(store) => store,
-        Err(_) => Err("something else listens there".to_owned()),
+        Err(_) => Err("nothing there speaks as one".to_owned()),
     }
 }
 

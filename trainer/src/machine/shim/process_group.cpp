@@ -24,6 +24,8 @@ struct Rendezvous {
 
 struct Links {
     c10::intrusive_ptr<c10d::Backend> gloo;
+    // How long the other side of an exchange is waited for.
+    std::chrono::milliseconds patience;
 };
 
 // What libtorch says of its sockets beside the exception it throws is not for people, unless they ask for it.
@@ -101,14 +103,15 @@ char* mixfeed_links_open(
                             : c10d::ProcessGroupGloo::createDefaultDevice());
         // Messages need none of the threads for collective operations but the one of the broadcast.
         options->threads = 1;
-        *result = new Links{c10::make_intrusive<c10d::ProcessGroupGloo>(rendezvous->store, rank, world, options)};
+        *result = new Links{
+            c10::make_intrusive<c10d::ProcessGroupGloo>(rendezvous->store, rank, world, options), options->timeout};
     });
 }
 
 void mixfeed_links_free(Links* links) { delete links; }
 
 void mixfeed_links_set_timeout(Links* links, int64_t timeout_ms) {
-    links->gloo->setTimeout(std::chrono::milliseconds(timeout_ms));
+    links->patience = std::chrono::milliseconds(timeout_ms);
 }
 
 // Sends `own` to `peer` and receives `theirs`, of the same size, from it.
@@ -117,8 +120,9 @@ char* mixfeed_links_exchange(Links* links, int peer, const at::Tensor* own, cons
         auto out = message(own), in = message(theirs);
         const auto sent = links->gloo->send(out, peer, 0);
         const auto received = links->gloo->recv(in, peer, 0);
-        received->wait();
-        sent->wait();
+        // Without a time of its own each waits as long as for the connections.
+        received->wait(links->patience);
+        sent->wait(links->patience);
     });
 }
 

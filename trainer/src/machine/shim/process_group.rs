@@ -179,7 +179,7 @@ impl Links {
         NonNull::new(links).map(Links).ok_or_else(|| "nothing was opened".to_owned())
     }
 
-    /// How long a message is waited for from now on.
+    /// How long the other side of an exchange is waited for from now on; a broadcast, as long as the connections were.
     pub(crate) fn set_timeout(&self, timeout: Duration) {
         // SAFETY: the links live.
         unsafe { mixfeed_links_set_timeout(self.0.as_ptr(), milliseconds(timeout)) };
