@@ -241,6 +241,8 @@ def plainly(ask):
     except grpc.RpcError as error:
         code, text = error.code().name, f"{error.code().name}: {error.details()}"
         error.with_traceback(None)  # Its frames hold the call, too.
+    except BaseException as error:  # So do those of what comes from elsewhere, as by Ctrl-C.
+        raise error.with_traceback(None)
     raise (RuntimeError if code in STAYS else ConnectionError)(text)
 
 

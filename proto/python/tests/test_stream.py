@@ -341,7 +341,7 @@ def test_keywords_are_flags_of_train_wherever_it_has_the_setting():
     flags = "".join(text for text in sections if text.startswith(("Augmentation flags", "mixfeed-trainer train")))
     names = {line.split(":")[0].strip() for line in _native.keywords().splitlines() if " | None" in line}
     others = {name for name in names if f"| `--{name.replace('_', '-')} " not in flags}
-    assert others == {"split", "shuffle", "remainder", "sample_ids", "start", "rank", "world"}
+    assert others == {"split", "shuffle", "remainder", "sample_ids", "start"}
 
 
 def test_the_stubs_name_everything_that_there_is():

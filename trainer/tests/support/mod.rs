@@ -7,6 +7,7 @@ use mixfeed_testing::Serving;
 use mixfeed_trainer::config::{RunConfig, Settings};
 use mixfeed_trainer::error::TrainError;
 use mixfeed_trainer::feed::loaders::Loaders;
+use mixfeed_trainer::learn::model::ModelKind;
 use mixfeed_trainer::machine::stop::{Stop, StopCause};
 use mixfeed_trainer::run::observer::{Observer, Step};
 use mixfeed_trainer::run::run_folder::RunFolder;
@@ -14,7 +15,7 @@ use mixfeed_trainer::train::resume::ResumePoint;
 use mixfeed_trainer::train::{Trained, TrainingJob, train};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock};
 use tch::Device;
 
 /// A loader process; dropping it kills it.
@@ -89,6 +90,9 @@ pub(crate) fn run(settings: Settings, observer: &mut dyn Observer) -> Trained {
     run_in(output.path(), settings, observer, &Stop::default()).unwrap()
 }
 
+/// Held alone by a training that draws.
+static DRAWING: RwLock<()> = RwLock::new(());
+
 /// Trains in this process; goes on with the run that the folder holds, if it holds one.
 pub(crate) fn run_in(
     output: &Path,
@@ -97,6 +101,10 @@ pub(crate) fn run_in(
     stop: &Stop,
 ) -> Result<Trained, TrainError> {
     let config: RunConfig = settings.check().unwrap();
+    // Networks from files draw, as dropout does, and libtorch's generator is the process's.
+    let draws = matches!(config.training.model, ModelKind::TorchScript(_));
+    let _alone = draws.then(|| DRAWING.write().unwrap_or_else(PoisonError::into_inner));
+    let _beside = (!draws).then(|| DRAWING.read().unwrap_or_else(PoisonError::into_inner));
     tch::set_num_threads(config.threads as i32);
     let (folder, resume) = match RunFolder::open(output)? {
         Some((folder, run)) => {
