@@ -39,6 +39,7 @@ reads()
 const THREAD: &str = "threading.Thread(target=list, args=(stream,), daemon=True).start()";
 
 const INTERRUPTED: &str = "
+signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background jobs ignore it.
 threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
 try: list(stream)
 except KeyboardInterrupt as error: kept = error
