@@ -109,7 +109,7 @@ impl TestBatches {
             let range = 0..feed.info().batches_per_epoch;
             return Ok(TestBatches { feed, range });
         }
-        // How many there are, a stream says when it is opened: a description may count what is left out.
+        // How many there are follows from the limit and from what is left out: a stream knows when it is opened.
         let all = loaders.open(request(0, StreamEnd::Batch(0)), stop)?.info().batches_per_epoch;
         let bound = |part: u32| all * u64::from(part) / u64::from(parts);
         let range = bound(part)..bound(part + 1);

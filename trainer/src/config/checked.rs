@@ -26,7 +26,7 @@ const LOG_EVERY: u64 = 50;
 /// The largest batch in pieces of 64 rows: below that, more pieces only cost time.
 const MAX_VIRTUAL_SHARDS: u32 = 1024;
 
-/// Virtual shards of a run that a group begins: with eight a step of the article's network takes 5 to 11 % longer than with one.
+/// Virtual shards of a run that a group begins: enough for eight trainers, and few enough that each is still a batch.
 const GROUP_VIRTUAL_SHARDS: u32 = 8;
 
 /// Of a loader inside this process, only troubles: the rest the client says already.

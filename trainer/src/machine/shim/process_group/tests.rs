@@ -86,6 +86,21 @@ fn what_does_not_come_is_an_error_in_time_and_on_one_line() {
 }
 
 #[test]
+fn the_other_side_of_an_exchange_is_waited_for_as_long_as_was_set_and_not_as_for_the_connections() {
+    let silent = in_group(2, |rank, store, links| {
+        if rank == 0 {
+            links.set_timeout(Duration::from_millis(300));
+            let error = links.exchange(1, &Tensor::zeros([4], (Kind::Float, Device::Cpu))).unwrap_err();
+            store.set("waited", "").unwrap();
+            return error;
+        }
+        // It is there, and says nothing; the connections' minute is not over when this comes.
+        store.get("waited", TIMEOUT / 2).map_or_else(|late| late, |_| String::new())
+    });
+    assert!(!silent[0].is_empty() && silent[1].is_empty(), "{silent:?}");
+}
+
+#[test]
 fn a_peer_that_is_gone_is_an_error_and_no_wait() {
     let lost = in_group(2, |rank, _, links| {
         let tensor = Tensor::zeros([1000], (Kind::Float, Device::Cpu));
