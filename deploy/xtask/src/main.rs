@@ -20,6 +20,7 @@ mod libtorch;
 mod manifests;
 mod matrix;
 mod pairs;
+mod pip;
 mod place;
 mod process;
 mod programs;

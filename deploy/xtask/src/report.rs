@@ -47,9 +47,11 @@ impl Report {
     /// Takes note that a check cannot run for want of something; a failure where the environment
     /// promised it (`MIXFEED_REQUIRE`).
     pub(crate) fn lacks(&mut self, need: &str, what: &str, why: &str) {
+        self.seconds = self.started.elapsed().as_secs_f64();
         if environment::requires(need) {
-            say::line(&format!("FAILED: {what}: {need} is required here and missing: {why}"));
-            self.failed.push(what.to_owned());
+            let failed = format!("{what}: {need} is required here and missing: {why}");
+            say::line(&format!("FAILED: {failed}"));
+            self.failed.push(failed);
         } else {
             say::line(&format!("skipped: {what}: {need}: {why}"));
             self.skipped.push((what.to_owned(), format!("{need}: {why}")));

@@ -2,7 +2,7 @@
 //! from a half-made one.
 
 use crate::libtorch::machine;
-use crate::{place, process, say};
+use crate::{pip, place, process, say};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::path::PathBuf;
@@ -71,12 +71,13 @@ pub(crate) fn make(environment: &Environment) -> Result<PathBuf> {
         "-r",
     ]);
     install.arg(&requirements).args(options);
-    let (status, stderr) = process::watch(&mut install)?;
+    let (status, stderr) = pip::watch(&mut install)?;
     if !status.success() {
-        if stderr.contains("no such option: --python") {
+        if stderr.contains(pip::NO_OPTION) {
             bail!("pip is too old to install into an environment, 22.3 or later is needed");
         }
-        bail!("pip could not install what {} lists (see above)", place::short(&requirements));
+        let list = place::short(&requirements);
+        bail!("pip could not install what {list} lists: {}", pip::last_words(&stderr));
     }
     fs::write(folder.join(STAMP), stamp)?;
     say::line(&format!("Python packages: {:.0} s", started.elapsed().as_secs_f64()));
