@@ -13,6 +13,7 @@ mod circles;
 mod debian;
 mod demo;
 mod environment;
+mod group;
 #[cfg(test)]
 mod guarantees;
 mod http;
@@ -32,6 +33,8 @@ mod slurm;
 mod smoke;
 mod soak;
 mod tests;
+mod torchrun;
+mod training;
 #[cfg(test)]
 mod unsafety;
 mod venv;
@@ -85,8 +88,10 @@ tasks
       run the shipped rules on a Prometheus of Debian's that scrapes real processes: loaders are killed, and
       what should be told is told, in time, and not when all is well
   slurm-smoke
-      run the batch script on a Slurm of Debian's packages, unpacked and started for it, through the loss of
-      a loader and a requeue
+      run the batch scripts on a Slurm of Debian's packages, unpacked and started for it: one training through
+      the loss of a loader and a requeue, a group of trainers through the loss of one
+  torchrun-smoke
+      run a group of trainers under PyTorch's torchrun through the loss of one
   deny
       hold the crates in the tree against .cargo/deny.toml: bans, licences, sources
       (by cargo-deny, which is built into target/tools where none is installed)
@@ -139,6 +144,10 @@ fn run() -> Result<ExitCode> {
         },
         "slurm-smoke" => match arguments.next()? {
             None => Ok(slurm::run().close()),
+            Some(other) => Err(other.unexpected().into()),
+        },
+        "torchrun-smoke" => match arguments.next()? {
+            None => Ok(torchrun::run().close()),
             Some(other) => Err(other.unexpected().into()),
         },
         "python" => python_task(arguments),

@@ -61,7 +61,7 @@ struct Built {
 /// Builds the package and runs its tests.
 pub(crate) fn run(options: &Options) -> Report {
     let mut report = Report::new("mixfeed for Python");
-    let python = match venv::make(&ENVIRONMENT).and_then(|python| stand_ins(&python).map(|()| python)) {
+    let python = match prepare() {
         Ok(python) => python,
         Err(error) => {
             report.lacks("python", "the Python package", &format!("{error:#}"));
@@ -82,6 +82,14 @@ pub(crate) fn run(options: &Options) -> Report {
         test(&python, &built, options, &mut report);
     }
     report
+}
+
+/// Makes the environment where it is missing or out of date, with a torch that can be imported, and returns its
+/// interpreter.
+pub(crate) fn prepare() -> Result<PathBuf> {
+    let python = venv::make(&ENVIRONMENT)?;
+    stand_ins(&python)?;
+    Ok(python)
 }
 
 /// Lets torch be imported without a GPU's libraries.

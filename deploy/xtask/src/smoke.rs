@@ -12,7 +12,7 @@ mod expressions;
 mod fleet;
 
 use crate::report::Report;
-use crate::{debian, libtorch, place, process, say};
+use crate::{debian, libtorch, place, process, say, training};
 use anyhow::{Context as _, Result, bail, ensure};
 use engine::Engine;
 use fleet::{Fleet, Wanted};
@@ -147,13 +147,7 @@ fn compare(fleet: &Value) -> Result<()> {
     if !output.status.success() {
         bail!("it ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     }
-    let alone: Value = serde_json::from_str(stdout.lines().last().unwrap_or_default())?;
-    for field in ["dataset_digest", "weights_digest", "train_loss", "test_accuracy"] {
-        let (ours, theirs) = (&fleet[field], &alone[field]);
-        ensure!(!ours.is_null() && ours == theirs, "{field}: {ours} with the fleet, {theirs} alone");
-    }
-    say::line(&format!("weights digest {}", fleet["weights_digest"]));
-    Ok(())
+    training::same(fleet, "with the fleet", &training::result(&stdout)?)
 }
 
 /// Waits until `look` finds what it looks for; says what it saw last when time is up.

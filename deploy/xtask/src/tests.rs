@@ -4,7 +4,9 @@
 mod outcome;
 mod suites;
 
-use crate::{alerts, environment, libtorch, manifests, place, process, python, say, slurm, smoke, venv};
+use crate::{
+    alerts, environment, libtorch, manifests, place, process, python, say, slurm, smoke, torchrun, venv,
+};
 use anyhow::{Context as _, Result, bail};
 use outcome::Outcome;
 use std::ffi::OsString;
@@ -70,6 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             outcome.take(smoke::run(false));
             outcome.take(alerts::run());
             outcome.take(slurm::run());
+            outcome.take(torchrun::run());
         }
     }
     let seconds = started.elapsed().as_secs_f64();

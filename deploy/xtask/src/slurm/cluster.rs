@@ -1,4 +1,4 @@
-//! A Slurm of one node on this machine: Debian's programs, unpacked and not installed, on ports of the loopback
+//! A Slurm of two nodes on this machine: Debian's programs, unpacked and not installed, on ports of the loopback
 //! interface that are free. It asks nobody who they are, and ends with what started it.
 
 use crate::children::Children;
@@ -28,10 +28,11 @@ const PACKAGES: [&str; 13] = [
     "libyaml-0-2",
 ];
 
-/// The node, by a name that everybody can look up.
-pub(super) const NODE: &str = "localhost";
+/// The nodes, by names that everybody can look up. Debian's Slurm wants one for each daemon, and puts the machine's own in
+/// the place of `localhost`.
+pub(super) const NODES: [&str; 2] = ["127.0.0.1", "127.0.0.2"];
 
-/// CPUs that the node says it has: enough for the steps of a job, whatever this machine has.
+/// CPUs that each says it has: enough for the steps of a job, whatever this machine has.
 const CPUS: u32 = 8;
 
 /// The cluster, and the variables by which its programs are found.
@@ -86,11 +87,9 @@ impl Cluster {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    /// Starts the two daemons.
+    /// Starts the controller and each node's daemon.
     pub(super) fn start(&self, children: &Children) -> Result<()> {
-        for name in ["state", "spool"] {
-            fs::create_dir_all(self.folder.join(name))?;
-        }
+        fs::create_dir_all(self.folder.join("state"))?;
         fs::write(self.folder.join("slurm.conf"), self.settings()?)?;
         let log = |name: &str| fs::File::create(self.folder.join(name));
         let mut controller = self.command("slurmctld-wlm");
@@ -98,9 +97,13 @@ impl Cluster {
             controller.args(["-D", "-c"]).stdout(log("slurmctld.out")?).stderr(log("slurmctld.err")?),
         )?;
         let steps = self.command("slurmstepd-wlm").get_program().to_owned();
-        let mut node = self.command("slurmd-wlm");
-        node.args(["-D", "-N", NODE, "-d"]).arg(steps);
-        children.start(node.stdout(log("slurmd.out")?).stderr(log("slurmd.err")?))?;
+        for name in NODES {
+            fs::create_dir_all(self.folder.join(format!("spool-{name}")))?;
+            let mut node = self.command("slurmd-wlm");
+            node.args(["-D", "-N", name, "-d"]).arg(&steps);
+            let out = log(&format!("slurmd-{name}.out"))?;
+            children.start(node.stdout(out.try_clone()?).stderr(out))?;
+        }
         Ok(())
     }
 
@@ -112,21 +115,26 @@ impl Cluster {
                 .to_owned())
         };
         let (host, user) = (said("hostname", &[])?, said("id", &["-un"])?);
-        // Both are held until both are known, so that they differ.
-        let (one, other) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
-        let (controller, node) = (one.local_addr()?.port(), other.local_addr()?.port());
+        // All are held until all are known, so that they differ.
+        let held = [(); 1 + NODES.len()].map(|()| TcpListener::bind("127.0.0.1:0"));
+        let ports =
+            held.into_iter().map(|port| Ok(port?.local_addr()?.port())).collect::<Result<Vec<_>>>()?;
+        let nodes: String = std::iter::zip(NODES, &ports[1..])
+            .map(|(node, port)| format!("NodeName={node} Port={port} CPUs={CPUS} State=UNKNOWN\n"))
+            .collect();
+        let controller = ports[0];
         let (folder, plugins) = (self.folder.display(), self.plugins.display());
         Ok(format!(
-            "ClusterName=smoke\nSlurmctldHost={host}(127.0.0.1)\nSlurmctldPort={controller}\nSlurmdPort={node}\n\
+            "ClusterName=smoke\nSlurmctldHost={host}(127.0.0.1)\nSlurmctldPort={controller}\n\
              AuthType=auth/none\nCredType=cred/none\nSlurmUser={user}\nSlurmdUser={user}\nPluginDir={plugins}\n\
-             StateSaveLocation={folder}/state\nSlurmdSpoolDir={folder}/spool\n\
-             SlurmctldPidFile={folder}/slurmctld.pid\nSlurmdPidFile={folder}/slurmd.pid\n\
-             SlurmctldLogFile={folder}/slurmctld.log\nSlurmdLogFile={folder}/slurmd.log\n\
+             StateSaveLocation={folder}/state\nSlurmdSpoolDir={folder}/spool-%n\n\
+             SlurmctldPidFile={folder}/slurmctld.pid\nSlurmdPidFile={folder}/slurmd-%n.pid\n\
+             SlurmctldLogFile={folder}/slurmctld.log\nSlurmdLogFile={folder}/slurmd-%n.log\n\
              ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nSwitchType=switch/none\nMpiDefault=none\n\
              SelectType=select/cons_tres\nSelectTypeParameters=CR_Core\nSlurmdParameters=config_overrides\n\
              JobAcctGatherType=jobacct_gather/none\nReturnToService=2\n\
-             NodeName={NODE} NodeHostname={host} NodeAddr=127.0.0.1 CPUs={CPUS} State=UNKNOWN\n\
-             PartitionName=all Nodes={NODE} Default=YES MaxTime=INFINITE State=UP\n"
+             {nodes}PartitionName=all Nodes={} Default=YES MaxTime=INFINITE State=UP\n",
+            NODES.join(",")
         ))
     }
 }
