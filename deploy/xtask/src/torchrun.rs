@@ -15,6 +15,10 @@ const LOST: u32 = 0;
 /// Runs it.
 pub(crate) fn run() -> Report {
     let mut report = Report::new("deploy, torchrun");
+    if !cfg!(target_os = "linux") {
+        report.lacks("linux", "trainers under torchrun", "their processes are found in /proc");
+        return report;
+    }
     match python::prepare() {
         Ok(python) => {
             walk(&mut report, &python.with_file_name("torchrun"));
