@@ -14,7 +14,7 @@ mod unit;
 use crate::report::Report;
 use crate::{debian, place, process};
 use anyhow::{Context as _, Result, ensure};
-use overlay::{CHART, OVERLAYS, folder, found, kustomize, planted, template, validate};
+use overlay::{CHART, OVERLAYS, Overlay, folder, found, kustomize, planted, template, validate};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,13 +24,26 @@ use tools::Tools;
 const PLANTED: [(&str, &str); 2] =
     [("readinessProbe:", "readynessProbe:"), ("podMetricsEndpoints:", "podMetricEndpoints:")];
 
+/// What no schema finds in the group of trainers, each in one object and right by itself.
+const APART: [(&str, &str); 4] = [
+    ("completions: 2", "completions: 4"),
+    ("subdomain: mixfeed-trainer", "subdomain: mixfeed-loader"),
+    ("containerPort: 29500", "containerPort: 29501"),
+    ("- ReadWriteMany", "- ReadWriteOnce"),
+];
+
+/// Overlays of which a second training is made: the plain one, and the one with the most names in it.
+const SECONDS: [&str; 2] = ["cpu", "trainers"];
+
 /// Values of the chart that no overlay is made of.
-const OTHERS: [&str; 3] = [
+const OTHERS: [&str; 4] = [
     "sharedData.enabled=true,sharedData.existingClaim=mine,runs.existingClaim=theirs,loader.replicas=0",
     "tls.enabled=true,tls.loaderSecret=one,tls.trainerSecret=other,images.tag=1.2.3,images.pullSecrets[0].name=key,\
      loader.env.MIXFEED_LOADER_STREAM_MEMORY=1GiB,trainer.env.MIXFEED_TRAINER_EPOCHS=90,autoscale.enabled=true",
     "trainer.enabled=false,loader.fetch=null,sharedData.enabled=true,sharedData.storageClass=slow,\
      runs.storageClass=fast,monitoring.namespace=elsewhere",
+    "trainer.replicas=16,trainer.gpu=true,trainer.env.MIXFEED_TRAINER_VIRTUAL_SHARDS=16,tls.enabled=true,\
+     monitoring.enabled=true",
 ];
 
 /// Runs the checks.
@@ -74,30 +87,46 @@ fn overlays(report: &mut Report, tools: &Tools) {
         tools.script("custom.py", &files.iter().map(PathBuf::as_path).collect::<Vec<_>>())
     });
     report.check("a mistyped field in a manifest is found", || {
-        let of = |name| OVERLAYS.iter().find(|overlay| overlay.name == name).context("no such overlay");
         let [(kubernetes, mistyped), (custom, also_mistyped)] = PLANTED;
         let file = of("monitoring")?.render(tools)?;
         found(mistyped, validate(tools, &planted(&file, kubernetes, mistyped)?))?;
         let planted = planted(&file, custom, also_mistyped)?;
         found(also_mistyped, tools.script("custom.py", &[&planted]))
     });
+    report.check("trainers of a group find each other, and what does not fit is found", || {
+        let group = of("trainers")?.render(tools)?;
+        for file in [&group, &second(tools, "trainers")?] {
+            tools.script("group.py", &[file])?;
+        }
+        APART
+            .iter()
+            .try_for_each(|(from, to)| found(to, tools.script("group.py", &[&planted(&group, from, to)?])))
+    });
     report.check("two trainings in one namespace have nothing in common", || {
-        let first = OVERLAYS[0].render(tools)?;
-        let second = second(tools)?;
-        tools.script("apart.py", &[&first, &second])?;
-        found("a training beside itself", tools.script("apart.py", &[&first, &first]))
+        for name in SECONDS {
+            let first = of(name)?.render(tools)?;
+            tools.script("apart.py", &[&first, &second(tools, name)?])?;
+            found("a training beside itself", tools.script("apart.py", &[&first, &first]))?;
+        }
+        Ok(())
     });
 }
 
-/// Renders the overlay that the documentation gives for a second training.
-fn second(tools: &Tools) -> Result<PathBuf> {
+/// The overlay of that name.
+fn of(name: &str) -> Result<&'static Overlay> {
+    OVERLAYS.iter().find(|overlay| overlay.name == name).context("no such overlay")
+}
+
+/// Renders the overlay that the documentation gives for a second training, made of that one.
+fn second(tools: &Tools, of: &str) -> Result<PathBuf> {
     let operations = fs::read_to_string(place::at("deploy/docs/OPERATIONS.md"))?;
     let text = second_overlay(&operations).context("OPERATIONS.md gives no overlay for a second training")?;
-    let inside = folder()?.join("second");
+    let name = format!("second.{of}");
+    let inside = folder()?.join(&name);
     fs::create_dir_all(&inside)?;
-    let text = text.replace("../cpu", "../../../deploy/kubernetes/overlays/cpu");
+    let text = text.replace("../cpu", &format!("../../../deploy/kubernetes/overlays/{of}"));
     fs::write(inside.join("kustomization.yaml"), text)?;
-    kustomize(tools, "second", &inside)
+    kustomize(tools, &name, &inside)
 }
 
 /// The indented block with a `namePrefix`.
@@ -116,7 +145,9 @@ fn chart(report: &mut Report, tools: &Tools) {
     };
     report.check("the chart is without faults, and refuses values that it does not know", || {
         lint("")?;
-        for wrong in ["loader.replica=3", "loader.replicas=two", "trainer.run=../elsewhere"] {
+        for wrong in
+            ["loader.replica=3", "loader.replicas=two", "trainer.replicas=3", "trainer.run=../elsewhere"]
+        {
             found(wrong, lint(wrong))?;
         }
         Ok(())
@@ -128,10 +159,13 @@ fn chart(report: &mut Report, tools: &Tools) {
         for overlay in &OVERLAYS {
             tools.script("same.py", &[&overlay.render(tools)?, &overlay.template(tools)?])?;
         }
-        let (second, release) = (second(tools)?, template(tools, "second", "second.chart", "")?);
-        tools.script("same.py", &[&second, &release])?;
-        let [(from, to), _] = PLANTED;
-        found("a field that differs", tools.script("same.py", &[&second, &planted(&release, from, to)?]))
+        SECONDS.iter().try_for_each(|name| {
+            let release = template(tools, "second", &format!("second.{name}.chart"), of(name)?.values)?;
+            let second = second(tools, name)?;
+            tools.script("same.py", &[&second, &release])?;
+            let [(from, to), _] = PLANTED;
+            found("a field that differs", tools.script("same.py", &[&second, &planted(&release, from, to)?]))
+        })
     });
 }
 
@@ -155,9 +189,7 @@ fn rules(report: &mut Report, tools: Option<&Tools>) {
     });
     let Some(tools) = tools else { return };
     report.check("each alert fires in a cluster, too, and not without what makes it", || {
-        let overlay =
-            OVERLAYS.iter().find(|overlay| overlay.name == "monitoring").context("no such overlay")?;
-        let manifests = overlay.render(tools)?;
+        let manifests = of("monitoring")?.render(tools)?;
         let test = |manifests: &Path| {
             let rules = folder()?.join("rules");
             tools.script("targets.py", &[manifests, &observe.join("alerts.test.yaml"), &rules])?;

@@ -13,7 +13,7 @@ pub(super) struct Overlay {
     pub(super) values: &'static str,
 }
 
-pub(super) const OVERLAYS: [Overlay; 7] = [
+pub(super) const OVERLAYS: [Overlay; 8] = [
     Overlay { name: "cpu", values: "" },
     Overlay { name: "gpu", values: "trainer.gpu=true" },
     Overlay {
@@ -26,6 +26,7 @@ pub(super) const OVERLAYS: [Overlay; 7] = [
     Overlay { name: "autoscale", values: "trainer.gpu=true,monitoring.enabled=true,autoscale.enabled=true" },
     Overlay { name: "tls", values: "tls.enabled=true,tls.certManager=true" },
     Overlay { name: "shared-data", values: "sharedData.enabled=true" },
+    Overlay { name: "trainers", values: "trainer.replicas=2" },
 ];
 
 pub(super) const CHART: &str = "deploy/helm/mixfeed";

@@ -38,6 +38,7 @@ fn images_are_of_the_release_that_the_workspace_is() {
         ("deploy/kubernetes/components/autoscale/autoscaler.yaml", "app.kubernetes.io/version: ", 1),
         ("deploy/kubernetes/components/cert-manager/certificates.yaml", "app.kubernetes.io/version: ", 5),
         ("deploy/kubernetes/components/shared-data/data.yaml", "app.kubernetes.io/version: ", 4),
+        ("deploy/kubernetes/components/trainers/group.yaml", "app.kubernetes.io/version: ", 2),
         ("deploy/helm/mixfeed/Chart.yaml", "\nversion: ", 1),
         ("deploy/helm/mixfeed/Chart.yaml", "\nappVersion: ", 1),
     ] {
