@@ -65,9 +65,10 @@ fn walk(report: &mut Report, engine: &Engine, fleet: &Fleet) -> Option<()> {
         libtorch::prepare_ours()?;
         bases::make(engine)
     })?;
-    report.check("the compose file and its GPU override are understood", || {
+    report.check("the compose file and what is laid over it are understood", || {
         fleet.compose(&["config", "--quiet"])?;
-        fleet.compose_with_gpu(&["config", "--quiet"])
+        fleet.compose_with("deploy/compose.gpu.yaml", &["config", "--quiet"])?;
+        fleet.compose_with("deploy/compose.trainers.yaml", &["--profile", "trainers-8", "config", "--quiet"])
     })?;
     report.check("the loader's image is built, and is small", || {
         fleet.compose(&["build", "loader"])?;

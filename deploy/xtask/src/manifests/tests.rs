@@ -64,12 +64,66 @@ fn operations_tells_every_alert_and_every_variable() {
         assert!(text("deploy/observe/alerts.test.yaml").contains(alert), "{alert}");
     }
     // Names of images and the commit are for those who build; what a user sets is told.
-    let compose = text("deploy/compose.yaml");
+    let compose = text("deploy/compose.yaml") + &text("deploy/compose.trainers.yaml");
     let variables = between(&compose, "${", &[':', '}']);
     assert!(variables.len() > 10);
     for variable in variables.iter().filter(|name| !name.ends_with("_IMAGE")) {
         assert!(operations.contains(variable), "{variable}");
     }
+}
+
+/// What follows a line.
+fn after<'a>(text: &'a str, line: &str) -> &'a str {
+    text.split_once(&format!("\n{line}\n")).expect(line).1
+}
+
+/// The lines below a key of a compose file, without comments and without what is indented further.
+fn below<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
+    let rest = after(text, key);
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let depth = indent(rest);
+    let inside = rest.lines().take_while(|line| indent(line) >= depth);
+    inside.filter(|line| indent(line) == depth && !line.trim().starts_with('#')).map(str::trim).collect()
+}
+
+#[test]
+fn trainers_of_a_group_are_containers_like_one_alone() {
+    let (one, group) = (text("deploy/compose.yaml"), text("deploy/compose.trainers.yaml"));
+    let hardened = below(&one, "x-hardened: &hardened");
+    let alone = below(&one, "  trainer:");
+    let others = below(&group, "x-trainer: &trainer");
+    // Rank 0 builds the image, waits for loaders, and has a volume and metrics; settings are compared below.
+    let own = ["<<: *hardened", "build:", "environment:", "volumes:", "depends_on:", "expose:"];
+    let alike = alone.iter().filter(|line| !own.iter().any(|own| line.starts_with(own)));
+    for line in hardened.iter().chain(alike) {
+        assert!(others.contains(line), "{line}");
+    }
+    assert_eq!(below(&one, "  logging:"), below(&group, "  logging:"));
+    let settings = below(&group, "x-settings: &settings");
+    let of_run = below(after(&one, "  trainer:"), "    environment:");
+    for line in of_run.iter().filter(|line| !line.starts_with("MIXFEED_TRAINER_OUTPUT:")) {
+        assert!(settings.contains(line), "{line}");
+    }
+    assert!(of_run.len() > 4 && hardened.len() > 3);
+}
+
+#[test]
+fn each_trainer_of_a_group_has_a_rank_of_its_own() {
+    let group = text("deploy/compose.trainers.yaml");
+    let services = after(&group, "services:").split("\n  trainer-").enumerate();
+    for (rank, service) in services.clone() {
+        // With so many trainers, this one is among them.
+        let profiles = match rank {
+            0 | 1 => None,
+            2 | 3 => Some("profiles: [trainers-4, trainers-8]"),
+            _ => Some("profiles: [trainers-8]"),
+        };
+        assert!(service.contains(&format!("MIXFEED_TRAINER_RANK: {rank}}}")), "{service}");
+        assert!(rank == 0 || service.starts_with(&format!("{rank}:\n    <<: *trainer\n")), "{service}");
+        let found = service.lines().map(str::trim).find(|line| line.starts_with("profiles:"));
+        assert_eq!(found, profiles, "{service}");
+    }
+    assert_eq!(services.count(), 8);
 }
 
 #[test]

@@ -71,8 +71,9 @@ impl<'a> Fleet<'a> {
         process::run(self.command().args(arguments))
     }
 
-    pub(super) fn compose_with_gpu(&self, arguments: &[&str]) -> Result<()> {
-        let files = "deploy/compose.yaml:deploy/compose.gpu.yaml";
+    /// With an override file laid over the compose file.
+    pub(super) fn compose_with(&self, file: &str, arguments: &[&str]) -> Result<()> {
+        let files = format!("deploy/compose.yaml:{file}");
         process::run(self.command().env("COMPOSE_FILE", files).args(arguments))
     }
 
