@@ -170,10 +170,13 @@ fn loaders_that_contradict_each_other_end_a_run_that_is_to_stop() {
     assert!(line.contains("--audit-data"), "{line}");
 }
 
+/// How long a liar that is alone is waited for: longer where the machine was too busy for an answer to come in that time.
+const PATIENCE: [u64; 3] = [3, 12, 48];
+
 #[test]
 fn each_kind_alone_ends_a_training_with_its_code_and_a_line_that_names_loader_and_reason() {
-    let timeout = ["--loader-timeout", "3s"];
-    for (lie, code, within, said) in [
+    // With what each may take beyond the time for which loaders are waited for.
+    for (lie, code, beyond, said) in [
         (Lie::DataLoss, 3, 10, "forged"),
         (Lie::Sizes, 4, 20, "labels"),
         (Lie::Damaged, 4, 20, "checksum"),
@@ -185,16 +188,22 @@ fn each_kind_alone_ends_a_training_with_its_code_and_a_line_that_names_loader_an
         (Lie::Flaps, 0, 20, ""),
     ] {
         let upstream = LoaderProcess::start(DATA, 1);
-        let liar = Liar::start(&upstream.address, lie).unwrap();
-        let ended = train(&[&liar.address()], &timeout);
-        let text = stderr(&ended.output);
-        assert_eq!(ended.output.status.code(), Some(code), "{lie:?}: {text}");
-        assert!(ended.time < Duration::from_secs(within), "{lie:?}: {:?}", ended.time);
-        if code > 0 {
-            let line = error_line(&ended.output);
-            assert!(line.contains(said), "{lie:?}: {line}");
-            assert!(line.contains(&liar.address()), "{lie:?}: {line}");
-            assert!(!line.contains('\u{1b}'), "{lie:?}: {line:?}");
+        for patience in PATIENCE {
+            let liar = Liar::start(&upstream.address, lie).unwrap();
+            let ended = train(&[&liar.address()], &["--loader-timeout", &format!("{patience}s")]);
+            let text = stderr(&ended.output);
+            if text.ends_with(": connecting\n") && patience < PATIENCE[2] {
+                continue;
+            }
+            assert_eq!(ended.output.status.code(), Some(code), "{lie:?}: {text}");
+            assert!(ended.time < Duration::from_secs(patience + beyond), "{lie:?}: {:?}", ended.time);
+            if code > 0 {
+                let line = error_line(&ended.output);
+                assert!(line.contains(said), "{lie:?}: {line}");
+                assert!(line.contains(&liar.address()), "{lie:?}: {line}");
+                assert!(!line.contains('\u{1b}'), "{lie:?}: {line:?}");
+            }
+            break;
         }
     }
 }
