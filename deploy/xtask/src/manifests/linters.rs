@@ -2,8 +2,8 @@
 
 use super::overlay::{folder, found};
 use super::tools::Tools;
+use crate::place;
 use crate::report::Report;
-use crate::{place, process};
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
