@@ -4,12 +4,17 @@
 // Every function that may fail gives null, or the text of what went wrong (caught.h); no exception crosses into Rust.
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <ATen/ATen.h>
 #include <c10/util/Logging.h>
+#include <c10/util/ScopeExit.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -22,10 +27,88 @@ struct Rendezvous {
     c10::intrusive_ptr<c10d::Store> store;
 };
 
+// Messages of an exchange, and words that nobody waits for.
+constexpr int MESSAGE = 0, PROBE = 1;
+
+// Looks at exchanges that take long. When a connection breaks, gloo tells whoever waits for data that has not begun to come,
+// but not whoever has received a part of it. The connection knows that it is broken, and refuses what is begun on it from
+// then on: so a word is sent, now and then.
+class Watch {
+public:
+    explicit Watch(c10d::Backend& links) : links_(links), thread_(&Watch::run, this) {}
+
+    ~Watch() {
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            is_over_ = true;
+        }
+        changed_.notify_all();
+        thread_.join();
+    }
+
+    // Waits until an exchange with `peer` is done, for either half so long.
+    void wait(int peer, c10d::Work& sent, c10d::Work& received, std::chrono::milliseconds patience) {
+        look_at({peer, &sent, &received});
+        const auto done = c10::make_scope_exit([this] { look_at({}); });
+        const bool is_done = received.wait(patience) && sent.wait(patience);
+        const std::lock_guard<std::mutex> lock(mutex_);
+        TORCH_CHECK(is_done, cause_);
+    }
+
+private:
+    struct Exchange {
+        int peer = 0;
+        c10d::Work *sent = nullptr, *received = nullptr;
+    };
+
+    // Between two looks: an exchange is probed from the second on.
+    static constexpr std::chrono::milliseconds PAUSE{500};
+
+    void look_at(Exchange exchange) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        exchange_ = exchange;
+        ++number_;
+    }
+
+    void run() {
+        std::unique_lock<std::mutex> lock(mutex_);
+        uint64_t seen = 0;
+        while (!changed_.wait_for(lock, PAUSE, [this] { return is_over_; })) {
+            if (exchange_.received != nullptr && number_ == seen) probe();
+            seen = number_;
+        }
+    }
+
+    void probe() {
+        try {
+            std::vector<at::Tensor> word{at::zeros({1})};
+            links_.send(word, exchange_.peer, PROBE);
+        } catch (const std::exception& error) {
+            cause_ = error.what();
+            exchange_.received->abort();
+            exchange_.sent->abort();
+        }
+    }
+
+    c10d::Backend& links_;
+    // Held while a word is sent, so that an exchange does not end meanwhile and another one begin.
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool is_over_ = false;
+    uint64_t number_ = 0;
+    Exchange exchange_;
+    std::string cause_;
+    std::thread thread_;
+};
+
 struct Links {
+    Links(c10::intrusive_ptr<c10d::Backend> connected, std::chrono::milliseconds timeout)
+        : gloo(std::move(connected)), patience(timeout), watch(std::make_unique<Watch>(*gloo)) {}
+
     c10::intrusive_ptr<c10d::Backend> gloo;
     // How long the other side of an exchange is waited for.
     std::chrono::milliseconds patience;
+    std::unique_ptr<Watch> watch;
 };
 
 // What libtorch says of its sockets beside the exception it throws is not for people, unless they ask for it.
@@ -103,8 +186,8 @@ char* mixfeed_links_open(
                             : c10d::ProcessGroupGloo::createDefaultDevice());
         // Messages need none of the threads for collective operations but the one of the broadcast.
         options->threads = 1;
-        *result = new Links{
-            c10::make_intrusive<c10d::ProcessGroupGloo>(rendezvous->store, rank, world, options), options->timeout};
+        *result = new Links(
+            c10::make_intrusive<c10d::ProcessGroupGloo>(rendezvous->store, rank, world, options), options->timeout);
     });
 }
 
@@ -118,11 +201,10 @@ void mixfeed_links_set_timeout(Links* links, int64_t timeout_ms) {
 char* mixfeed_links_exchange(Links* links, int peer, const at::Tensor* own, const at::Tensor* theirs) {
     return caught([&] {
         auto out = message(own), in = message(theirs);
-        const auto sent = links->gloo->send(out, peer, 0);
-        const auto received = links->gloo->recv(in, peer, 0);
-        // Without a time of its own each waits as long as for the connections.
-        received->wait(links->patience);
-        sent->wait(links->patience);
+        const auto sent = links->gloo->send(out, peer, MESSAGE);
+        const auto received = links->gloo->recv(in, peer, MESSAGE);
+        // Without a time of its own each would wait as long as for the connections.
+        links->watch->wait(peer, *sent, *received, links->patience);
     });
 }
 
