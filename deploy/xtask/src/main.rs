@@ -62,8 +62,9 @@ tasks
       run every test in each kind of surroundings (or in those named): as a user without privileges, on one
       CPU, beside busy loops, with other settings of TCP, without IPv6, without HOME, twice in a row
   chaos [--seeds N]
-      the tests that kill, stop, restart and add loaders, with N seeds (200), and those of a trainer
-      whose calls fail, each in turn, or that is killed N times
+      the tests that kill, stop, restart and add loaders, with N seeds (200), those of a trainer whose
+      calls fail, each in turn, or that is killed N times, and, with N / 2 seeds, that of a group that
+      loses trainers and loaders
   soak [--minutes N] [--data WHERE] [--seed N]
       train for N minutes (30) while loaders are killed, stopped and added every few seconds: memory,
       tasks and descriptors of the trainer and of a loader must not grow, and the weights must be those of
@@ -224,11 +225,12 @@ fn chaos_task(mut arguments: Parser) -> Result<ExitCode> {
     cargo.env("MIXFEED_SIMULATED_SEEDS", seeds.saturating_mul(SIMULATED).to_string());
     process::run(cargo.current_dir(place::root()))?;
     // First the batches that come out of a stream, then the weights that a trainer makes of them, and then what is
-    // left of a trainer whose calls fail or that dies.
-    for (package, test, part) in [
-        ("mixfeed-loader", "it", "chaos"),
-        ("mixfeed-trainer", "one_thread", "chaos"),
-        ("mixfeed-trainer", "command_line", "faults"),
+    // left of a trainer whose calls fail or that dies, and of a group that loses some: that takes long, so half as often.
+    for (package, test, part, seeds) in [
+        ("mixfeed-loader", "it", "chaos", seeds),
+        ("mixfeed-trainer", "one_thread", "chaos", seeds),
+        ("mixfeed-trainer", "command_line", "faults", seeds),
+        ("mixfeed-trainer", "command_line", "group::chaos", seeds.div_ceil(2)),
     ] {
         let mut cargo = Command::new(process::cargo());
         cargo.args(["test", "--package", package, "--test", test, part, "--", "--nocapture"]);

@@ -1,6 +1,9 @@
 //! Many trainers that learn as one: the same weights for 1, 2 and 4 of them, when one is lost and others go on, and one line
 //! with its exit code on each where they cannot begin.
 
+#[path = "group/chaos.rs"]
+mod chaos;
+
 use super::{json, stderr, trainer};
 use crate::resume::step_of;
 use crate::support::LoaderProcess;
@@ -49,14 +52,19 @@ impl Rank {
 
     /// The value of a field in the next line that says this.
     fn field(&mut self, says: &str, field: &str) -> String {
+        self.next_field(says, field).unwrap_or_else(|| panic!("no line says {says}: {:#?}", self.said))
+    }
+
+    /// The same, unless the trainer ends before it says so.
+    fn next_field(&mut self, says: &str, field: &str) -> Option<String> {
         for line in self.log.by_ref().map_while(Result::ok) {
             let found = line.contains(says).then(|| value(&line, field));
             self.said.push(line);
-            if let Some(value) = found {
-                return value;
+            if found.is_some() {
+                return found;
             }
         }
-        panic!("no line says {says}: {:#?}", self.said);
+        None
     }
 
     /// The same of a line that was looked at before.
