@@ -25,6 +25,12 @@ const SMALL: [(&str, &str); 7] = [
     ("--test-limit", "13"),
 ];
 
+/// A network with batch normalisation.
+const NORMALISED: [&str; 6] = ["--model", "fast-resnet", "--optimizer", "sgd", "--lr", "0.01"];
+
+/// With a line for each checkpoint.
+const DEBUG: [&str; 2] = ["--log", "info,mixfeed_trainer=debug"];
+
 /// A training with these flags; what they leave open is that of a small one.
 fn small(flags: &[&str]) -> Vec<String> {
     let has_loaders = flags.contains(&"--loaders");
@@ -147,7 +153,7 @@ fn one_two_and_four_trainers_end_with_the_same_bits() {
     for network in [
         &[&["--model", "article-cnn"], &mixed[..]].concat()[..],
         // Batch normalisation, an average, and more test images than one of them scores.
-        &["--model", "fast-resnet", "--optimizer", "sgd", "--lr", "0.01", "--ema", "0.5"],
+        &[&NORMALISED[..], &["--ema", "0.5"]].concat(),
         // Batch normalisation, dropout and a buffer that is no statistic.
         &["--model", "net.pt"],
     ] {
@@ -187,19 +193,8 @@ fn loaders_may_be_lost_while_trainers_share_their_batches() {
 /// From four to two to one, each time after a loss, with checkpoints in between.
 #[test]
 fn a_lost_trainer_ends_the_others_with_7_and_the_run_goes_on_with_fewer() {
-    let more = [
-        "--model",
-        "fast-resnet",
-        "--optimizer",
-        "sgd",
-        "--lr",
-        "0.01",
-        "--epochs",
-        "4",
-        "--checkpoint-every",
-        "1",
-    ];
-    let more = [&more[..], &["--log", "info,mixfeed_trainer=debug", "--resume", "auto"]].concat();
+    let more = ["--epochs", "4", "--checkpoint-every", "1", "--resume", "auto"];
+    let more = [&NORMALISED[..], &more, &DEBUG].concat();
     let folder = tempfile::tempdir().unwrap();
     let golden = alone(folder.path(), &more);
     let mut at = 0;

@@ -3,26 +3,12 @@
 //!
 //! That each sample is trained on once an epoch follows from the weights: they are those of one trainer in calm.
 
-use super::{Rank, alone, learnt, result, small, start};
+use super::{DEBUG, NORMALISED, Rank, alone, learnt, result, small, start};
 use crate::stderr;
 use crate::support::loader_binary;
 use mixfeed_ops::testing;
 use mixfeed_testing::Replicas;
 use std::process::Output;
-
-/// Four epochs of five steps, with batch normalisation.
-const RECIPE: [&str; 10] = [
-    "--model",
-    "fast-resnet",
-    "--optimizer",
-    "sgd",
-    "--lr",
-    "0.01",
-    "--epochs",
-    "4",
-    "--log",
-    "info,mixfeed_trainer=debug",
-];
 
 /// Losses of one run before it is left in peace.
 const LOSSES: u64 = 3;
@@ -49,7 +35,9 @@ fn trainers_and_loaders_are_lost_at_any_time_and_the_weights_are_the_same() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let golden = alone(folder.path(), &RECIPE);
+    // Four epochs of five steps.
+    let recipe = [&NORMALISED[..], &["--epochs", "4"], &DEBUG].concat();
+    let golden = alone(folder.path(), &recipe);
     let (mut kills, mut resumes) = (0, 0);
     for seed in 0..asked.unwrap_or(SEEDS) {
         let folder = tempfile::tempdir().unwrap();
@@ -58,10 +46,10 @@ fn trainers_and_loaders_are_lost_at_any_time_and_the_weights_are_the_same() {
         let loaders = replicas.addresses.join(",");
         let more =
             ["--loaders", &loaders, "--checkpoint-every", "1", "--resume", "auto", "--group-timeout", "20s"];
-        let recipe = small(&[&RECIPE[..], &more].concat());
+        let flags = small(&[&recipe[..], &more].concat());
         for _ in 0..LOSSES {
             let world = 1 << (1 + draws.next(2));
-            let mut ranks = start(folder.path(), world, &|_| recipe.clone());
+            let mut ranks = start(folder.path(), world, &|_| flags.clone());
             // Some are lost before the first step of theirs.
             for _ in 0..draws.next(6) {
                 if ranks[0].next_field("checkpoint written", "step").is_none() {
@@ -81,7 +69,7 @@ fn trainers_and_loaders_are_lost_at_any_time_and_the_weights_are_the_same() {
             kills += 1;
         }
         let world = 1 << draws.next(3);
-        let result = result(folder.path(), start(folder.path(), world, &|_| recipe.clone()));
+        let result = result(folder.path(), start(folder.path(), world, &|_| flags.clone()));
         assert_eq!(learnt(&result), learnt(&golden), "seed {seed}");
         resumes += u32::from(result["resumed_from_step"].as_u64().unwrap_or(0) > 0);
     }
